@@ -1,0 +1,27 @@
+import { randomInt } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+
+const maxAttempts = 100
+
+/**
+ * A TCP port of 127.0.0.1 on which nothing listens at this moment.
+ *
+ * It lies below the ports that systems lend to outgoing connections (from 32768 on Linux), so that it
+ * stays free while a server restarts. Another process may still take it first: a launcher tries again.
+ */
+export async function freePort(): Promise<number> {
+  for (let attempt = 1; ; attempt += 1) {
+    const port = randomInt(10_000, 32_000)
+    const server = createServer()
+    server.listen(port, '127.0.0.1')
+    try {
+      await once(server, 'listening')
+      return port
+    } catch (error) {
+      if (attempt === maxAttempts) throw error
+    } finally {
+      server.close()
+    }
+  }
+}
