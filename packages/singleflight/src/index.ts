@@ -1,1 +1,7 @@
-export const name: string = 'singleflight'
+export { type Clock, systemClock } from './clock.ts'
+export * as errors from './errors.ts'
+export type { FlightEvent, LandedEvent } from './events.ts'
+export type { FlightContext } from './flight.ts'
+export { encodeKey, type FlightKey, type FlightKeyPart, MAX_KEY_LENGTH } from './key.ts'
+export type { SingleflightOptions, WaiterOptions } from './options.ts'
+export { Singleflight, type SingleflightSnapshot, type Work } from './singleflight.ts'

@@ -1,0 +1,25 @@
+import diagnostics from 'node:diagnostics_channel'
+
+/** Published on `holdfast:singleflight:landed` for every flight whose work settled in time to matter. */
+export interface LandedEvent {
+  readonly flightId: string
+  readonly encodedKey: string
+  readonly durationMs: number
+  readonly failed: boolean
+}
+
+/** Published when a flight is overdue, given up, abandoned or forgotten. */
+export interface FlightEvent {
+  readonly flightId: string
+  readonly encodedKey: string
+  readonly waiters: number
+}
+
+/** The channels; a message is built only when somebody subscribed. */
+export const channels = {
+  landed: diagnostics.channel('holdfast:singleflight:landed'),
+  overdue: diagnostics.channel('holdfast:singleflight:overdue'),
+  givenUp: diagnostics.channel('holdfast:singleflight:given-up'),
+  abandoned: diagnostics.channel('holdfast:singleflight:abandoned'),
+  forgotten: diagnostics.channel('holdfast:singleflight:forgotten'),
+}
