@@ -1,0 +1,63 @@
+import type { Clock } from './clock.ts'
+
+/** At most so many `authorize` calls are waited for at one time; further callers are refused meanwhile. */
+export const maxWaiting = 32
+
+/**
+ * Asks `authorize` within a budget. Anything but `true` in time is no: false, a throw, a rejection, a late answer, and
+ * one more question than `maxWaiting` (so that anonymous callers cannot pile up look-ups).
+ */
+export class Authorisation<Request> {
+  readonly #authorize: ((request: Request) => boolean | PromiseLike<boolean>) | undefined
+  readonly #timeoutMs: number
+  readonly #clock: Clock
+  #waiting = 0
+
+  constructor(
+    authorize: ((request: Request) => boolean | PromiseLike<boolean>) | undefined,
+    timeoutMs: number,
+    clock: Clock,
+  ) {
+    this.#authorize = authorize
+    this.#timeoutMs = timeoutMs
+    this.#clock = clock
+  }
+
+  /** Whether anybody can be authorised at all. */
+  get possible(): boolean {
+    return this.#authorize !== undefined
+  }
+
+  /** Calls back once, at once where the answer is known at once. */
+  decide(request: Request, callback: (authorised: boolean) => void): void {
+    if (this.#authorize === undefined || this.#waiting >= maxWaiting) {
+      callback(false)
+      return
+    }
+    let answer: boolean | PromiseLike<boolean>
+    try {
+      answer = this.#authorize(request)
+    } catch {
+      callback(false)
+      return
+    }
+    if (typeof answer === 'boolean') {
+      callback(answer)
+      return
+    }
+    let waiting = true
+    this.#waiting += 1
+    const end = (authorised: boolean): void => {
+      if (!waiting) return
+      waiting = false
+      this.#waiting -= 1
+      cancel()
+      callback(authorised)
+    }
+    const cancel = this.#clock.schedule(this.#timeoutMs, () => end(false))
+    Promise.resolve(answer).then(
+      (authorised) => end(authorised === true),
+      () => end(false),
+    )
+  }
+}
