@@ -1,0 +1,80 @@
+/**
+ * `pnpm test [package|folder|file...]` runs the tests, each file in a Node process of its own.
+ *
+ *   --faults     the long fault suite (`*.faults.ts`) instead of `*.test.ts`
+ *   --coverage   reports coverage and demands its share of every package; for a whole run
+ *   --built      runs the packages' tests against `dist/` instead of `src/` (build first: `pnpm exec tsc -b`)
+ *   --jobs=<n>   files at a time (default: the number of cores, at most 4)
+ *   --timeout=<seconds>  per file (default 120; 600 with --faults)
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, rmSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { coverageByPackage, coverageGate, writeCoverageReport } from './testing/coverage.ts'
+import { fileReport, summary, totalsOf } from './testing/report.ts'
+import { runFiles } from './testing/run-files.ts'
+import { selectTestFiles } from './testing/test-files.ts'
+
+const root = join(import.meta.dirname, '..')
+const rawCoverage = join(root, 'coverage', 'raw')
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    faults: { type: 'boolean', default: false },
+    coverage: { type: 'boolean', default: false },
+    built: { type: 'boolean', default: false },
+    jobs: { type: 'string' },
+    timeout: { type: 'string' },
+  },
+})
+
+process.chdir(root)
+process.exitCode = await main()
+
+async function main(): Promise<number> {
+  const files = selectTestFiles(root, flags.faults ? 'faults' : 'test', positionals)
+  const jobs = positive('--jobs', flags.jobs) ?? Math.min(4, availableParallelism())
+  const timeoutMs = (positive('--timeout', flags.timeout) ?? (flags.faults ? 600 : 120)) * 1000
+  if (files.length === 0) {
+    console.error('there are no such tests')
+    return 1
+  }
+  provision()
+  rmSync(rawCoverage, { recursive: true, force: true })
+  const results = await runFiles(files, {
+    jobs,
+    timeoutMs,
+    nodeArguments: [
+      '--conditions=@holdfast/source',
+      ...(flags.built ? ['--import', new URL('./testing/use-built.ts', import.meta.url).href] : []),
+    ],
+    environment: flags.coverage ? { NODE_V8_COVERAGE: rawCoverage } : {},
+    onResult: (result) => console.log(fileReport(result)),
+  })
+  const covered = flags.coverage ? reportCoverage() : true
+  console.log(summary(results))
+  return results.every((result) => result.ok) && totalsOf(results).passed > 0 && covered ? 0 : 1
+}
+
+function positive(flag: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined
+  const number = Number(value)
+  if (Number.isInteger(number) && number > 0) return number
+  throw new Error(`${flag} must be a whole number above 0, received "${value}"`)
+}
+
+/** Redis, PgBouncer and HAProxy come from the machine. Without them their tests fail and say so. */
+function provision(): void {
+  const script = join(root, 'scripts', 'provision.ts')
+  if (!existsSync(script)) return
+  const done = spawnSync(process.execPath, [script], { stdio: ['ignore', 'inherit', 'inherit'] })
+  if (done.status !== 0) console.error('provision could not do everything; what needs it will fail\n')
+}
+
+function reportCoverage(): boolean {
+  const gate = coverageGate(coverageByPackage(root, writeCoverageReport(root, rawCoverage)))
+  console.log(`\n${gate.table}`)
+  return gate.ok
+}
