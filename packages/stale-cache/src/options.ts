@@ -1,0 +1,243 @@
+import { type Clock, systemClock } from '@holdfast/singleflight'
+import { InvalidOptionError } from './errors.ts'
+import type { Version } from './freshness.ts'
+import type { RepresentationOptions, RepresentationSource } from './representation.ts'
+
+/** The longest delay a timer of Node.js can hold (24.8 days). */
+const LONGEST_TIMER_MS = 2_147_483_647
+const MEBIBYTE = 1_048_576
+
+/** One answer of `load`. */
+export interface Row<V> {
+  readonly key: string
+  readonly value: V
+  /** The number of this state. A row with a smaller version never replaces one with a larger. */
+  readonly version?: Version | undefined
+  /** Names under which `invalidateTag` finds this value. */
+  readonly tags?: readonly string[] | undefined
+}
+
+/** What `load` is given besides the keys. */
+export interface LoadContext {
+  /** Aborts when the load is given up (`maxLoadMs`) and when the cache is closed. */
+  readonly signal: AbortSignal
+}
+
+/** Settings of one cache. Only `load` and `fallback` have no default. */
+export interface StaleCacheOptions<V> {
+  /**
+   * Fetches the values of many keys in one call, for example by `WHERE slug = ANY($1)`. A key that the answer
+   * leaves out does not exist at the source (a negative entry). Rejects when the source cannot be asked. Never
+   * called by `peek`.
+   */
+  readonly load: (keys: readonly string[], context: LoadContext) => Promise<Iterable<Row<V>>>
+  /**
+   * The compiled default of a key: what `peek` answers when nothing else is held. Called once at construction
+   * with the empty key: that default's bytes are built before `ready`, and it also stands in when a later call
+   * throws. Must be synchronous and reach no source.
+   */
+  readonly fallback: (key: string) => V
+  /**
+   * Turns a value into the body of an answer, whose encodings and tags are built on every change, never per
+   * request. `false`: no representations; `peek` answers `representation: undefined`. Default:
+   * `JSON.stringify` as `application/json; charset=utf-8`.
+   */
+  readonly represent?: ((value: V, key: string) => RepresentationSource) | false
+  /** How representations are built: encodings, levels, largest body. Default: those of `createRepresentation`. */
+  readonly representation?: RepresentationOptions
+  /**
+   * Which keys can exist at all. Any other gets the default, is never loaded and leaves no trace. Default: any
+   * key that is not empty and not longer than `maxKeyLength`.
+   */
+  readonly isKey?: (key: string) => boolean
+  /** Milliseconds for which a value is fresh, counted from the beginning of its load. Default 300,000. */
+  readonly freshMs?: number
+  /**
+   * Milliseconds after `freshMs` for which a value is still served, stale, while it is refreshed or the source
+   * fails. `Infinity`: for ever. Default 86,400,000.
+   */
+  readonly staleMs?: number
+  /** Share by which `freshMs` and `negativeMs` vary from key to key, 0 to 1. Default 0.1. */
+  readonly ttlJitter?: number
+  /** Milliseconds for which a key stays unknown that the source does not know. Default 10,000. */
+  readonly negativeMs?: number
+  /**
+   * Milliseconds that `get` waits for a refresh when it holds a stale value; then it answers that value and the
+   * refresh goes on. Default 0: it answers at once.
+   */
+  readonly softTimeoutMs?: number
+  /**
+   * Milliseconds that `get` waits when it holds nothing; then it rejects and the load goes on, and its late
+   * value is stored. Default 5,000.
+   */
+  readonly hardTimeoutMs?: number
+  /** Milliseconds after which a load that does not settle is given up: its signal aborts. Default 30,000. */
+  readonly maxLoadMs?: number
+  /**
+   * Milliseconds a key rests after its first failed load; doubles with every further failure, each time 50 to
+   * 150 % of it. Default 1,000.
+   */
+  readonly backoffMs?: number
+  /** Where that doubling ends, in milliseconds. Default 30,000. */
+  readonly maxBackoffMs?: number
+  /** Milliseconds between two loads started by `peek`. Default 250. */
+  readonly batchIntervalMs?: number
+  /** Keys in one call of `load`. Default 500. */
+  readonly maxBatchKeys?: number
+  /** Calls of `load` at the same time. Default 2. */
+  readonly maxConcurrentLoads?: number
+  /** Never-seen keys that wait for a load started by `peek`; further ones are dropped. Default 1,000. */
+  readonly maxQueuedKeys?: number
+  /** Keys that `get` and `refresh` load or wait for at the same time; further ones are refused. Default 2,000. */
+  readonly maxFlights?: number
+  /** Values held. The one not read for the longest time leaves. Default 10,000. */
+  readonly maxEntries?: number
+  /** Bytes held: all encodings of the representation, the key, the tags and an estimate of the value. Default 64 MiB. */
+  readonly maxBytes?: number
+  /** Keys remembered as unknown or failing; they never push out a value. Default 1,000. */
+  readonly maxNegativeEntries?: number
+  /** Defaults remembered for keys whose `fallback` differs from the general one. Default 256. */
+  readonly maxDefaults?: number
+  /** UTF-16 units in a key. Default 256. */
+  readonly maxKeyLength?: number
+  /** Tags on one value; each at most `maxKeyLength` long. Default 16. */
+  readonly maxTags?: number
+  /** Whether plain data is frozen when it is stored: everybody is handed the same object. Default true. */
+  readonly freeze?: boolean
+  /**
+   * Path of the last-known-good file. Values that survive `JSON` are written to it and are served, as
+   * `source: 'snapshot'`, after a restart. Its directory must exist. Default: no file.
+   */
+  readonly snapshotFile?: string
+  /**
+   * Makes a value of the `JSON` that the file holds; throw to leave it out, for example because an older
+   * release wrote it. Default: as it is.
+   */
+  readonly revive?: (json: unknown, key: string) => V
+  /** Milliseconds between a change and its being written, and between two writes. Default 10,000. */
+  readonly snapshotIntervalMs?: number
+  /** Largest file written, and read. Least recently read values are left out. Default 64 MiB. */
+  readonly maxSnapshotBytes?: number
+  /** Milliseconds that `ready` waits for the file; a slower one is still read, behind it. Default 250. */
+  readonly snapshotLoadBudgetMs?: number
+  /** Where time comes from. Default: `systemClock` of `@holdfast/singleflight`. */
+  readonly clock?: Clock
+  /** Numbers in [0, 1) for jitter. Default: `Math.random`. */
+  readonly random?: () => number
+}
+
+/** Ties the type of `peek().representation` to the option `represent`. */
+export type RepresentChoice<V, R> = [R] extends [undefined]
+  ? { readonly represent: false }
+  : { readonly represent?: (value: V, key: string) => RepresentationSource }
+
+/** The options with every default filled in. */
+export type ResolvedOptions<V> = Required<Omit<StaleCacheOptions<V>, 'snapshotFile'>> & {
+  readonly snapshotFile: string | undefined
+}
+
+/**
+ * Fills in the defaults.
+ *
+ * @throws `HOLDFAST_ERR_STALE_CACHE_INVALID_OPTION` with the option, what it must be and what it was.
+ */
+export function resolveOptions<V>(options: StaleCacheOptions<V>): ResolvedOptions<V> {
+  const hardTimeoutMs = delay('hardTimeoutMs', options.hardTimeoutMs ?? 5_000, 1)
+  const maxLoadMs = delay('maxLoadMs', options.maxLoadMs ?? 30_000, 1)
+  const backoffMs = delay('backoffMs', options.backoffMs ?? 1_000, 1)
+  return {
+    load: callable('load', options.load),
+    fallback: callable('fallback', options.fallback),
+    represent: representer(options.represent ?? asJson),
+    representation: options.representation ?? {},
+    isKey: callable('isKey', options.isKey ?? (() => true)),
+    freshMs: duration('freshMs', options.freshMs ?? 300_000),
+    staleMs: options.staleMs === Infinity ? Infinity : duration('staleMs', options.staleMs ?? 86_400_000),
+    ttlJitter: share('ttlJitter', options.ttlJitter ?? 0.1),
+    negativeMs: duration('negativeMs', options.negativeMs ?? 10_000),
+    softTimeoutMs: delay('softTimeoutMs', options.softTimeoutMs ?? 0, 0),
+    hardTimeoutMs,
+    maxLoadMs,
+    backoffMs,
+    maxBackoffMs: delay('maxBackoffMs', options.maxBackoffMs ?? Math.max(30_000, backoffMs), backoffMs),
+    batchIntervalMs: delay('batchIntervalMs', options.batchIntervalMs ?? 250, 1),
+    maxBatchKeys: count('maxBatchKeys', options.maxBatchKeys ?? 500, 1),
+    maxConcurrentLoads: count('maxConcurrentLoads', options.maxConcurrentLoads ?? 2, 1),
+    maxQueuedKeys: count('maxQueuedKeys', options.maxQueuedKeys ?? 1_000, 0),
+    maxFlights: count('maxFlights', options.maxFlights ?? 2_000, 1),
+    maxEntries: count('maxEntries', options.maxEntries ?? 10_000, 1),
+    maxBytes: count('maxBytes', options.maxBytes ?? 64 * MEBIBYTE, 1),
+    maxNegativeEntries: count('maxNegativeEntries', options.maxNegativeEntries ?? 1_000, 0),
+    maxDefaults: count('maxDefaults', options.maxDefaults ?? 256, 0),
+    maxKeyLength: count('maxKeyLength', options.maxKeyLength ?? 256, 1),
+    maxTags: count('maxTags', options.maxTags ?? 16, 0),
+    freeze: flag('freeze', options.freeze ?? true),
+    snapshotFile: path('snapshotFile', options.snapshotFile),
+    revive: callable('revive', options.revive ?? ((json: unknown) => json as V)),
+    snapshotIntervalMs: delay('snapshotIntervalMs', options.snapshotIntervalMs ?? 10_000, 0),
+    maxSnapshotBytes: count('maxSnapshotBytes', options.maxSnapshotBytes ?? 64 * MEBIBYTE, 1),
+    snapshotLoadBudgetMs: delay('snapshotLoadBudgetMs', options.snapshotLoadBudgetMs ?? 250, 0),
+    clock: options.clock ?? systemClock,
+    random: callable('random', options.random ?? Math.random),
+  }
+}
+
+function asJson(value: unknown): RepresentationSource {
+  // JSON.stringify(undefined) is undefined: a cache of nothing still answers a JSON document.
+  return { body: JSON.stringify(value) ?? 'null', contentType: 'application/json; charset=utf-8' }
+}
+
+/** A whole number of things. */
+export function count(option: string, value: number, minimum: number): number {
+  if (!Number.isSafeInteger(value) || value < minimum) {
+    refuse(option, `a whole number of at least ${minimum}`, value)
+  }
+  return value
+}
+
+/** Milliseconds a timer can hold. */
+function delay(option: string, value: number, minimum: number): number {
+  if (!Number.isFinite(value) || value < minimum || value > LONGEST_TIMER_MS) {
+    refuse(option, `milliseconds from ${minimum} to ${LONGEST_TIMER_MS}`, value)
+  }
+  return value
+}
+
+/** Milliseconds that are only compared: no timer holds them. */
+function duration(option: string, value: number): number {
+  if (!Number.isFinite(value) || value < 0) refuse(option, 'finite milliseconds of at least 0', value)
+  return value
+}
+
+function share(option: string, value: number): number {
+  if (typeof value !== 'number' || !(value >= 0 && value <= 1)) refuse(option, 'a number from 0 to 1', value)
+  return value
+}
+
+function flag(option: string, value: boolean): boolean {
+  if (typeof value !== 'boolean') refuse(option, 'true or false', value)
+  return value
+}
+
+function path(option: string, value: string | undefined): string | undefined {
+  if (value !== undefined && (typeof value !== 'string' || value === '')) {
+    refuse(option, 'the path of a file', value)
+  }
+  return value
+}
+
+function callable<F extends (...args: never[]) => unknown>(option: string, value: F): F {
+  if (typeof value !== 'function') refuse(option, 'a function', value)
+  return value
+}
+
+function representer<F extends (...args: never[]) => unknown>(value: F | false): F | false {
+  if (value !== false && typeof value !== 'function') refuse('represent', 'a function, or false', value)
+  return value
+}
+
+/** Raises the coded error for a refused option. */
+export function refuse(option: string, expected: string, received: unknown): never {
+  const shown = typeof received === 'string' ? JSON.stringify(received) : String(received)
+  throw new InvalidOptionError(option, expected, shown)
+}
