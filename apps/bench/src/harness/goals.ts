@@ -1,0 +1,61 @@
+/** Goals as data: what a row promises, and whether a run kept the promise. Pure. */
+import { ratioOf, type Slice, type Spread, spreadOf } from './statistics.ts'
+
+/** One promise. With `against` it is about a ratio of the two variants, else about the figure itself. */
+export interface Goal {
+  /** The promise in words, as it stands in the README. */
+  readonly claim: string
+  readonly figure: string
+  readonly of: string
+  readonly against?: string
+  readonly atMost?: number
+  readonly atLeast?: number
+}
+
+export type Verdict = 'met' | 'not met' | 'not judged'
+
+export interface JudgedGoal extends Goal {
+  readonly value: Spread
+  readonly verdict: Verdict
+  /** Why a goal could not be judged. */
+  readonly reason?: string
+}
+
+/** Below this share of its core the server was kept waiting by something else. */
+const SATURATED = 0.85
+
+/** Figures that say something about the server only while it has its core. */
+const NEEDS_SATURATION = new Set(['requestsPerSecond', 'p50Ms', 'p99Ms', 'maxMs'])
+
+/** Judges by the median. Throughput and latency are judged only when the servers were kept busy. */
+export function judge(goal: Goal, slices: readonly Slice[]): JudgedGoal {
+  const value =
+    goal.against === undefined
+      ? spreadOf(slices, goal.of, goal.figure)
+      : ratioOf(slices, goal.of, goal.against, goal.figure)
+  if (Number.isNaN(value.median)) {
+    return { ...goal, value, verdict: 'not judged', reason: 'the run has no such figure' }
+  }
+  if (NEEDS_SATURATION.has(goal.figure)) {
+    for (const variant of [goal.of, goal.against]) {
+      if (variant === undefined) continue
+      const busy = spreadOf(slices, variant, 'busy').median
+      if (!(busy >= SATURATED)) {
+        const reason = `${variant} used only ${(busy * 100).toFixed(0)} % of its core, so this figure is not its own`
+        return { ...goal, value, verdict: 'not judged', reason }
+      }
+    }
+  }
+  const kept =
+    (goal.atMost === undefined || value.median <= goal.atMost) &&
+    (goal.atLeast === undefined || value.median >= goal.atLeast)
+  return { ...goal, value, verdict: kept ? 'met' : 'not met' }
+}
+
+/** `at most 0.70` or `at least 0.95`. */
+export function limitText(goal: Goal): string {
+  const limits = []
+  if (goal.atLeast !== undefined) limits.push(`at least ${goal.atLeast}`)
+  if (goal.atMost !== undefined) limits.push(`at most ${goal.atMost}`)
+  return limits.join(', ')
+}

@@ -1,0 +1,87 @@
+/** The shape of a row: what runs against what, and what is promised. A row file is data plus its world. */
+import type { Goal } from './goals.ts'
+
+interface RowBase {
+  readonly name: string
+  /** One sentence: what the row measures. */
+  readonly title: string
+  readonly goals: readonly Goal[]
+}
+
+/** Variants are requests to server processes, pinned to the server core. */
+export interface ServerRow extends RowBase {
+  readonly kind: 'server'
+  readonly connections: number
+  readonly servers: Readonly<Record<string, ServerSpec>>
+  readonly variants: readonly ServerVariant[]
+  /** Starts what the servers need, once per round. */
+  readonly prepare?: () => Promise<World>
+}
+
+export interface ServerSpec {
+  /** Path of the script from `apps/bench`. */
+  readonly script: string
+  readonly args?: readonly string[]
+  /** The path that answers 200 once the server is ready. The script gets its port as its last argument. */
+  readonly readyPath: string
+  /** Environment of the process, from its own port and the world's variables. */
+  readonly environment?: (port: number) => Readonly<Record<string, string>>
+}
+
+export interface ServerVariant {
+  readonly name: string
+  /** A key of the row's `servers`. Several variants may be requests to one process. */
+  readonly server: string
+  readonly path: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly expectStatus?: number
+  /** Sends `If-None-Match` with the entity tag of an answer fetched before the slice. */
+  readonly revalidates?: boolean
+  /** The state of the world in which the slice is measured; the world's first state when absent. */
+  readonly state?: string
+  /** The variant its ratio in the table is taken against. */
+  readonly against?: string
+}
+
+/** What surrounds the servers: a database that can be frozen or killed. */
+export interface World {
+  readonly environment: Readonly<Record<string, string>>
+  enter(state: string): Promise<void>
+  close(): Promise<void>
+}
+
+/** Variants are modules that run one operation many times, each in its own process on the server core. */
+export interface LoopRow extends RowBase {
+  readonly kind: 'loop'
+  readonly variants: readonly LoopVariant[]
+}
+
+export interface LoopVariant {
+  readonly name: string
+  /** Path of the module from `apps/bench`; its default export is a `CreateLoop`. */
+  readonly module: string
+  /** Arguments of the module. */
+  readonly args?: readonly string[]
+  /** The variant its ratio in the table is taken against. */
+  readonly against?: string
+}
+
+/** Prepares a loop: everything that is not the operation itself happens here. */
+export type CreateLoop = (args: readonly string[]) => Promise<Loop>
+
+/**
+ * Runs the operation `operations` times and returns what it produced, so that no result can be optimised away:
+ * a loop whose `results` differ from `operations * resultsPerOperation` fails the row.
+ */
+export interface Loop {
+  readonly resultsPerOperation: number
+  run(operations: number): Promise<LoopOutcome>
+}
+
+export interface LoopOutcome {
+  readonly results: number
+  /** How often the guarded work ran, where the row counts that. */
+  readonly executions?: number
+}
+
+export type Row = ServerRow | LoopRow

@@ -1,0 +1,15 @@
+/** What a run is told, and what it gives back. */
+import type { Pinning } from './child.ts'
+
+export interface RunOptions {
+  readonly pinning: Pinning
+  /** Rounds with fresh processes. */
+  readonly rounds: number
+  /** Times every variant is measured within a round. */
+  readonly turns: number
+  readonly warmUpMs: number
+  readonly sliceMs: number
+  readonly profileDirectory: string | undefined
+  /** Told what is happening, for the person who waits. */
+  readonly progress: (text: string) => void
+}

@@ -1,0 +1,119 @@
+/**
+ * Measures requests to server processes. All servers of a row are alive at once on the server core, and the
+ * load generator drives one variant at a time: an idle server costs nothing, and neighbouring slices see the
+ * same machine. CPU per request comes from the server itself (`process.cpuUsage()` over the slice), so it
+ * holds even when something else takes the core away for a while.
+ */
+import { freePort } from '@holdfast/test-kit'
+import { Child, untilReady } from './child.ts'
+import type { LoadOptions, LoadResult } from './http-load.ts'
+import type { ServerRow, ServerVariant } from './row.ts'
+import type { RunOptions } from './run.ts'
+import { orderOfTurn, type Slice } from './statistics.ts'
+
+const MEBIBYTE = 1024 * 1024
+
+/** Runs every variant of the row; throws when a process fails or one answer was not the expected one. */
+export async function runServerRow(row: ServerRow, options: RunOptions): Promise<readonly Slice[]> {
+  const slices: Slice[] = []
+  const load = new Child(options.pinning, { script: 'src/harness/load-generator.ts', core: 'load' })
+  try {
+    for (let round = 0; round < options.rounds; round += 1) {
+      options.progress(`${row.name}: round ${round + 1} of ${options.rounds}`)
+      slices.push(...(await runRound(row, options, load, round)))
+    }
+  } finally {
+    await load.stop()
+  }
+  return slices
+}
+
+async function runRound(
+  row: ServerRow,
+  options: RunOptions,
+  load: Child,
+  round: number,
+): Promise<readonly Slice[]> {
+  const world = await row.prepare?.()
+  const servers = new Map<string, { child: Child; port: number }>()
+  try {
+    for (const [name, spec] of Object.entries(row.servers)) {
+      const port = await freePort()
+      const child = new Child(options.pinning, {
+        script: spec.script,
+        args: [...(spec.args ?? []), String(port)],
+        environment: { ...world?.environment, ...spec.environment?.(port) },
+        core: 'server',
+        profileDirectory: options.profileDirectory,
+      })
+      servers.set(name, { child, port })
+      await untilReady(child, port, spec.readyPath)
+    }
+
+    const measure = async (variant: ServerVariant, durationMs: number): Promise<Slice['figures']> => {
+      const server = servers.get(variant.server)
+      if (server === undefined) throw new Error(`${row.name}: variant ${variant.name} names no server`)
+      if (variant.state !== undefined) await world?.enter(variant.state)
+      return drivenSlice(server.child, load, {
+        port: server.port,
+        path: variant.path,
+        headers: await headersOf(variant, server.port),
+        expectStatus: variant.expectStatus ?? 200,
+        connections: row.connections,
+        durationMs,
+      })
+    }
+
+    const warmed = new Set<string>()
+    for (const variant of row.variants) {
+      const shape = `${variant.server} ${variant.path} ${JSON.stringify(variant.headers)}`
+      if (warmed.has(shape)) continue
+      warmed.add(shape)
+      await measure(variant, options.warmUpMs)
+    }
+
+    const slices: Slice[] = []
+    for (let turn = 0; turn < options.turns; turn += 1) {
+      for (const variant of orderOfTurn(row.variants, turn)) {
+        const figures = await measure(variant, options.sliceMs)
+        slices.push({ variant: variant.name, round, position: slices.length, figures })
+      }
+    }
+    return slices
+  } finally {
+    for (const { child } of servers.values()) await child.stop()
+    await world?.close()
+  }
+}
+
+async function drivenSlice(server: Child, load: Child, target: LoadOptions): Promise<Slice['figures']> {
+  const before = await server.usage()
+  const result = await load.ask<LoadResult>('drive', target)
+  const after = await server.usage()
+  if (result.failures > 0) {
+    throw new Error(`${result.failures} of the answers were wrong; the first: ${result.firstFailure}`)
+  }
+  if (result.answers === 0) throw new Error(`${target.path} gave no answer within the slice`)
+  const cpuMicroseconds = after.cpuMicroseconds - before.cpuMicroseconds
+  return {
+    cpuMicroseconds: cpuMicroseconds / result.answers,
+    userMicroseconds: (after.userMicroseconds - before.userMicroseconds) / result.answers,
+    requestsPerSecond: (result.answers / result.elapsedMs) * 1_000,
+    p50Ms: result.p50Ms,
+    p99Ms: result.p99Ms,
+    maxMs: result.maxMs,
+    busy: cpuMicroseconds / 1_000 / result.elapsedMs,
+    residentMiB: after.residentBytes / MEBIBYTE,
+  }
+}
+
+/** The variant's headers; one that revalidates first asks for the entity tag it will send. */
+async function headersOf(variant: ServerVariant, port: number): Promise<Readonly<Record<string, string>>> {
+  const headers = { ...variant.headers }
+  if (variant.revalidates !== true) return headers
+  const answer = await fetch(`http://127.0.0.1:${port}${variant.path}`, { headers })
+  await answer.arrayBuffer()
+  const etag = answer.headers.get('etag')
+  if (etag === null) throw new Error(`${variant.name}: ${variant.path} sent no ETag to revalidate with`)
+  return { ...headers, 'if-none-match': etag }
+}

@@ -1,0 +1,133 @@
+import { once } from 'node:events'
+import { createServer as createHttpServer, type RequestListener } from 'node:http'
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
+import t, { type Test } from 'tap'
+import { drive, type LoadOptions } from '../src/harness/http-load.ts'
+
+const options = { path: '/theme', headers: {}, expectStatus: 200, connections: 3, durationMs: 60 }
+
+async function overHttp(t: Test, listener: RequestListener, changes: Partial<LoadOptions> = {}) {
+  const server = createHttpServer(listener).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  return drive({ ...options, ...changes, port: (server.address() as AddressInfo).port })
+}
+
+/** A server that answers each request with exactly these bytes, written one after the other. */
+async function overTcp(t: Test, parts: readonly string[], changes: Partial<LoadOptions> = {}) {
+  const sockets = new Set<Socket>()
+  const server = createTcpServer({ noDelay: true }, (socket) => {
+    sockets.add(socket)
+    socket.on('error', () => {})
+    socket.on('data', () => {
+      parts.forEach((part, index) => {
+        setTimeout(() => socket.writable && socket.write(part), index * 5)
+      })
+    })
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return drive({ ...options, ...changes, port: (server.address() as AddressInfo).port })
+}
+
+t.test('counts every answer that the server gave, and its latency', async (t) => {
+  let answered = 0
+  const result = await overHttp(t, (_request, response) => {
+    answered += 1
+    response.end('hello')
+  })
+  t.equal(result.answers, answered)
+  t.ok(result.answers >= options.connections)
+  t.equal(result.failures, 0)
+  t.ok(result.p50Ms > 0 && result.p50Ms <= result.p99Ms && result.p99Ms <= result.maxMs)
+  t.ok(result.elapsedMs >= options.durationMs)
+})
+
+t.test('keeps one request in flight per connection', async (t) => {
+  let inFlight = 0
+  let most = 0
+  await overHttp(
+    t,
+    (_request, response) => {
+      inFlight += 1
+      most = Math.max(most, inFlight)
+      setTimeout(() => {
+        inFlight -= 1
+        response.end('hello')
+      }, 2)
+    },
+    { connections: 7 },
+  )
+  t.equal(most, 7)
+})
+
+t.test('sends the headers of the target', async (t) => {
+  const seen = new Set<string | undefined>()
+  const result = await overHttp(
+    t,
+    (request, response) => {
+      seen.add(request.headers['if-none-match'])
+      response.writeHead(304, { etag: '"x"' }).end()
+    },
+    { headers: { 'if-none-match': '"x"' }, expectStatus: 304 },
+  )
+  t.same([...seen], ['"x"'])
+  t.equal(result.failures, 0)
+  t.ok(result.answers > 0)
+})
+
+t.test('an answer with another status is a failure, even a good one', async (t) => {
+  let requests = 0
+  const result = await overHttp(t, (_request, response) => {
+    requests += 1
+    if (requests === 2) response.writeHead(204).end()
+    else response.end('ok')
+  })
+  t.equal(result.failures, 1)
+  t.match(result.firstFailure, 'status 204 instead of 200')
+  t.equal(result.answers, requests - 1)
+})
+
+t.test('an answer whose end cannot be known is a failure', async (t) => {
+  const result = await overHttp(t, (_request, response) => {
+    response.write('part')
+    response.end()
+  })
+  t.equal(result.answers, 0)
+  t.equal(result.failures, options.connections)
+  t.match(result.firstFailure, 'without content-length')
+})
+
+t.test('a connection that the server closes with a request in flight is a failure', async (t) => {
+  const result = await overHttp(t, (request) => {
+    request.socket.end()
+  })
+  t.equal(result.failures, options.connections)
+  t.match(result.firstFailure, 'closed')
+})
+
+t.test('a server that is not there is a failure, not a rejection', async (t) => {
+  const server = createTcpServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  const result = await drive({ ...options, port })
+  t.equal(result.failures, options.connections)
+  t.match(result.firstFailure, 'ECONNREFUSED')
+})
+
+t.test('puts an answer together that arrives in pieces, also a split head', async (t) => {
+  const result = await overTcp(t, ['HTTP/1.1 200 OK\r\nContent-Le', 'ngth: 6\r\n\r', '\nabc', 'def'])
+  t.match(result, { failures: 0, firstFailure: undefined })
+  t.ok(result.answers >= options.connections)
+})
+
+t.test('more bytes than announced are a failure', async (t) => {
+  const result = await overTcp(t, ['HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nabcd'])
+  t.equal(result.failures, options.connections)
+  t.match(result.firstFailure, '2 bytes more than announced')
+})
