@@ -67,10 +67,10 @@ t.test('a quick run measures a row from end to end and writes what it saw', asyn
 t.test('without taskset and git it runs unpinned, says so, and knows no commit', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-bench-'))
   t.teardown(() => rmSync(directory, { recursive: true }))
-  const { status, stdout, stderr } = bench(['herd', '--quick', '--out', directory], { PATH: directory })
+  const { status, stdout, stderr } = bench(['cache-hit', '--quick', '--out', directory], { PATH: directory })
   t.equal(status, 0, stderr)
   t.match(stdout, 'Unpinned: ')
-  const result = JSON.parse(readFileSync(join(directory, 'herd.json'), 'utf8')) as RowResult
+  const result = JSON.parse(readFileSync(join(directory, 'cache-hit.json'), 'utf8')) as RowResult
   t.equal(result.pinning.pinned, false)
   t.equal(result.origin.commit, null)
   t.equal(result.origin.dirty, true, 'what cannot be known to be clean is not called clean')
