@@ -1,0 +1,152 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Registry } from 'prom-client'
+import { CoalescedRoute, type ReplyLike, type ResponseCounters } from './coalesced-route.ts'
+import { KeyFunctionError, KeyInvalidError, UnsafeMethodError } from './errors.ts'
+import { encodeKey, type FlightKey } from './key.ts'
+import { refuse, type SingleflightOptions } from './options.ts'
+import { copyError } from './shared-error.ts'
+import { carriesCredentials, PER_REQUEST_HEADERS, preconditionsOf } from './shared-response.ts'
+import { Singleflight, type SingleflightSnapshot } from './singleflight.ts'
+
+/** Options of the plugin: those of `Singleflight`, which hold for `run` and for routes, and its own. */
+export interface SingleflightPluginOptions extends SingleflightOptions {
+  /** Where the metrics are registered. Default: nowhere; prom-client is not loaded. */
+  readonly registry?: Registry
+  /**
+   * More response headers that belong to one request even when a handler sets them. Default: none beyond
+   * correlation ids, trace context, `Server-Timing`, `Date` and the headers of the connection.
+   */
+  readonly perRequestHeaders?: readonly string[]
+}
+
+/** Per-route setting `config.singleflight`. */
+export interface SingleflightRouteOptions {
+  /**
+   * What makes two requests of this route equal; the route, the method and conditional headers are part of
+   * the key already. `false`: this request runs on its own. Called after the hooks and the validation of the
+   * request, so each request is authorized by itself.
+   */
+  readonly key: (request: FastifyRequest) => FlightKey | false
+  /**
+   * Whether requests with `Authorization` or `Cookie` are coalesced too, and `Cache-Control: private` answers
+   * shared. Set it only when the answer is the same for everybody, or the key names the principal.
+   * Default false: such requests run on their own.
+   */
+  readonly shared?: boolean
+}
+
+/** The flights of coalesced routes, and how their requests were answered. */
+export type ResponsesSnapshot = SingleflightSnapshot & Readonly<ResponseCounters>
+
+/** `app.singleflight`: a `Singleflight` for the application, and a view on the coalesced routes. */
+export interface FastifySingleflight extends Singleflight {
+  readonly responses: { snapshot(): ResponsesSnapshot }
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    singleflight: FastifySingleflight
+  }
+  interface FastifyContextConfig {
+    singleflight?: SingleflightRouteOptions | false
+  }
+}
+
+async function plugin(app: FastifyInstance, options: SingleflightPluginOptions): Promise<void> {
+  const { registry, perRequestHeaders = [], ...flightOptions } = options
+  const flights = new Singleflight(flightOptions)
+  const routes = routeCoalescer(flightOptions, headerNames(perRequestHeaders))
+  const decorator = Object.assign(flights, { responses: { snapshot: routes.snapshot } })
+  app.decorate('singleflight', decorator)
+  app.addHook('onRoute', routes.onRoute)
+  app.addHook('onClose', async () => {
+    const close = () => {
+      flights.close()
+      routes.close()
+    }
+    // Fastify comes here before the last requests are answered: their waiters may still land.
+    if (app.server.listening) app.server.once('close', close)
+    else close()
+  })
+  if (registry !== undefined) {
+    const { registerMetrics } = await import('./metrics.ts')
+    registerMetrics(registry, { run: () => flights.snapshot(), responses: routes.snapshot })
+  }
+}
+
+function routeCoalescer(flightOptions: SingleflightOptions, perRequestHeaders: readonly string[]) {
+  // What travels through these flights are outcomes of handlers, never values or errors of the application.
+  const { copyValue: _, errorTtlMs: __, whenAbandoned: ___, ...limits } = flightOptions
+  const flights = new Singleflight({ ...limits, copyErrors: true })
+  const counters: ResponseCounters = { replayed: 0, ranAlone: 0, bypassed: 0, takenOver: 0 }
+  let routesSeen = 0
+
+  function onRoute(route: RouteOptions): void {
+    const setting = route.config?.singleflight
+    if (setting === undefined || setting === false) return
+    const name = `${route.method} ${route.url}`
+    const { key, shared } = resolveRoute(setting, route, name)
+    const number = ++routesSeen
+    const coalesced = new CoalescedRoute({
+      flights,
+      counters,
+      shared,
+      perRequestHeaders: new Set([...PER_REQUEST_HEADERS, ...perRequestHeaders]),
+      copyError: flightOptions.copyErrors === false ? (error) => error : copyError,
+    })
+    const { handler } = route
+    route.preSerialization = [
+      ...[route.preSerialization ?? []].flat(),
+      async (_request: FastifyRequest, reply: FastifyReply, payload: unknown) =>
+        coalesced.captureObject(reply as ReplyLike, payload),
+    ]
+    route.handler = function (request, reply) {
+      const run = () => handler.call(this, request, reply)
+      const parts = shared || !carriesCredentials(request.headers) ? keyOf(request) : false
+      if (parts !== false) return coalesced.answer(parts, request, reply as ReplyLike, run)
+      counters.bypassed += 1
+      return run()
+    }
+
+    function keyOf(request: FastifyRequest): FlightKey | false {
+      try {
+        const parts = key(request)
+        if (parts === false) return false
+        if (!Array.isArray(parts)) throw new KeyInvalidError('the key is no array', String(parts))
+        const whole = [...parts, number, request.method, preconditionsOf(request.headers)]
+        // Encoded here for its complaints, which then name the route.
+        encodeKey(whole)
+        return whole
+      } catch (error) {
+        throw new KeyFunctionError(name, { cause: error })
+      }
+    }
+  }
+
+  return { onRoute, snapshot: () => ({ ...flights.snapshot(), ...counters }), close: () => flights.close() }
+}
+
+function resolveRoute(setting: SingleflightRouteOptions, route: RouteOptions, name: string) {
+  if (typeof setting !== 'object' || setting === null)
+    refuse(`config.singleflight of ${name}`, 'an object or false', setting)
+  const { key, shared = false } = setting
+  if (typeof key !== 'function') refuse(`config.singleflight.key of ${name}`, 'a function', key)
+  if (typeof shared !== 'boolean') refuse(`config.singleflight.shared of ${name}`, 'true or false', shared)
+  const methods = [route.method].flat()
+  if (!methods.every((method) => method === 'GET' || method === 'HEAD')) throw new UnsafeMethodError(name)
+  return { key, shared }
+}
+
+function headerNames(names: readonly string[]): string[] {
+  if (!Array.isArray(names)) refuse('perRequestHeaders', 'an array of header names', names)
+  return names.map((name) => {
+    if (typeof name !== 'string') refuse('perRequestHeaders', 'an array of header names', name)
+    return name.toLowerCase()
+  })
+}
+
+/** The Fastify plugin; decorates the instance with `singleflight` and reads `config.singleflight` of routes. */
+export const singleflight = fp(plugin, { fastify: '5.x', name: '@holdfast/singleflight' })
+
+export default singleflight
