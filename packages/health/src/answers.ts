@@ -11,7 +11,7 @@ import { statusOfLevel } from './verdict.ts'
 export interface Answer {
   readonly statusCode: number
   readonly contentType: string
-  readonly body: Buffer
+  readonly body: string
 }
 
 /** One question to the table. */
@@ -146,9 +146,9 @@ function shownName(name: string | undefined): string {
 }
 
 function json(statusCode: number, body: object, contentType: string = contentTypes.json): Answer {
-  return { statusCode, contentType, body: Buffer.from(JSON.stringify(body)) }
+  return { statusCode, contentType, body: JSON.stringify(body) }
 }
 
 function text(statusCode: number, body: string): Answer {
-  return { statusCode, contentType: contentTypes.text, body: Buffer.from(body) }
+  return { statusCode, contentType: contentTypes.text, body }
 }

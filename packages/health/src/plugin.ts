@@ -3,7 +3,6 @@ import Fastify, {
   type FastifyPluginAsync,
   type FastifyReply,
   type FastifyRequest,
-  type HTTPMethods,
 } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { type Answer, ProbeAnswers } from './answers.ts'
@@ -15,11 +14,12 @@ import {
   UnknownCheckError,
   UnknownGroupError,
 } from './errors.ts'
+import { LivenessWorker } from './liveness-worker.ts'
 import { type HealthOptions, resolveOptions } from './options.ts'
-import { readProbeQuery } from './probe-query.ts'
+import { isPlain, readProbeQuery } from './probe-query.ts'
 import { problemOf } from './problem.ts'
 import { HealthRegistry } from './registry.ts'
-import { methods, type ProbeRoute, routes } from './route-table.ts'
+import { type ProbeRoute, routes } from './route-table.ts'
 
 /** What `app.health` is: the registry, and the management listener when there is one. */
 export interface Health extends HealthRegistry {
@@ -28,6 +28,8 @@ export interface Health extends HealthRegistry {
    * may add routes to it that are for the cluster's inside only, such as `/metrics`.
    */
   readonly management: FastifyInstance | undefined
+  /** The liveness worker, `undefined` without the option; its `port` is the one in use. */
+  readonly livenessWorker: { readonly port: number } | undefined
 }
 
 declare module 'fastify' {
@@ -48,15 +50,24 @@ const plugin: FastifyPluginAsync<HealthOptions<FastifyRequest>> = async (app, gi
   const answers = new ProbeAnswers(registry)
   const authorisation = new Authorisation(authorize, authorizeTimeoutMs, clock)
 
+  if (options.registry) {
+    // Loaded only here: prom-client is an optional peer.
+    const { registerMetrics } = await import('./metrics.ts')
+    registerMetrics(registry, options.registry)
+  }
   const management = listener && Fastify({ logger: false, forceCloseConnections: true })
   if (management) addRoutes(management, answers, 'everyone', [])
-  app.decorate('health', Object.assign(registry, { management }))
+  const isAlive = (): boolean => registry.statusOf('live', registry.read('live')) === 'ok'
+  const livenessWorker =
+    options.livenessWorker && new LivenessWorker(options.livenessWorker, isAlive, { clock, log: app.log })
+  app.decorate('health', Object.assign(registry, { management, livenessWorker }))
 
   // A scope of its own: hooks that are added to the application from here on do not run for probes.
   await app.register(async (scope) => addRoutes(scope, answers, authorisation, options.omitPaths))
 
   app.addHook('onReady', async () => {
     registry.start()
+    await livenessWorker?.start()
     if (!management || !listener) return
     try {
       await management.listen({ port: listener.port, host: listener.host })
@@ -70,7 +81,10 @@ const plugin: FastifyPluginAsync<HealthOptions<FastifyRequest>> = async (app, gi
   })
   // Before the server closes, and so before anyone closes the pools that the checks use.
   app.addHook('preClose', async () => registry.close())
-  app.addHook('onClose', async () => management?.close())
+  app.addHook('onClose', async () => {
+    await management?.close()
+    await livenessWorker?.close()
+  })
 }
 
 function addRoutes(
@@ -81,13 +95,18 @@ function addRoutes(
 ): void {
   for (const route of routes) {
     if (omitPaths.includes(route.path)) continue
-    scope.route({
-      method: [...methods] as HTTPMethods[],
+    const handler = handlerOf(route, answers, authorisation)
+    const shared = {
       url: route.path,
       logLevel: 'silent',
       // Read by guards that would otherwise count, limit or log a probe.
       config: { health: 'probe', rateLimit: false } as { health: 'probe' },
-      handler: handlerOf(route, answers, authorisation),
+    } as const
+    scope.route({ ...shared, method: ['GET', 'HEAD'], handler })
+    scope.route({
+      ...shared,
+      method: 'OPTIONS',
+      handler: (request, reply) => handler(request, reply.header('allow', 'GET, HEAD, OPTIONS')),
     })
   }
 }
@@ -98,13 +117,14 @@ function handlerOf(
   authorisation: Authorisation<FastifyRequest> | 'everyone',
 ): (request: FastifyRequest, reply: FastifyReply) => void {
   const { page, guarded, path } = route
-  if (page === 'static') return (request, reply) => send(request, reply, answers.static())
+  if (page === 'static') return (_request, reply) => send(reply, answers.static())
   const plain = !guarded && !path.includes(':')
   return (request, reply) => {
     const accept = request.headers.accept
     const query = readProbeQuery(request.query)
-    if (plain && query.exclude.length === 0 && query.warnings.length === 0 && !query.verbose) {
-      return send(request, reply, answers.plain(page, accept))
+    if (plain && isPlain(query)) {
+      send(reply, answers.plain(page, accept))
+      return
     }
     const decided = (details: boolean): void => {
       if (guarded && !details) {
@@ -113,7 +133,7 @@ function handlerOf(
       }
       const { check, group } = request.params as { check?: string; group?: string }
       try {
-        send(request, reply, answers.answer({ page, check, group, accept, query, details }))
+        send(reply, answers.answer({ page, check, group, accept, query, details }))
       } catch (error) {
         if (!(error instanceof UnknownCheckError || error instanceof UnknownGroupError)) throw error
         sendProblem(reply, error, 404)
@@ -125,11 +145,8 @@ function handlerOf(
   }
 }
 
-function send(request: FastifyRequest, reply: FastifyReply, answer: Answer): void {
-  reply.header('content-type', answer.contentType).header('cache-control', 'no-store')
-  if (answer.statusCode !== 200) reply.code(answer.statusCode)
-  if (request.method === 'OPTIONS') reply.header('allow', methods.join(', '))
-  reply.send(answer.body)
+function send(reply: FastifyReply, { statusCode, contentType, body }: Answer): void {
+  reply.code(statusCode).header('content-type', contentType).header('cache-control', 'no-store').send(body)
 }
 
 function refuse(

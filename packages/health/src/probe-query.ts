@@ -14,6 +14,11 @@ export interface ProbeQuery {
 /** Nothing asked for. */
 export const plainQuery: ProbeQuery = { verbose: false, exclude: [], warnings: [] }
 
+/** Whether nothing was asked for: then the kept answer will do. */
+export function isPlain({ verbose, exclude, warnings }: ProbeQuery): boolean {
+  return !verbose && exclude.length === 0 && warnings.length === 0
+}
+
 /**
  * Reads `?verbose` and `?exclude=a&exclude=b,c` from a parsed query string. `verbose` counts when present, unless it is
  * `0` or `false`. What is no name is answered with a warning that does not repeat it.
@@ -21,6 +26,7 @@ export const plainQuery: ProbeQuery = { verbose: false, exclude: [], warnings: [
 export function readProbeQuery(query: unknown): ProbeQuery {
   if (typeof query !== 'object' || query === null) return plainQuery
   const { verbose, exclude } = query as { verbose?: unknown; exclude?: unknown }
+  if (verbose === undefined && exclude === undefined) return plainQuery
   const names: string[] = []
   const warnings = new Set<string>()
   for (const value of Array.isArray(exclude) ? exclude : [exclude]) {

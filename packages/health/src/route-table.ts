@@ -45,8 +45,5 @@ export const routes: readonly ProbeRoute[] = [
   { path: '/health/security', page: 'security', guarded: true },
 ]
 
-/** The methods each path answers alike; HAProxy's `option httpchk` sends OPTIONS. */
-export const methods: readonly ['GET', 'HEAD', 'OPTIONS'] = ['GET', 'HEAD', 'OPTIONS']
-
 /** The paths of the table. */
 export const allPaths: readonly string[] = routes.map((route) => route.path)
