@@ -125,14 +125,17 @@ export function resultText(result: RowResult): string {
   ].join('\n')
 }
 
-/** All rows and what they promise, as the Markdown table of the README. */
+/** All rows and what they promise, as the Markdown table of the README, laid out as Biome formats it. */
 export function goalsTable(rows: readonly Row[]): string {
-  const lines = rows.flatMap((row) =>
-    row.goals.map(
-      (goal) => `| \`${row.name}\` | ${goal.claim} | ${subjectText(goal)} | ${limitText(goal)} |`,
-    ),
+  const cells = rows.flatMap((row) =>
+    row.goals.map((goal) => [`\`${row.name}\``, goal.claim, subjectText(goal), limitText(goal)]),
   )
-  return ['| row | claim | measured as | goal |', '|---|---|---|---|', ...lines].join('\n')
+  const head = ['row', 'claim', 'measured as', 'goal']
+  const widths = columnWidths([head, ...cells])
+  const rule = widths.map((width) => '-'.repeat(width))
+  return [head, rule, ...cells]
+    .map((line) => `| ${line.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`)
+    .join('\n')
 }
 
 /** What a goal is about: `ns: ours / Map`. */
@@ -150,9 +153,7 @@ function spreadText(value: Spread): string {
 }
 
 function alignedTable(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => (row[column] ?? '').length)),
-  )
+  const widths = columnWidths(rows)
   return rows.map((row) => {
     const cells = row.map((cell, column) => {
       const width = widths[column] ?? 0
@@ -160,4 +161,8 @@ function alignedTable(rows: readonly (readonly string[])[]): readonly string[] {
     })
     return `  ${cells.join('  ')}`.trimEnd()
   })
+}
+
+function columnWidths(rows: readonly (readonly string[])[]): readonly number[] {
+  return (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
 }
