@@ -80,6 +80,11 @@ export interface StaleCacheOptions<V> {
   readonly backoffMs?: number
   /** Where that doubling ends, in milliseconds. Default 30,000. */
   readonly maxBackoffMs?: number
+  /**
+   * Whether `peek` has stale and never-seen keys loaded in the background. `false`: nothing that a reader does
+   * causes a load; whoever owns the cache calls `refresh`. Default true.
+   */
+  readonly loadOnPeek?: boolean
   /** Milliseconds between two loads started by `peek`. Default 250. */
   readonly batchIntervalMs?: number
   /** Keys in one call of `load`. Default 500. */
@@ -160,6 +165,7 @@ export function resolveOptions<V>(options: StaleCacheOptions<V>): ResolvedOption
     maxLoadMs,
     backoffMs,
     maxBackoffMs: delay('maxBackoffMs', options.maxBackoffMs ?? Math.max(30_000, backoffMs), backoffMs),
+    loadOnPeek: flag('loadOnPeek', options.loadOnPeek ?? true),
     batchIntervalMs: delay('batchIntervalMs', options.batchIntervalMs ?? 250, 1),
     maxBatchKeys: count('maxBatchKeys', options.maxBatchKeys ?? 500, 1),
     maxConcurrentLoads: count('maxConcurrentLoads', options.maxConcurrentLoads ?? 2, 1),

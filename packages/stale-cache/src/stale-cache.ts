@@ -86,10 +86,10 @@ interface Entry<V> {
   readonly promise: Promise<V>
   readonly version: Version | undefined
   readonly tags: readonly string[]
-  readonly order: number
-  readonly asOfMs: number
-  readonly staleUntilMs: number
-  readonly origin: 'source' | 'snapshot'
+  order: number
+  asOfMs: number
+  staleUntilMs: number
+  origin: 'source' | 'snapshot'
   /** Without the representation. */
   readonly bytes: number
   representation: Representation | undefined
@@ -251,14 +251,14 @@ export class StaleCache<V, R extends Representation | undefined = Representation
 
   /**
    * What is held for `key`, at once. Never throws, never waits, never reaches the source: a key that is stale
-   * or missing is queued, and loaded in the next batch.
+   * or missing is queued, and loaded in the next batch (unless `loadOnPeek` is false).
    */
   peek(key: string): Peeked<V, R> {
     const nowMs = this.#options.clock.nowMs()
     const entry = this.#entries.get(key)
     if (entry !== undefined && nowMs < entry.staleUntilMs) {
       const source = this.#sourceOf(entry, nowMs)
-      if (source !== 'fresh') this.#wish(entry, nowMs)
+      if (source !== 'fresh' && this.#options.loadOnPeek) this.#wish(entry, nowMs)
       this.#counts[source] += 1
       return {
         source,
@@ -361,6 +361,36 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     for (const key of keys) this.#outdate(key)
     this.#publishInvalidation({ tag }, keys.length)
     return keys.length
+  }
+
+  /**
+   * For a source that can tell cheaply whether anything has changed, by versions or a fingerprint. Call this
+   * before the source is asked, and what it returns, once, with the keys whose held values the source found
+   * current (with none when it could not be asked): they are as fresh as if they had been loaded by a load that
+   * began with this call. A key that was invalidated in between, or holds nothing, is left as it is. What is
+   * returned answers how many keys it confirmed.
+   */
+  beginConfirmation(): (keys: Iterable<string>) => number {
+    const order = this.#changes.begin()
+    const asOfMs = this.#options.clock.nowMs()
+    return (keys) => {
+      let confirmed = 0
+      for (const key of keys) {
+        const entry = this.#entries.look(key)
+        if (entry === undefined || entry.order > order || this.#changedSince(order, key, entry.tags)) continue
+        const { random, freshMs, staleMs, ttlJitter } = this.#options
+        entry.order = order
+        entry.asOfMs = asOfMs
+        entry.freshUntilMs = asOfMs + jittered(freshMs, ttlJitter, random())
+        entry.staleUntilMs = entry.freshUntilMs + staleMs
+        entry.origin = 'source'
+        entry.failures = 0
+        entry.retryAtMs = 0
+        confirmed += 1
+      }
+      this.#changes.end(order)
+      return confirmed
+    }
   }
 
   /** Counters and gauges as plain data. */
@@ -668,11 +698,12 @@ export class StaleCache<V, R extends Representation | undefined = Representation
   }
 
   #defaultOf(key: string, expired: Entry<V> | undefined, nowMs: number): Compiled<V> {
+    const { loadOnPeek } = this.#options
     if (expired !== undefined) {
-      this.#wish(expired, nowMs)
+      if (loadOnPeek) this.#wish(expired, nowMs)
     } else if (this.#accepts(key)) {
-      const absence = this.#absences.get(key)
-      if (absence === undefined || nowMs >= absence.untilMs) this.#enqueue(key, 'unknown')
+      const absence = loadOnPeek ? this.#absences.get(key) : undefined
+      if (loadOnPeek && (absence === undefined || nowMs >= absence.untilMs)) this.#enqueue(key, 'unknown')
     } else {
       this.#counts.keysRefused += 1
       return this.#defaults.general
