@@ -1,7 +1,26 @@
+export {
+  type RepresentationOrigin,
+  RepresentationPolicy,
+  type RepresentationPolicyOptions,
+} from './cache-headers.ts'
+export type { PreconditionOutcome } from './conditional-request.ts'
 export * as errors from './errors.ts'
 export type { InvalidateEvent, LoadEvent, SnapshotEvent } from './events.ts'
 export type { Version } from './freshness.ts'
 export type { LoadContext, Row, StaleCacheOptions } from './options.ts'
+export {
+  createRepresentation,
+  type Representation,
+  type RepresentationOptions,
+  type RepresentationSource,
+  type Variant,
+} from './representation.ts'
+export {
+  type PeekedRepresentation,
+  RepresentationSender,
+  type RepresentationSenderSnapshot,
+  withoutSetCookie,
+} from './send-representation.ts'
 export {
   type Peeked,
   type RefreshReport,

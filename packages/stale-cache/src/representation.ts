@@ -6,6 +6,7 @@
  * media type and its own bytes, so equal tags mean equal answers in every process; a compressed variant
  * exists only when it is smaller than the plain body; `bytes` counts what the buffers really hold.
  */
+import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
@@ -19,6 +20,11 @@ export interface Variant {
   readonly body: Buffer
   /** Strong entity tag with its quotes. */
   readonly etag: string
+  /**
+   * The same body as text, kept for small plain bodies only: Node sends a head and a text body in one
+   * write, a head and a Buffer in two, which cost about a tenth of the whole request.
+   */
+  readonly text?: string
 }
 
 /** One answer body in every coding it is kept in. */
@@ -58,6 +64,8 @@ const brotliAsync = promisify(brotliCompress)
 
 const defaultMaxBodyBytes = 1_048_576
 const slowBrotliBytes = 65_536
+/** Above this, copying text into one write costs more than the second write that it saves. */
+const maxTextBytes = 16_384
 /** Visible ASCII, space and tab: what Node accepts as a header value, without obs-text. */
 const contentTypePattern = /^[!-~](?:[\t -~]*[!-~])?$/
 
@@ -71,7 +79,7 @@ export async function createRepresentation(
   source: RepresentationSource,
   options: RepresentationOptions = {},
 ): Promise<Representation> {
-  const { contentType, identity } = createIdentityRepresentation(source, options)
+  const { contentType, identity, bytes } = createIdentityRepresentation(source, options)
   const { body } = identity
   const { encodings = ['gzip', 'br'], gzipLevel = 9 } = options
   const { brotliQuality = body.byteLength > slowBrotliBytes ? 6 : 11 } = options
@@ -94,7 +102,7 @@ export async function createRepresentation(
     identity,
     ...(gzipVariant && { gzip: gzipVariant }),
     ...(brVariant && { br: brVariant }),
-    bytes: body.byteLength + (gzipVariant?.body.byteLength ?? 0) + (brVariant?.body.byteLength ?? 0),
+    bytes: bytes + (gzipVariant?.body.byteLength ?? 0) + (brVariant?.body.byteLength ?? 0),
   })
 }
 
@@ -128,10 +136,11 @@ export function createIdentityRepresentation(
   wholeNumber('brotliQuality', options.brotliQuality ?? 11, 0, 11)
   const body = copyOfBody(source.body)
   if (body.byteLength > maxBodyBytes) throw new StaleCacheBodyTooLargeError(body.byteLength, maxBodyBytes)
+  const text = textOf(body, contentType)
   return Object.freeze({
     contentType,
-    identity: variantOf('identity', contentType, body),
-    bytes: body.byteLength,
+    identity: variantOf('identity', contentType, body, text),
+    bytes: body.byteLength + memoryOfText(text),
   })
 }
 
@@ -165,10 +174,24 @@ function smallerVariant(
   return variantOf(encoding, contentType, exactCopy(encoded))
 }
 
-function variantOf(encoding: Encoding, contentType: string, body: Buffer): Variant {
+/** Undefined where text would cost more than it saves, or would not be sent exactly as given. */
+function textOf(body: Buffer, contentType: string): string | undefined {
+  if (body.byteLength > maxTextBytes || !isUtf8(body)) return undefined
+  // Fastify appends a charset to the type of JSON text that names none, but leaves that of bytes alone.
+  if (/json/i.test(contentType) && !/;[ \t]*charset=/i.test(contentType)) return undefined
+  return body.toString()
+}
+
+/** V8 holds text of characters up to U+00FF in one byte each and all other text in two. */
+function memoryOfText(text: string | undefined): number {
+  if (text === undefined) return 0
+  return /[^\0-\xFF]/.test(text) ? text.length * 2 : text.length
+}
+
+function variantOf(encoding: Encoding, contentType: string, body: Buffer, text?: string): Variant {
   // The prefix cannot be confused with body bytes: neither a coding nor a content type contains a line feed.
   const digest = createHash('sha256').update(`${encoding}\n${contentType}\n`).update(body).digest('base64url')
-  return Object.freeze({ encoding, body, etag: `"${digest}"` })
+  return Object.freeze({ encoding, body, etag: `"${digest}"`, ...(text !== undefined && { text }) })
 }
 
 function wholeNumber(option: string, value: number, min: number, max: number): void {
