@@ -111,7 +111,10 @@ async function drivenSlice(server: Child, load: Child, target: LoadOptions): Pro
 async function headersOf(variant: ServerVariant, port: number): Promise<Readonly<Record<string, string>>> {
   const headers = { ...variant.headers }
   if (variant.revalidates !== true) return headers
-  const answer = await fetch(`http://127.0.0.1:${port}${variant.path}`, { headers })
+  // Without this, fetch would accept compressed answers, and learn the entity tag of another variant.
+  const answer = await fetch(`http://127.0.0.1:${port}${variant.path}`, {
+    headers: { 'accept-encoding': 'identity', ...headers },
+  })
   await answer.arrayBuffer()
   const etag = answer.headers.get('etag')
   if (etag === null) throw new Error(`${variant.name}: ${variant.path} sent no ETag to revalidate with`)

@@ -4,5 +4,6 @@ import { api } from './api.ts'
 import { cacheHit } from './cache-hit.ts'
 import { healthz } from './healthz.ts'
 import { herd } from './herd.ts'
+import { theme } from './theme.ts'
 
-export const rows: readonly Row[] = [cacheHit, herd, healthz, api]
+export const rows: readonly Row[] = [theme, cacheHit, herd, healthz, api]
