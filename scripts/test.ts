@@ -2,7 +2,7 @@
  * `pnpm test [package|folder|file...]` runs the tests, each file in a Node process of its own.
  *
  *   --faults     the long fault suite (`*.faults.ts`) instead of `*.test.ts`
- *   --coverage   reports coverage and demands its share of every package; for a whole run
+ *   --coverage   reports coverage and demands its share of every package, or of the selected ones
  *   --built      runs the packages' tests against `dist/` instead of `src/` (build first: `pnpm exec tsc -b`)
  *   --jobs=<n>   files at a time (default: the number of cores, at most 4)
  *   --timeout=<seconds>  per file (default 120; 600 with --faults)
@@ -53,7 +53,7 @@ async function main(): Promise<number> {
     environment: flags.coverage ? { NODE_V8_COVERAGE: rawCoverage } : {},
     onResult: (result) => console.log(fileReport(result)),
   })
-  const covered = flags.coverage ? reportCoverage() : true
+  const covered = flags.coverage ? reportCoverage(files) : true
   console.log(summary(results))
   return results.every((result) => result.ok) && totalsOf(results).passed > 0 && covered ? 0 : 1
 }
@@ -73,8 +73,12 @@ function provision(): void {
   if (done.status !== 0) console.error('provision could not do everything; what needs it will fail\n')
 }
 
-function reportCoverage(): boolean {
-  const gate = coverageGate(coverageByPackage(root, writeCoverageReport(root, rawCoverage)))
+function reportCoverage(files: readonly string[]): boolean {
+  const tested = new Set(files.map((file) => file.split('/').slice(0, 2).join('/')))
+  const packages = coverageByPackage(root, writeCoverageReport(root, rawCoverage)).filter(
+    ({ name }) => positionals.length === 0 || tested.has(`packages/${name}`),
+  )
+  const gate = coverageGate(packages)
   console.log(`\n${gate.table}`)
   return gate.ok
 }

@@ -1,0 +1,63 @@
+/** A packed package, as a foreign project will see it. */
+export interface Packed {
+  /** `@holdfast/stale-cache`. */
+  readonly packageName: string
+  /** `staleCache`: the named export and the decorator. */
+  readonly decorator: string
+  readonly tarball: string
+}
+
+export const decoratorOf = (folderName: string): string =>
+  folderName.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+
+/** Registers every package in one application and looks for its decorator. */
+const use = (packed: readonly Packed[]) =>
+  packed
+    .map(
+      ({ packageName, decorator }) => `
+  if (${decorator}Module.default !== ${decorator}Module.${decorator}) throw new Error('${packageName}: default and named export differ')
+  await app.register(${decorator}Module.${decorator})
+  if (!app.hasDecorator('${decorator}')) throw new Error('${packageName} did not decorate the application')
+  if (typeof app.${decorator}.snapshot() !== 'object') throw new Error('${packageName} has no snapshot')`,
+    )
+    .join('')
+
+const program = (packed: readonly Packed[]) => `
+async function main() {
+  const app = Fastify()
+${use(packed)}
+  await app.ready()
+  await app.close()
+  console.log('used: ${packed.map(({ packageName }) => packageName).join(' ')}')
+}
+`
+
+/** The files of a project that uses the tarballs by `import`, by `require` and by types. */
+export function consumerFiles(
+  packed: readonly Packed[],
+  thirdParty: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  const tarballs = Object.fromEntries(
+    packed.map(({ packageName, tarball }) => [packageName, `file:${tarball}`]),
+  )
+  const imports = packed.map(
+    ({ packageName, decorator }) => `import * as ${decorator}Module from '${packageName}'`,
+  )
+  const requires = packed.map(
+    ({ packageName, decorator }) => `const ${decorator}Module = require('${packageName}')`,
+  )
+  return {
+    'package.json': JSON.stringify({
+      name: 'consumer',
+      private: true,
+      dependencies: { ...thirdParty, ...tarballs },
+    }),
+    'tsconfig.json': JSON.stringify({
+      compilerOptions: { module: 'nodenext', target: 'es2023', strict: true, noEmit: true, types: ['node'] },
+      files: ['types.mts'],
+    }),
+    'import.mjs': `import Fastify from 'fastify'\n${imports.join('\n')}\n${program(packed)}\nawait main()\n`,
+    'require.cjs': `const Fastify = require('fastify')\n${requires.join('\n')}\n${program(packed)}\nmain()\n`,
+    'types.mts': `import Fastify from 'fastify'\n${imports.join('\n')}\n${program(packed)}\nawait main()\n`,
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * `pnpm verify-pack` builds and packs every public package, looks into the tarballs (publint, attw, contents), and
+ * uses them in a foreign project: by `import`, by `require`, by types. It runs under whatever Node started it.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { consumerFiles, decoratorOf, type Packed } from './packing/consumer.ts'
+import { runCommand } from './packing/run-command.ts'
+import { contentProblems, filesOf, manifestOf, pack } from './packing/tarball.ts'
+import { readWorkspace } from './tidy/workspace.ts'
+
+const root = join(import.meta.dirname, '..')
+const bin = (name: string) => join(root, 'node_modules', '.bin', name)
+const scratch = mkdtempSync(join(tmpdir(), 'holdfast-pack-'))
+process.once('exit', () => rmSync(scratch, { recursive: true, force: true }))
+
+try {
+  verify()
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+}
+
+function verify(): void {
+  const members = readWorkspace(root).members.filter(
+    (member) => member.kind === 'package' && member.manifest.private !== true,
+  )
+  // What an earlier build made of a source that is gone must not be packed.
+  for (const { folder } of members) rmSync(join(root, folder, 'dist'), { recursive: true, force: true })
+  runCommand(root, bin('tsc'), '-b')
+  useAll(members.map((member) => inspect(member.name, join(root, member.folder))))
+}
+
+function inspect(name: string, folder: string): Packed {
+  const tarball = pack(folder, scratch)
+  const problems = contentProblems(filesOf(tarball), manifestOf(tarball))
+  if (problems.length > 0) throw new Error(`@holdfast/${name}: ${problems.join(', ')}`)
+  runCommand(root, bin('publint'), '--strict', tarball)
+  runCommand(root, bin('attw'), '--profile', 'esm-only', tarball)
+  console.log(`@holdfast/${name}: the contents are right, publint and attw are content`)
+  return { packageName: `@holdfast/${name}`, decorator: decoratorOf(name), tarball }
+}
+
+function useAll(all: readonly Packed[]): void {
+  // The versions of this repository; a foreign project has no other reason to differ.
+  const manifest = JSON.parse(readFileSync(join(root, 'apps', 'api', 'package.json'), 'utf8'))
+  const house = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const thirdParty = {
+    fastify: manifest.dependencies.fastify,
+    '@types/node': house.devDependencies['@types/node'],
+  }
+  for (const [name, text] of Object.entries(consumerFiles(all, thirdParty))) {
+    writeFileSync(join(scratch, name), text)
+  }
+  runCommand(scratch, 'npm', 'install', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock')
+  for (const file of ['import.mjs', 'require.cjs']) {
+    console.log(`${file} ${runCommand(scratch, process.execPath, file).trim()}`)
+  }
+  runCommand(scratch, bin('tsc'), '-p', '.')
+  console.log('types.mts compiles under strict nodenext')
+}
