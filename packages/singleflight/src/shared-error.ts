@@ -3,10 +3,10 @@
  * waiter receives its own copy of an Error, so that adding a field or a line to the stack for one request
  * cannot show up in another's.
  *
- * A copy answers like the original: it is a native error of the same class (instanceof), with the same
- * message, stack, name, code, statusCode and every other own property. Its `cause` is the original's cause
+ * A copy answers like the original: it is of the same class (instanceof; native when the original is), with
+ * the same message, stack, name, code, statusCode and every other own property. Its `cause` is the original's cause
  * where there is one, and otherwise the original itself. What cannot be copied faithfully is handed on as it
- * is: values that are no native errors (undefined, strings, plain objects) and DOMExceptions, whose fields
+ * is: values that are no Errors (undefined, strings, plain objects) and DOMExceptions, whose fields
  * are read-only anyway.
  *
  * Limit: private #fields live on the original only. An error class whose getters read them needs
@@ -18,17 +18,26 @@ type Copied = PropertyDescriptorMap & { stack?: PropertyDescriptor; cause?: Prop
 
 /** A waiter's own copy of a failure (see the top of this file for what is copied and what is not). */
 export function copyError(original: unknown): unknown {
-  if (!types.isNativeError(original) || original instanceof DOMException) return original
+  if (!(original instanceof Error) || original instanceof DOMException) return original
+  const properties: Copied = Object.getOwnPropertyDescriptors(original)
+  // An own accessor of the engine, which would read the copy's stack.
+  properties.stack = hidden(original.stack)
+  properties.cause ??= hidden(original)
+  return Object.defineProperties(blank(original), properties)
+}
+
+/** An error without content, of the same class, and native when the original is. */
+function blank(original: Error): object {
+  // Errors of @fastify/error are not native.
+  if (!types.isNativeError(original)) return Object.create(Object.getPrototypeOf(original))
   const limit = Error.stackTraceLimit
   // The stack of this function says nothing, and capturing it for each waiter costs microseconds.
   Error.stackTraceLimit = 0
-  const copy = new Error(original.message)
+  const native = new Error(original.message)
   Error.stackTraceLimit = limit
-  Object.setPrototypeOf(copy, Object.getPrototypeOf(original))
-  const properties: Copied = Object.getOwnPropertyDescriptors(original)
-  // An own accessor of the engine: it would read the copy's empty stack.
-  properties.stack = { value: original.stack, writable: true, configurable: true, enumerable: false }
-  properties.cause ??= { value: original, writable: true, configurable: true, enumerable: false }
-  Object.defineProperties(copy, properties)
-  return copy
+  return Object.setPrototypeOf(native, Object.getPrototypeOf(original))
+}
+
+function hidden(value: unknown): PropertyDescriptor {
+  return { value, writable: true, configurable: true, enumerable: false }
 }

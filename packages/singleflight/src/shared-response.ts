@@ -16,7 +16,7 @@ export interface Headers {
   readonly cookie?: string | undefined
   readonly vary?: HeaderValue
 }
-export type Body = string | Uint8Array | null | undefined
+export type Body = string | Uint8Array | undefined
 
 /** What the handler of the leader changed about the headers. */
 export interface HeaderChange {
@@ -113,7 +113,7 @@ export function suits(vary: Headers, request: Headers): boolean {
 
 /** The body as it can be shared, or undefined when it cannot be known yet (an object) or at all (a stream). */
 export function plainBody(payload: unknown): { readonly body: Body } | undefined {
-  if (payload === undefined || payload === null || typeof payload === 'string') return { body: payload }
+  if (payload === undefined || typeof payload === 'string') return { body: payload }
   return payload instanceof Uint8Array ? { body: payload } : undefined
 }
 

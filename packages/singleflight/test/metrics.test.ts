@@ -1,0 +1,50 @@
+import Fastify from 'fastify'
+import { Registry } from 'prom-client'
+import t from 'tap'
+import singleflight from '../src/index.ts'
+
+t.test('a scrape shows the snapshots, and a second one does not count twice', async (t) => {
+  const registry = new Registry()
+  const app = Fastify()
+  await app.register(singleflight, { registry })
+  app.get('/prices', { config: { singleflight: { key: () => ['x'] } } }, async () => 'ok')
+  await Promise.all([1, 2, 3].map(() => app.singleflight.run(['a'], () => 1)))
+  await app.inject('/prices')
+  await app.inject({ url: '/prices', headers: { cookie: 'a=b' } })
+  await registry.metrics()
+  const text = await registry.metrics()
+  for (const line of [
+    'holdfast_singleflight_executions_total{scope="run"} 1',
+    'holdfast_singleflight_joined_total{scope="run"} 2',
+    'holdfast_singleflight_executions_total{scope="responses"} 1',
+    'holdfast_singleflight_in_flight{scope="run"} 0',
+    'holdfast_singleflight_responses_total{outcome="bypassed"} 1',
+    'holdfast_singleflight_responses_total{outcome="replayed"} 0',
+  ]) {
+    t.ok(text.includes(`${line}\n`), line)
+  }
+})
+
+t.test('labels have a fixed set of values however many keys fly', async (t) => {
+  const registry = new Registry()
+  const app = Fastify()
+  await app.register(singleflight, { registry })
+  const lines = async () => (await registry.metrics()).split('\n').length
+  const before = await lines()
+  await Promise.all(Array.from({ length: 1000 }, (_, key) => app.singleflight.run([key], () => key)))
+  t.equal(await lines(), before)
+})
+
+t.test('ages are in seconds', async (t) => {
+  const registry = new Registry()
+  const app = Fastify()
+  let nowMs = 0
+  const clock = { nowMs: () => nowMs, wallMs: () => 0, schedule: () => () => undefined }
+  await app.register(singleflight, { registry, clock })
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const call = app.singleflight.run(['a'], () => promise)
+  nowMs = 1500
+  t.match(await registry.metrics(), /holdfast_singleflight_oldest_flight_seconds\{scope="run"\} 1.5\n/)
+  resolve()
+  await call
+})
