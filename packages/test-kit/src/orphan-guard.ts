@@ -6,14 +6,20 @@ export type OrphanSignal = 'KILL' | 'INT' | 'QUIT'
 
 // Its standard input closes when our process is gone, however it went. The last line it read is the order:
 // a signal, the server's pid, and other pids to kill with it.
+// A zombie has ended, too: where nobody takes in orphans, as in many containers, it stays for ever.
 const script = `
+runs() {
+  kill -0 "$1" 2>/dev/null || return 1
+  read -r stat 2>/dev/null <"/proc/$1/stat" || return 0
+  case \${stat##*) } in Z*) return 1 ;; esac
+}
 while IFS= read -r line; do order=$line; done
 set -- $order
 if [ $# -ge 2 ]; then
   signal=$1; server=$2; shift
   kill -s "$signal" "$server" 2>/dev/null
   tries=0
-  while kill -0 "$server" 2>/dev/null && [ "$tries" -lt "$grace" ]; do sleep 0.1; tries=$((tries + 1)); done
+  while runs "$server" && [ "$tries" -lt "$grace" ]; do sleep 0.1; tries=$((tries + 1)); done
   kill -s KILL "$@" 2>/dev/null
 fi
 [ -z "$directory" ] || rm -rf "$directory"

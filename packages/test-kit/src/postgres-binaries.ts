@@ -1,13 +1,13 @@
 import { spawnSync } from 'node:child_process'
-import { createHash, randomUUID } from 'node:crypto'
-import { lstatSync, type Stats } from 'node:fs'
+import { randomUUID } from 'node:crypto'
 import { chmod, cp, readdir, rename, rm, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { wishedPostgresBin } from './config.ts'
+import { digest } from './digest.ts'
 import { MissingProgramError } from './errors.ts'
 import { type Identity, succeedsAs } from './identity.ts'
-import { temporaryRoot } from './temporary-directory.ts'
+import { isOurs, temporaryRoot } from './temporary-directory.ts'
 
 /** The programs of one PostgreSQL. */
 export interface PostgresBinaries {
@@ -68,9 +68,8 @@ function isUsableBy(identity: Identity | undefined, native: string): boolean {
 /** A copy that everybody can read and only we can change, made at most once for one version. */
 export async function copyFor(native: string, root: string): Promise<string> {
   const { mtimeMs } = await stat(join(native, 'bin', 'postgres'))
-  const uid = process.getuid?.() ?? 0
-  const target = join(root, `holdfast-postgres-${uid}-${digest(`${native} ${mtimeMs}`)}`)
-  if (isOurs(target, uid)) return target
+  const target = join(root, `holdfast-postgres-${digest(`${native} ${mtimeMs} ${process.getuid?.()}`)}`)
+  if (isOurs(target)) return target
   const fresh = `${target}-${randomUUID()}`
   await cp(native, fresh, { recursive: true, verbatimSymlinks: true })
   await openToAll(fresh)
@@ -79,16 +78,10 @@ export async function copyFor(native: string, root: string): Promise<string> {
     return target
   } catch (error) {
     // Another process was faster, which is fine; or somebody else sits there, whose programs we must not run.
-    if (!isOurs(target, uid)) throw error
+    if (!isOurs(target)) throw error
     await rm(fresh, { recursive: true })
     return target
   }
-}
-
-/** Whether a directory in a place where everybody may write was made by us and can be changed by us alone. */
-export function isOurs(directory: string, uid: number): boolean {
-  const found: Stats | undefined = lstatSync(directory, { throwIfNoEntry: false })
-  return found?.isDirectory() === true && found.uid === uid && (found.mode & 0o022) === 0
 }
 
 async function openToAll(directory: string): Promise<void> {
@@ -109,8 +102,4 @@ function programsIn(bin: string): PostgresBinaries {
   if (majorVersion === undefined)
     throw new MissingProgramError(`${postgres} does not tell its version: ${text}`)
   return { initdb: join(bin, 'initdb'), postgres, majorVersion }
-}
-
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }

@@ -1,15 +1,10 @@
 /** Settings of PostgreSQL by name, as in postgresql.conf. */
 export type PostgresSettings = Readonly<Record<string, string>>
 
-/**
- * The settings every instance has: it listens on loopback only, and on no socket file.
- */
+/** Every instance listens on loopback only, and on no socket file. */
 const always: PostgresSettings = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
-  // In the data directory, so that nothing stays behind in /dev/shm after a SIGKILL.
-  dynamic_shared_memory_type: 'mmap',
-  shared_buffers: '32MB',
 }
 
 /**
@@ -17,6 +12,9 @@ const always: PostgresSettings = {
  * because synchronous_commit stays on.
  */
 const careless: PostgresSettings = {
+  // In the data directory, so that nothing stays behind in /dev/shm after a SIGKILL.
+  dynamic_shared_memory_type: 'mmap',
+  shared_buffers: '32MB',
   fsync: 'off',
   full_page_writes: 'off',
   autovacuum_naptime: '1d',

@@ -12,22 +12,13 @@ export interface ProcessEntry {
 /** Every process of this machine: from /proc, or from `ps` where there is none. */
 export function listProcesses(procDirectory = '/proc'): ProcessEntry[] {
   const pids = pidsIn(procDirectory)
-  if (pids === undefined)
-    return parsePs(spawnSync('ps', ['-A', '-o', 'pid=,ppid=,stat='], { encoding: 'utf8' }).stdout)
-  return pids.flatMap((pid) => statOf(`${procDirectory}/${pid}/stat`) ?? [])
-}
-
-/** Reads the lines of `ps -o pid=,ppid=,stat=`. */
-export function parsePs(text: string): ProcessEntry[] {
-  return text
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/))
-    .filter((fields) => fields.length >= 3)
-    .map(([pid, parentPid, state]) => ({
-      pid: Number(pid),
-      parentPid: Number(parentPid),
-      zombie: state?.startsWith('Z') ?? false,
-    }))
+  if (pids !== undefined) return pids.flatMap((pid) => statOf(`${procDirectory}/${pid}/stat`) ?? [])
+  return psLines('pid=,ppid=,stat=').flatMap((line) => {
+    const [pid, parentPid, state] = line.trim().split(/\s+/)
+    return state === undefined
+      ? []
+      : { pid: Number(pid), parentPid: Number(parentPid), zombie: state.startsWith('Z') }
+  })
 }
 
 /** The process ids below `root`, without `root`. */
@@ -73,12 +64,25 @@ export function freezeTree(root: number): number[] {
   return [...frozen]
 }
 
-/** The processes that work in a directory and run a program of that name. Knows only systems with /proc. */
-export function processesIn(directory: string, program: string): number[] {
-  return (pidsIn('/proc') ?? []).filter(
-    (pid) =>
-      linkOf(`/proc/${pid}/cwd`) === directory && linkOf(`/proc/${pid}/exe`)?.split('/').at(-1) === program,
+/**
+ * The processes that run `program` in the working directory `directory`. Without /proc only those are known
+ * whose command line says `<program> -D <directory>`.
+ */
+export function processesIn(directory: string, program: string, procDirectory = '/proc'): number[] {
+  const pids = pidsIn(procDirectory)
+  if (pids === undefined) {
+    const lines = psLines('pid=,args=').filter((line) => line.includes(`${program} -D ${directory} `))
+    return lines.map((line) => Number.parseInt(line, 10))
+  }
+  const path = (pid: number, name: string) => linkOf(`${procDirectory}/${pid}/${name}`)
+  return pids.filter(
+    (pid) => path(pid, 'cwd') === directory && path(pid, 'exe')?.split('/').at(-1) === program,
   )
+}
+
+function psLines(columns: string): string[] {
+  const { stdout } = spawnSync('ps', ['-A', '-ww', '-o', columns], { encoding: 'utf8' })
+  return (stdout ?? '').split('\n')
 }
 
 function pidsIn(procDirectory: string): number[] | undefined {

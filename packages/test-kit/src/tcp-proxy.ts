@@ -10,8 +10,13 @@ export interface TcpProxyOptions {
   readonly targetHost?: string
 }
 
-interface Connection {
+/** A client's connection through a proxy. */
+export interface ProxiedConnection {
+  /** Counts from 1. */
   readonly number: number
+}
+
+interface Connection extends ProxiedConnection {
   readonly client: Socket
   /** Absent while the connection came in during a black hole. */
   upstream?: Socket
@@ -32,8 +37,8 @@ const maxPortAttempts = 5
 export class TcpProxy {
   /** The proxy's port. It never changes. */
   readonly port: number
-  /** Sees every chunk that a client sends; `connection` counts connections from 1. */
-  onClientData: ((chunk: Buffer, connection: number) => void) | undefined
+  /** Sees every chunk that a client sends. */
+  onClientData: ((chunk: Buffer, connection: ProxiedConnection) => void) | undefined
 
   readonly #target: { readonly port: number; readonly host: string }
   readonly #server: Server
@@ -157,14 +162,14 @@ export class TcpProxy {
 
   /** Connects an accepted client with the target. */
   #lead(connection: Connection): void {
-    const { number, client } = connection
+    const { client } = connection
     const upstream = connect({ ...this.#target, allowHalfOpen: true, noDelay: true }).unref()
     connection.upstream = upstream
     this.#watch(connection, upstream)
     connection.streams = [
       new PacedStream(client, upstream, this.#pace, (bytes) => {
         this.#bytesFromClient += bytes.length
-        this.onClientData?.(bytes, number)
+        this.onClientData?.(bytes, connection)
       }),
       new PacedStream(upstream, client, this.#pace, (bytes) => {
         this.#bytesFromServer += bytes.length
@@ -184,8 +189,16 @@ export class TcpProxy {
 }
 
 function resetBoth({ client, upstream }: Connection): void {
-  client.resetAndDestroy()
-  // A reset of a socket that is still connecting would wait for its connection.
-  if (upstream?.connecting) upstream.destroy()
-  else upstream?.resetAndDestroy()
+  reset(client)
+  if (upstream !== undefined) reset(upstream)
+}
+
+/**
+ * Ends a socket by RST, if it can be: one that still connects would wait for its connection, and one that is
+ * just sending its end refuses and would then never be closed (Node 24: the process spins at its exit).
+ */
+function reset(socket: Socket): void {
+  const ending = socket.writableEnded && !socket.writableFinished
+  if (socket.connecting || ending) socket.destroy()
+  else socket.resetAndDestroy()
 }

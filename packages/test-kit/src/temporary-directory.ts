@@ -1,4 +1,4 @@
-import { chownSync, mkdtempSync } from 'node:fs'
+import { chownSync, lstatSync, mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,4 +21,10 @@ export function temporaryDirectory(name = 'test', identity?: Identity): Temporar
 /** The system's directory for temporary files, or another one where `identity` may not enter that one. */
 export function temporaryRoot(identity: Identity | undefined, preferred = tmpdir()): string {
   return [preferred, '/tmp', '/var/tmp'].find((path) => canEnter(identity, path)) ?? preferred
+}
+
+/** Whether a directory in a place where everybody may write was made by us, and can be changed by us alone. */
+export function isOurs(directory: string): boolean {
+  const found = lstatSync(directory, { throwIfNoEntry: false })
+  return found?.isDirectory() === true && found.uid === process.getuid?.() && (found.mode & 0o022) === 0
 }

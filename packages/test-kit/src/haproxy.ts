@@ -1,0 +1,45 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { requireExecutable } from './executable.ts'
+import { type RealServer, startRealServer } from './real-server.ts'
+import { probeTcp } from './tcp-probe.ts'
+import { temporaryDirectory } from './temporary-directory.ts'
+
+/** What kind of HAProxy to start. */
+export interface HaproxyOptions {
+  /**
+   * The whole configuration. It must `bind "127.0.0.1:$PORT"`; `$DIRECTORY` is the server's own directory, for
+   * sockets. HAProxy itself replaces both, inside double quotes.
+   */
+  readonly config: string
+  /** More variables for the configuration. */
+  readonly env?: Readonly<Record<string, string>>
+  /** The direct port. Default: a free one. */
+  readonly port?: number
+}
+
+/** Starts an HAProxy in the foreground with the given configuration. */
+export async function startHaproxy({ config, env, port }: HaproxyOptions): Promise<RealServer> {
+  if (!/\$\{?PORT\b/.test(config))
+    throw new TypeError('the configuration of HAProxy must bind "127.0.0.1:$PORT"')
+  const command = requireExecutable('haproxy')
+  const { path: directory, remove } = temporaryDirectory('haproxy')
+  const configuration = join(directory, 'haproxy.cfg')
+  // HAProxy wants a line feed after the last line.
+  await writeFile(configuration, `${config}\n`)
+  return startRealServer({
+    port,
+    url: (port) => `http://127.0.0.1:${port}`,
+    cleanUp: remove,
+    spec: (port) => ({
+      name: 'HAProxy',
+      command,
+      args: ['-db', '-f', configuration],
+      env: { ...env, PORT: String(port), DIRECTORY: directory },
+      directory,
+      probe: () => probeTcp(port, '', ''),
+      stopSignal: 'SIGTERM',
+      orphanDirectory: directory,
+    }),
+  })
+}
