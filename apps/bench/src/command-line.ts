@@ -27,9 +27,9 @@ export const usageText = `pnpm bench [row ...] [options]
   --list         the rows and what they promise
   --rounds N     rounds with fresh processes, 1 to ${MAX_ROUNDS} (default ${DEFAULT_ROUNDS})
   --quick        one short round: shows that the rows work, proves no figure
-  --gate         exit with 1 when a goal is not met
+  --gate         exit with 1 when a goal is not met or could not be judged
   --profile      also write a CPU profile per process to apps/bench/.data/profiles
-  --out DIR      where to write the results (default apps/bench/results)
+  --out DIR      where to write the results (default apps/bench/results; quick: apps/bench/.data/results)
   --help         this text`
 
 export function parseCommandLine(args: readonly string[], rows: readonly Row[]): CommandLine {

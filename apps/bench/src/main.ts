@@ -42,7 +42,8 @@ async function main(args: readonly string[]): Promise<number> {
 
   const pinning = pinThisProcess()
   const profileDirectory = command.profile ? join(benchDirectory, '.data', 'profiles') : undefined
-  const resultsDirectory = command.out ?? join(benchDirectory, 'results')
+  // A quick run must not replace the figures of a real one.
+  const resultsDirectory = command.out ?? join(benchDirectory, command.quick ? '.data/results' : 'results')
   await mkdir(resultsDirectory, { recursive: true })
   let failedRows = 0
   let unmetGoals = 0

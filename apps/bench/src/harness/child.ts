@@ -11,23 +11,28 @@ export const benchDirectory: string = fileURLToPath(new URL('../..', import.meta
 
 /** The cores of a run, or why it runs unpinned. */
 export type Pinning =
-  | { readonly pinned: true; readonly serverCore: number; readonly loadCore: number }
+  | { readonly pinned: true; readonly cores: { readonly server: number; readonly load: number } }
   | { readonly pinned: false; readonly reason: string }
 
 const KEPT_OUTPUT_CHARACTERS = 4_000
 const EXIT_MS = 3_000
+
+const CORES = { server: 0, load: 1 }
 
 /** Servers get core 0; this process, the load generator and databases get core 1. */
 export function pinThisProcess(): Pinning {
   if (availableParallelism() < 2) {
     return { pinned: false, reason: 'this machine (or container) offers one core only' }
   }
-  const pinning = spawnSync('taskset', ['-a', '-cp', '1', String(process.pid)], { encoding: 'utf8' })
-  if (pinning.error !== undefined) {
-    return { pinned: false, reason: 'taskset (package util-linux) was not found' }
+  for (const args of [
+    ['-c', String(CORES.server), 'true'],
+    ['-a', '-cp', String(CORES.load), String(process.pid)],
+  ]) {
+    const { error, status, stderr } = spawnSync('taskset', args, { encoding: 'utf8' })
+    if (error !== undefined) return { pinned: false, reason: 'taskset (package util-linux) was not found' }
+    if (status !== 0) return { pinned: false, reason: `taskset refused: ${stderr.trim()}` }
   }
-  if (pinning.status !== 0) return { pinned: false, reason: `taskset refused: ${pinning.stderr.trim()}` }
-  return { pinned: true, serverCore: 0, loadCore: 1 }
+  return { pinned: true, cores: CORES }
 }
 
 export interface ChildOptions {
@@ -59,15 +64,9 @@ export class Child {
       options.script,
       ...(options.args ?? []),
     ]
-    const core = pinning.pinned
-      ? options.core === 'server'
-        ? pinning.serverCore
-        : pinning.loadCore
-      : undefined
-    const [command, args] =
-      core === undefined
-        ? [process.execPath, nodeArguments]
-        : ['taskset', ['-c', String(core), process.execPath, ...nodeArguments]]
+    const [command, args] = pinning.pinned
+      ? ['taskset', ['-c', String(pinning.cores[options.core]), process.execPath, ...nodeArguments]]
+      : [process.execPath, nodeArguments]
     this.#script = options.script
     this.#process = spawn(command, args, {
       cwd: benchDirectory,

@@ -24,7 +24,7 @@ export interface ServerSpec {
   readonly args?: readonly string[]
   /** The path that answers 200 once the server is ready. The script gets its port as its last argument. */
   readonly readyPath: string
-  /** Environment of the process, from its own port and the world's variables. */
+  /** What the process finds in its environment besides the world's variables, given its port. */
   readonly environment?: (port: number) => Readonly<Record<string, string>>
 }
 
@@ -37,7 +37,7 @@ export interface ServerVariant {
   readonly expectStatus?: number
   /** Sends `If-None-Match` with the entity tag of an answer fetched before the slice. */
   readonly revalidates?: boolean
-  /** The state of the world in which the slice is measured; the world's first state when absent. */
+  /** The state of the world in which the slice is measured. Every variant of a row with a world names one. */
   readonly state?: string
   /** The variant its ratio in the table is taken against. */
   readonly against?: string

@@ -11,9 +11,9 @@ export const theme: ServerRow = {
   servers: {
     ours: { script: 'src/servers/theme-ours.ts', readyPath: path },
     etag: { script: 'src/servers/theme-etag.ts', args: ['object'], readyPath: path },
-    etagBytes: { script: 'src/servers/theme-etag.ts', args: ['bytes'], readyPath: path },
+    etagText: { script: 'src/servers/theme-etag.ts', args: ['text'], readyPath: path },
     bare: { script: 'src/servers/theme-bare.ts', args: ['object'], readyPath: path },
-    bareBytes: { script: 'src/servers/theme-bare.ts', args: ['bytes'], readyPath: path },
+    bareText: { script: 'src/servers/theme-bare.ts', args: ['text'], readyPath: path },
   },
   variants: [
     { name: 'ours 200', server: 'ours', path, against: '@fastify/etag 200' },
@@ -44,8 +44,8 @@ export const theme: ServerRow = {
       against: 'bare 200',
     },
     { name: 'ours 200 br', server: 'ours', path, headers: { 'accept-encoding': 'br' }, against: 'bare 200' },
-    { name: '@fastify/etag 200, ready bytes', server: 'etagBytes', path, against: 'bare 200' },
-    { name: 'bare 200, ready bytes', server: 'bareBytes', path, against: 'bare 200' },
+    { name: '@fastify/etag 200, ready text', server: 'etagText', path, against: 'bare 200' },
+    { name: 'bare 200, ready text', server: 'bareText', path, against: 'bare 200' },
   ],
   goals: [
     {
