@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http'
 import { type Format, formatOf } from './accept.ts'
 import { UnknownCheckError, UnknownGroupError } from './errors.ts'
 import { isName } from './options.ts'
@@ -7,11 +8,29 @@ import { healthJsonBody, instant, probeBody, type Report, summaryBody, textBody 
 import type { Page } from './route-table.ts'
 import { statusOfLevel } from './verdict.ts'
 
-/** What goes over the wire. */
+/** What goes over the wire; the headers are complete, with Content-Length. */
 export interface Answer {
   readonly statusCode: number
-  readonly contentType: string
+  readonly headers: Readonly<Record<string, string>>
   readonly body: string
+}
+
+/** The problem document (RFC 9457) of a coded error. */
+export function problemAnswer(
+  error: { code: string; message: string },
+  statusCode: number,
+  headers: Readonly<Record<string, string>> = {},
+): Answer {
+  const title = STATUS_CODES[statusCode]
+  const document = {
+    type: 'about:blank',
+    title,
+    status: statusCode,
+    error: error.code,
+    detail: error.message,
+  }
+  const answer = json(statusCode, document, 'application/problem+json')
+  return { ...answer, headers: { ...answer.headers, ...headers } }
 }
 
 /** One question to the table. */
@@ -24,6 +43,8 @@ export interface Question {
   readonly details: boolean
 }
 
+type NotFound = InstanceType<typeof UnknownCheckError | typeof UnknownGroupError>
+
 interface Kept {
   readonly answer: Answer
   readonly revision: number
@@ -32,7 +53,7 @@ interface Kept {
 
 const contentTypes: Record<Format, string> = {
   json: 'application/json; charset=utf-8',
-  'health+json': 'application/health+json',
+  'health+json': 'application/health+json; charset=utf-8',
   text: 'text/plain; charset=utf-8',
 }
 const titles: Partial<Record<Page, string>> = {
@@ -85,7 +106,7 @@ export class ProbeAnswers {
     return answer
   }
 
-  /** The answer to any question, rendered now. Raises the 404 errors for a check or group that does not exist. */
+  /** The answer to any question, rendered now; a problem document for a check or group that does not exist. */
   answer(question: Question): Answer {
     const { page, accept } = question
     if (page === 'static') return this.static()
@@ -95,6 +116,7 @@ export class ProbeAnswers {
     }
     const format = formatOf(accept)
     const report = this.#report(question)
+    if ('code' in report) return problemAnswer(report, 404)
     const statusCode = report.status === 'error' && page !== 'check' ? 503 : 200
     if (format === 'text') return text(statusCode, textBody(report, question.query.verbose))
     if (format === 'health+json') return json(statusCode, healthJsonBody(report), contentTypes[format])
@@ -102,11 +124,11 @@ export class ProbeAnswers {
     return json(statusCode, page === 'summary' ? summaryBody(report) : probeBody(report))
   }
 
-  #report({ page, group, check, query, details }: Question): Report {
+  #report({ page, group, check, query, details }: Question): Report | NotFound {
     const registry = this.#registry
     const scope = page === 'group' ? group : page === 'summary' || page === 'check' ? undefined : page
     const all = registry.read(scope)
-    if (page === 'group' && all.length === 0) throw new UnknownGroupError(shownName(group))
+    if (page === 'group' && all.length === 0) return new UnknownGroupError(shownName(group))
     const report = {
       title: titles[page] ?? shownName(group),
       atMs: registry.clock.wallMs(),
@@ -117,7 +139,7 @@ export class ProbeAnswers {
     }
     if (check !== undefined) {
       const found = all.find(({ name }) => name === check)
-      if (found === undefined) throw new UnknownCheckError(page, shownName(check))
+      if (found === undefined) return new UnknownCheckError(page, shownName(check))
       const status = statusOfLevel(found.level)
       return { ...report, status, checks: [found], features: [], excluded: [], warnings: [] }
     }
@@ -146,9 +168,18 @@ function shownName(name: string | undefined): string {
 }
 
 function json(statusCode: number, body: object, contentType: string = contentTypes.json): Answer {
-  return { statusCode, contentType, body: JSON.stringify(body) }
+  return answerOf(statusCode, contentType, JSON.stringify(body))
 }
 
 function text(statusCode: number, body: string): Answer {
-  return { statusCode, contentType: contentTypes.text, body }
+  return answerOf(statusCode, contentTypes.text, body)
+}
+
+function answerOf(statusCode: number, contentType: string, body: string): Answer {
+  const headers = {
+    'content-type': contentType,
+    'cache-control': 'no-store',
+    'content-length': String(Buffer.byteLength(body)),
+  }
+  return { statusCode, headers, body }
 }

@@ -5,19 +5,12 @@ import Fastify, {
   type FastifyRequest,
 } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import { type Answer, ProbeAnswers } from './answers.ts'
+import { type Answer, ProbeAnswers, problemAnswer } from './answers.ts'
 import { Authorisation } from './authorisation.ts'
-import {
-  ForbiddenError,
-  ManagementListenError,
-  UnauthenticatedError,
-  UnknownCheckError,
-  UnknownGroupError,
-} from './errors.ts'
+import { ForbiddenError, ManagementListenError, UnauthenticatedError } from './errors.ts'
 import { LivenessWorker } from './liveness-worker.ts'
 import { type HealthOptions, resolveOptions } from './options.ts'
 import { isPlain, readProbeQuery } from './probe-query.ts'
-import { problemOf } from './problem.ts'
 import { HealthRegistry } from './registry.ts'
 import { type ProbeRoute, routes } from './route-table.ts'
 
@@ -56,14 +49,13 @@ const plugin: FastifyPluginAsync<HealthOptions<FastifyRequest>> = async (app, gi
     registerMetrics(registry, options.registry)
   }
   const management = listener && Fastify({ logger: false, forceCloseConnections: true })
-  if (management) addRoutes(management, answers, 'everyone', [])
+  if (management) await addRoutes(management, answers, 'everyone', [])
   const isAlive = (): boolean => registry.statusOf('live', registry.read('live')) === 'ok'
   const livenessWorker =
     options.livenessWorker && new LivenessWorker(options.livenessWorker, isAlive, { clock, log: app.log })
   app.decorate('health', Object.assign(registry, { management, livenessWorker }))
 
-  // A scope of its own: hooks that are added to the application from here on do not run for probes.
-  await app.register(async (scope) => addRoutes(scope, answers, authorisation, options.omitPaths))
+  await addRoutes(app, answers, authorisation, options.omitPaths)
 
   app.addHook('onReady', async () => {
     registry.start()
@@ -87,57 +79,54 @@ const plugin: FastifyPluginAsync<HealthOptions<FastifyRequest>> = async (app, gi
   })
 }
 
-function addRoutes(
-  scope: FastifyInstance,
+/**
+ * One scope per path, whose first hook gives the answer. Hooks that the application adds later reach every scope, but
+ * after ours: they do not run, for the answer is given. Fastify's own sending is passed by, with its onSend hooks.
+ */
+async function addRoutes(
+  app: FastifyInstance,
   answers: ProbeAnswers,
   authorisation: Authorisation<FastifyRequest> | 'everyone',
   omitPaths: readonly string[],
-): void {
+): Promise<void> {
   for (const route of routes) {
     if (omitPaths.includes(route.path)) continue
-    const handler = handlerOf(route, answers, authorisation)
-    const shared = {
-      url: route.path,
-      logLevel: 'silent',
-      // Read by guards that would otherwise count, limit or log a probe.
-      config: { health: 'probe', rateLimit: false } as { health: 'probe' },
-    } as const
-    scope.route({ ...shared, method: ['GET', 'HEAD'], handler })
-    scope.route({
-      ...shared,
-      method: 'OPTIONS',
-      handler: (request, reply) => handler(request, reply.header('allow', 'GET, HEAD, OPTIONS')),
+    const answer = answering(route, answers, authorisation)
+    await app.register(async (scope) => {
+      scope.addHook('onRequest', answer)
+      scope.route({
+        method: ['GET', 'HEAD', 'OPTIONS'],
+        url: route.path,
+        logLevel: 'silent',
+        // Read by guards that would otherwise count, limit or log a probe.
+        config: { health: 'probe', rateLimit: false } as { health: 'probe' },
+        handler: answer,
+      })
     })
   }
 }
 
-function handlerOf(
-  route: ProbeRoute,
+function answering(
+  { page, guarded, path }: ProbeRoute,
   answers: ProbeAnswers,
   authorisation: Authorisation<FastifyRequest> | 'everyone',
 ): (request: FastifyRequest, reply: FastifyReply) => void {
-  const { page, guarded, path } = route
-  if (page === 'static') return (_request, reply) => send(reply, answers.static())
-  const plain = !guarded && !path.includes(':')
+  if (page === 'static') return (request, reply) => send(request, reply, answers.static())
+  const kept = !guarded && !path.includes(':')
   return (request, reply) => {
     const accept = request.headers.accept
     const query = readProbeQuery(request.query)
-    if (plain && isPlain(query)) {
-      send(reply, answers.plain(page, accept))
+    if (kept && isPlain(query)) {
+      send(request, reply, answers.plain(page, accept))
       return
     }
     const decided = (details: boolean): void => {
       if (guarded && !details) {
-        refuse(request, reply, authorisation)
+        send(request, reply, refusal(request, authorisation))
         return
       }
       const { check, group } = request.params as { check?: string; group?: string }
-      try {
-        send(reply, answers.answer({ page, check, group, accept, query, details }))
-      } catch (error) {
-        if (!(error instanceof UnknownCheckError || error instanceof UnknownGroupError)) throw error
-        sendProblem(reply, error, 404)
-      }
+      send(request, reply, answers.answer({ page, check, group, accept, query, details }))
     }
     if (authorisation === 'everyone') decided(true)
     else if (guarded || query.verbose) authorisation.decide(request, decided)
@@ -145,32 +134,18 @@ function handlerOf(
   }
 }
 
-function send(reply: FastifyReply, { statusCode, contentType, body }: Answer): void {
-  reply.code(statusCode).header('content-type', contentType).header('cache-control', 'no-store').send(body)
-}
-
-function refuse(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  authorisation: Authorisation<FastifyRequest> | 'everyone',
-): void {
+function refusal(request: FastifyRequest, authorisation: Authorisation<FastifyRequest> | 'everyone'): Answer {
   const couldHelp = authorisation !== 'everyone' && authorisation.possible
   if (couldHelp && request.headers.authorization === undefined) {
-    reply.header('www-authenticate', 'Bearer realm="health"')
-    sendProblem(reply, new UnauthenticatedError(), 401)
-  } else {
-    sendProblem(reply, new ForbiddenError(), 403)
+    return problemAnswer(new UnauthenticatedError(), 401, { 'www-authenticate': 'Bearer realm="health"' })
   }
+  return problemAnswer(new ForbiddenError(), 403)
 }
 
-function sendProblem(
-  reply: FastifyReply,
-  error: { code: string; message: string },
-  statusCode: number,
-): void {
-  reply.code(statusCode)
-  reply.header('content-type', 'application/problem+json').header('cache-control', 'no-store')
-  reply.send(problemOf(error, statusCode))
+function send(request: FastifyRequest, reply: FastifyReply, { statusCode, headers, body }: Answer): void {
+  reply.hijack()
+  const allowed = request.method === 'OPTIONS' ? { ...headers, allow: 'GET, HEAD, OPTIONS' } : headers
+  reply.raw.writeHead(statusCode, allowed).end(body)
 }
 
 /**
