@@ -1,5 +1,5 @@
 /**
- * `pnpm docs` writes the tested examples into the READMEs, then says which tables are not true.
+ * `pnpm run docs` writes the tested examples into the READMEs, then says which tables are not true.
  *
  *   --check   writes nothing
  */

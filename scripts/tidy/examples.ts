@@ -33,7 +33,7 @@ function checkMember(member: Member, workspace: Workspace): readonly Finding[] {
     const source = workspace.read(`${member.folder}/${block.argument}`)
     if (source === undefined) return [{ place, message: `${block.argument} does not exist` }]
     if (block.content === embedded(source)) return []
-    return [{ place, message: `differs from ${block.argument}; run pnpm docs` }]
+    return [{ place, message: `differs from ${block.argument}; run pnpm run docs` }]
   })
   const testText = member.tests.map((file) => file.text).join('\n')
   const untested = member.examples

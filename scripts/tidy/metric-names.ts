@@ -1,4 +1,4 @@
-import type { ObjectExpression } from 'oxc-parser'
+import type { ArrayExpressionElement, Expression, ObjectExpression } from 'oxc-parser'
 import { bare, blocksOf, tableRows } from './readme-block.ts'
 import type { Finding, Rule } from './rule.ts'
 import type { SourceFile } from './source-file.ts'
@@ -41,48 +41,36 @@ function checkMember(member: Member, workspace: Workspace): readonly Finding[] {
   ]
 }
 
-/** Objects with a `name` and a `help`, which is how prom-client describes a metric, made by hand or by a loop. */
+/**
+ * A metric is an object with a `name` and a `help`, as prom-client takes it, or a name followed by its help in a
+ * list or in the arguments of a call, as one writes it for a loop or a maker.
+ */
 function metricsIn(file: SourceFile): readonly Metric[] {
   const constants = textConstants(file)
   const metrics: Metric[] = []
+  const add = (name: string | undefined, help: string | undefined, offset: number) => {
+    if (name === undefined || help === undefined) return
+    if (/^[a-z][a-z0-9]*(_[a-z0-9]+)+$/.test(name) && help.includes(' ')) {
+      metrics.push({ name, place: file.at(offset) })
+    }
+  }
+  const text = (node: ArrayExpressionElement | undefined) =>
+    node === undefined || node === null || node.type === 'SpreadElement'
+      ? undefined
+      : staticText(node, constants)
   file.visit({
-    ObjectExpression: (node) => {
-      const name = propertyText(node, 'name', constants)
-      if (name !== undefined && has(node, 'help')) metrics.push({ name, place: file.at(node.start) })
-    },
-    CallExpression: (node) => {
-      // gauge('holdfast_x', 'help', …): the first two arguments of a local maker.
-      const [first, second] = node.arguments
-      if (first === undefined || second === undefined) return
-      if (first.type === 'SpreadElement' || second.type === 'SpreadElement') return
-      const name = staticText(first, constants)
-      if (
-        name !== undefined &&
-        /^holdfast_[a-z0-9_]+$/.test(name) &&
-        staticText(second, constants) !== undefined
-      ) {
-        metrics.push({ name, place: file.at(node.start) })
-      }
-    },
+    ArrayExpression: ({ elements, start }) => add(text(elements[0]), text(elements[1]), start),
+    CallExpression: (node) => add(text(node.arguments[0]), text(node.arguments[1]), node.start),
+    ObjectExpression: (node) =>
+      add(text(propertyValue(node, 'name')), text(propertyValue(node, 'help')), node.start),
   })
   return metrics
 }
 
-const keyOf = (property: ObjectExpression['properties'][number]): string | undefined =>
-  property.type === 'Property' && property.key.type === 'Identifier' && !property.computed
-    ? property.key.name
-    : undefined
-
-const has = (node: ObjectExpression, key: string) =>
-  node.properties.some((property) => keyOf(property) === key)
-
-function propertyText(
-  node: ObjectExpression,
-  key: string,
-  constants: ReadonlyMap<string, string>,
-): string | undefined {
-  for (const property of node.properties) {
-    if (property.type === 'Property' && keyOf(property) === key) return staticText(property.value, constants)
+function propertyValue({ properties }: ObjectExpression, key: string): Expression | undefined {
+  for (const property of properties) {
+    if (property.type !== 'Property' || property.computed || property.key.type !== 'Identifier') continue
+    if (property.key.name === key) return property.value
   }
   return undefined
 }

@@ -18,7 +18,7 @@ const harmless = new Set([
   'validateHeaderValue',
 ])
 /** A file that does I/O says so in the last word of its name. */
-const ioNames = /(^|-)(plugin|file|directory|server|listener|socket|worker|process|connection)\.ts$/
+const ioNames = /(^|-)(plugin|file|directory|server|listener|socket|worker|thread|process|connection)\.ts$/
 const randomNames = new Set(['randomBytes', 'randomInt', 'randomUUID', 'randomFillSync', 'getRandomValues'])
 /** Where a real source may be named as the default of an option. */
 const mayNameDefaults = new Set(['options.ts', 'clock.ts', 'plugin.ts'])

@@ -24,7 +24,7 @@ t.test(
   'another letter, a missing file, an untested file and a README without example are found',
   async (t) => {
     t.match(findings(examples, t.testdir(tree(shown('gate(1)\n')))), [
-      /README\.md:3: differs from examples\/basic\.ts; run pnpm docs/,
+      /README\.md:3: differs from examples\/basic\.ts; run pnpm run docs/,
     ])
     t.match(findings(examples, t.testdir(tree(shown(source).replace('basic', 'other')))), [
       /examples\/other\.ts does not exist/,
@@ -34,7 +34,7 @@ t.test(
   },
 )
 
-t.test('pnpm docs mends what differs and leaves the rest alone', async (t) => {
+t.test('pnpm run docs mends what differs and leaves the rest alone', async (t) => {
   const workspace = readWorkspace(t.testdir(tree(`${shown('old()\n')}between\n${shown('')}`)))
   const [gate] = workspace.members
   if (gate === undefined) throw new Error('the tree has no package')
