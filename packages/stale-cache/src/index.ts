@@ -16,6 +16,7 @@ export {
   type Variant,
 } from './representation.ts'
 export {
+  checkPreconditions,
   type PeekedRepresentation,
   RepresentationSender,
   type RepresentationSenderSnapshot,

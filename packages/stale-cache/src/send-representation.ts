@@ -25,7 +25,7 @@ import type { Representation, Variant } from './representation.ts'
 /** The parts of Fastify's request that are read here. */
 export interface RepresentationRequest extends ConditionalRequest {
   readonly headers: ConditionalRequest['headers'] & {
-    readonly 'accept-encoding'?: string | string[] | undefined
+    readonly 'accept-encoding'?: string | undefined
   }
 }
 
@@ -50,8 +50,6 @@ export interface PeekedRepresentation extends ValueAge {
 export interface RepresentationSenderSnapshot {
   /** Answers from which a `Set-Cookie` was taken away. Each is a mistake in the application. */
   readonly setCookiesRemoved: number
-  /** `Accept-Encoding` texts remembered now; bounded. */
-  readonly acceptEncodingsRemembered: number
 }
 
 const vary = 'Accept-Encoding'
@@ -59,7 +57,6 @@ const vary = 'Accept-Encoding'
 /** Sends representations under one default policy. One per Fastify instance is enough. */
 export class RepresentationSender {
   readonly #policy: RepresentationPolicy
-  readonly #negotiator = new EncodingNegotiator()
   readonly #memos = new WeakMap<Representation, CacheHeadersMemo>()
   #setCookiesRemoved = 0
 
@@ -85,7 +82,7 @@ export class RepresentationSender {
     const { headers, method } = request
     const peeked = 'representation' in answer ? answer : undefined
     const representation = 'representation' in answer ? answer.representation : answer
-    const variant = this.#select(representation, headers['accept-encoding'])
+    const variant = selectVariant(representation, headers['accept-encoding'])
 
     if (reply.getHeader('set-cookie') !== undefined) this.#removeSetCookie(reply)
     const present = reply.getHeader('vary')
@@ -129,44 +126,9 @@ export class RepresentationSender {
     }
   }
 
-  /**
-   * Evaluates `If-Match` and `If-None-Match` before a handler does any work.
-   *
-   * @param representation what the resource is now; undefined when there is none
-   * @returns for GET and HEAD `'not-modified'` where `send` would answer 304; for every other method
-   *   `'precondition-failed'` when the write must be refused with 412. A write may name the tag of any coding.
-   */
-  checkPreconditions(
-    request: RepresentationRequest,
-    representation: Representation | undefined,
-  ): PreconditionOutcome {
-    if (representation === undefined) return evaluateConditions(request, [])
-    if (request.method === 'GET' || request.method === 'HEAD') {
-      return evaluateConditions(request, [
-        this.#select(representation, request.headers['accept-encoding']).etag,
-      ])
-    }
-    const tags = [representation.identity, representation.gzip, representation.br].flatMap((variant) =>
-      variant === undefined ? [] : [variant.etag],
-    )
-    return evaluateConditions(request, tags)
-  }
-
   /** What was done so far. */
   snapshot(): RepresentationSenderSnapshot {
-    return {
-      setCookiesRemoved: this.#setCookiesRemoved,
-      acceptEncodingsRemembered: this.#negotiator.size,
-    }
-  }
-
-  #select(representation: Representation, acceptEncoding: string | string[] | undefined): Variant {
-    const header = typeof acceptEncoding === 'object' ? acceptEncoding.join(',') : acceptEncoding
-    for (const encoding of this.#negotiator.orderFor(header)) {
-      const variant = representation[encoding]
-      if (variant !== undefined) return variant
-    }
-    return representation.identity
+    return { setCookiesRemoved: this.#setCookiesRemoved }
   }
 
   #memoOf(representation: Representation): CacheHeadersMemo {
@@ -192,6 +154,29 @@ export class RepresentationSender {
 }
 
 /**
+ * Evaluates `If-Match` and `If-None-Match` (RFC 9110, 13.2.2) before a handler does any work.
+ *
+ * @param representation what the resource is now; undefined when there is none
+ * @returns for GET and HEAD `'not-modified'` where `send` would answer 304; for every other method
+ *   `'precondition-failed'` when the write must be refused with 412. A write may name the tag of any coding.
+ */
+export function checkPreconditions(
+  request: RepresentationRequest,
+  representation: Representation | undefined,
+): PreconditionOutcome {
+  if (representation === undefined) return evaluateConditions(request, [])
+  if (request.method === 'GET' || request.method === 'HEAD') {
+    return evaluateConditions(request, [
+      selectVariant(representation, request.headers['accept-encoding']).etag,
+    ])
+  }
+  const tags = [representation.identity, representation.gzip, representation.br].flatMap((variant) =>
+    variant === undefined ? [] : [variant.etag],
+  )
+  return evaluateConditions(request, tags)
+}
+
+/**
  * A route's `onSend` hook that removes `Set-Cookie`. Route-level hooks run after those of plugins, so this
  * also sees what `@fastify/cookie` and `@fastify/session` add at the very end, which `send` cannot.
  */
@@ -203,6 +188,17 @@ export function withoutSetCookie(
 ): void {
   if (reply.getHeader('set-cookie') !== undefined) reply.removeHeader('set-cookie')
   done()
+}
+
+/** One memory for the process: what a header text means depends on nothing else. */
+const negotiator = new EncodingNegotiator()
+
+function selectVariant(representation: Representation, acceptEncoding: string | undefined): Variant {
+  for (const encoding of negotiator.orderFor(acceptEncoding)) {
+    const variant = representation[encoding]
+    if (variant !== undefined) return variant
+  }
+  return representation.identity
 }
 
 function sendBody(reply: RepresentationReply, { contentType }: Representation, variant: Variant): void {

@@ -2,7 +2,7 @@ import compress from '@fastify/compress'
 import etag from '@fastify/etag'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import t from 'tap'
-import { createRepresentation, RepresentationSender } from '../src/index.ts'
+import { checkPreconditions, createRepresentation, RepresentationSender } from '../src/index.ts'
 import { type ProbedServer, probes } from './http-probes.ts'
 import { portOf } from './raw-http.ts'
 
@@ -31,7 +31,7 @@ async function ourServer(options: { compress?: boolean; ownHead?: boolean } = {}
     sender.send(reply, representation)
   })
   app.put('/theme', (request, reply) => {
-    const outcome = sender.checkPreconditions(request, representation)
+    const outcome = checkPreconditions(request, representation)
     if (outcome === 'precondition-failed') return reply.code(412).send()
     writes += 1
     return reply.send({ written: true })
