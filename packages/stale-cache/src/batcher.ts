@@ -29,6 +29,7 @@ export class Batcher<R> {
   #requests = 0
   #running = 0
   #scheduled = false
+  #idle: PromiseWithResolvers<void> | undefined = undefined
 
   constructor(options: BatcherOptions<R>) {
     this.#options = options
@@ -46,6 +47,13 @@ export class Batcher<R> {
 
   get full(): boolean {
     return this.#running >= this.#options.maxConcurrent
+  }
+
+  /** Settles when no call is out and nothing waits. */
+  idle(): Promise<void> {
+    if (this.#running === 0 && this.waiting === 0) return Promise.resolve()
+    this.#idle ??= Promise.withResolvers()
+    return this.#idle.promise
   }
 
   /** Asks for one key. `onBegin` is called when its call starts. */
@@ -66,6 +74,9 @@ export class Batcher<R> {
     while (!this.full && this.waiting > 0) {
       void this.#execute(this.#longestWaiting().splice(0, this.#options.maxBatch))
     }
+    if (this.#running > 0) return
+    this.#idle?.resolve()
+    this.#idle = undefined
   }
 
   #longestWaiting(): Job<R>[] {

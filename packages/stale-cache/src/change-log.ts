@@ -5,6 +5,10 @@
  * called fresh. Names are remembered only while a load that began earlier is still out, at most `maxNames` of
  * them; beyond that all loads then out count as outdated, which costs a reload and never freshness.
  */
+
+/** Loads remembered as being out; one more, and the oldest of them counts as outdated. */
+const MAX_OUT = 10_000
+
 export class ChangeLog {
   readonly #maxNames: number
   /** Name -> order of its last change. Re-inserted on change, so the first is the oldest. */
@@ -31,6 +35,11 @@ export class ChangeLog {
 
   /** A load begins. Give the number back to `end` when it has settled. */
   begin(): number {
+    if (this.#out.size >= MAX_OUT) {
+      const [oldest = 0] = this.#out
+      this.#floor = Math.max(this.#floor, oldest + 1)
+      this.end(oldest)
+    }
     const order = this.next()
     this.#out.add(order)
     return order

@@ -7,7 +7,15 @@ export type { PreconditionOutcome } from './conditional-request.ts'
 export * as errors from './errors.ts'
 export type { InvalidateEvent, LoadEvent, SnapshotEvent } from './events.ts'
 export type { Version } from './freshness.ts'
-export type { LoadContext, Row, StaleCacheOptions } from './options.ts'
+export type { LastKnownGoodSnapshot } from './last-known-good.ts'
+export type {
+  LoadContext,
+  Row,
+  StaleCacheOptions,
+  StaleCacheSettings,
+  UnrepresentedOptions,
+} from './options.ts'
+export { default, type StaleCachePluginOptions, staleCache } from './plugin.ts'
 export {
   createRepresentation,
   type Representation,
@@ -30,3 +38,4 @@ export {
   type StaleReader,
   type Write,
 } from './stale-cache.ts'
+export { StaleCaches } from './stale-caches.ts'

@@ -23,8 +23,8 @@ export interface LoadContext {
   readonly signal: AbortSignal
 }
 
-/** Settings of one cache. Only `load` and `fallback` have no default. */
-export interface StaleCacheOptions<V> {
+/** Settings of one cache, apart from how its values are represented. Only `load` and `fallback` have no default. */
+export interface StaleCacheSettings<V> {
   /**
    * Fetches the values of many keys in one call, for example by `WHERE slug = ANY($1)`. A key that the answer
    * leaves out does not exist at the source (a negative entry). Rejects when the source cannot be asked. Never
@@ -37,12 +37,6 @@ export interface StaleCacheOptions<V> {
    * throws. Must be synchronous and reach no source.
    */
   readonly fallback: (key: string) => V
-  /**
-   * Turns a value into the body of an answer, whose encodings and tags are built on every change, never per
-   * request. `false`: no representations; `peek` answers `representation: undefined`. Default:
-   * `JSON.stringify` as `application/json; charset=utf-8`.
-   */
-  readonly represent?: ((value: V, key: string) => RepresentationSource) | false
   /** How representations are built: encodings, levels, largest body. Default: those of `createRepresentation`. */
   readonly representation?: RepresentationOptions
   /**
@@ -131,14 +125,34 @@ export interface StaleCacheOptions<V> {
   readonly random?: () => number
 }
 
+/** Settings of one cache. Only `load` and `fallback` have no default. */
+export interface StaleCacheOptions<V> extends StaleCacheSettings<V> {
+  /**
+   * Turns a value into the body of an answer, whose encodings and tags are built on every change, never per
+   * request. Default: `JSON.stringify` as `application/json; charset=utf-8`.
+   */
+  readonly represent?: (value: V, key: string) => RepresentationSource
+}
+
+/** Settings of a cache without representations: `peek` answers `representation: undefined`. */
+export interface UnrepresentedOptions<V> extends StaleCacheSettings<V> {
+  readonly represent: false
+}
+
+/** Settings of a cache of either kind. */
+export type AnyOptions<V> = StaleCacheOptions<V> | UnrepresentedOptions<V>
+
 /** Ties the type of `peek().representation` to the option `represent`. */
-export type RepresentChoice<V, R> = [R] extends [undefined]
-  ? { readonly represent: false }
-  : { readonly represent?: (value: V, key: string) => RepresentationSource }
+export type OptionsFor<V, R> = [R] extends [undefined]
+  ? UnrepresentedOptions<V>
+  : undefined extends R
+    ? AnyOptions<V>
+    : StaleCacheOptions<V>
 
 /** The options with every default filled in. */
-export type ResolvedOptions<V> = Required<Omit<StaleCacheOptions<V>, 'snapshotFile'>> & {
+export type ResolvedOptions<V> = Required<Omit<StaleCacheSettings<V>, 'snapshotFile'>> & {
   readonly snapshotFile: string | undefined
+  readonly represent: ((value: V, key: string) => RepresentationSource) | false
 }
 
 /**
@@ -146,7 +160,7 @@ export type ResolvedOptions<V> = Required<Omit<StaleCacheOptions<V>, 'snapshotFi
  *
  * @throws `HOLDFAST_ERR_STALE_CACHE_INVALID_OPTION` with the option, what it must be and what it was.
  */
-export function resolveOptions<V>(options: StaleCacheOptions<V>): ResolvedOptions<V> {
+export function resolveOptions<V>(options: AnyOptions<V>): ResolvedOptions<V> {
   const hardTimeoutMs = delay('hardTimeoutMs', options.hardTimeoutMs ?? 5_000, 1)
   const maxLoadMs = delay('maxLoadMs', options.maxLoadMs ?? 30_000, 1)
   const backoffMs = delay('backoffMs', options.backoffMs ?? 1_000, 1)
@@ -181,7 +195,7 @@ export function resolveOptions<V>(options: StaleCacheOptions<V>): ResolvedOption
     snapshotFile: path('snapshotFile', options.snapshotFile),
     revive: callable('revive', options.revive ?? ((json: unknown) => json as V)),
     snapshotIntervalMs: delay('snapshotIntervalMs', options.snapshotIntervalMs ?? 10_000, 0),
-    maxSnapshotBytes: count('maxSnapshotBytes', options.maxSnapshotBytes ?? 64 * MEBIBYTE, 1),
+    maxSnapshotBytes: count('maxSnapshotBytes', options.maxSnapshotBytes ?? 64 * MEBIBYTE, 1_024),
     snapshotLoadBudgetMs: delay('snapshotLoadBudgetMs', options.snapshotLoadBudgetMs ?? 250, 0),
     clock: options.clock ?? systemClock,
     random: callable('random', options.random ?? Math.random),

@@ -12,6 +12,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Singleflight, type WaiterOptions } from '@holdfast/singleflight'
 import { Batcher } from './batcher.ts'
+import { settledWithin } from './budget.ts'
 import { ChangeLog } from './change-log.ts'
 import { type Compiled, CompiledDefaults } from './compiled-defaults.ts'
 import { CompressionQueue } from './compression-queue.ts'
@@ -25,18 +26,21 @@ import {
 } from './errors.ts'
 import { channels, type InvalidateEvent, type LoadEvent } from './events.ts'
 import { backoffMs, jittered, mayReplace, type Version } from './freshness.ts'
+import { LastKnownGood, type LastKnownGoodSnapshot } from './last-known-good.ts'
 import {
-  type RepresentChoice,
+  type AnyOptions,
+  type OptionsFor,
   type ResolvedOptions,
   type Row,
   refuse,
   resolveOptions,
-  type StaleCacheOptions,
+  type StaleCacheSettings,
 } from './options.ts'
 import { freezeAndWeigh } from './plain-data.ts'
 import { RecencyTable, type TableBounds } from './recency-table.ts'
 import { type Lane, RefreshQueue } from './refresh-queue.ts'
 import { createIdentityRepresentation, type Representation } from './representation.ts'
+import type { SnapshotRecord } from './snapshot-format.ts'
 
 /** What a cache holds for a key at this moment. */
 export interface Peeked<V, R extends Representation | undefined = Representation> {
@@ -161,6 +165,8 @@ export interface StaleCacheSnapshot {
   readonly tooLarge: number
   /** Values that left because of `maxEntries` or `maxBytes`. */
   readonly evicted: number
+  /** Values of the file that `revive` or `represent` refused. */
+  readonly recordsRefused: number
   readonly entries: number
   /** Memory held by the values, as estimated. */
   readonly bytes: number
@@ -175,11 +181,16 @@ export interface StaleCacheSnapshot {
   /** Representations whose compressed encodings are being built. */
   readonly compressing: number
   readonly compressionFailed: number
+  /** The last-known-good file, where there is one. */
+  readonly file: LastKnownGoodSnapshot | undefined
   readonly closed: boolean
 }
 
 /** What an entry weighs besides its value, key, tags and representation: the record and its places in maps. */
 const ENTRY_BYTES = 400
+
+/** How long `close` waits for loads that are out. */
+const CLOSE_BUDGET_MS = 2_000
 
 export class StaleCache<V, R extends Representation | undefined = Representation> {
   readonly name: string
@@ -194,6 +205,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
   readonly #keysByTag = new Map<string, Set<string>>()
   readonly #defaults: CompiledDefaults<V>
   readonly #compression: CompressionQueue
+  readonly #file: LastKnownGood | undefined
   readonly #queue: RefreshQueue
   readonly #batcher: Batcher<Loaded<V>>
   readonly #flights: Singleflight
@@ -221,15 +233,16 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     rowsUnasked: 0,
     tooLarge: 0,
     evicted: 0,
+    recordsRefused: 0,
   }
   #cancelBatch: (() => void) | undefined = undefined
   #lastBatchMs = Number.NEGATIVE_INFINITY
   #closed = false
 
   /** @throws `HOLDFAST_ERR_STALE_CACHE_INVALID_OPTION` */
-  constructor(name: string, options: StaleCacheOptions<V> & RepresentChoice<V, R>) {
+  constructor(name: string, options: StaleCacheSettings<V> & OptionsFor<V, R>) {
     this.name = name
-    this.#options = resolveOptions(options)
+    this.#options = resolveOptions(options as AnyOptions<V>)
     const { maxEntries, maxBytes, maxNegativeEntries, maxDefaults, maxFlights, maxQueuedKeys } = this.#options
     const { maxBatchKeys, maxConcurrentLoads, hardTimeoutMs, clock } = this.#options
     this.#entries = new RecencyTable({ maxEntries, maxBytes }, (entry, evicted) => this.#left(entry, evicted))
@@ -245,6 +258,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     this.#flights = new Singleflight({ maxFlights, hardTimeoutMs, maxFlightMs: Infinity, clock })
     this.#compression = new CompressionQueue(this.#options.representation)
     this.#defaults = this.#compileDefaults({ maxEntries: maxDefaults, maxBytes: Math.floor(maxBytes / 16) })
+    this.#file = this.#openFile()
     this.reader = Object.freeze({ peek: (key: string) => this.peek(key) })
     this.ready = this.#prepare()
   }
@@ -373,22 +387,15 @@ export class StaleCache<V, R extends Representation | undefined = Representation
   beginConfirmation(): (keys: Iterable<string>) => number {
     const order = this.#changes.begin()
     const asOfMs = this.#options.clock.nowMs()
+    let open = true
     return (keys) => {
+      // Once closed, what changed since is no longer remembered.
+      if (!open) return 0
+      open = false
       let confirmed = 0
-      for (const key of keys) {
-        const entry = this.#entries.look(key)
-        if (entry === undefined || entry.order > order || this.#changedSince(order, key, entry.tags)) continue
-        const { random, freshMs, staleMs, ttlJitter } = this.#options
-        entry.order = order
-        entry.asOfMs = asOfMs
-        entry.freshUntilMs = asOfMs + jittered(freshMs, ttlJitter, random())
-        entry.staleUntilMs = entry.freshUntilMs + staleMs
-        entry.origin = 'source'
-        entry.failures = 0
-        entry.retryAtMs = 0
-        confirmed += 1
-      }
+      for (const key of keys) if (this.#confirm(key, order, asOfMs)) confirmed += 1
       this.#changes.end(order)
+      if (confirmed > 0) this.#neutral(() => this.#file?.age())
       return confirmed
     }
   }
@@ -409,12 +416,14 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       loadsRunning: this.#batcher.running,
       compressing: this.#compression.size,
       compressionFailed: this.#compression.failures,
+      file: this.#file?.snapshot(),
       closed: this.#closed,
     }
   }
 
   /**
-   * Stops refreshing: waiting callers are rejected, the signals of loads abort, timers are cleared. What is held
+   * Stops refreshing. Loads that are out get 2 seconds to come back to those who wait for them, then their
+   * signals abort; then the last-known-good file is written, for which there are 2 seconds, too. What is held
    * can still be peeked at.
    */
   async close(): Promise<void> {
@@ -422,9 +431,11 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     this.#closed = true
     this.#cancelBatch?.()
     this.#queue.clear()
-    this.#compression.close()
+    await settledWithin(CLOSE_BUDGET_MS, this.#batcher.idle(), this.#options.clock)
     this.#flights.close()
     for (const load of this.#loads) load.abort(this.#closedError())
+    this.#compression.close()
+    await this.#file?.close()
   }
 
   /**
@@ -555,9 +566,24 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       else keys.add(key)
     }
     this.#absences.delete(key)
-    if (representation !== undefined && representation !== held?.representation)
-      this.#compress(representation, key)
+    const same = representation !== undefined && representation === held?.representation
+    if (representation !== undefined && !same) this.#compress(representation, key)
+    if (origin === 'source') this.#neutral(() => (same ? this.#file?.age() : this.#file?.change()))
     return 'stored'
+  }
+
+  #confirm(key: string, order: number, asOfMs: number): boolean {
+    const { random, freshMs, staleMs, ttlJitter } = this.#options
+    const entry = this.#entries.look(key)
+    if (entry === undefined || entry.order > order || this.#changedSince(order, key, entry.tags)) return false
+    entry.order = order
+    entry.asOfMs = asOfMs
+    entry.freshUntilMs = asOfMs + jittered(freshMs, ttlJitter, random())
+    entry.staleUntilMs = entry.freshUntilMs + staleMs
+    entry.origin = 'source'
+    entry.failures = 0
+    entry.retryAtMs = 0
+    return true
   }
 
   /** The source does not know this key. */
@@ -568,7 +594,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     this.#counts.keysMissing += 1
     // It may have come into being since: what is held stays, and nothing says that it is unknown.
     if (this.#changes.changedSince(order, `key:${key}`)) return { outcome: 'missing', value: undefined }
-    this.#entries.delete(key)
+    if (this.#entries.delete(key)) this.#file?.change()
     const untilMs = clock.nowMs() + jittered(negativeMs, ttlJitter, random())
     this.#absences.set(key, { outcome: 'missing', order, untilMs, failures: 0, error: undefined }, 0)
     return { outcome: 'missing', value: undefined }
@@ -647,6 +673,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
 
   /** Starts the load of a key, or joins the one that is on its way. */
   #fly(key: string, lane: Lane, waiter?: WaiterOptions): Promise<Loaded<V>> {
+    if (this.#closed) return Promise.reject(this.#closedError())
     this.#queue.remove(key)
     return this.#flights.run([key], () => this.#want(key, lane), waiter)
   }
@@ -808,9 +835,50 @@ export class StaleCache<V, R extends Representation | undefined = Representation
 
   async #prepare(): Promise<void> {
     const { representation } = this.#defaults.general
-    if (representation === undefined) return
-    this.#compression.add('', representation, (complete) => this.#defaults.complete(complete))
-    await this.#compression.idle()
+    if (representation !== undefined) {
+      this.#compression.add('', representation, (complete) => this.#defaults.complete(complete))
+      await this.#compression.idle()
+    }
+    await this.#file?.loaded(() => this.#compression.idle())
+  }
+
+  #openFile(): LastKnownGood | undefined {
+    const { snapshotFile: file, maxSnapshotBytes: maxBytes, clock } = this.#options
+    if (file === undefined) return undefined
+    return new LastKnownGood({
+      file,
+      maxBytes,
+      clock,
+      cache: this.name,
+      intervalMs: this.#options.snapshotIntervalMs,
+      budgetMs: this.#options.snapshotLoadBudgetMs,
+      maxAgeMs: this.#options.freshMs,
+      onRecord: (record) => this.#recall(record),
+      records: () => this.#records(),
+    })
+  }
+
+  /** Takes a value from the file: never fresh, and never in place of anything newer. */
+  #recall({ key, value: json, version, tags, confirmedAtMs }: SnapshotRecord): void {
+    const { clock, freshMs, staleMs, revive } = this.#options
+    // A wall clock that was set back makes a value look as if it came from the future: then it is new, not immortal.
+    const ageMs = Math.max(0, clock.wallMs() - confirmedAtMs)
+    if (this.#closed || ageMs >= freshMs + staleMs || !this.#accepts(key)) return
+    try {
+      const asOfMs = clock.nowMs() - ageMs
+      this.#place({ key, value: revive(json, key), version, tags, order: 0, asOfMs, origin: 'snapshot' })
+    } catch {
+      this.#counts.recordsRefused += 1
+    }
+  }
+
+  *#records(): Generator<SnapshotRecord> {
+    const { clock } = this.#options
+    for (const { key, value, version, tags, asOfMs, staleUntilMs } of this.#entries.entries()) {
+      const nowMs = clock.nowMs()
+      if (nowMs >= staleUntilMs) continue
+      yield { key, value, version, tags, confirmedAtMs: clock.wallMs() - (nowMs - asOfMs) }
+    }
   }
 
   #left(entry: Entry<V>, evicted: boolean): void {

@@ -1,0 +1,16 @@
+import type { Clock } from '@holdfast/singleflight'
+
+/** Waits for `work`, but not longer than `budgetMs`. Returns whether it settled in time; never rejects. */
+export async function settledWithin(
+  budgetMs: number,
+  work: Promise<unknown>,
+  clock: Clock,
+): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const cancel = clock.schedule(budgetMs, () => resolve(false))
+  const settle = () => resolve(true)
+  work.then(settle, settle)
+  const inTime = await promise
+  cancel()
+  return inTime
+}

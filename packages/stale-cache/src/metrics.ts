@@ -1,0 +1,159 @@
+import { Counter, Gauge, type Registry } from 'prom-client'
+import type { LastKnownGoodSnapshot } from './last-known-good.ts'
+import type { StaleCacheSnapshot } from './stale-cache.ts'
+
+/** Whatever has snapshots of caches: `app.staleCache`. */
+export interface MetricSource {
+  snapshot(): readonly StaleCacheSnapshot[]
+}
+
+type NumberField<T> = { [F in keyof T]: T[F] extends number ? F : never }[keyof T] & string
+
+/** Reads, by what they were answered with. Label `source`. */
+const sources = ['fresh', 'stale', 'snapshot', 'default', 'missing', 'awaited'] as const
+
+interface Described {
+  readonly name: string
+  readonly help: string
+  readonly read: (snapshot: StaleCacheSnapshot) => number
+}
+
+/** Counted over the life of the process. Label `cache`. */
+const counters: readonly Described[] = [
+  { name: 'cache_hits_total', help: 'Reads answered with a value that was held', read: hitsOf },
+  {
+    name: 'cache_misses_total',
+    help: 'Reads answered with a default, with nothing, or after a load',
+    read: missesOf,
+  },
+  { name: 'cache_loads_total', help: 'Calls of load', read: field('loads') },
+  { name: 'cache_loads_failed_total', help: 'Calls of load that rejected', read: field('loadsFailed') },
+  {
+    name: 'cache_loads_given_up_total',
+    help: 'Calls of load that had not settled at maxLoadMs',
+    read: field('loadsGivenUp'),
+  },
+  {
+    name: 'cache_keys_dropped_total',
+    help: 'Never-seen keys dropped because maxQueuedKeys were waiting',
+    read: field('keysDropped'),
+  },
+  { name: 'cache_keys_refused_total', help: 'Reads of keys that cannot exist', read: field('keysRefused') },
+  {
+    name: 'cache_evictions_total',
+    help: 'Values that left because of maxEntries or maxBytes',
+    read: field('evicted'),
+  },
+  {
+    name: 'cache_snapshots_ignored_total',
+    help: 'Last-known-good files that could not be trusted',
+    read: file('ignored'),
+  },
+  { name: 'cache_snapshot_writes_total', help: 'Last-known-good files written', read: file('writes') },
+  {
+    name: 'cache_snapshot_write_failures_total',
+    help: 'Last-known-good files that could not be written',
+    read: file('writesFailed'),
+  },
+]
+
+/** Keys that loads have dealt with. Label `outcome`. */
+const outcomes = [
+  ['stored', 'keysLoaded'],
+  ['missing', 'keysMissing'],
+  ['kept', 'keysKept'],
+  ['failed', 'keysFailed'],
+] as const
+
+/** The state at the moment of the scrape. Label `cache`. */
+const gauges: readonly Described[] = [
+  { name: 'cache_entries', help: 'Values held', read: field('entries') },
+  {
+    name: 'cache_bytes',
+    help: 'Memory held by values and their representations, as estimated',
+    read: field('bytes'),
+  },
+  {
+    name: 'cache_negative_entries',
+    help: 'Keys remembered as unknown or failing',
+    read: field('negativeEntries'),
+  },
+  { name: 'cache_queued_keys', help: 'Keys that wait for the next background load', read: field('queued') },
+  { name: 'cache_loads_running', help: 'Calls of load that have not settled', read: field('loadsRunning') },
+  {
+    name: 'cache_snapshot_bytes',
+    help: 'Size of the last-known-good file written last',
+    read: file('bytesWritten'),
+  },
+]
+
+/**
+ * Registers the metrics. They are read from snapshots when Prometheus scrapes; no read of a cache pays for them.
+ * The name of a cache is the only label whose values an application chooses; keys never become labels.
+ */
+export function registerMetrics(registry: Registry, source: MetricSource): void {
+  const registers = [registry]
+  for (const { name, help, read } of counters) {
+    new Counter({
+      name,
+      help,
+      labelNames: ['cache'],
+      registers,
+      collect() {
+        this.reset()
+        for (const snapshot of source.snapshot()) this.inc({ cache: snapshot.name }, read(snapshot))
+      },
+    })
+  }
+  for (const { name, help, read } of gauges) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['cache'],
+      registers,
+      collect() {
+        for (const snapshot of source.snapshot()) this.set({ cache: snapshot.name }, read(snapshot))
+      },
+    })
+  }
+  new Counter({
+    name: 'cache_reads_total',
+    help: 'Reads, by what they were answered with',
+    labelNames: ['cache', 'source'],
+    registers,
+    collect() {
+      this.reset()
+      for (const snapshot of source.snapshot()) {
+        for (const name of sources) this.inc({ cache: snapshot.name, source: name }, snapshot[name])
+      }
+    },
+  })
+  new Counter({
+    name: 'cache_loaded_keys_total',
+    help: 'Keys that loads have dealt with, by outcome',
+    labelNames: ['cache', 'outcome'],
+    registers,
+    collect() {
+      this.reset()
+      for (const snapshot of source.snapshot()) {
+        for (const [outcome, name] of outcomes) this.inc({ cache: snapshot.name, outcome }, snapshot[name])
+      }
+    },
+  })
+}
+
+function field(name: NumberField<StaleCacheSnapshot>) {
+  return (snapshot: StaleCacheSnapshot) => snapshot[name]
+}
+
+function file(name: NumberField<LastKnownGoodSnapshot>) {
+  return (snapshot: StaleCacheSnapshot) => snapshot.file?.[name] ?? 0
+}
+
+function hitsOf({ fresh, stale, snapshot }: StaleCacheSnapshot): number {
+  return fresh + stale + snapshot
+}
+
+function missesOf({ default: defaults, missing, awaited }: StaleCacheSnapshot): number {
+  return defaults + missing + awaited
+}

@@ -1,0 +1,56 @@
+import type { FastifyPluginAsync } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import type { Registry } from 'prom-client'
+import type { RepresentationPolicy, RepresentationPolicyOptions } from './cache-headers.ts'
+import { count } from './options.ts'
+import type { Representation } from './representation.ts'
+import { type PeekedRepresentation, RepresentationSender } from './send-representation.ts'
+import { StaleCaches } from './stale-caches.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The caches of this application. */
+    staleCache: StaleCaches
+  }
+  interface FastifyReply {
+    /**
+     * Answers with ready bytes: `cache.peek(key)`, or a representation of your own. Negotiates the encoding,
+     * evaluates `If-None-Match` and `If-Match`, sets `ETag`, `Vary`, `Cache-Control`, `Age` and
+     * `Cache-Status`. Synchronous.
+     */
+    sendRepresentation(answer: PeekedRepresentation | Representation, policy?: RepresentationPolicy): this
+  }
+}
+
+/** Settings of the plugin; those of a cache are given to `app.staleCache.create`. */
+export interface StaleCachePluginOptions {
+  /** Caches that may be created. Default 64. */
+  readonly maxCaches?: number
+  /** Caching headers of `reply.sendRepresentation` where it is given no policy. Default: those of `RepresentationPolicy`. */
+  readonly policy?: RepresentationPolicyOptions
+  /** A `prom-client` registry that the metrics of all caches are registered on. Default: none. */
+  readonly registry?: Registry
+}
+
+const plugin: FastifyPluginAsync<StaleCachePluginOptions> = async (app, options) => {
+  const caches = new StaleCaches(count('maxCaches', options.maxCaches ?? 64, 1))
+  const sender = new RepresentationSender(options.policy)
+  app.decorate('staleCache', caches)
+  app.decorateReply('sendRepresentation', function (answer, policy) {
+    sender.send(this, answer, policy)
+    return this
+  })
+  app.addHook('onReady', () => caches.ready())
+  app.addHook('onClose', () => caches.close())
+  if (options.registry !== undefined) {
+    const { registerMetrics } = await import('./metrics.ts')
+    registerMetrics(options.registry, caches)
+  }
+}
+
+/**
+ * Registers `app.staleCache`. Caches created before `ready` are ready when the server is: their defaults are
+ * built and their last-known-good files read. They are closed, and their files written, when the server closes.
+ */
+export const staleCache = fastifyPlugin(plugin, { fastify: '5.x', name: '@holdfast/stale-cache' })
+export default staleCache

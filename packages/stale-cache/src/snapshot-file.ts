@@ -1,0 +1,248 @@
+/*
+ * The last-known-good file on a disk that may be full, read-only, slow or wrong.
+ *
+ * A reader of the file sees the old state or the new one, never half of either: it is written beside, flushed to
+ * the disk, and renamed. Nothing in it is believed before its checksum was. Several processes may share one file:
+ * a write takes over what another has written since, when that is newer.
+ */
+import { createHash } from 'node:crypto'
+import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import type { Clock } from '@holdfast/singleflight'
+import { mayReplace } from './freshness.ts'
+import {
+  decodeRecord,
+  encodeRecord,
+  type Opened,
+  openSnapshot,
+  type SnapshotRecord,
+  SnapshotSeal,
+  TRAILER_BYTES,
+} from './snapshot-format.ts'
+
+/** After this many bytes of work the event loop gets its turn. */
+const SLICE_BYTES = 262_144
+
+/** How a read or a write ended. */
+export interface FileResult {
+  readonly outcome: 'done' | 'absent' | 'ignored' | 'failed'
+  readonly entries: number
+  readonly bytes: number
+  readonly problem?: string
+}
+
+export interface SnapshotFileOptions {
+  readonly file: string
+  readonly cache: string
+  readonly maxBytes: number
+  readonly clock: Clock
+}
+
+export class SnapshotFile {
+  readonly #file: string
+  readonly #cache: string
+  readonly #maxBytes: number
+  readonly #clock: Clock
+  /** Tells whether the file is the one that was read or written last. */
+  #mark = ''
+
+  constructor({ file, cache, maxBytes, clock }: SnapshotFileOptions) {
+    this.#clock = clock
+    this.#file = file
+    this.#cache = cache
+    this.#maxBytes = maxBytes
+  }
+
+  /** Hands every value of the file to `onRecord`. A damaged file is put aside as `<file>.corrupt`. */
+  async read(onRecord: (record: SnapshotRecord) => void): Promise<FileResult> {
+    try {
+      await this.#removeLeftovers()
+      const opened = await this.#open()
+      if (opened === undefined) return { outcome: 'absent', entries: 0, bytes: 0 }
+      if ('problem' in opened) {
+        if (opened.damaged) await rename(this.#file, `${this.#file}.corrupt`).catch(() => {})
+        return { outcome: 'ignored', entries: 0, bytes: opened.bytes, problem: opened.problem }
+      }
+      const entries = await this.#each(opened.lines, onRecord)
+      return { outcome: 'done', entries, bytes: opened.bytes }
+    } catch (error) {
+      return { outcome: 'failed', entries: 0, bytes: 0, problem: String(error) }
+    }
+  }
+
+  /**
+   * Replaces the file by these records, the most important first: those beyond `maxBytes` are left out. Never
+   * rejects; a write that failed leaves the old file as it was.
+   */
+  async write(records: Iterable<SnapshotRecord>): Promise<FileResult> {
+    const temporary = `${this.#file}.${process.pid}.tmp`
+    try {
+      const others = await this.#writtenByOthers()
+      await rm(temporary, { force: true })
+      const handle = await open(temporary, 'wx', 0o600)
+      let result: { entries: number; bytes: number }
+      let mark: string
+      try {
+        result = await this.#fill(handle, merged(records, others))
+        await handle.sync()
+        mark = markOf(await handle.stat())
+      } finally {
+        await handle.close()
+      }
+      await rename(temporary, this.#file)
+      this.#mark = mark
+      await syncDirectory(dirname(this.#file))
+      return { outcome: 'done', ...result }
+    } catch (error) {
+      await rm(temporary, { force: true }).catch(() => {})
+      return { outcome: 'failed', entries: 0, bytes: 0, problem: String(error) }
+    }
+  }
+
+  async #open(): Promise<(Opened & { readonly bytes: number }) | undefined> {
+    const stats = await stat(this.#file).catch(absent)
+    if (stats === undefined) return undefined
+    const bytes = stats.size
+    // Opening a pipe would wait for a writer.
+    if (!stats.isFile()) return { problem: 'it is not a file', damaged: false, bytes: 0 }
+    if (bytes > this.#maxBytes) {
+      return { problem: `it is larger than maxSnapshotBytes = ${this.#maxBytes}`, damaged: false, bytes }
+    }
+    this.#mark = markOf(stats)
+    const { content, hash, hashedBytes } = await contentOf(this.#file, bytes)
+    return { ...openSnapshot(content, this.#cache, hash, hashedBytes), bytes }
+  }
+
+  /** What another process has put into the file since this one read or wrote it. */
+  async #writtenByOthers(): Promise<Map<string, SnapshotRecord>> {
+    const others = new Map<string, SnapshotRecord>()
+    const stats = await stat(this.#file).catch(absent)
+    if (stats === undefined || markOf(stats) === this.#mark) return others
+    const opened = await this.#open()
+    if (opened !== undefined && 'lines' in opened) {
+      await this.#each(opened.lines, (record) => others.set(record.key, record))
+    }
+    return others
+  }
+
+  async #each(lines: Iterable<string>, onRecord: (record: SnapshotRecord) => void): Promise<number> {
+    let entries = 0
+    let sliceLength = 0
+    for (const line of lines) {
+      sliceLength += line.length
+      if (sliceLength >= SLICE_BYTES) {
+        sliceLength = 0
+        await new Promise<void>((resolve) => void this.#clock.schedule(0, resolve))
+      }
+      const record = decodeRecord(line)
+      if (record === undefined) continue
+      onRecord(record)
+      entries += 1
+    }
+    return entries
+  }
+
+  async #fill(handle: FileHandle, records: Iterable<SnapshotRecord>) {
+    const seal = new SnapshotSeal()
+    let slice = seal.header(this.#cache)
+    let bytes = Buffer.byteLength(slice) + TRAILER_BYTES
+    let entries = 0
+    for (const record of records) {
+      const line = encodeRecord(record)
+      if (line === undefined) continue
+      const lineBytes = Buffer.byteLength(line)
+      if (bytes + lineBytes > this.#maxBytes) continue
+      bytes += lineBytes
+      entries += 1
+      seal.add(line)
+      slice += line
+      if (slice.length >= SLICE_BYTES) {
+        await handle.writeFile(slice)
+        slice = ''
+      }
+    }
+    await handle.writeFile(slice + seal.trailer())
+    return { entries, bytes }
+  }
+
+  /** A process that died while it wrote leaves its temporary file behind. */
+  async #removeLeftovers(): Promise<void> {
+    const directory = dirname(this.#file)
+    const prefix = `${basename(this.#file)}.`
+    for (const name of await readdir(directory).catch(() => [])) {
+      if (!name.startsWith(prefix) || !name.endsWith('.tmp')) continue
+      const pid = Number(name.slice(prefix.length, -'.tmp'.length))
+      if (Number.isSafeInteger(pid) && pid > 0 && !isAlive(pid))
+        await rm(join(directory, name), { force: true })
+    }
+  }
+}
+
+function* merged(
+  records: Iterable<SnapshotRecord>,
+  others: Map<string, SnapshotRecord>,
+): Generator<SnapshotRecord> {
+  for (const own of records) {
+    const other = others.get(own.key)
+    others.delete(own.key)
+    yield other !== undefined && mayReplace(standing(other), standing(own)) ? other : own
+  }
+  yield* [...others.values()].reverse()
+}
+
+function standing({ version, confirmedAtMs }: SnapshotRecord) {
+  return { version, order: confirmedAtMs }
+}
+
+/**
+ * At most `bytes` of the file, even when it grows meanwhile, and the digest of all that is no trailer: added up
+ * piece by piece, because the digest of 64 MiB at once would hold the event loop for too long.
+ */
+async function contentOf(file: string, bytes: number) {
+  const handle = await open(file, 'r')
+  try {
+    const buffer = Buffer.allocUnsafe(bytes)
+    const hash = createHash('sha256')
+    let filled = 0
+    let hashedBytes = 0
+    while (filled < bytes) {
+      const { bytesRead } = await handle.read(buffer, filled, Math.min(bytes - filled, SLICE_BYTES))
+      if (bytesRead === 0) break
+      filled += bytesRead
+      const end = Math.max(hashedBytes, filled - TRAILER_BYTES)
+      hash.update(buffer.subarray(hashedBytes, end))
+      hashedBytes = end
+    }
+    return { content: buffer.subarray(0, filled), hash, hashedBytes }
+  } finally {
+    await handle.close()
+  }
+}
+
+function markOf({ ino, size, mtimeMs }: { ino: number; size: number; mtimeMs: number }): string {
+  return `${ino}:${size}:${mtimeMs}`
+}
+
+function absent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error
+  return undefined
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
+  }
+}
+
+/** Makes the rename itself survive a power cut, where the platform can. */
+async function syncDirectory(directory: string): Promise<void> {
+  const handle = await open(directory, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
