@@ -40,10 +40,7 @@ export function encodeKey(parts: FlightKey): string {
     text += encodePart(part, place)
   }
   if (text.length > MAX_KEY_LENGTH) throw new KeyTooLongError(text.length, MAX_KEY_LENGTH)
-  if (lasting) {
-    latestParts = [...parts]
-    latestText = text
-  }
+  if (lasting) rememberLatest(parts, text)
   return text
 }
 
@@ -51,8 +48,15 @@ export function encodeKey(parts: FlightKey): string {
  * A herd asks for one key many times in a row. Comparing with the latest key takes 3 ns per part; building the
  * text, and hashing it for the map, 100 ns. Keys with a Date are left out, because a Date can change.
  */
-let latestParts: FlightKey = []
+const latestParts: unknown[] = []
 let latestText = ''
+
+function rememberLatest(parts: FlightKey, text: string): void {
+  // Copied, because the caller may change its array; into one array, because this runs for every new key.
+  latestParts.length = parts.length
+  for (let place = 0; place < parts.length; place++) latestParts[place] = parts[place]
+  latestText = text
+}
 
 function isLatest(parts: FlightKey): boolean {
   const { length } = parts
