@@ -11,6 +11,7 @@ import type { FlightKey } from './key.ts'
 import {
   type Body,
   changeOf,
+  copyHeaders,
   type HeaderChange,
   type Headers,
   isSerialized,
@@ -137,10 +138,11 @@ export class CoalescedRoute {
     reply: ReplyLike,
     run: () => unknown,
   ): Promise<unknown> {
-    const { counters, copyError } = this.#options
+    const { flights, counters, copyError } = this.#options
     const outcome = await flight.catch((error: unknown) => refuse(error, reply))
     if (outcome.kind === 'leader-left') {
-      counters.takenOver += 1
+      // The first to come here leads the next flight, the others join it.
+      if (!flights.has(key)) counters.takenOver += 1
       return this.answer(key, request, reply, run)
     }
     if (outcome.kind === 'unshareable' || !suits(outcome.vary, request.headers)) {
@@ -176,7 +178,7 @@ class Lead {
     this.#reply = reply
     this.#options = options
     this.#resolve = resolve
-    this.#before = reply.getHeaders()
+    this.#before = copyHeaders(reply.getHeaders())
     const keep = () => this.settle({ kind: 'unshareable' })
     for (const method of ownReplyMethods) beforeCall(reply, method, keep)
     // Whatever reaches the wire without having been seen by `send` was written by the handler itself.

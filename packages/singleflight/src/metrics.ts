@@ -10,39 +10,64 @@ export interface MetricSources {
 
 /** Counted over the life of the process. Label `scope`: `run` or `responses`. */
 const counters = [
-  ['holdfast_singleflight_executions_total', 'Works started', 'executions'],
-  ['holdfast_singleflight_joined_total', 'Calls that joined a flight instead of starting one', 'joined'],
-  ['holdfast_singleflight_failed_total', 'Works that failed', 'failed'],
-  ['holdfast_singleflight_abandoned_total', 'Flights whose last waiter left', 'abandoned'],
-  ['holdfast_singleflight_forgotten_total', 'Flights that lost their key to forget()', 'forgotten'],
-  ['holdfast_singleflight_timed_out_total', 'Flights not back at hardTimeoutMs', 'timedOut'],
-  ['holdfast_singleflight_given_up_total', 'Flights given up at maxFlightMs', 'givenUp'],
-  ['holdfast_singleflight_rejected_full_total', 'Calls refused by maxFlights or maxWaiters', 'rejectedFull'],
-  [
-    'holdfast_singleflight_answered_from_error_total',
-    'Calls answered from a remembered error',
-    'answeredFromError',
-  ],
+  { name: 'holdfast_singleflight_executions_total', help: 'Works started', field: 'executions' },
+  {
+    name: 'holdfast_singleflight_joined_total',
+    help: 'Calls that joined a flight instead of starting one',
+    field: 'joined',
+  },
+  { name: 'holdfast_singleflight_failed_total', help: 'Works that failed', field: 'failed' },
+  {
+    name: 'holdfast_singleflight_abandoned_total',
+    help: 'Flights whose last waiter left',
+    field: 'abandoned',
+  },
+  {
+    name: 'holdfast_singleflight_forgotten_total',
+    help: 'Flights that lost their key to forget()',
+    field: 'forgotten',
+  },
+  {
+    name: 'holdfast_singleflight_timed_out_total',
+    help: 'Flights not back at hardTimeoutMs',
+    field: 'timedOut',
+  },
+  { name: 'holdfast_singleflight_given_up_total', help: 'Flights given up at maxFlightMs', field: 'givenUp' },
+  {
+    name: 'holdfast_singleflight_rejected_full_total',
+    help: 'Calls refused by maxFlights or maxWaiters',
+    field: 'rejectedFull',
+  },
+  {
+    name: 'holdfast_singleflight_answered_from_error_total',
+    help: 'Calls answered from a remembered error',
+    field: 'answeredFromError',
+  },
 ] as const
 
 /** The state at the moment of the scrape. Label `scope`: `run` or `responses`. */
 const gauges = [
-  ['holdfast_singleflight_in_flight', 'Works that have not settled yet', 'inFlight', 1],
-  ['holdfast_singleflight_waiters', 'Calls that wait now', 'waiters', 1],
-  [
-    'holdfast_singleflight_oldest_flight_seconds',
-    'Age of the oldest work that has not settled',
-    'oldestFlightMs',
-    0.001,
-  ],
+  {
+    name: 'holdfast_singleflight_in_flight',
+    help: 'Works that have not settled yet',
+    field: 'inFlight',
+    factor: 1,
+  },
+  { name: 'holdfast_singleflight_waiters', help: 'Calls that wait now', field: 'waiters', factor: 1 },
+  {
+    name: 'holdfast_singleflight_oldest_flight_seconds',
+    help: 'Age of the oldest work that has not settled',
+    field: 'oldestFlightMs',
+    factor: 0.001,
+  },
 ] as const
 
 /** How requests of coalesced routes were answered. Label `outcome`. */
 const outcomes = [
-  ['replayed', 'replayed'],
-  ['ran_alone', 'ranAlone'],
-  ['bypassed', 'bypassed'],
-  ['taken_over', 'takenOver'],
+  { outcome: 'replayed', field: 'replayed' },
+  { outcome: 'ran_alone', field: 'ranAlone' },
+  { outcome: 'bypassed', field: 'bypassed' },
+  { outcome: 'taken_over', field: 'takenOver' },
 ] as const
 
 /**
@@ -54,7 +79,7 @@ export function registerMetrics(registry: Registry, sources: MetricSources): voi
     { scope: 'run', snapshot: sources.run() },
     { scope: 'responses', snapshot: sources.responses() },
   ]
-  for (const [name, help, field] of counters) {
+  for (const { name, help, field } of counters) {
     new Counter({
       name,
       help,
@@ -66,7 +91,7 @@ export function registerMetrics(registry: Registry, sources: MetricSources): voi
       },
     })
   }
-  for (const [name, help, field, factor] of gauges) {
+  for (const { name, help, field, factor } of gauges) {
     new Gauge({
       name,
       help,
@@ -85,7 +110,7 @@ export function registerMetrics(registry: Registry, sources: MetricSources): voi
     collect() {
       this.reset()
       const snapshot = sources.responses()
-      for (const [outcome, field] of outcomes) this.inc({ outcome }, snapshot[field])
+      for (const { outcome, field } of outcomes) this.inc({ outcome }, snapshot[field])
     },
   })
 }

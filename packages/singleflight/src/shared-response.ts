@@ -81,11 +81,21 @@ export function preconditionsOf(headers: Headers): string | undefined {
   return text
 }
 
+/** The headers of this moment: Fastify adds a second cookie to the array of the first. */
+export function copyHeaders(headers: Headers): Headers {
+  const copies = Object.entries(headers).map(([name, value]) => [
+    name,
+    Array.isArray(value) ? [...value] : value,
+  ])
+  return Object.fromEntries(copies)
+}
+
 /** What changed between the headers before the handler and after it, without those that are one request's own. */
 export function changeOf(before: Headers, after: Headers, perRequest: ReadonlySet<string>): HeaderChange {
   const set: Record<string, HeaderValue> = {}
   for (const [name, value] of Object.entries(after)) {
-    if (value !== undefined && value !== before[name] && !perRequest.has(name)) set[name] = value
+    if (value !== undefined && String(value) !== String(before[name]) && !perRequest.has(name))
+      set[name] = value
   }
   const removed = Object.keys(before).filter((name) => after[name] === undefined && !perRequest.has(name))
   return { set, removed }

@@ -48,3 +48,26 @@ t.test('ages are in seconds', async (t) => {
   resolve()
   await call
 })
+
+t.test('these metrics are registered, and only these', async (t) => {
+  const registry = new Registry()
+  await Fastify().register(singleflight, { registry })
+  t.strictSame(
+    registry.getMetricsAsArray().map(({ name }) => name),
+    [
+      'holdfast_singleflight_executions_total',
+      'holdfast_singleflight_joined_total',
+      'holdfast_singleflight_failed_total',
+      'holdfast_singleflight_abandoned_total',
+      'holdfast_singleflight_forgotten_total',
+      'holdfast_singleflight_timed_out_total',
+      'holdfast_singleflight_given_up_total',
+      'holdfast_singleflight_rejected_full_total',
+      'holdfast_singleflight_answered_from_error_total',
+      'holdfast_singleflight_in_flight',
+      'holdfast_singleflight_waiters',
+      'holdfast_singleflight_oldest_flight_seconds',
+      'holdfast_singleflight_responses_total',
+    ],
+  )
+})

@@ -99,6 +99,34 @@ t.test('errors are one execution, and each request has its own error reply', asy
   t.equal(new Set(logged).size, 50, 'nobody mutates the error of another')
 })
 
+t.test('the default error handler answers followers with the status of the error', async (t) => {
+  for (const [thrown, status] of [
+    [Object.assign(new Error('x'), { statusCode: 404 }), 404],
+    [new Error('x'), 500],
+  ] as const) {
+    const seen = await priceApp(async () => {
+      await seen.gate
+      throw thrown
+    })
+    t.ok((await herd(seen, 5)).every((answer) => answer.statusCode === status))
+    t.equal(seen.runs, 1)
+  }
+})
+
+t.test('a cookie added to those of a hook keeps the answer with its client', async (t) => {
+  const seen = await priceApp(async (_request, reply) => {
+    await seen.gate
+    reply.header('set-cookie', 'c=3')
+    return 'ok'
+  })
+  seen.app.addHook('onRequest', async (_request, reply) => {
+    reply.header('set-cookie', 'a=1').header('set-cookie', 'b=2')
+  })
+  const answers = await herd(seen, 3)
+  t.equal(seen.runs, 3)
+  t.ok(answers.every((answer) => answer.headers['set-cookie']?.length === 3))
+})
+
 t.test('a handler that throws at once or sends an error is shared like any other error', async (t) => {
   const throws = await priceApp(() => {
     throw Object.assign(new Error('at once'), { statusCode: 418 })
@@ -603,7 +631,7 @@ t.test("when the handler fails because the leader's client went away, exactly on
   seen.open()
   for (const { answer } of others) t.match(await answer, /200 OK.*second run/s)
   t.equal(seen.runs, 2)
-  t.match(seen.snapshot(), { takenOver: 3, replayed: 2 })
+  t.match(seen.snapshot(), { takenOver: 1, replayed: 2 })
 })
 
 t.test('when the handler returns nothing to a client that has gone, another leads', async (t) => {

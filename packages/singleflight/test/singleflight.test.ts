@@ -40,8 +40,6 @@ async function codeOf(promise: Promise<unknown>): Promise<unknown> {
   return ((await rejection(promise)) as { code?: unknown }).code
 }
 
-const code = (what: string) => `HOLDFAST_ERR_SINGLEFLIGHT_${what}`
-
 t.test('fifty concurrent callers of one key cause one execution and get its value', async (t) => {
   const { flights, work, flight, started } = controlled()
   const calls = Array.from({ length: 50 }, () => flights.run(key, work))
@@ -176,7 +174,7 @@ t.test('a waiter whose signal aborts leaves alone, with its reason as the cause'
   const reason = new Error('client went away')
   controller.abort(reason)
   t.match(await rejection(leaves), {
-    code: code('ABORTED'),
+    code: 'HOLDFAST_ERR_SINGLEFLIGHT_ABORTED',
     name: 'AbortError',
     cause: reason,
     statusCode: 499,
@@ -193,7 +191,7 @@ t.test('the first caller has no privilege: it leaves, the work goes on for the o
   const first = flights.run(key, work, { signal: controller.signal })
   const second = flights.run(key, work, { timeoutMs: 1000 })
   controller.abort()
-  t.equal(await codeOf(first), code('ABORTED'))
+  t.equal(await codeOf(first), 'HOLDFAST_ERR_SINGLEFLIGHT_ABORTED')
   t.equal(flight(0).context.signal.aborted, false)
   flight(0).land(1)
   t.equal(await second, 1)
@@ -209,9 +207,9 @@ t.test('each waiter has its own deadline, to the millisecond', async (t) => {
   await clock.advance(9)
   t.strictSame(codes, [])
   await clock.advance(1)
-  t.strictSame(codes, [code('WAIT_TIMEOUT')])
+  t.strictSame(codes, ['HOLDFAST_ERR_SINGLEFLIGHT_WAIT_TIMEOUT'])
   await clock.advance(10)
-  t.strictSame(codes, [code('WAIT_TIMEOUT'), code('WAIT_TIMEOUT')])
+  t.strictSame(codes, ['HOLDFAST_ERR_SINGLEFLIGHT_WAIT_TIMEOUT', 'HOLDFAST_ERR_SINGLEFLIGHT_WAIT_TIMEOUT'])
   flight(0).land('late for two')
   t.equal(await patient, 'late for two')
   await Promise.all([leader, follower])
@@ -221,14 +219,17 @@ t.test('each waiter has its own deadline, to the millisecond', async (t) => {
 t.test('a spent budget or an aborted signal neither starts nor joins a flight', async (t) => {
   const { flights, work, started, flight } = controlled()
   const aborted = AbortSignal.abort('gone')
-  t.equal(await codeOf(flights.run(key, work, { timeoutMs: 0 })), code('WAIT_TIMEOUT'))
-  t.equal(await codeOf(flights.run(key, work, { timeoutMs: -5 })), code('WAIT_TIMEOUT'))
-  t.equal(await codeOf(flights.run(key, work, { signal: aborted })), code('ABORTED'))
-  t.equal(await codeOf(flights.run(key, work, { timeoutMs: Number.NaN })), code('INVALID_OPTION'))
+  t.equal(await codeOf(flights.run(key, work, { timeoutMs: 0 })), 'HOLDFAST_ERR_SINGLEFLIGHT_WAIT_TIMEOUT')
+  t.equal(await codeOf(flights.run(key, work, { timeoutMs: -5 })), 'HOLDFAST_ERR_SINGLEFLIGHT_WAIT_TIMEOUT')
+  t.equal(await codeOf(flights.run(key, work, { signal: aborted })), 'HOLDFAST_ERR_SINGLEFLIGHT_ABORTED')
+  t.equal(
+    await codeOf(flights.run(key, work, { timeoutMs: Number.NaN })),
+    'HOLDFAST_ERR_SINGLEFLIGHT_INVALID_OPTION',
+  )
   t.equal(started.length, 0)
   const call = flights.run(key, work)
-  t.equal(await codeOf(flights.run(key, work, { timeoutMs: 0 })), code('WAIT_TIMEOUT'))
-  t.equal(await codeOf(flights.run(key, work, { signal: aborted })), code('ABORTED'))
+  t.equal(await codeOf(flights.run(key, work, { timeoutMs: 0 })), 'HOLDFAST_ERR_SINGLEFLIGHT_WAIT_TIMEOUT')
+  t.equal(await codeOf(flights.run(key, work, { signal: aborted })), 'HOLDFAST_ERR_SINGLEFLIGHT_ABORTED')
   t.match(flights.snapshot(), { executions: 1, joined: 0, waiters: 1 })
   flight(0).land(1)
   await call
@@ -260,7 +261,7 @@ t.test('when the last waiter leaves, the work goes on by default and a newcomer 
   const first = flights.run(key, work, { timeoutMs: 10 })
   const left = codeOf(first)
   await clock.advance(10)
-  t.equal(await left, code('WAIT_TIMEOUT'))
+  t.equal(await left, 'HOLDFAST_ERR_SINGLEFLIGHT_WAIT_TIMEOUT')
   t.match(flights.snapshot(), { abandoned: 1, inFlight: 1, waiters: 0 })
   const newcomer = flights.run(key, work)
   flight(0).land('still useful')
@@ -277,8 +278,8 @@ t.test("with whenAbandoned: 'abort' the key is free before the signal aborts", a
     newcomer = flights.run(key, work)
   })
   controller.abort()
-  t.equal(await codeOf(first), code('ABORTED'))
-  t.match(flight(0).context.signal.reason, { code: code('ABANDONED') })
+  t.equal(await codeOf(first), 'HOLDFAST_ERR_SINGLEFLIGHT_ABORTED')
+  t.match(flight(0).context.signal.reason, { code: 'HOLDFAST_ERR_SINGLEFLIGHT_ABANDONED' })
   t.equal(started.length, 2, 'who came during the abort started afresh')
   flight(0).fail(new Error('aborted work'))
   flight(1).land('fresh')
@@ -314,7 +315,7 @@ t.test('an abandoned forgotten flight does not free the key of the second', asyn
   flights.forget(key)
   const second = flights.run(key, work)
   controller.abort()
-  t.equal(await first, code('ABORTED'))
+  t.equal(await first, 'HOLDFAST_ERR_SINGLEFLIGHT_ABORTED')
   t.equal(flights.has(key), true)
   flight(1).land(2)
   t.equal(await second, 2)
@@ -325,7 +326,7 @@ t.test('the hard time-out rejects everybody, and the key stays owned until the w
   const calls = [flights.run(key, work), flights.run(key, work), flights.run(key, work, { timeoutMs: 500 })]
   const codes = Promise.all(calls.map(codeOf))
   await clock.advance(100)
-  t.strictSame(new Set(await codes), new Set([code('FLIGHT_TIMEOUT')]))
+  t.strictSame(new Set(await codes), new Set(['HOLDFAST_ERR_SINGLEFLIGHT_FLIGHT_TIMEOUT']))
   t.equal(flight(0).context.signal.aborted, false)
   const newcomers = Array.from({ length: 10 }, () => flights.run(key, work))
   t.equal(started.length, 1, 'no second execution while the first is in the air')
@@ -346,10 +347,10 @@ t.test(
     })
     const first = codeOf(flights.run(key, work))
     await clock.advance(100)
-    t.equal(await first, code('FLIGHT_TIMEOUT'))
+    t.equal(await first, 'HOLDFAST_ERR_SINGLEFLIGHT_FLIGHT_TIMEOUT')
     const newcomer = codeOf(flights.run(key, work))
     await clock.advance(100)
-    t.equal(await newcomer, code('WAIT_TIMEOUT'))
+    t.equal(await newcomer, 'HOLDFAST_ERR_SINGLEFLIGHT_WAIT_TIMEOUT')
     t.equal(flights.has(key), true)
     t.equal(flights.snapshot().abandoned, 0)
   },
@@ -361,10 +362,13 @@ t.test(
     const { flights, work, flight, clock, started } = controlled({ hardTimeoutMs: 100, maxFlightMs: 250 })
     const first = codeOf(flights.run(key, work))
     await clock.advance(200)
-    t.equal(await first, code('FLIGHT_TIMEOUT'))
+    t.equal(await first, 'HOLDFAST_ERR_SINGLEFLIGHT_FLIGHT_TIMEOUT')
     const waiting = rejection(flights.run(key, work))
     await clock.advance(50)
-    t.match(await waiting, { code: code('FLIGHT_TIMEOUT'), message: /maxFlightMs = 250 ms/ })
+    t.match(await waiting, {
+      code: 'HOLDFAST_ERR_SINGLEFLIGHT_FLIGHT_TIMEOUT',
+      message: /maxFlightMs = 250 ms/,
+    })
     t.equal(flight(0).context.signal.aborted, true)
     t.match(flights.snapshot(), { inFlight: 0, givenUp: 1, timedOut: 1 })
     const second = flights.run(key, work)
@@ -385,11 +389,11 @@ t.test('giving up a forgotten flight leaves the key of the second alone', async 
   await clock.advance(60)
   const second = codeOf(flights.run(key, work))
   await clock.advance(90)
-  t.equal(await first, code('FLIGHT_TIMEOUT'))
+  t.equal(await first, 'HOLDFAST_ERR_SINGLEFLIGHT_FLIGHT_TIMEOUT')
   t.match(flights.snapshot(), { givenUp: 1, inFlight: 1 })
   t.equal(flights.has(key), true)
   flights.close()
-  t.equal(await second, code('CLOSED'))
+  t.equal(await second, 'HOLDFAST_ERR_SINGLEFLIGHT_CLOSED')
 })
 
 t.test('with infinite limits no timer is set and the flight waits for its work', async (t) => {
@@ -402,7 +406,7 @@ t.test('with infinite limits no timer is set and the flight waits for its work',
   const endless = controlled({ hardTimeoutMs: 10, maxFlightMs: Number.POSITIVE_INFINITY })
   const rejected = codeOf(endless.flights.run(key, endless.work))
   await endless.clock.advance(10)
-  t.equal(await rejected, code('FLIGHT_TIMEOUT'))
+  t.equal(await rejected, 'HOLDFAST_ERR_SINGLEFLIGHT_FLIGHT_TIMEOUT')
   t.equal(endless.clock.pendingTimers, 0)
 })
 
@@ -410,7 +414,7 @@ t.test('10,000 keys fly at once, and the next is refused with a hint until one l
   const { flights, work, flight, started } = controlled()
   const calls = Array.from({ length: 10_000 }, (_, tenant) => flights.run(['branding', tenant], work))
   const refused = await rejection(flights.run(['branding', 'one too many'], work))
-  t.match(refused, { code: code('FLIGHTS_FULL'), statusCode: 503, retryAfterSeconds: 1 })
+  t.match(refused, { code: 'HOLDFAST_ERR_SINGLEFLIGHT_FLIGHTS_FULL', statusCode: 503, retryAfterSeconds: 1 })
   t.match(flights.snapshot(), { inFlight: 10_000, waiters: 10_000, rejectedFull: 1 })
   flight(0).land(0)
   await calls[0]
@@ -427,16 +431,19 @@ t.test('forgotten flights count against maxFlights', async (t) => {
     flights.forget(key)
     return call
   })
-  t.equal(await codeOf(flights.run(key, work)), code('FLIGHTS_FULL'))
+  t.equal(await codeOf(flights.run(key, work)), 'HOLDFAST_ERR_SINGLEFLIGHT_FLIGHTS_FULL')
   flights.close()
-  t.strictSame(await Promise.all(calls), [code('CLOSED'), code('CLOSED')])
+  t.strictSame(await Promise.all(calls), [
+    'HOLDFAST_ERR_SINGLEFLIGHT_CLOSED',
+    'HOLDFAST_ERR_SINGLEFLIGHT_CLOSED',
+  ])
 })
 
 t.test('one flight takes maxWaiters callers and refuses the next with a hint', async (t) => {
   const { flights, work, flight } = controlled({ maxWaiters: 3 })
   const calls = [flights.run(key, work), flights.run(key, work, { timeoutMs: 100 }), flights.run(key, work)]
   const refused = await rejection(flights.run(key, work))
-  t.match(refused, { code: code('WAITERS_FULL'), statusCode: 503, retryAfterSeconds: 1 })
+  t.match(refused, { code: 'HOLDFAST_ERR_SINGLEFLIGHT_WAITERS_FULL', statusCode: 503, retryAfterSeconds: 1 })
   flight(0).land(1)
   t.strictSame(await Promise.all(calls), [1, 1, 1])
   t.equal(flights.snapshot().rejectedFull, 1)
@@ -479,9 +486,9 @@ t.test('close rejects who waits and who comes, aborts the work and leaves no tim
   const { signal } = flight(0).context
   flights.close()
   for (const error of await Promise.all(waiting))
-    t.match(error, { code: code('CLOSED'), retryAfterSeconds: 1 })
-  t.match(signal, { aborted: true, reason: { code: code('CLOSED') } })
-  t.equal(await codeOf(flights.run(key, work)), code('CLOSED'))
+    t.match(error, { code: 'HOLDFAST_ERR_SINGLEFLIGHT_CLOSED', retryAfterSeconds: 1 })
+  t.match(signal, { aborted: true, reason: { code: 'HOLDFAST_ERR_SINGLEFLIGHT_CLOSED' } })
+  t.equal(await codeOf(flights.run(key, work)), 'HOLDFAST_ERR_SINGLEFLIGHT_CLOSED')
   t.equal(clock.pendingTimers, 0)
   flight(0).land('nobody cares')
   await clock.advance(0)
@@ -492,7 +499,7 @@ t.test('close rejects who waits and who comes, aborts the work and leaves no tim
 t.test('a bad key is a rejection, never a throw', async (t) => {
   const flights = new Singleflight()
   // @ts-expect-error a function is no key part
-  t.equal(await codeOf(flights.run([() => 1], () => 1)), code('KEY_INVALID'))
+  t.equal(await codeOf(flights.run([() => 1], () => 1)), 'HOLDFAST_ERR_SINGLEFLIGHT_KEY_INVALID')
 })
 
 t.test('the work sees neither the context of the first caller nor of any other', async (t) => {
@@ -526,14 +533,14 @@ t.test('an abort reaches the work in its own context, not in that of who left la
     seen = tenant.getStore()
   })
   tenant.run('alpha', () => controller.abort())
-  t.equal(await left, code('ABORTED'))
+  t.equal(await left, 'HOLDFAST_ERR_SINGLEFLIGHT_ABORTED')
   t.equal(seen, undefined)
 })
 
 t.test('work that waits for its own flight is told so instead of hanging', async (t) => {
   const flights = new Singleflight()
   const outer = flights.run(['a'], () => flights.run(['b'], () => flights.run(['a'], () => 'never')))
-  t.equal(await codeOf(outer), code('REENTRANT'))
+  t.equal(await codeOf(outer), 'HOLDFAST_ERR_SINGLEFLIGHT_REENTRANT')
   const nested = flights.run(['a'], () => flights.run(['b'], () => 'different keys nest'))
   t.equal(await nested, 'different keys nest')
 })
