@@ -28,14 +28,14 @@ const manifest: { scripts: Record<string, string> } = JSON.parse(
 )
 
 for (const name of ['ci.yml', 'release.yml']) {
-  t.test(`${name}: least rights, one run at a time, a limit on every job, pinned actions`, async (t) => {
+  t.test(`${name}: least rights, one run at a time, a limit on every job, actions by commit`, async (t) => {
     const { permissions, concurrency, jobs } = workflow(name)
     t.notOk(Object.values(permissions).includes('write'), 'the workflow as a whole may write nothing')
     t.ok(concurrency.group)
     for (const [id, job] of Object.entries(jobs)) {
       t.ok(job['timeout-minutes'] <= 45, `${id} has a limit`)
       for (const { uses } of job.steps) {
-        if (uses !== undefined) t.match(uses, /^[\w-]+\/[\w.-]+@(v\d+|\d+\.\d+\.\d+|[0-9a-f]{40})$/)
+        if (uses !== undefined) t.match(uses, /^[\w-]+\/[\w.-]+@[0-9a-f]{40}$/, 'a tag can be moved')
       }
     }
   })
