@@ -2,19 +2,27 @@ import { once } from 'node:events'
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { drive, type LoadOptions } from '../src/harness/http-load.ts'
+import { HttpLoad, type LoadTarget } from '../src/harness/http-load.ts'
 
-const options = { path: '/theme', headers: {}, expectStatus: 200, connections: 3, durationMs: 60 }
+const target = { path: '/theme', headers: {}, expectStatus: 200, durationMs: 60 }
+const connections = 3
 
-async function overHttp(t: Test, listener: RequestListener, changes: Partial<LoadOptions> = {}) {
+async function load(t: Test, port: number, changes: Partial<LoadTarget> = {}) {
+  const load = new HttpLoad()
+  t.teardown(() => load.close())
+  await load.open(port, connections)
+  return load.drive({ ...target, ...changes, port })
+}
+
+async function overHttp(t: Test, listener: RequestListener, changes: Partial<LoadTarget> = {}) {
   const server = createHttpServer(listener).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => server.close())
-  return drive({ ...options, ...changes, port: (server.address() as AddressInfo).port })
+  return load(t, (server.address() as AddressInfo).port, changes)
 }
 
 /** A server that answers each request with exactly these bytes, written one after the other. */
-async function overTcp(t: Test, parts: readonly string[], changes: Partial<LoadOptions> = {}) {
+async function overTcp(t: Test, parts: readonly string[]) {
   const sockets = new Set<Socket>()
   const server = createTcpServer({ noDelay: true }, (socket) => {
     sockets.add(socket)
@@ -30,7 +38,7 @@ async function overTcp(t: Test, parts: readonly string[], changes: Partial<LoadO
     for (const socket of sockets) socket.destroy()
     server.close()
   })
-  return drive({ ...options, ...changes, port: (server.address() as AddressInfo).port })
+  return load(t, (server.address() as AddressInfo).port)
 }
 
 t.test('counts every answer that the server gave, and its latency', async (t) => {
@@ -40,28 +48,50 @@ t.test('counts every answer that the server gave, and its latency', async (t) =>
     response.end('hello')
   })
   t.equal(result.answers, answered)
-  t.ok(result.answers >= options.connections)
+  t.ok(result.answers >= connections)
   t.equal(result.failures, 0)
   t.ok(result.p50Ms > 0 && result.p50Ms <= result.p99Ms && result.p99Ms <= result.maxMs)
-  t.ok(result.elapsedMs >= options.durationMs)
+  t.ok(result.elapsedMs >= target.durationMs)
 })
 
 t.test('keeps one request in flight per connection', async (t) => {
   let inFlight = 0
   let most = 0
-  await overHttp(
-    t,
-    (_request, response) => {
-      inFlight += 1
-      most = Math.max(most, inFlight)
-      setTimeout(() => {
-        inFlight -= 1
-        response.end('hello')
-      }, 2)
-    },
-    { connections: 7 },
-  )
-  t.equal(most, 7)
+  await overHttp(t, (_request, response) => {
+    inFlight += 1
+    most = Math.max(most, inFlight)
+    setTimeout(() => {
+      inFlight -= 1
+      response.end('hello')
+    }, 2)
+  })
+  t.equal(most, connections)
+})
+
+t.test('connections stay open between slices, and lost ones are opened again', async (t) => {
+  const accepted: Socket[] = []
+  const server = createHttpServer((_request, response) => response.end('hello'))
+  server.on('connection', (socket) => accepted.push(socket))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const { port } = server.address() as AddressInfo
+  const load = new HttpLoad()
+  t.teardown(() => load.close())
+
+  await load.open(port, 3)
+  await load.drive({ ...target, port })
+  await load.open(port, 3)
+  t.match(await load.drive({ ...target, port }), { failures: 0 })
+  t.equal(accepted.length, 3)
+
+  accepted[0]?.destroy()
+  while (accepted.length < 4) {
+    await new Promise((resolve) => setImmediate(resolve))
+    await load.open(port, 3)
+  }
+  t.match(await load.drive({ ...target, port }), { failures: 0 })
+  t.equal(accepted.length, 4)
 })
 
 t.test('sends the headers of the target', async (t) => {
@@ -97,7 +127,7 @@ t.test('an answer whose end cannot be known is a failure', async (t) => {
     response.end()
   })
   t.equal(result.answers, 0)
-  t.equal(result.failures, options.connections)
+  t.equal(result.failures, connections)
   t.match(result.firstFailure, 'without content-length')
 })
 
@@ -105,29 +135,27 @@ t.test('a connection that the server closes with a request in flight is a failur
   const result = await overHttp(t, (request) => {
     request.socket.end()
   })
-  t.equal(result.failures, options.connections)
+  t.equal(result.failures, connections)
   t.match(result.firstFailure, 'closed')
 })
 
-t.test('a server that is not there is a failure, not a rejection', async (t) => {
+t.test('a server that is not there is said so before anything is measured', async (t) => {
   const server = createTcpServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   server.close()
   await once(server, 'close')
-  const result = await drive({ ...options, port })
-  t.equal(result.failures, options.connections)
-  t.match(result.firstFailure, 'ECONNREFUSED')
+  await t.rejects(new HttpLoad().open(port, connections), { code: 'ECONNREFUSED' })
 })
 
 t.test('puts an answer together that arrives in pieces, also a split head', async (t) => {
   const result = await overTcp(t, ['HTTP/1.1 200 OK\r\nContent-Le', 'ngth: 6\r\n\r', '\nabc', 'def'])
   t.match(result, { failures: 0, firstFailure: undefined })
-  t.ok(result.answers >= options.connections)
+  t.ok(result.answers >= connections)
 })
 
 t.test('more bytes than announced are a failure', async (t) => {
   const result = await overTcp(t, ['HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nabcd'])
-  t.equal(result.failures, options.connections)
+  t.equal(result.failures, connections)
   t.match(result.firstFailure, '2 bytes more than announced')
 })

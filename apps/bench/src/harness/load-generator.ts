@@ -1,7 +1,15 @@
 /** The load generator's process. */
-import { drive, type LoadOptions } from './http-load.ts'
+import { HttpLoad, type LoadTarget } from './http-load.ts'
 import { answerParent } from './parent.ts'
 
-answerParent({ drive: (options) => drive(options as LoadOptions) })
-// The IPC channel does not keep the process alive (see parent.ts), and between slices nothing else would.
+const load = new HttpLoad()
+answerParent({
+  open: (argument) => {
+    const { port, connections } = argument as { port: number; connections: number }
+    return load.open(port, connections)
+  },
+  drive: (target) => load.drive(target as LoadTarget),
+  close: () => load.close(),
+})
+// The IPC channel does not keep the process alive (see parent.ts), and between slices nothing else might.
 setInterval(() => {}, 60_000)

@@ -6,7 +6,7 @@
  */
 import { freePort } from '@holdfast/test-kit'
 import { Child, untilReady } from './child.ts'
-import type { LoadOptions, LoadResult } from './http-load.ts'
+import type { LoadResult, LoadTarget } from './http-load.ts'
 import type { ServerRow, ServerVariant } from './row.ts'
 import type { RunOptions } from './run.ts'
 import { orderOfTurn, type Slice } from './statistics.ts'
@@ -54,12 +54,13 @@ async function runRound(
       const server = servers.get(variant.server)
       if (server === undefined) throw new Error(`${row.name}: variant ${variant.name} names no server`)
       if (variant.state !== undefined) await world?.enter(variant.state)
+      // Connections are opened before the slice, so that accepting them is not counted as answering.
+      await load.ask('open', { port: server.port, connections: row.connections })
       return drivenSlice(server.child, load, {
         port: server.port,
         path: variant.path,
         headers: await headersOf(variant, server.port),
         expectStatus: variant.expectStatus ?? 200,
-        connections: row.connections,
         durationMs,
       })
     }
@@ -82,12 +83,13 @@ async function runRound(
     }
     return slices
   } finally {
+    await load.ask('close')
     for (const { child } of servers.values()) await child.stop()
     await world?.close()
   }
 }
 
-async function drivenSlice(server: Child, load: Child, target: LoadOptions): Promise<Slice['figures']> {
+async function drivenSlice(server: Child, load: Child, target: LoadTarget): Promise<Slice['figures']> {
   const before = await server.usage()
   const result = await load.ask<LoadResult>('drive', target)
   const after = await server.usage()
