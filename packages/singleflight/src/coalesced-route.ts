@@ -50,7 +50,7 @@ export interface ResponseCounters {
   replayed: number
   /** Requests that waited, and then ran their handler because the answer was for its leader alone. */
   ranAlone: number
-  /** Requests that were never coalesced: credentials, or a key of `false`. */
+  /** Requests that were never coalesced: credentials, a key of `false`, or one that is too long. */
   bypassed: number
   /** Times a waiting request led because the leader's client had gone. */
   takenOver: number

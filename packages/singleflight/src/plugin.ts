@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from
 import fp from 'fastify-plugin'
 import type { Registry } from 'prom-client'
 import { CoalescedRoute, type ReplyLike, type ResponseCounters } from './coalesced-route.ts'
-import { KeyFunctionError, KeyInvalidError, UnsafeMethodError } from './errors.ts'
+import { KeyFunctionError, KeyInvalidError, KeyTooLongError, UnsafeMethodError } from './errors.ts'
 import { encodeKey, type FlightKey } from './key.ts'
 import { refuse, type SingleflightOptions } from './options.ts'
 import { copyError } from './shared-error.ts'
@@ -115,10 +115,12 @@ function routeCoalescer(flightOptions: SingleflightOptions, perRequestHeaders: r
         if (parts === false) return false
         if (!Array.isArray(parts)) throw new KeyInvalidError('the key is no array', String(parts))
         const whole = [...parts, number, request.method, preconditionsOf(request.headers)]
-        // Encoded here for its complaints, which then name the route.
+        // Encoded here, so that a complaint names the route.
         encodeKey(whole)
         return whole
       } catch (error) {
+        // A long query or a long list of ETags is the client's right: such a request runs on its own.
+        if (error instanceof KeyTooLongError) return false
         throw new KeyFunctionError(name, { cause: error })
       }
     }

@@ -413,6 +413,14 @@ t.test('a key of false lets the request run on its own', async (t) => {
   t.equal(app.singleflight.responses.snapshot().bypassed, 2)
 })
 
+t.test('a request whose key is too long runs on its own instead of failing', async (t) => {
+  const seen = await priceApp(async () => 'ok')
+  const long = 'x'.repeat(5000)
+  t.equal((await seen.app.inject(`/prices?market=${long}`)).statusCode, 200)
+  t.equal((await seen.app.inject({ url: '/prices', headers: { 'if-none-match': long } })).statusCode, 200)
+  t.equal(seen.app.singleflight.responses.snapshot().bypassed, 2)
+})
+
 t.test('routes without the option, or with false, are left alone', async (t) => {
   const app = Fastify()
   await app.register(singleflight)
