@@ -167,11 +167,11 @@ export function resolveOptions<Request>(options: HealthOptions<Request>): Resolv
     jitter: number('jitter', options.jitter, 0.1, 0, 0.5),
     omitPaths,
     management: management && {
-      port: count('management.port', management.port, Number.NaN, 0, 65_535),
+      port: count('management.port', management.port, undefined, 0, 65_535),
       host: text('management.host', management.host, '127.0.0.1'),
     },
     livenessWorker: livenessWorker && {
-      port: count('livenessWorker.port', livenessWorker.port, Number.NaN, 0, 65_535),
+      port: count('livenessWorker.port', livenessWorker.port, undefined, 0, 65_535),
       host: text('livenessWorker.host', livenessWorker.host, '127.0.0.1'),
       maxStallMs: number('livenessWorker.maxStallMs', livenessWorker.maxStallMs, 5000, 500, maxTimerMs),
     },
@@ -253,7 +253,13 @@ function text(name: string, value: unknown, otherwise: string): string {
   return given
 }
 
-function number(name: string, value: unknown, otherwise: number, min: number, max: number): number {
+function number(
+  name: string,
+  value: unknown,
+  otherwise: number | undefined,
+  min: number,
+  max: number,
+): number {
   const given = value ?? otherwise
   if (typeof given !== 'number' || !(given >= min && given <= max)) {
     refuse(name, given, `give a number from ${min} to ${max}`)
@@ -261,7 +267,13 @@ function number(name: string, value: unknown, otherwise: number, min: number, ma
   return given
 }
 
-function count(name: string, value: unknown, otherwise: number, min: number, max: number): number {
+function count(
+  name: string,
+  value: unknown,
+  otherwise: number | undefined,
+  min: number,
+  max: number,
+): number {
   const given = number(name, value, otherwise, min, max)
   if (!Number.isInteger(given)) refuse(name, given, `give a whole number from ${min} to ${max}`)
   return given

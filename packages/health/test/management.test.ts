@@ -1,0 +1,62 @@
+import { createServer } from 'node:net'
+import Fastify from 'fastify'
+import t from 'tap'
+import { health } from '../src/index.ts'
+import { allPaths } from '../src/route-table.ts'
+import { appWithHealth, portOf } from './app-with-health.ts'
+
+t.test('the management listener answers the same table with details, without credentials', async (t) => {
+  const app = await appWithHealth(t, {
+    management: { port: 0 },
+    checks: {
+      database: {
+        check: () => Promise.reject(Object.assign(new Error('down'), { code: 'ECONNREFUSED' })),
+        groups: ['ready', 'live', 'jobs'],
+        severity: 'critical',
+      },
+    },
+  })
+  await new Promise(setImmediate)
+  const base = `http://127.0.0.1:${portOf(app.health.management?.server)}`
+  for (const path of allPaths) {
+    const response = await fetch(base + path.replace(':check', 'database').replace(':group', 'jobs'))
+    t.not(response.status, 404, path)
+    await response.text()
+  }
+  const detailed = await (await fetch(`${base}/health/check`)).json()
+  t.match(detailed, { checks: { database: { code: 'ECONNREFUSED', reason: 'down' } } })
+  t.match(await (await fetch(`${base}/readyz?verbose`)).json(), { checks: { database: { reason: 'down' } } })
+  t.equal((await app.inject('/health/check')).statusCode, 403, 'the main port tells nobody')
+  await app.close()
+  await t.rejects(fetch(`${base}/livez`), 'it closes with the application')
+})
+
+t.test('other plugins may add routes of their own to it before it listens', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(health, { management: { port: 0 } })
+  app.health.management?.get('/metrics', async () => 'up 1\n')
+  await app.ready()
+  const url = `http://127.0.0.1:${portOf(app.health.management?.server)}/metrics`
+  t.equal(await (await fetch(url)).text(), 'up 1\n')
+})
+
+t.test('a management port that is taken fails the start with a clear error', async (t) => {
+  const other = createServer()
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => other.close())
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(health, { management: { port: portOf(other) } })
+  await t.rejects(async () => app.ready(), {
+    code: 'HOLDFAST_ERR_HEALTH_MANAGEMENT_LISTEN',
+    message: /cannot listen on 127\.0\.0\.1:\d+: listen EADDRINUSE.*choose another "management.port"/,
+    cause: { code: 'EADDRINUSE' },
+  })
+})
+
+t.test('without the option there is none', async (t) => {
+  const app = await appWithHealth(t)
+  t.equal(app.health.management, undefined)
+  t.equal(app.health.livenessWorker, undefined)
+})
