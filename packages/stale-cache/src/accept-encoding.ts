@@ -11,27 +11,26 @@
 /** A content coding in which representations are kept. */
 export type Encoding = 'identity' | 'gzip' | 'br'
 
-/** Codings in the order in which a client wants them. Always ends with, or contains, `identity`. */
-export type EncodingOrder = readonly [Encoding, ...Encoding[]]
+/** Codings that a client wants, most wanted first. Where none of them is kept, `identity` is sent. */
+export type EncodingOrder = readonly Encoding[]
 
-/** Longest header that is read, in characters; browsers send about 25. Longer ones get `identity`. */
+/** Longest header that is read, in characters; browsers send about 25. Longer ones are not read. */
 export const maxAcceptEncodingLength = 1024
 
-const identityOnly: EncodingOrder = ['identity']
+const nothingWanted: EncodingOrder = []
 /** At equal weights, the earlier one wins. */
 const serverPreference: readonly Encoding[] = ['br', 'gzip', 'identity']
 /** coding, then optionally its weight; anything else in an element makes it malformed. */
 const elementPattern = /^([!#$%&'*+.^_`|~0-9a-z-]+)(?:[ \t]*;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?$/
 
 /**
- * Reads one `Accept-Encoding` value and returns the codings to try, most wanted first.
+ * Reads one `Accept-Encoding` value (undefined: no header) and returns the codings to try.
  *
- * `undefined` (no header) and an empty value mean `identity`. Malformed elements are ignored.
- * `x-gzip` is `gzip`. Where a coding is named twice the lower weight counts. `*` stands for every
- * coding not named; `identity` that is neither named nor covered by `*` is acceptable, but last.
+ * Malformed elements are ignored. `x-gzip` is `gzip`. Where a coding is named twice the lower weight
+ * counts. `*` stands for every coding not named.
  */
 export function parseAcceptEncoding(header: string | undefined): EncodingOrder {
-  if (header === undefined || header.length > maxAcceptEncodingLength) return identityOnly
+  if (header === undefined || header.length > maxAcceptEncodingLength) return nothingWanted
   const weights = new Map<string, number>()
   for (const element of header.toLowerCase().split(',')) {
     const parts = elementPattern.exec(trimOptionalWhitespace(element))
@@ -47,10 +46,7 @@ export function parseAcceptEncoding(header: string | undefined): EncodingOrder {
     if (weight !== undefined && weight > 0) wanted.push({ encoding, weight })
   }
   // A stable sort keeps the server's preference among equals.
-  const order = wanted.sort((a, b) => b.weight - a.weight).map(({ encoding }) => encoding)
-  const [first, ...rest] = order
-  if (first === undefined) return identityOnly
-  return order.includes('identity') ? [first, ...rest] : [first, ...rest, 'identity']
+  return wanted.sort((a, b) => b.weight - a.weight).map(({ encoding }) => encoding)
 }
 
 /** Optional whitespace of HTTP is space and tab only; String.trim() would take more. */
@@ -79,7 +75,7 @@ export class EncodingNegotiator {
 
   /** The codings to try for a header value, most wanted first. */
   orderFor(header: string | undefined): EncodingOrder {
-    if (header === undefined || header.length > maxAcceptEncodingLength) return identityOnly
+    if (header === undefined || header.length > maxAcceptEncodingLength) return nothingWanted
     const known = this.#recent.get(header)
     if (known !== undefined) return known
     const order = this.#older.get(header) ?? parseAcceptEncoding(header)

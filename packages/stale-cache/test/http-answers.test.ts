@@ -1,8 +1,10 @@
+import { once } from 'node:events'
+import { connect } from 'node:http2'
 import compress from '@fastify/compress'
 import etag from '@fastify/etag'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import t from 'tap'
-import { checkPreconditions, createRepresentation, RepresentationSender } from '../src/index.ts'
+import { checkPreconditions, createRepresentation, staleCache } from '../src/index.ts'
 import { type ProbedServer, probes } from './http-probes.ts'
 import { portOf } from './raw-http.ts'
 
@@ -18,17 +20,16 @@ async function listening(app: FastifyInstance): Promise<number> {
 async function ourServer(options: { compress?: boolean; ownHead?: boolean } = {}): Promise<ProbedServer> {
   const app = Fastify()
   if (options.compress) await app.register(compress, { threshold: 0 })
-  const sender = new RepresentationSender()
+  await app.register(staleCache)
   const representation = await createRepresentation({ body, contentType })
   const send = (_request: unknown, reply: FastifyReply) => {
-    sender.send(reply, { source: 'fresh', ageMs: 1000, ttlMs: 299_000, representation })
+    reply.sendRepresentation({ source: 'fresh', ageMs: 1000, ttlMs: 299_000, representation })
   }
   let writes = 0
   if (options.ownHead) app.head('/theme', send)
   app.get('/theme', send)
   app.get('/broken', (_request, reply) => {
-    reply.code(500)
-    sender.send(reply, representation)
+    reply.code(500).sendRepresentation(representation)
   })
   app.put('/theme', (request, reply) => {
     const outcome = checkPreconditions(request, representation)
@@ -73,4 +74,34 @@ t.test('@fastify/etag with @fastify/compress breaks each rule that is noted as b
   const noted = probes.filter((probe) => probe.peerBreaksIt)
   t.ok(noted.length >= 8)
   for (const probe of noted) await t.rejects(probe.check(server), { code: 'ERR_ASSERTION' }, probe.rule)
+})
+
+t.test('follows the same rules over HTTP/2', async (t) => {
+  const app = Fastify({ http2: true })
+  await app.register(staleCache)
+  const representation = await createRepresentation({ body, contentType })
+  app.get('/theme', (_request, reply) => reply.sendRepresentation(representation))
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  t.teardown(() => app.close())
+  const session = connect(app.listeningOrigin)
+  t.teardown(() => session.close())
+  const ask = async (headers: Record<string, string>) => {
+    const stream = session.request({ ':path': '/theme', ...headers })
+    const [head] = await once(stream, 'response')
+    return { head, body: Buffer.concat(await stream.toArray()) }
+  }
+  const full = await ask({ 'accept-encoding': 'br' })
+  t.equal(full.head[':status'], 200)
+  t.same(full.body, representation.br?.body)
+  for (const method of ['GET', 'HEAD']) {
+    const short = await ask({
+      ':method': method,
+      'accept-encoding': 'br',
+      'if-none-match': String(full.head.etag),
+    })
+    t.equal(short.head[':status'], 304)
+    t.equal(short.head['content-length'], undefined)
+    t.equal(short.head.vary, 'Accept-Encoding')
+    t.equal(short.body.byteLength, 0)
+  }
 })
