@@ -1,0 +1,288 @@
+// The only reader of the environment. One table names every variable; the type of the configuration, its
+// validation and the README's table come from it.
+
+import { readFileSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { nearest } from './nearest.ts'
+import {
+  bytes,
+  choice,
+  duration,
+  flag,
+  integer,
+  optional,
+  path,
+  port,
+  postgresUrl,
+  type Setting,
+  secret,
+  setting,
+  text,
+  type ValueOf,
+} from './setting.ts'
+
+const MAX_SECRET_FILE_BYTES = 65_536
+
+const SETTINGS = {
+  environment: setting(
+    'ENVIRONMENT',
+    choice(['development', 'test', 'staging', 'production']),
+    'development',
+    'In `production` the service starts no database, migrates and seeds nothing, and logs JSON.',
+  ),
+  apiHost: setting('API_HOST', text, '0.0.0.0', 'Address to listen on.'),
+  apiPort: setting('API_PORT', port, '8000', 'Port to listen on; `0` takes any free one.'),
+  managementPort: optional(
+    'MANAGEMENT_PORT',
+    port,
+    'A second port with every health route in full detail and no authorization; for the inside of a cluster only.',
+  ),
+  appVersion: setting('APP_VERSION', text, '0.0.0', 'Version that `/healthz` reports.'),
+  logLevel: setting(
+    'LOG_LEVEL',
+    choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+    'info',
+    'Least severe level that is logged; `debug` and below log every request.',
+  ),
+  dataDirectory: optional(
+    'DATA_DIRECTORY',
+    path,
+    'Where the last-known-good themes (and, without `DATABASE_URL`, PostgreSQL) are kept. Unset: `.data` beside the application.',
+  ),
+  databaseUrl: optional(
+    'DATABASE_URL',
+    postgresUrl,
+    'The PostgreSQL database, `postgres://user:password@host:5432/database`. Required in production; elsewhere the service starts its own PostgreSQL when it is unset.',
+  ),
+  dbWebPoolMax: setting('DB_WEB_POOL_MAX', integer(1, 1000), '20', 'Most connections of this process.'),
+  dbPoolMin: setting('DB_POOL_MIN', integer(0, 1000), '2', 'Connections that stay open when idle.'),
+  dbConnTimeoutMs: setting(
+    'DB_CONN_TIMEOUT',
+    duration(100, 60_000),
+    '5s',
+    'Longest wait for a connection, new or from the pool.',
+  ),
+  dbStatementTimeoutMs: setting(
+    'DB_STATEMENT_TIMEOUT',
+    duration(100, 600_000),
+    '3s',
+    'Longest run of one statement; a server that does not answer one second later is given up.',
+  ),
+  dbIdleInTransactionTimeoutMs: setting(
+    'DB_IDLE_IN_TRANSACTION_TIMEOUT',
+    duration(100, 600_000),
+    '5s',
+    'Longest pause inside a transaction before PostgreSQL ends it.',
+  ),
+  themeRefreshIntervalMs: setting(
+    'THEME_REFRESH_INTERVAL',
+    duration(50, 3_600_000),
+    '5s',
+    'How often the database is asked for changed themes.',
+  ),
+  themeCacheMaxBytes: setting(
+    'THEME_CACHE_MAX_BYTES',
+    bytes(65_536, 16 * 1024 ** 3),
+    '64MB',
+    'Most memory that the themes of all tenants may take.',
+  ),
+  enableMetrics: setting('ENABLE_METRICS', flag, 'false', 'Serves `GET /metrics` for Prometheus.'),
+  metricsToken: optional(
+    'METRICS_TOKEN',
+    secret,
+    'Bearer token for `/metrics` and for the details of the health routes. Unset: nobody is allowed to read them.',
+  ),
+} as const
+
+/** The validated configuration: frozen, times in milliseconds, sizes in bytes, secrets wrapped in `Secret`. */
+export type Config = { readonly [K in keyof typeof SETTINGS]: ValueOf<(typeof SETTINGS)[K]> }
+
+/** One thing that is wrong with the environment. Never holds the value of a secret. */
+export interface ConfigProblem {
+  readonly name: string
+  /** What is wrong, continuing the sentence that the name begins. */
+  readonly wrong: string
+  /** What to do about it. */
+  readonly fix: string
+}
+
+/** Everything that is wrong with the environment, at once. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly code = 'HOLDFAST_ERR_API_CONFIG'
+  readonly problems: readonly ConfigProblem[]
+
+  constructor(problems: readonly ConfigProblem[]) {
+    const lines = problems.map(({ name, wrong, fix }) => `  ${name} ${wrong}. ${fix}`)
+    super(
+      [`The configuration has ${problems.length} problem${problems.length === 1 ? '' : 's'}:`, ...lines].join(
+        '\n',
+      ),
+    )
+    this.problems = problems
+  }
+}
+
+/** The configuration, and what in the environment looks like a mistake without being one for certain. */
+export interface LoadedConfig {
+  readonly config: Config
+  readonly warnings: readonly string[]
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * Reads and validates the environment. An empty variable counts as unset; `<NAME>_FILE` may hold the path of a
+ * file with a secret.
+ * @throws {ConfigError} with every problem found, not only the first.
+ */
+export function loadConfig(environment: Environment = process.env): LoadedConfig {
+  const problems: ConfigProblem[] = []
+  const values = Object.fromEntries(
+    Object.entries<Setting<unknown>>(SETTINGS).map(([property, row]) => [
+      property,
+      read(row, environment, problems),
+    ]),
+  ) as Config
+  checkTogether(values, problems)
+  if (problems.length > 0) throw new ConfigError(problems)
+  return { config: Object.freeze(values), warnings: warningsOf(values, environment) }
+}
+
+/** The directory from which a person called: pnpm and npm change to the package's own one and note this. */
+export function callerDirectory(environment: Environment = process.env): string {
+  return given(environment, 'INIT_CWD') ?? process.cwd()
+}
+
+/** Absolute path of the data directory; a relative one counts from where the person called. */
+export function dataDirectory(config: Config, environment: Environment = process.env): string {
+  if (config.dataDirectory === undefined) return resolve(import.meta.dirname, '../.data')
+  return resolve(callerDirectory(environment), config.dataDirectory)
+}
+
+/** The configuration table in Markdown, as it stands in the README. */
+export function renderConfigTable(): string {
+  const rows = Object.values<Setting<unknown>>(SETTINGS).map(
+    ({ name, kind, defaultText, secret, meaning }) => {
+      const names = secret ? `\`${name}\`, \`${name}_FILE\`` : `\`${name}\``
+      return `| ${names} | ${kind} | ${defaultText === undefined ? '' : `\`${defaultText}\``} | ${meaning} |`
+    },
+  )
+  return ['| variable | takes | default | meaning |', '| --- | --- | --- | --- |', ...rows].join('\n')
+}
+
+function given(environment: Environment, name: string): string | undefined {
+  const value = environment[name]
+  return value === undefined || value === '' ? undefined : value
+}
+
+function read(row: Setting<unknown>, environment: Environment, problems: ConfigProblem[]): unknown {
+  const source = row.secret ? readSecret(row.name, environment, problems) : given(environment, row.name)
+  const value = source ?? row.defaultText
+  if (value === undefined) return undefined
+  const parsed = row.parse(value)
+  if ('value' in parsed) return parsed.value
+  const shown = row.secret ? '' : `is ${JSON.stringify(value.slice(0, 80))}, which `
+  problems.push({ name: row.name, wrong: `${shown}${parsed.wrong}`, fix: parsed.fix })
+  return undefined
+}
+
+function readSecret(name: string, environment: Environment, problems: ConfigProblem[]): string | undefined {
+  const fileVariable = `${name}_FILE`
+  const direct = given(environment, name)
+  const file = given(environment, fileVariable)
+  if (file === undefined) return direct
+  if (direct !== undefined) {
+    problems.push({ name, wrong: `and ${fileVariable} are both set`, fix: 'Keep one of them.' })
+    return undefined
+  }
+  try {
+    const sizeBytes = statSync(file).size
+    if (sizeBytes > MAX_SECRET_FILE_BYTES) {
+      problems.push({
+        name: fileVariable,
+        wrong: `names a file of ${sizeBytes} bytes`,
+        fix: `A secret has at most ${MAX_SECRET_FILE_BYTES} bytes.`,
+      })
+      return undefined
+    }
+    const content = readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+    if (content !== '') return content
+    problems.push({
+      name: fileVariable,
+      wrong: `names ${JSON.stringify(file)}, which is empty`,
+      fix: 'Write the secret into it.',
+    })
+  } catch (error) {
+    const reason = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
+    problems.push({
+      name: fileVariable,
+      wrong: `names ${JSON.stringify(file)}, which cannot be read (${reason})`,
+      fix: 'Check the path and its permissions.',
+    })
+  }
+  return undefined
+}
+
+/** Rules that span several variables. A variable that is itself wrong is undefined here, and reported already. */
+function checkTogether(values: Partial<Config>, problems: ConfigProblem[]): void {
+  const alreadyWrong = (...names: string[]) =>
+    problems.some((problem) => names.some((name) => problem.name === name || problem.name === `${name}_FILE`))
+  if (
+    values.environment === 'production' &&
+    values.databaseUrl === undefined &&
+    !alreadyWrong('DATABASE_URL')
+  ) {
+    problems.push({
+      name: 'DATABASE_URL',
+      wrong: 'is unset, and ENVIRONMENT is production',
+      fix: 'Set it to postgres://user:password@host:5432/database, or set DATABASE_URL_FILE.',
+    })
+  }
+  const { dbPoolMin, dbWebPoolMax } = values
+  if (dbPoolMin !== undefined && dbWebPoolMax !== undefined && dbPoolMin > dbWebPoolMax) {
+    problems.push({
+      name: 'DB_POOL_MIN',
+      wrong: `is ${dbPoolMin}, more than DB_WEB_POOL_MAX (${dbWebPoolMax})`,
+      fix: 'Lower it, or raise DB_WEB_POOL_MAX.',
+    })
+  }
+  if (
+    values.managementPort !== undefined &&
+    values.managementPort !== 0 &&
+    values.managementPort === values.apiPort
+  ) {
+    problems.push({
+      name: 'MANAGEMENT_PORT',
+      wrong: `is ${values.managementPort}, the same as API_PORT`,
+      fix: 'Choose another port, or leave it unset.',
+    })
+  }
+}
+
+// Variables with these beginnings are almost certainly meant for this service.
+const OWN_PREFIXES = ['API_', 'DB_', 'DATABASE_', 'THEME_', 'METRICS_', 'MANAGEMENT_', 'HOLDFAST_']
+// Kubernetes injects these for every Service, whatever its name.
+const KUBERNETES_LINK = /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)/
+const MIN_TOKEN_LENGTH = 16
+
+function warningsOf(config: Config, environment: Environment): string[] {
+  const rows = Object.values<Setting<unknown>>(SETTINGS)
+  const known = rows.flatMap(({ name, secret }) => (secret ? [name, `${name}_FILE`] : [name]))
+  const warnings: string[] = []
+  for (const name of Object.keys(environment)) {
+    if (known.includes(name) || given(environment, name) === undefined || KUBERNETES_LINK.test(name)) continue
+    const meant = nearest(name, known)
+    const hint = meant === undefined ? '' : `; did you mean ${meant}?`
+    if (OWN_PREFIXES.some((prefix) => name.startsWith(prefix)) || (meant !== undefined && name.length > 6)) {
+      warnings.push(`${name} is set, but there is no such setting${hint}`)
+    }
+  }
+  if (config.enableMetrics && config.metricsToken === undefined) {
+    warnings.push('ENABLE_METRICS is true, but without METRICS_TOKEN nobody is allowed to read /metrics')
+  }
+  if (config.metricsToken !== undefined && config.metricsToken.reveal().length < MIN_TOKEN_LENGTH) {
+    warnings.push(`METRICS_TOKEN has fewer than ${MIN_TOKEN_LENGTH} characters and can be guessed`)
+  }
+  return warnings
+}

@@ -1,0 +1,186 @@
+// One environment variable: its name, its text form, and how the text becomes a value. Parsers are pure and
+// answer either a value or what is wrong with the text; nothing here reads the environment or a file.
+
+import { nearest } from './nearest.ts'
+import { Secret } from './secret.ts'
+
+/** What a parser answers: the value, or what is wrong and how to write it instead. */
+export type Parsed<T> = { readonly value: T } | { readonly wrong: string; readonly fix: string }
+
+/** One row of the configuration table. */
+export interface Setting<T> {
+  /** Name of the environment variable. */
+  readonly name: string
+  /** What kind of text it takes, for the reader of the table. */
+  readonly kind: string
+  /** What it does. */
+  readonly meaning: string
+  /** The text that is used when the variable is unset or empty; undefined when the setting is optional. */
+  readonly defaultText: string | undefined
+  /** Its value is never shown, and `<NAME>_FILE` may name a file that holds it. */
+  readonly secret: boolean
+  parse(text: string): Parsed<T>
+}
+
+/** The value type of a setting. */
+export type ValueOf<S> = S extends Setting<infer T> ? T : never
+
+interface Kind<T> {
+  readonly kind: string
+  readonly secret?: boolean
+  parse(text: string): Parsed<T>
+}
+
+/** A setting with a default. */
+export function setting<T>(name: string, kind: Kind<T>, defaultText: string, meaning: string): Setting<T> {
+  return { name, kind: kind.kind, meaning, defaultText, secret: kind.secret ?? false, parse: kind.parse }
+}
+
+/** A setting that is undefined when the variable is unset or empty. */
+export function optional<T>(name: string, kind: Kind<T>, meaning: string): Setting<T | undefined> {
+  return {
+    name,
+    kind: kind.kind,
+    meaning,
+    defaultText: undefined,
+    secret: kind.secret ?? false,
+    parse: kind.parse,
+  }
+}
+
+/** Any text without control characters, at most 256 characters. */
+export const text: Kind<string> = {
+  kind: 'text',
+  parse(given) {
+    if (given.length > 256) return { wrong: 'is longer than 256 characters', fix: 'Shorten it.' }
+    if (/\p{Cc}/u.test(given)) return { wrong: 'holds a control character', fix: 'Remove it.' }
+    return { value: given }
+  },
+}
+
+/** A path; relative ones are resolved by whoever uses them. */
+export const path: Kind<string> = { ...text, kind: 'path' }
+
+/** `true` or `false`. */
+export const flag: Kind<boolean> = {
+  kind: 'true or false',
+  parse(given) {
+    if (given === 'true') return { value: true }
+    if (given === 'false') return { value: false }
+    return { wrong: 'is neither true nor false', fix: 'Write true or false.' }
+  },
+}
+
+/** One of a few words; letter case does not matter. */
+export function choice<const T extends string>(words: readonly T[]): Kind<T> {
+  return {
+    kind: words.join(', '),
+    parse(given) {
+      const found = words.find((word) => word === given.toLowerCase())
+      if (found !== undefined) return { value: found }
+      return { wrong: `is none of ${words.join(', ')}`, fix: `Write ${nearest(given, words) ?? words[0]}.` }
+    },
+  }
+}
+
+/** A whole number within bounds, both included. */
+export function integer(min: number, max: number): Kind<number> {
+  return {
+    kind: `${min} to ${max}`,
+    parse(given) {
+      const value = Number(given)
+      if (/^\d{1,15}$/.test(given) && value >= min && value <= max) return { value }
+      return {
+        wrong: `is not a whole number from ${min} to ${max}`,
+        fix: `Write a whole number from ${min} to ${max}.`,
+      }
+    },
+  }
+}
+
+/** A TCP port; 0 takes any free one. */
+export const port: Kind<number> = {
+  kind: 'port',
+  parse(given) {
+    if (given.startsWith('tcp://')) {
+      return {
+        wrong: 'is an address that Kubernetes injected for a Service of that name',
+        fix: 'Set enableServiceLinks: false in the pod, or set the port explicitly.',
+      }
+    }
+    return integer(0, 65_535).parse(given)
+  },
+}
+
+const MS_PER_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+
+/** A time such as `250ms`, `5s`, `5m` or `1h`, within bounds in milliseconds; the value is in milliseconds. */
+export function duration(minMs: number, maxMs: number): Kind<number> {
+  return {
+    kind: 'duration',
+    parse(given) {
+      const match = /^(\d{1,9})(ms|s|m|h)$/.exec(given)
+      if (match === null)
+        return { wrong: 'is not a duration', fix: 'Write a number and a unit: 250ms, 5s, 5m, 1h.' }
+      const ms = Number(match[1]) * (MS_PER_UNIT[match[2] ?? ''] ?? Number.NaN)
+      if (ms >= minMs && ms <= maxMs) return { value: ms }
+      return {
+        wrong: 'is out of bounds',
+        fix: `Write a time from ${durationText(minMs)} to ${durationText(maxMs)}.`,
+      }
+    },
+  }
+}
+
+/** A time in milliseconds as a person writes it, in the largest unit that divides it. */
+export function durationText(ms: number): string {
+  if (ms === 0) return '0s'
+  for (const unit of ['h', 'm', 's']) {
+    const size = MS_PER_UNIT[unit] ?? 1
+    if (ms % size === 0) return `${ms / size}${unit}`
+  }
+  return `${ms}ms`
+}
+
+const BYTES_PER_UNIT: Readonly<Record<string, number>> = { B: 1, kB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 }
+
+/** A size such as `512kB`, `64MB` or `1GB` (powers of 1024), within bounds in bytes; the value is in bytes. */
+export function bytes(minBytes: number, maxBytes: number): Kind<number> {
+  return {
+    kind: 'size',
+    parse(given) {
+      const match = /^(\d{1,9})(B|kB|MB|GB)$/.exec(given)
+      if (match === null)
+        return { wrong: 'is not a size', fix: 'Write a number and a unit: 512kB, 64MB, 1GB.' }
+      const value = Number(match[1]) * (BYTES_PER_UNIT[match[2] ?? ''] ?? Number.NaN)
+      if (value >= minBytes && value <= maxBytes) return { value }
+      return { wrong: 'is out of bounds', fix: `Write a size from ${minBytes}B to ${maxBytes}B.` }
+    },
+  }
+}
+
+/** A secret text of at most 4,096 characters. */
+export const secret: Kind<Secret> = {
+  kind: 'secret',
+  secret: true,
+  parse(given) {
+    if (given.length > 4096) return { wrong: 'is longer than 4096 characters', fix: 'Use a shorter one.' }
+    return { value: new Secret(given) }
+  },
+}
+
+/** The URL of a PostgreSQL database: secret, because it usually holds a password. */
+export const postgresUrl: Kind<Secret> = {
+  kind: 'secret URL',
+  secret: true,
+  parse(given) {
+    const url = URL.parse(given)
+    if (url === null || !['postgres:', 'postgresql:'].includes(url.protocol)) {
+      return {
+        wrong: 'is not the URL of a PostgreSQL database',
+        fix: 'Write postgres://user:password@host:5432/database (percent-encode special characters of the password).',
+      }
+    }
+    return { value: new Secret(given) }
+  },
+}

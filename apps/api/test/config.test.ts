@@ -1,0 +1,175 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { inspect } from 'node:util'
+import t from 'tap'
+import { ConfigError, type ConfigProblem, callerDirectory, dataDirectory, loadConfig } from '../src/config.ts'
+
+function problemsOf(environment: Record<string, string>): readonly ConfigProblem[] {
+  try {
+    loadConfig(environment)
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+  return []
+}
+
+function namesOf(environment: Record<string, string>): string[] {
+  return problemsOf(environment).map(({ name }) => name)
+}
+
+t.test('an empty environment is a complete configuration for development', async (t) => {
+  const { config, warnings } = loadConfig({})
+  t.strictSame(warnings, [])
+  t.match(config, {
+    environment: 'development',
+    apiHost: '0.0.0.0',
+    apiPort: 8000,
+    dbWebPoolMax: 20,
+    dbPoolMin: 2,
+    dbConnTimeoutMs: 5000,
+    dbStatementTimeoutMs: 3000,
+    dbIdleInTransactionTimeoutMs: 5000,
+    themeRefreshIntervalMs: 5000,
+    themeCacheMaxBytes: 64 * 1024 * 1024,
+    enableMetrics: false,
+  })
+  t.equal(config.databaseUrl, undefined)
+  t.throws(() => Object.assign(config, { apiPort: 1 }), TypeError, 'it is frozen')
+})
+
+t.test('every problem is reported at once, with its name, the value and the fix', async (t) => {
+  const environment = {
+    API_PORT: 'abc',
+    LOG_LEVEL: 'loud',
+    DB_CONN_TIMEOUT: '5',
+    THEME_CACHE_MAX_BYTES: '64',
+    ENABLE_METRICS: 'yes',
+    DB_WEB_POOL_MAX: '0',
+  }
+  t.strictSame(namesOf(environment), [
+    'API_PORT',
+    'LOG_LEVEL',
+    'DB_WEB_POOL_MAX',
+    'DB_CONN_TIMEOUT',
+    'THEME_CACHE_MAX_BYTES',
+    'ENABLE_METRICS',
+  ])
+  t.throws(() => loadConfig(environment), {
+    message:
+      /^The configuration has 6 problems:\n {2}API_PORT is "abc", which is not a whole number from 0 to 65535\. /,
+  })
+})
+
+t.test('zero is a value, an empty text is none', async (t) => {
+  t.match(loadConfig({ API_PORT: '0', DB_POOL_MIN: '0' }).config, { apiPort: 0, dbPoolMin: 0 })
+  t.match(loadConfig({ API_PORT: '', DATABASE_URL: '', DATABASE_URL_FILE: '' }).config, {
+    apiPort: 8000,
+    databaseUrl: undefined,
+  })
+})
+
+t.test('times and sizes are read with their units, within their bounds', async (t) => {
+  const read = (text: string) => loadConfig({ THEME_REFRESH_INTERVAL: text }).config.themeRefreshIntervalMs
+  t.strictSame(['250ms', '3s', '5m', '1h'].map(read), [250, 3000, 300_000, 3_600_000])
+  for (const wrong of ['5', '5 s', '-5s', '1.5s', '5S', '2h', '49ms', 's']) {
+    t.strictSame(namesOf({ THEME_REFRESH_INTERVAL: wrong }), ['THEME_REFRESH_INTERVAL'], wrong)
+  }
+  const size = (text: string) => loadConfig({ THEME_CACHE_MAX_BYTES: text }).config.themeCacheMaxBytes
+  t.strictSame(['65536B', '512kB', '64MB', '1GB'].map(size), [65_536, 524_288, 67_108_864, 1_073_741_824])
+  t.match(problemsOf({ THEME_CACHE_MAX_BYTES: '1kB' })[0], { wrong: /out of bounds/ })
+})
+
+t.test('the environment has a few names, and a near miss is not taken for another one', async (t) => {
+  t.equal(loadConfig({ ENVIRONMENT: 'TEST' }).config.environment, 'test')
+  t.match(problemsOf({ ENVIRONMENT: 'prod' }), [{ name: 'ENVIRONMENT', fix: 'Write production.' }])
+  t.match(problemsOf({ ENVIRONMENT: 'qa' }), [{ name: 'ENVIRONMENT' }])
+})
+
+t.test('production needs a database', async (t) => {
+  t.match(problemsOf({ ENVIRONMENT: 'production' }), [{ name: 'DATABASE_URL', wrong: /unset/ }])
+  t.strictSame(namesOf({ ENVIRONMENT: 'production', DATABASE_URL: 'postgres://u:p@db/x' }), [])
+  t.strictSame(
+    namesOf({ ENVIRONMENT: 'production', DATABASE_URL: 'mysql://db/x' }),
+    ['DATABASE_URL'],
+    'told once',
+  )
+})
+
+t.test('variables are checked against each other', async (t) => {
+  t.match(problemsOf({ DB_POOL_MIN: '5', DB_WEB_POOL_MAX: '4' }), [{ name: 'DB_POOL_MIN' }])
+  t.match(problemsOf({ MANAGEMENT_PORT: '8000' }), [{ name: 'MANAGEMENT_PORT' }])
+})
+
+t.test('an address that Kubernetes injected as API_PORT is recognised', async (t) => {
+  t.match(problemsOf({ API_PORT: 'tcp://10.0.0.1:8000' }), [{ fix: /enableServiceLinks/ }])
+})
+
+t.test('no secret shows in a problem, a log or an inspection', async (t) => {
+  const password = 'correct-horse-battery'
+  for (const DATABASE_URL of [`mysql://u:${password}@db/x`, password]) {
+    t.notMatch(JSON.stringify(problemsOf({ DATABASE_URL })), password)
+  }
+  const { config } = loadConfig({
+    DATABASE_URL: `postgres://u:${password}@db/x`,
+    METRICS_TOKEN: `${password}-token`,
+  })
+  t.equal(config.databaseUrl?.reveal(), `postgres://u:${password}@db/x`)
+  t.notMatch(JSON.stringify(config), password)
+  t.notMatch(inspect(config, { depth: 9, showHidden: true }), password)
+  t.notMatch(`${config.databaseUrl}`, password)
+})
+
+t.test('a secret may come from a file', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'holdfast-config-'))
+  t.teardown(() => rmSync(directory, { recursive: true }))
+  const file = (name: string, content: string) => {
+    const path = join(directory, name)
+    writeFileSync(path, content)
+    return path
+  }
+  const token = loadConfig({ METRICS_TOKEN_FILE: file('token', 'from-a-file-0123456789\n') }).config
+    .metricsToken
+  t.equal(token?.reveal(), 'from-a-file-0123456789')
+  t.match(problemsOf({ METRICS_TOKEN_FILE: join(directory, 'missing') }), [
+    { name: 'METRICS_TOKEN_FILE', wrong: /cannot be read \(ENOENT\)/ },
+  ])
+  t.match(problemsOf({ METRICS_TOKEN_FILE: directory }), [{ wrong: /cannot be read \(EISDIR\)/ }])
+  t.match(problemsOf({ METRICS_TOKEN_FILE: file('empty', '\n') }), [{ wrong: /is empty/ }])
+  t.match(problemsOf({ METRICS_TOKEN_FILE: file('huge', 'x'.repeat(65_537)) }), [{ wrong: /65537 bytes/ }])
+  t.match(problemsOf({ METRICS_TOKEN: 'x'.repeat(4097) }), [{ wrong: 'is longer than 4096 characters' }])
+  t.match(problemsOf({ METRICS_TOKEN_FILE: file('token', 'a'), METRICS_TOKEN: 'b' }), [{ wrong: /both set/ }])
+  const notAUrl = file('url', 'secret-text')
+  t.match(problemsOf({ ENVIRONMENT: 'production', DATABASE_URL_FILE: notAUrl }), [{ name: 'DATABASE_URL' }])
+  if (process.getuid?.() !== 0) {
+    chmodSync(notAUrl, 0)
+    t.match(problemsOf({ DATABASE_URL_FILE: notAUrl }), [{ wrong: /EACCES/ }])
+  }
+})
+
+t.test('variables that nothing reads are pointed out, with the one that was meant', async (t) => {
+  const warningsOf = (environment: Record<string, string>) => loadConfig(environment).warnings
+  t.match(warningsOf({ DATABSE_URL: 'postgres://x' }), [/DATABSE_URL .* did you mean DATABASE_URL\?/])
+  t.match(warningsOf({ API_PROT: '1' }), [/did you mean API_PORT\?/])
+  t.match(warningsOf({ DB_SOMETHING_ELSE: '1' }), [/DB_SOMETHING_ELSE is set, but there is no such setting$/])
+  t.strictSame(
+    warningsOf({ API_SERVICE_HOST: '10.0.0.1', API_PORT_8000_TCP: 'tcp://x', HOME: '/', PATH: '/' }),
+    [],
+  )
+  t.strictSame(warningsOf({ API_PROT: '' }), [], 'an empty one is unset')
+  t.match(warningsOf({ METRICS_TOKEN: 'short' }), [/fewer than 16 characters/])
+  t.match(warningsOf({ ENABLE_METRICS: 'true' }), [/nobody is allowed/])
+})
+
+t.test('texts are bounded and hold no control characters', async (t) => {
+  t.match(problemsOf({ APP_VERSION: 'x'.repeat(257) }), [{ name: 'APP_VERSION', wrong: /longer than 256/ }])
+  t.match(problemsOf({ API_HOST: 'a\u0000b' }), [{ name: 'API_HOST', wrong: /control character/ }])
+})
+
+t.test('a relative data directory counts from where the person called', async (t) => {
+  const { config } = loadConfig({ DATA_DIRECTORY: 'data' })
+  t.equal(dataDirectory(config, { INIT_CWD: '/somewhere' }), '/somewhere/data')
+  t.match(dataDirectory(loadConfig({}).config), /apps\/api\/\.data$/)
+  t.equal(callerDirectory({}), process.cwd())
+})
