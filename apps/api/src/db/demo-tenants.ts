@@ -1,0 +1,66 @@
+import type { Pool } from 'pg'
+import type { ThemeDocument } from '../routes/public-theme/theme.ts'
+import { inLockedTransaction } from './migrator.ts'
+
+interface DemoTenant {
+  readonly slug: string
+  readonly name: string
+  readonly theme: ThemeDocument
+}
+
+const DEMO_TENANTS: readonly DemoTenant[] = [
+  {
+    slug: 'acme',
+    name: 'Acme Markets',
+    theme: {
+      brand_name: 'Acme Markets',
+      tagline: 'Sharp odds, steady bots.',
+      logo_url: 'https://static.acme.example/brand/logo.svg',
+      favicon_url: 'https://static.acme.example/brand/favicon.ico',
+      primary_color: '#b3261e',
+      secondary_color: '#5f3b38',
+      accent_color: '#f2b705',
+      background_color: '#fffbf7',
+      text_color: '#231a19',
+      font_family: 'Inter, system-ui, sans-serif',
+      corner_radius_px: 4,
+      support_email: 'help@acme.example',
+      support_url: 'https://help.acme.example/',
+    },
+  },
+  {
+    slug: 'globex',
+    name: 'Globex Exchange',
+    theme: {
+      brand_name: 'Globex Exchange',
+      tagline: 'Every market, one calm place.',
+      logo_url: 'https://cdn.globex.example/assets/logo.svg',
+      favicon_url: 'https://cdn.globex.example/assets/favicon.ico',
+      primary_color: '#0b6e4f',
+      secondary_color: '#3a5a50',
+      accent_color: '#08a4bd',
+      background_color: '#f6faf8',
+      text_color: '#10231c',
+      font_family: 'Source Sans 3, system-ui, sans-serif',
+      corner_radius_px: 12,
+      support_email: 'support@globex.example',
+      support_url: 'https://globex.example/support',
+    },
+  },
+]
+
+/**
+ * Puts the demo tenants into a database that has no tenant yet; answers whether it did. Any number of processes
+ * may call it at once.
+ */
+export async function seedDemoTenants(pool: Pool): Promise<boolean> {
+  return inLockedTransaction(pool, async (client) => {
+    const { rowCount } = await client.query('select from tenants limit 1')
+    if (rowCount !== 0) return false
+    for (const { slug, name, theme } of DEMO_TENANTS) {
+      await client.query('insert into tenants (slug, name) values ($1, $2)', [slug, name])
+      await client.query('insert into themes (slug, theme) values ($1, $2)', [slug, JSON.stringify(theme)])
+    }
+    return true
+  })
+}

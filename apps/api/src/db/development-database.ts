@@ -1,0 +1,71 @@
+// The PostgreSQL that the service starts for itself when DATABASE_URL is unset: kept under the data directory,
+// shared by all processes of this service on the same directory, ended with the process that started it. Its
+// address stands in a file that only the owner may read, for the commands of this service.
+
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type PostgresServer, startPostgres } from '@holdfast/test-kit/postgres'
+
+const ADDRESS_FILE = 'development-database.json'
+
+/** A development database that runs. */
+export interface DevelopmentDatabase {
+  /** Holds a password. */
+  readonly url: string
+  /** The process that a person would kill to see what happens. */
+  readonly pid: number
+  /** What a person should know about it, such as that the data is not where it was wished for. */
+  readonly notice: string | undefined
+  /** Ends the database in order, unless another process started it. */
+  stop(): Promise<void>
+  /** Ends it at once, for a process that does not wait any longer; unless another one started it. */
+  kill(): void
+}
+
+/** Starts the database of this data directory, or joins the one that another process runs there. */
+export async function startDevelopmentDatabase(dataDirectory: string): Promise<DevelopmentDatabase> {
+  const server = await startPostgres({ dataDirectory: join(dataDirectory, 'postgres'), persistent: true })
+  await writeAddress(dataDirectory, server)
+  return {
+    url: server.directUrl,
+    pid: server.pid,
+    notice: server.notice,
+    async stop() {
+      if (!server.shared) await rm(join(dataDirectory, ADDRESS_FILE), { force: true })
+      await server.stop()
+    },
+    kill() {
+      if (server.shared) return
+      try {
+        process.kill(server.pid, 'SIGKILL')
+      } catch {
+        // It has ended already.
+      }
+    },
+  }
+}
+
+/** The URL of the database that was started last on this data directory; it may have ended since. */
+export async function findDevelopmentDatabase(dataDirectory: string): Promise<string | undefined> {
+  try {
+    const address: unknown = JSON.parse(await readFile(join(dataDirectory, ADDRESS_FILE), 'utf8'))
+    if (
+      typeof address === 'object' &&
+      address !== null &&
+      'url' in address &&
+      typeof address.url === 'string'
+    ) {
+      return address.url
+    }
+  } catch {
+    // No such file, or one that was cut off: nothing to be found either way.
+  }
+  return undefined
+}
+
+async function writeAddress(dataDirectory: string, { directUrl, pid }: PostgresServer): Promise<void> {
+  await mkdir(dataDirectory, { recursive: true })
+  const unfinished = join(dataDirectory, `${ADDRESS_FILE}.${process.pid}`)
+  await writeFile(unfinished, `${JSON.stringify({ url: directUrl, pid })}\n`, { mode: 0o600 })
+  await rename(unfinished, join(dataDirectory, ADDRESS_FILE))
+}

@@ -1,0 +1,38 @@
+import createError from '@fastify/error'
+
+/** An applied migration's text differs from what was recorded when it was applied. */
+export const ApiMigrationChangedError = createError<[string]>(
+  'HOLDFAST_ERR_API_MIGRATION_CHANGED',
+  'migration %s was applied with a different text; restore that text and put the change into a new migration',
+)
+
+/** The migration to be taken back is not part of this code. */
+export const ApiMigrationUnknownError = createError<[string]>(
+  'HOLDFAST_ERR_API_MIGRATION_UNKNOWN',
+  'migration %s is unknown to this version; take it back with the version that applied it',
+)
+
+/** Production does not migrate by itself. */
+export const ApiMigrationsPendingError = createError<[string]>(
+  'HOLDFAST_ERR_API_MIGRATIONS_PENDING',
+  'the database lacks migrations: %s; apply them with `pnpm --filter @holdfast/api migrate up`, then start again',
+)
+
+/** The service is closing. */
+export const ApiDatabaseClosedError = createError(
+  'HOLDFAST_ERR_API_DATABASE_CLOSED',
+  'the service is closing and opens no connection any more',
+)
+
+/** The request lacks a token that is required. */
+export const ApiUnauthorizedError = createError(
+  'HOLDFAST_ERR_API_UNAUTHORIZED',
+  'send Authorization: Bearer with the right token',
+  401,
+)
+
+/** Some themes of a batch could not be loaded; the ones that are held stay. */
+export const ApiThemesNotLoadedError = createError<[number]>(
+  'HOLDFAST_ERR_API_THEMES_NOT_LOADED',
+  '%s themes could not be loaded',
+)

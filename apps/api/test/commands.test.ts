@@ -1,0 +1,92 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { startPostgres } from '@holdfast/test-kit'
+import t from 'tap'
+import { freshDatabase, testPool } from './fresh-database.ts'
+import { runCommand } from './run-command.ts'
+import { scratchDirectory } from './service-process.ts'
+
+t.setTimeout(120_000)
+
+const postgres = await startPostgres()
+t.teardown(() => postgres.stop())
+
+t.test('themes are listed, shown and written, and what is wrong is said', async (t) => {
+  const DATABASE_URL = await freshDatabase(postgres.directUrl)
+  const directory = scratchDirectory(t)
+  const environment = { DATABASE_URL, INIT_CWD: directory }
+  const run = (words: string[], input?: string) => runCommand(words, environment, input)
+  t.match(await run(['theme', 'list']), { code: 1, output: /lacks migrations \(pnpm .* migrate up\)/ })
+  t.match(await run(['migrate', 'up']), { code: 0 })
+  t.match(await run(['theme', 'list']), { code: 0, output: 'there is no tenant\n' })
+  const pool = testPool(DATABASE_URL, 1)
+  await pool.query(`insert into tenants (slug, name) values ('acme', 'Acme Markets')`)
+  await pool.end()
+  t.match(await run(['theme', 'list']), {
+    code: 0,
+    output: /^acme {2}active {2}default theme .*Acme Markets\n$/,
+  })
+  t.match(await run(['theme', 'get', 'acme']), {
+    code: 1,
+    output: 'acme has no theme of its own; the tenants are: acme\n',
+  })
+
+  writeFileSync(join(directory, 'theme.json'), '{"brand_name": "Acme", "corner_radius_px": 0}')
+  t.match(await run(['theme', 'set', 'acme', 'theme.json']), {
+    code: 0,
+    output: 'the theme of acme is now version 1\n',
+  })
+  t.match(await run(['--', 'theme'].slice(1).concat('--', 'list')), { code: 0, output: /version 1/ })
+  const shown = await run(['theme', 'get', 'acme'])
+  t.strictSame(JSON.parse(shown.output), { brand_name: 'Acme', corner_radius_px: 0 })
+
+  t.match(await run(['theme', 'set', 'nobody', '-'], '{}'), {
+    code: 1,
+    output: /nobody has no row in the table tenants; the tenants are: acme/,
+  })
+  t.match(await run(['theme', 'set', 'acme', '-'], '{"brand_nam": 1, "primary_color": "red"}'), {
+    code: 1,
+    output: /- is not a theme:\n {2}"brand_nam" .* did you mean brand_name\?\n {2}primary_color must be/,
+  })
+  t.match(await run(['theme', 'set', 'acme', '-'], '{'), { code: 1, output: /- is not JSON/ })
+  t.match(await run(['theme', 'set', 'acme', 'missing.json']), {
+    code: 1,
+    output: /cannot read missing\.json: ENOENT/,
+  })
+  for (const words of [
+    ['theme'],
+    ['theme', 'sett'],
+    ['theme', 'set', 'acme'],
+    ['theme', 'get', 'a', 'b', 'c'],
+    ['migrate', 'sideways'],
+    ['migrate', 'up', 'now'],
+  ]) {
+    t.match(await run(words), { code: 1, output: /usage: pnpm --filter @holdfast\/api/ }, words.join(' '))
+  }
+  t.match(await run(['migrate', '--help']), { code: 0, output: /usage/ })
+  t.match(await run(['migrate', 'down']), { code: 0, output: 'took back 0001-tenants-and-themes\n' })
+  t.match(await run(['migrate', 'down']), { code: 0, output: 'nothing to take back\n' })
+})
+
+t.test('without a database, or with a wrong configuration, a command says so in one line', async (t) => {
+  const DATA_DIRECTORY = scratchDirectory(t)
+  t.match(await runCommand(['theme', 'list'], { DATA_DIRECTORY }), {
+    code: 1,
+    output: /^DATABASE_URL is unset and no development database is running; start the service first .*\n$/,
+  })
+  writeFileSync(join(DATA_DIRECTORY, 'development-database.json'), '{"url": ')
+  t.match(await runCommand(['theme', 'list'], { DATA_DIRECTORY }), {
+    code: 1,
+    output: /no development database/,
+  })
+  const url = 'postgres://postgres@127.0.0.1:1/postgres'
+  writeFileSync(join(DATA_DIRECTORY, 'development-database.json'), JSON.stringify({ url }))
+  t.match(await runCommand(['theme', 'list'], { DATA_DIRECTORY }), {
+    code: 1,
+    output: /no development database is running/,
+  })
+  t.match(await runCommand(['theme', 'list'], { DATABASE_URL: 'nonsense' }), {
+    code: 1,
+    output: /1 problem:\n {2}DATABASE_URL /,
+  })
+})

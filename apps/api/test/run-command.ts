@@ -1,0 +1,30 @@
+import { spawn } from 'node:child_process'
+import { text } from 'node:stream/consumers'
+
+const PACKAGE = new URL('..', import.meta.url).pathname
+
+/** How a command ended, and everything it wrote. */
+export interface CommandResult {
+  readonly code: number | null
+  readonly output: string
+}
+
+/** Runs a command of the service as its package script does: `migrate` or `theme`, and the words after it. */
+export async function runCommand(
+  [name = '', ...words]: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  input = '',
+): Promise<CommandResult> {
+  const { PATH = '', HOME = '' } = process.env
+  const child = spawn(process.execPath, ['--conditions=@holdfast/source', `src/cli/${name}.ts`, ...words], {
+    cwd: PACKAGE,
+    env: { PATH, HOME, ...environment },
+  })
+  child.stdin.end(input)
+  const [out, error, code] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    new Promise<number | null>((resolve) => child.once('close', resolve)),
+  ])
+  return { code, output: out + error }
+}
