@@ -1,0 +1,65 @@
+// Every error of the service is a problem document (RFC 9457), and none tells a caller how the inside looks:
+// what the service caused itself (5xx) is logged in full and answered with one sentence.
+
+import { STATUS_CODES } from 'node:http'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { fastifyPlugin } from 'fastify-plugin'
+
+const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
+
+/** A problem document. */
+export interface Problem {
+  readonly type: 'about:blank'
+  readonly title: string
+  readonly status: number
+  readonly detail: string
+  /** Stable and made for programs. */
+  readonly error: string
+}
+
+/** Answers errors and unknown paths with problem documents. */
+export const problemAnswers = fastifyPlugin(
+  (app, _options: object, done) => {
+    app.setErrorHandler(answerError)
+    app.setNotFoundHandler((request, reply) => {
+      void sendProblem(reply, 404, 'not_found', `There is nothing at ${request.method} ${pathOf(request)}.`)
+    })
+    done()
+  },
+  { fastify: '5.x', name: '@holdfast/api/problem-answers' },
+)
+
+/** Answers an error that reached Fastify, or that Fastify raised before it found a route. */
+export function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  const given = error.statusCode ?? 500
+  const status = given >= 400 && given <= 599 ? given : 500
+  if (status < 500) {
+    void sendProblem(reply, status, error.code ?? codeOf(status), error.message)
+    return
+  }
+  request.log.error({ err: error }, 'request failed')
+  const detail =
+    status === 503 ? 'This is not available at the moment.' : 'The service could not answer this request.'
+  void sendProblem(reply, status, codeOf(status), detail)
+}
+
+function sendProblem(reply: FastifyReply, status: number, error: string, detail: string): FastifyReply {
+  const problem: Problem = { type: 'about:blank', title: titleOf(status), status, detail, error }
+  return reply.code(status).type(PROBLEM_TYPE).header('cache-control', 'no-store').send(problem)
+}
+
+function titleOf(status: number): string {
+  return STATUS_CODES[status] ?? 'Error'
+}
+
+/** `Service Unavailable` becomes `service_unavailable`. */
+function codeOf(status: number): string {
+  return titleOf(status)
+    .toLowerCase()
+    .replaceAll(/[^a-z]+/g, '_')
+}
+
+/** The path without the query, which may hold what should not be repeated; at most 200 characters. */
+function pathOf({ url }: FastifyRequest): string {
+  return url.split('?', 1).join('').slice(0, 200)
+}

@@ -1,0 +1,39 @@
+// GET /:tenant/api/public/load-theme. The handler is synchronous and gets a reader of memory: no database,
+// no cache that could load, nothing that could wait, is in its reach.
+
+import type { StaleReader } from '@holdfast/stale-cache'
+import type { FastifyPluginCallback } from 'fastify'
+import type { PublicTheme } from './public-theme.ts'
+
+/** What the route needs. */
+export interface PublicThemeOptions {
+  /** Answers at once, for any text. */
+  readonly themes: StaleReader<PublicTheme>
+}
+
+/** The route. */
+export const publicTheme: FastifyPluginCallback<PublicThemeOptions> = (app, { themes }, done) => {
+  app.get<{ Params: { tenant: string } }>('/:tenant/api/public/load-theme', (request, reply) => {
+    reply.sendRepresentation(themes.peek(request.params.tenant))
+  })
+  done()
+}
+
+const THEME_PATH = /^\/([^/?]*)(\/api\/public\/load-theme(?:\?.*)?)$/
+
+/**
+ * For Fastify's `rewriteUrl`: a tenant that cannot be decoded (`/%E0%A4/api/public/load-theme`) is one more
+ * that does not exist. Fastify would answer 400 before any route is found; with `-`, which is no slug, in its
+ * place the request is answered like that of every other unknown tenant. Other addresses stay as they are.
+ */
+export function withDecodableTenant(url: string): string {
+  if (!url.includes('%')) return url
+  const [, tenant, rest] = THEME_PATH.exec(url) ?? []
+  if (tenant === undefined || rest === undefined) return url
+  try {
+    decodeURIComponent(tenant)
+    return url
+  } catch {
+    return `/-${rest}`
+  }
+}

@@ -1,0 +1,61 @@
+import type { Config } from './config.ts'
+import { durationText } from './setting.ts'
+
+/** What runs, for the summary. */
+export interface Running {
+  readonly config: Config
+  /** Where the service listens, as a URL that works on this machine. */
+  readonly url: string
+  readonly managementUrl: string | undefined
+  readonly dataDirectory: string
+  /** The database of its own, when it has one: never with its password. */
+  readonly ownDatabase: { readonly pid: number; readonly notice: string | undefined } | undefined
+  /** How the first look into the database ended, when that is known. */
+  readonly themes: string
+  readonly startedInMs: number
+}
+
+/** What runs, where, and what to try: one screen for a person. */
+export function startSummary(running: Running): string {
+  const { config, url, ownDatabase } = running
+  const database = ownDatabase
+    ? `its own PostgreSQL, process ${ownDatabase.pid} (ends with the service)`
+    : `DATABASE_URL${config.databaseUrl === undefined ? ' is unset and no PostgreSQL of its own runs yet' : ''}`
+  const facts: [string, string | undefined][] = [
+    [
+      'service',
+      `${url}  (version ${config.appVersion}, ${config.environment}, started in ${running.startedInMs} ms)`,
+    ],
+    [
+      'management',
+      running.managementUrl && `${running.managementUrl}  (health details for everyone who reaches it)`,
+    ],
+    ['database', database],
+    ['', ownDatabase?.notice],
+    ['themes', `${running.themes}; changes show within ${durationText(config.themeRefreshIntervalMs)}`],
+    ['data', running.dataDirectory],
+  ]
+  const tries = [
+    `curl -i ${url}/healthz`,
+    `curl -i ${url}/acme/api/public/load-theme`,
+    `curl -i ${url}/globex/api/public/load-theme`,
+    `curl -s ${url}/readyz`,
+  ]
+  const kill = ownDatabase && [
+    '',
+    'Kill the database and ask again; the themes are still there:',
+    `  kill -9 ${ownDatabase.pid}`,
+  ]
+  return [
+    'Holdfast API',
+    ...facts
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => `  ${name.padEnd(11)}${value}`),
+    '',
+    'Try:',
+    ...tries.map((line) => `  ${line}`),
+    ...(kill ?? []),
+    '',
+    'Ctrl-C ends everything.',
+  ].join('\n')
+}

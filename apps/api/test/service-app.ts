@@ -1,0 +1,55 @@
+import { Writable } from 'node:stream'
+import type { StaleCacheSnapshot } from '@holdfast/stale-cache'
+import { pino } from 'pino'
+import type { Test } from 'tap'
+import { type App, buildApp } from '../src/app.ts'
+import { loadConfig } from '../src/config.ts'
+import { scratchDirectory } from './service-process.ts'
+
+/** The service inside the test's process, listening on a free port of loopback. */
+export class ServiceApp {
+  readonly url: string
+  readonly app: App
+  readonly #log: string[]
+
+  private constructor(url: string, app: App, log: string[]) {
+    this.url = url
+    this.app = app
+    this.#log = log
+  }
+
+  /** Starts it over the database of `DATABASE_URL` and waits for the first look into it. */
+  static async start(t: Test, environment: Readonly<Record<string, string>>): Promise<ServiceApp> {
+    const { config } = loadConfig({ THEME_REFRESH_INTERVAL: '100ms', ...environment })
+    const log: string[] = []
+    const sink = new Writable({
+      write(chunk, _encoding, done) {
+        log.push(String(chunk))
+        done()
+      },
+    })
+    const app = await buildApp({
+      config,
+      logger: pino({ level: 'info' }, sink),
+      dataDirectory: scratchDirectory(t),
+      locateDatabase: async () => config.databaseUrl?.reveal() ?? '',
+    })
+    t.teardown(() => app.fastify.close())
+    const url = await app.fastify.listen({ host: '127.0.0.1', port: 0 })
+    const turn = await app.firstTurn
+    if (!turn.ok) throw turn.error
+    return new ServiceApp(url, app, log)
+  }
+
+  /** Everything that was logged. */
+  get log(): string {
+    return this.#log.join('')
+  }
+
+  /** The cache of themes in numbers. */
+  cacheSnapshot(): StaleCacheSnapshot {
+    const cache = this.app.fastify.staleCache.get('themes')
+    if (cache === undefined) throw new Error('there is no cache of themes')
+    return cache.snapshot()
+  }
+}

@@ -1,0 +1,100 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { waitUntil } from '@holdfast/test-kit'
+import type { Test } from 'tap'
+
+const PACKAGE = new URL('..', import.meta.url).pathname
+const MAX_OUTPUT = 200_000
+
+/** How a process ended. */
+export interface Ending {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
+/** The service in a process of its own, as `pnpm start` runs it. */
+export class ServiceProcess {
+  readonly #child: ChildProcess
+  readonly ended: Promise<Ending>
+  stdout = ''
+  stderr = ''
+
+  private constructor(environment: Readonly<Record<string, string>>) {
+    const { PATH = '', HOME = '' } = process.env
+    this.#child = spawn(process.execPath, ['--conditions=@holdfast/source', 'src/main.ts'], {
+      cwd: PACKAGE,
+      env: {
+        PATH,
+        HOME,
+        API_HOST: '127.0.0.1',
+        API_PORT: '0',
+        THEME_REFRESH_INTERVAL: '100ms',
+        ...environment,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.#child.stdout?.on('data', (chunk) => {
+      this.stdout = (this.stdout + String(chunk)).slice(-MAX_OUTPUT)
+    })
+    this.#child.stderr?.on('data', (chunk) => {
+      this.stderr = (this.stderr + String(chunk)).slice(-MAX_OUTPUT)
+    })
+    this.ended = once(this.#child, 'close').then(([code, signal]) => ({ code, signal }))
+  }
+
+  /** Starts it, and ends it with the test whatever happens. */
+  static spawn(t: Test, environment: Readonly<Record<string, string>>): ServiceProcess {
+    const service = new ServiceProcess(environment)
+    t.teardown(async () => {
+      service.kill('SIGKILL')
+      await service.ended
+    })
+    return service
+  }
+
+  /** Starts it and waits until it listens. */
+  static async start(t: Test, environment: Readonly<Record<string, string>>): Promise<ServiceProcess> {
+    const service = ServiceProcess.spawn(t, environment)
+    await service.listening()
+    return service
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? -1
+  }
+
+  /** Where it listens; empty until it does. */
+  get url(): string {
+    return /"url":"([^"]+)"/.exec(this.stdout)?.[1] ?? ''
+  }
+
+  async listening(): Promise<void> {
+    await waitUntil(
+      () => {
+        if (this.#child.exitCode !== null) throw new Error(`it ended: ${this.stdout}${this.stderr}`)
+        return this.url !== ''
+      },
+      { timeoutMs: 30_000, what: 'the service to listen' },
+    )
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.kill(signal)
+  }
+
+  /** Ends it in order and answers how it ended. */
+  stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Ending> {
+    this.kill(signal)
+    return this.ended
+  }
+}
+
+/** A directory of its own that goes with the test. */
+export function scratchDirectory(t: Test): string {
+  const path = mkdtempSync(join(tmpdir(), 'holdfast-api-'))
+  t.teardown(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
