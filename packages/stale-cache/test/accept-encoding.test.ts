@@ -18,7 +18,7 @@ function referenceOrder(header: string): string[] {
   const star = weightFor(['*'])
   const br = weightFor(['br']) ?? star ?? 0
   const gzip = weightFor(['gzip', 'x-gzip']) ?? star ?? 0
-  const identity = weightFor([]) ?? star ?? 0
+  const identity = weightFor(['identity']) ?? star ?? 0
   const order: string[] = []
   for (let weight = 1000; weight > 0; weight--) {
     if (Math.round(br * 1000) === weight) order.push('br')
