@@ -74,11 +74,9 @@ function provision(): void {
 }
 
 function reportCoverage(files: readonly string[]): boolean {
-  const tested = new Set(files.map((file) => file.split('/').slice(0, 2).join('/')))
-  const packages = coverageByPackage(root, writeCoverageReport(root, rawCoverage)).filter(
-    ({ name }) => positionals.length === 0 || tested.has(`packages/${name}`),
-  )
-  const gate = coverageGate(packages)
+  const tested = new Set(files.flatMap((file) => /^packages\/([^/]+)\//.exec(file)?.[1] ?? []))
+  const packages = positionals.length === 0 ? ['*'] : [...tested]
+  const gate = coverageGate(coverageByPackage(root, writeCoverageReport(root, rawCoverage, packages)))
   console.log(`\n${gate.table}`)
   return gate.ok
 }

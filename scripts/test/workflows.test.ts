@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
@@ -62,4 +62,17 @@ t.test('the built packages meet every Node, the servers every PostgreSQL we name
 t.test('only the release may write, and it proves where a tarball came from', async (t) => {
   const permissions = workflow('release.yml').jobs['release']?.permissions
   t.same(permissions, { contents: 'write', 'pull-requests': 'write', 'id-token': 'write' })
+})
+
+t.test('every changeset names packages and says a sentence', async (t) => {
+  const folder = join(root, '.changeset')
+  for (const name of readdirSync(folder)) {
+    if (!name.endsWith('.md') || name === 'README.md') continue
+    // A formatter for Markdown once turned the head of these files into a heading.
+    t.match(
+      readFileSync(join(folder, name), 'utf8'),
+      /^---\n("@holdfast\/[a-z-]+": (patch|minor|major)\n)+---\n\n\S+/,
+      name,
+    )
+  }
 })

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
-import { createRequire, stripTypeScriptTypes } from 'node:module'
+import { createRequire } from 'node:module'
 import { join, relative, sep } from 'node:path'
 import { parseSync } from 'oxc-parser'
 
@@ -22,37 +22,54 @@ export interface Share {
 export type CoverageSummary = Readonly<Record<string, { readonly lines: Share; readonly branches: Share }>>
 
 /**
- * Turns what V8 recorded into `coverage/` (text, json-summary, lcov). Files that no test loaded count with
- * nothing covered (`--all`); files that hold only types count not at all, because nothing of them is left to run.
+ * Turns what V8 recorded into `coverage/` (text, json-summary, lcov) for some packages, or `*` for all. Files that
+ * no test loaded count with nothing covered (`--all`); files that hold only types count not at all.
  */
-export function writeCoverageReport(root: string, rawFolder: string): CoverageSummary {
-  const sources = globSync('packages/*/src/**/*.ts', { cwd: root })
-  const typesOnly = sources.filter((file) => !hasCode(readFileSync(join(root, file), 'utf8')))
+export function writeCoverageReport(
+  root: string,
+  rawFolder: string,
+  packages: readonly string[],
+): CoverageSummary {
+  const globs = packages.map((name) => `packages/${name}/src/**/*.ts`)
+  const typesOnly = globSync(globs, { cwd: root }).filter(
+    (file) => !hasCode(readFileSync(join(root, file), 'utf8')),
+  )
   const c8 = createRequire(import.meta.url).resolve('c8/bin/c8.js')
-  const flags = ['--all', '--clean=false', '--skip-full', '--exclude-after-remap=false']
-  const filters = ['--include=packages/*/src/**/*.ts', ...typesOnly.map((file) => `--exclude=${file}`)]
-  if (typesOnly.length === 0) filters.push('--exclude=node_modules/**')
+  const flags = ['--all', '--clean=false', '--skip-full']
+  const included = globs.map((glob) => `--include=${glob}`)
+  // Without any exclude c8 leaves out what it takes for tests, by names of its own.
+  const excluded = ['node_modules/**', ...typesOnly].map((glob) => `--exclude=${glob}`)
   const reporters = ['text', 'json-summary', 'lcovonly'].map((name) => `--reporter=${name}`)
   const places = [`--temp-directory=${rawFolder}`, '--reports-dir=coverage']
-  const report = spawnSync(process.execPath, [c8, 'report', ...flags, ...filters, ...reporters, ...places], {
-    cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  })
+  const report = spawnSync(
+    process.execPath,
+    [c8, 'report', ...flags, ...included, ...excluded, ...reporters, ...places],
+    {
+      cwd: root,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    },
+  )
   if (report.status !== 0) throw new Error(`c8 report ended with exit code ${report.status}`)
   return JSON.parse(readFileSync(join(root, 'coverage', 'coverage-summary.json'), 'utf8'))
 }
 
-/** Whether anything is left of a TypeScript source when its types are taken out. */
+/** Whether anything of a TypeScript source is left to run when its types are taken out. */
 export function hasCode(source: string): boolean {
-  const statements = parseSync('stripped.js', stripTypeScriptTypes(source)).program.body
-  // What stripping leaves of a file of types is at most `export {}`.
-  return statements.some(
-    (statement) =>
-      statement.type !== 'ExportNamedDeclaration' ||
-      statement.declaration !== null ||
-      statement.source !== null ||
-      statement.specifiers.length > 0,
-  )
+  return parseSync('source.ts', source).program.body.some((statement) => {
+    switch (statement.type) {
+      case 'TSInterfaceDeclaration':
+      case 'TSTypeAliasDeclaration':
+      case 'TSModuleDeclaration':
+        return false
+      case 'ImportDeclaration':
+        return statement.importKind !== 'type'
+      case 'ExportNamedDeclaration':
+      case 'ExportAllDeclaration':
+        return statement.exportKind !== 'type'
+      default:
+        return true
+    }
+  })
 }
 
 /** Adds up the files of each package. */
