@@ -1,4 +1,4 @@
-import { startPostgres } from '@holdfast/test-kit'
+import { startPostgres, temporaryDirectory } from '@holdfast/test-kit'
 import type { World } from '../harness/row.ts'
 
 /** Long enough for a check or a refresh to have run into the fault before the slice begins. */
@@ -7,6 +7,7 @@ const SETTLE_MS = 600
 /** A real PostgreSQL of the row's own, in three states: undisturbed, frozen (SIGSTOP) and killed (SIGKILL). */
 export async function postgresWorld(): Promise<World> {
   const postgres = await startPostgres()
+  const data = temporaryDirectory('bench')
   let current = 'undisturbed'
 
   const leave: Record<string, () => void | Promise<void>> = {
@@ -18,7 +19,7 @@ export async function postgresWorld(): Promise<World> {
     killed: () => postgres.kill9(),
   }
   return {
-    environment: { DATABASE_URL: postgres.url },
+    environment: { DATABASE_URL: postgres.url, DATA_DIRECTORY: data.path },
     async enter(state) {
       if (state === current) return
       await leave[current]?.()
@@ -29,6 +30,7 @@ export async function postgresWorld(): Promise<World> {
     async close() {
       await leave[current]?.()
       await postgres.stop()
+      await data.remove()
     },
   }
 }
