@@ -35,10 +35,10 @@ t.test(
     t.match(tests, /ok {3}burst-guard +\d+\.\d+ % lines +\d+\.\d+ % branches/)
     t.match(tests, /\n8 passed, 0 failed\n$/)
     t.match(readFileSync(join(copy, 'tsconfig.json'), 'utf8'), '"packages/burst-guard"')
-    t.match(
-      readFileSync(join(copy, '.changeset/first-burst-guard.md'), 'utf8'),
-      '"@holdfast/burst-guard": minor',
-    )
+    const changeset = readFileSync(join(copy, '.changeset/first-burst-guard.md'), 'utf8')
+    t.match(changeset, /^---\n"@holdfast\/burst-guard": minor\n---\n\nThe first release\./)
+    const declarations = readFileSync(join(copy, 'packages/burst-guard/dist/plugin.d.ts'), 'utf8')
+    t.notMatch(declarations, 'fastify/types/', 'a path of Fastify that a foreign project cannot resolve')
   },
 )
 
