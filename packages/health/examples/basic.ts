@@ -11,7 +11,8 @@ app.health.addCheck('database', {
     signal.throwIfAborted() // give the signal to your driver
     if (!databaseIsUp) throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' })
   },
-  intervalMs: 20,
+  intervalMs: 100,
+  timeoutMs: 1_000,
   severity: 'degrading', // critical would answer 503
 })
 await app.ready() // or app.listen(): from here on the checks run in the background

@@ -14,8 +14,12 @@ import { isPlain, readProbeQuery } from './probe-query.ts'
 import { HealthRegistry } from './registry.ts'
 import { type ProbeRoute, routes } from './route-table.ts'
 
-/** What `app.health` is: the registry, and the management listener when there is one. */
-export interface Health extends HealthRegistry {
+/** What `app.health` is: the registry as an application uses it, and the two listeners where there are any. */
+export interface Health
+  extends Pick<
+    HealthRegistry,
+    'addCheck' | 'addReport' | 'degrade' | 'recover' | 'drain' | 'confirmed' | 'snapshot' | 'phase'
+  > {
   /**
    * The Fastify instance of the management listener, `undefined` without the option. Before `app.ready()` other plugins
    * may add routes to it that are for the cluster's inside only, such as `/metrics`.

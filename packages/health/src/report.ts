@@ -65,7 +65,7 @@ export function healthJsonBody(report: Report): object {
         status: passOfStatus[statusOfLevel(check.level)],
         ...(details && {
           time: instant(check.checkedAtMs ?? atMs),
-          observedValue: check.responseMs,
+          observedValue: hundredths(check.responseMs),
           observedUnit: 'ms',
           output: whyOf(check),
         }),
@@ -121,7 +121,7 @@ function checksBody(checks: readonly CheckSnapshot[], details: boolean): object 
             status: check.level,
             severity: check.severity,
             groups: check.groups,
-            response_ms: check.responseMs,
+            response_ms: hundredths(check.responseMs),
             checked_at: check.checkedAtMs === undefined ? undefined : instant(check.checkedAtMs),
             last_outcome: check.lastOutcome,
             cause: check.cause,
@@ -135,6 +135,10 @@ function checksBody(checks: readonly CheckSnapshot[], details: boolean): object 
         : { status: check.level },
     ]),
   )
+}
+
+function hundredths(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.round(ms * 100) / 100
 }
 
 function featuresBody(features: readonly DegradedFeature[], details: boolean): object {

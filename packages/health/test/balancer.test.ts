@@ -23,6 +23,7 @@ t.test('the probes of balancers over HTTP/1.0 without Host are answered like GET
         check: () => (up ? undefined : { status: 'unhealthy' as const }),
         severity: 'critical',
         intervalMs: 10,
+        timeoutMs: 1000,
       },
     },
   })

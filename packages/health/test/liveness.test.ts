@@ -185,6 +185,7 @@ t.test('a critical live check that fails reaches the worker', async (t) => {
         severity: 'critical',
         groups: ['live'],
         intervalMs: 20,
+        timeoutMs: 1000,
       },
     },
   })

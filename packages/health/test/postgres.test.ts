@@ -27,7 +27,7 @@ async function service(t: Test, options: Partial<CheckOptions> = {}, direct = fa
           await pool.query('select 1')
         },
         intervalMs,
-        timeoutMs: 100,
+        timeoutMs: 500,
         severity: 'degrading',
         minDwellMs: 0,
         ...options,
