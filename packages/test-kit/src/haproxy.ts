@@ -33,6 +33,7 @@ export async function startHaproxy({ config, env, port }: HaproxyOptions): Promi
     cleanUp: remove,
     spec: (port) => ({
       name: 'HAProxy',
+      port,
       command,
       args: ['-db', '-f', configuration],
       env: { ...env, PORT: String(port), DIRECTORY: directory },

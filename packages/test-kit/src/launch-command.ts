@@ -21,21 +21,21 @@ export function launchCommand(
   args: readonly string[],
   identity: Identity | undefined,
   orphanSignal: OrphanSignal,
-  setpriv = usableSetpriv(),
+  setpriv: string | null = usableSetpriv(),
 ): Launch {
-  if (setpriv === undefined)
+  if (setpriv === null)
     return { file: command, args, ...(identity && { uid: identity.uid, gid: identity.gid }) }
   const user = identity ? [`--reuid=${identity.uid}`, `--regid=${identity.gid}`, '--clear-groups'] : []
   return { file: setpriv, args: [`--pdeathsig=${orphanSignal}`, ...user, '--', command, ...args] }
 }
 
-let known: { readonly path: string | undefined } | undefined
+let known: { readonly path: string | null } | undefined
 
-function usableSetpriv(): string | undefined {
+function usableSetpriv(): string | null {
   if (known === undefined) {
     const path = findExecutable('setpriv')
     const works = path !== undefined && spawnSync(path, ['--pdeathsig=KILL', 'true']).status === 0
-    known = { path: works ? path : undefined }
+    known = { path: works ? path : null }
   }
   return known.path
 }

@@ -62,9 +62,15 @@ export class OrphanGuard {
     this.#child.stdin?.write('\n')
   }
 
-  /** Ends the guard. */
+  /** Ends the guard. The server, if any, is left alone. */
   release(): void {
+    if (this.#child.stdin?.writableEnded) return
     this.unwatch()
+    this.abandon()
+  }
+
+  /** Does what the end of our process does: the guard ends what it watches. */
+  abandon(): void {
     this.#child.stdin?.end()
   }
 }

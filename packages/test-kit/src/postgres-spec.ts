@@ -19,6 +19,7 @@ export function postgresSpec(
   const statement = extension ? 'create extension if not exists pg_stat_statements' : 'select 1'
   return {
     name: 'PostgreSQL',
+    port,
     command: binaries.postgres,
     args: ['-D', directory, '-p', String(port), ...settingArguments(durable, sharedPreload, settings)],
     directory,

@@ -20,10 +20,11 @@ export interface ProcessLock {
 export async function takeProcessLock(
   name: string,
   abstract = process.platform === 'linux',
+  directory = tmpdir(),
 ): Promise<ProcessLock | undefined> {
   const id = `holdfast-lock-${digest(name)}`
   if (abstract) return listenOn(`\0${id}`)
-  const path = join(tmpdir(), id)
+  const path = join(directory, id)
   const lock = await listenOn(path)
   if (lock !== undefined || (await isAnswered(path))) return lock
   await rm(path, { force: true })

@@ -56,8 +56,7 @@ export async function startRealServer(plan: RealServerPlan): Promise<RealServer>
       const proxy = await TcpProxy.start({ targetPort: directPort })
       return new ProxiedServer(plan, spec.directory, directPort, server, proxy)
     } catch (error) {
-      const taken =
-        plan.port === undefined && /address already in use|cannot bind|binding.*failed/i.test(String(error))
+      const taken = plan.port === undefined && /already in use|cannot bind/i.test(String(error))
       if (taken && attempt < maxPortAttempts) continue
       await plan.cleanUp?.()
       throw error

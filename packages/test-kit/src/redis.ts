@@ -33,6 +33,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<RealServer
     cleanUp: remove,
     spec: (port) => ({
       name: 'Redis',
+      port,
       command,
       args: ['--port', String(port), ...args, ...(options.args ?? [])],
       directory,

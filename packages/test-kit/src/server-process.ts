@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { Socket } from 'node:net'
 import { childEnvironment } from './config.ts'
 import { StartFailedError } from './errors.ts'
+import { isFree } from './free-port.ts'
 import type { Identity } from './identity.ts'
 import { launchCommand } from './launch-command.ts'
 import { OrphanGuard, type OrphanSignal } from './orphan-guard.ts'
@@ -13,6 +14,8 @@ import { waitUntil } from './wait-until.ts'
 export interface ServerSpec {
   /** Named in errors. */
   readonly name: string
+  /** Where it listens. Somebody else who already does would answer the probe in its place. */
+  readonly port: number
   readonly command: string
   readonly args: readonly string[]
   readonly env?: Readonly<Record<string, string>>
@@ -136,6 +139,7 @@ export class ServerProcess {
   async #launch(): Promise<void> {
     const {
       name,
+      port,
       command,
       args,
       env,
@@ -144,6 +148,8 @@ export class ServerProcess {
       orphanSignal = 'KILL',
       startTimeoutMs = 30_000,
     } = this.#spec
+    if (!(await isFree(port)))
+      throw new StartFailedError(`${name} did not start: port ${port} is already in use`)
     const { file, args: words, ...user } = launchCommand(command, args, identity, orphanSignal)
     // Detached: a Ctrl-C in the terminal is meant for our process, which then ends its servers in order.
     const child = spawn(file, words, {
