@@ -74,7 +74,7 @@ async function main({ config, warnings }: LoadedConfig): Promise<void> {
       themes: describe(turn),
       startedInMs: Math.round(performance.now()),
     }
-    logger.info({ url: running.url, themes: running.themes }, `listening at ${running.url}`)
+    logger.info({ url: running.url, themes: running.themes, startedInMs: running.startedInMs }, 'started')
     // Standard output holds nothing but JSON lines when no person reads it.
     if (isTerminal) console.log(startSummary(running))
     else if (config.environment !== 'production') console.error(startSummary(running))

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { countStatements, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { testPool } from './fresh-database.ts'
-import { ServiceProcess, scratchDirectory } from './service-process.ts'
+import { brandOf, readiness, ServiceProcess, scratchDirectory } from './service-process.ts'
 import { SteadyLoad } from './steady-load.ts'
 
 t.setTimeout(120_000)
@@ -16,18 +16,6 @@ const PATHS = [
   '/nobody/api/public/load-theme',
 ]
 const PHASE_MS = 700
-
-async function brandOf(url: string, tenant: string): Promise<string> {
-  const answer = await fetch(`${url}/${tenant}/api/public/load-theme`)
-  const { theme } = (await answer.json()) as { theme: { brand_name: string } }
-  return theme.brand_name
-}
-
-async function readiness(url: string) {
-  const answer = await fetch(`${url}/readyz`)
-  const { status } = (await answer.json()) as { status: string }
-  return { code: answer.status, status }
-}
 
 t.test(
   'with 200 requests in flight, PostgreSQL is killed, restarted, frozen and thawed: nobody notices',

@@ -98,3 +98,17 @@ export function scratchDirectory(t: Test): string {
   t.teardown(() => rmSync(path, { recursive: true, force: true }))
   return path
 }
+
+/** The brand in a tenant's theme, as the service answers it. */
+export async function brandOf(url: string, tenant: string): Promise<string> {
+  const answer = await fetch(`${url}/${tenant}/api/public/load-theme`)
+  const { theme } = (await answer.json()) as { theme: { brand_name: string } }
+  return theme.brand_name
+}
+
+/** What `/readyz` answers. */
+export async function readiness(url: string) {
+  const answer = await fetch(`${url}/readyz`)
+  const { status } = (await answer.json()) as { status: string }
+  return { code: answer.status, status }
+}

@@ -171,6 +171,8 @@ t.test('nothing is asked before the database is prepared, and health says so', a
   state.prepared = false
   t.match(await refresher.start(), { ok: false, error: { message: 'migrations are missing' } })
   t.strictSame(state.queries, [])
+  t.match(refresher.health(), { status: 'healthy', data: { lastSuccessAgeMs: undefined } }, 'give it time')
+  await clock.advance(INTERVAL_MS * 4)
   t.match(refresher.health(), { status: 'degraded', data: { lastSuccessAgeMs: undefined } })
   state.prepared = true
   await clock.advance(INTERVAL_MS * 3)

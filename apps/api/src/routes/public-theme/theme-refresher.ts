@@ -76,6 +76,7 @@ export class ThemeRefresher {
   #fingerprint: string | undefined
   #turns = 0
   #failures = 0
+  #startedMs = 0
   #lastSuccessMs: number | undefined
   #stopped = true
   #cancelTimer: (() => void) | undefined
@@ -88,6 +89,7 @@ export class ThemeRefresher {
   /** Starts the loop; answers the result of the first turn. */
   async start(): Promise<ThemeTurn> {
     this.#stopped = false
+    this.#startedMs = this.#options.clock.nowMs()
     return this.#turn()
   }
 
@@ -110,11 +112,11 @@ export class ThemeRefresher {
     }
   }
 
-  /** For a health check: healthy while turns succeed, degraded when none did for three intervals. */
+  /** For a health check: degraded when no turn has succeeded for three intervals. */
   health(): { readonly status: 'healthy' | 'degraded'; readonly data: ThemeRefresherSnapshot } {
-    const data = this.snapshot()
-    const late = data.lastSuccessAgeMs === undefined || data.lastSuccessAgeMs > 3 * this.#options.intervalMs
-    return { status: late ? 'degraded' : 'healthy', data }
+    const { clock, intervalMs } = this.#options
+    const sinceMs = clock.nowMs() - (this.#lastSuccessMs ?? this.#startedMs)
+    return { status: sinceMs > 3 * intervalMs ? 'degraded' : 'healthy', data: this.snapshot() }
   }
 
   async #turn(): Promise<ThemeTurn> {

@@ -1,0 +1,124 @@
+import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { waitUntil } from '@holdfast/test-kit'
+import t, { type Test } from 'tap'
+import { runCommand } from './run-command.ts'
+import { brandOf, readiness, ServiceProcess, scratchDirectory } from './service-process.ts'
+
+t.setTimeout(120_000)
+
+const CLEAN = { code: 0, signal: null }
+
+/** A data directory that the user `postgres` may enter, too. */
+function openDirectory(t: Test): string {
+  const path = scratchDirectory(t)
+  chmodSync(path, 0o755)
+  return path
+}
+
+function databasePid(dataDirectory: string): number {
+  return JSON.parse(readFileSync(join(dataDirectory, 'development-database.json'), 'utf8')).pid
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+t.test(
+  'with a database of its own: starts, serves, ends cleanly, and again, and after kill -9',
+  async (t) => {
+    const environment = { DATA_DIRECTORY: openDirectory(t) }
+    const first = await ServiceProcess.start(t, environment)
+    t.match(await (await fetch(`${first.url}/healthz`)).json(), { status: 'ok', service: 'holdfast-api' })
+    t.equal(await brandOf(first.url, 'acme'), 'Acme Markets')
+    t.equal(await brandOf(first.url, 'globex'), 'Globex Exchange')
+    const pid = databasePid(environment.DATA_DIRECTORY)
+    t.match(
+      first.stderr,
+      new RegExp(
+        `Holdfast API[\\s\\S]*curl -i ${first.url}/acme/api/public/load-theme[\\s\\S]*kill -9 ${pid}`,
+      ),
+    )
+    for (const line of first.stdout.trim().split('\n'))
+      t.match(JSON.parse(line), { level: Number, msg: String })
+
+    const set = await runCommand(['theme', 'set', 'acme', '-'], environment, '{"brand_name": "Kept"}')
+    t.match(set, { code: 0, output: /the theme of acme is now version \d+/ })
+    await waitUntil(async () => (await brandOf(first.url, 'acme')) === 'Kept')
+    t.strictSame(await first.stop('SIGINT'), CLEAN)
+    t.notOk(isAlive(pid), 'its PostgreSQL ended with it')
+    t.notOk(existsSync(join(environment.DATA_DIRECTORY, 'development-database.json')))
+
+    const second = await ServiceProcess.start(t, environment)
+    t.equal(await brandOf(second.url, 'acme'), 'Kept')
+    const secondPid = databasePid(environment.DATA_DIRECTORY)
+    second.kill('SIGKILL')
+    await second.ended
+    await waitUntil(() => !isAlive(secondPid), { what: 'the end of a PostgreSQL whose service was killed' })
+
+    const third = await ServiceProcess.start(t, environment)
+    t.equal(await brandOf(third.url, 'acme'), 'Kept')
+    process.kill(databasePid(environment.DATA_DIRECTORY), 'SIGKILL')
+    third.kill('SIGKILL')
+    await third.ended
+
+    const fourth = await ServiceProcess.start(t, environment)
+    t.equal(await brandOf(fourth.url, 'acme'), 'Kept', 'after kill -9 of everything')
+    const fourthPid = databasePid(environment.DATA_DIRECTORY)
+    process.kill(fourthPid, 'SIGKILL')
+    await waitUntil(async () => (await readiness(fourth.url)).status === 'degraded')
+    t.equal(await brandOf(fourth.url, 'acme'), 'Kept')
+    t.strictSame(await fourth.stop(), CLEAN, 'it ends cleanly although its PostgreSQL is gone')
+  },
+)
+
+t.test('two services that start at once on one data directory share one database', async (t) => {
+  const environment = { DATA_DIRECTORY: openDirectory(t) }
+  const services = await Promise.all([
+    ServiceProcess.start(t, environment),
+    ServiceProcess.start(t, environment),
+  ])
+  for (const service of services) {
+    t.equal(await brandOf(service.url, 'acme'), 'Acme Markets')
+  }
+  const endings = await Promise.all(services.map((service) => service.stop()))
+  t.strictSame(endings, [CLEAN, CLEAN])
+})
+
+t.test('a data directory that only root may enter works, and the start says where the data is', async (t) => {
+  if (process.getuid?.() !== 0) {
+    t.pass('only root has such directories')
+    return
+  }
+  const DATA_DIRECTORY = scratchDirectory(t)
+  const service = await ServiceProcess.start(t, { DATA_DIRECTORY })
+  t.equal(await brandOf(service.url, 'acme'), 'Acme Markets')
+  const elsewhere = /so the data is in (\S+)\/postgres/.exec(service.stderr)?.[1]
+  t.match(elsewhere, /holdfast-data-/)
+  t.strictSame(await service.stop(), CLEAN)
+  if (elsewhere !== undefined) rmSync(elsewhere, { recursive: true })
+})
+
+t.test('one Ctrl-C that arrives twice closes in order; a second one ends at once', async (t) => {
+  const environment = { DATA_DIRECTORY: openDirectory(t) }
+  const service = await ServiceProcess.start(t, environment)
+  service.kill('SIGINT')
+  service.kill('SIGINT')
+  t.strictSame(await service.ended, CLEAN)
+
+  const held = await ServiceProcess.start(t, environment)
+  const pid = databasePid(environment.DATA_DIRECTORY)
+  process.kill(pid, 'SIGSTOP')
+  held.kill('SIGTERM')
+  await sleep(700)
+  t.ok(isAlive(held.pid), 'a database that cannot hear holds it')
+  held.kill('SIGTERM')
+  t.strictSame(await held.ended, { code: 1, signal: null })
+  await waitUntil(() => !isAlive(pid), { what: 'the end of its PostgreSQL' })
+})
