@@ -29,7 +29,7 @@ export const usageText = `pnpm bench [row ...] [options]
   --quick        one short round: shows that the rows work, proves no figure
   --gate         exit with 1 when a goal is not met or could not be judged
   --profile      also write a CPU profile per process to apps/bench/.data/profiles
-  --out DIR      where to write the results (default apps/bench/results; quick: apps/bench/.data/results)
+  --out DIR      where to write the results, from apps/bench (default results, quick: .data/results)
   --help         this text`
 
 export function parseCommandLine(args: readonly string[], rows: readonly Row[]): CommandLine {

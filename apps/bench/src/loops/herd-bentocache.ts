@@ -4,13 +4,13 @@ import { memoryDriver } from 'bentocache/drivers/memory'
 import type { CreateLoop } from '../harness/row.ts'
 import { herdLoop } from './herd.ts'
 
-const createLoop: CreateLoop = async ([outcome]) => {
+const createLoop: CreateLoop = async ([kind]) => {
   const cache = new BentoCache({
     default: 'memory',
     stores: { memory: bentostore().useL1Layer(memoryDriver({ maxItems: 10_000, serialize: false })) },
   })
   return herdLoop(
-    outcome,
+    kind,
     <T>(tenant: string, work: () => Promise<T>): Promise<T> =>
       cache.getOrSet({ key: `branding:${tenant}`, ttl: '1m', factory: work }),
     (tenant) => cache.delete({ key: `branding:${tenant}` }),

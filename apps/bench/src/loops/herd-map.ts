@@ -5,7 +5,7 @@
 import type { CreateLoop } from '../harness/row.ts'
 import { herdLoop } from './herd.ts'
 
-const createLoop: CreateLoop = async ([outcome, key]) => {
+const createLoop: CreateLoop = async ([kind, key]) => {
   const inFlight = new Map<string, Promise<unknown>>()
   const coalesce = <T>(key: string, work: () => Promise<T>): Promise<T> => {
     const known = inFlight.get(key)
@@ -15,7 +15,7 @@ const createLoop: CreateLoop = async ([outcome, key]) => {
     return flight
   }
   return key === 'ready'
-    ? herdLoop(outcome, coalesce)
-    : herdLoop(outcome, (tenant, work) => coalesce(`branding:${tenant}`, work))
+    ? herdLoop(kind, coalesce)
+    : herdLoop(kind, (tenant, work) => coalesce(`branding:${tenant}`, work))
 }
 export default createLoop

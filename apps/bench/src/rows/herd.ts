@@ -17,6 +17,13 @@ export const herd: LoopRow = {
       against: 'Map',
     },
     { name: 'bentocache', module: 'src/loops/herd-bentocache.ts', args: ['succeed'], against: 'Map' },
+    {
+      name: 'ours, two keys in turn',
+      module: 'src/loops/herd-ours.ts',
+      args: ['two-keys'],
+      against: 'Map, two keys in turn',
+    },
+    { name: 'Map, two keys in turn', module: 'src/loops/herd-map.ts', args: ['two-keys'] },
     { name: 'ours, failing', module: 'src/loops/herd-ours.ts', args: ['fail'], against: 'Map, failing' },
     { name: 'Map, failing', module: 'src/loops/herd-map.ts', args: ['fail'] },
     {
