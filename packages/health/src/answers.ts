@@ -29,13 +29,16 @@ export function problemAnswer(
     error: error.code,
     detail: error.message,
   }
-  const answer = json(statusCode, document, 'application/problem+json')
+  const answer = json(statusCode, document, 'application/problem+json; charset=utf-8')
   return { ...answer, headers: { ...answer.headers, ...headers } }
 }
 
+/** The pages that depend on the registry. */
+export type RenderedPage = Exclude<Page, 'static'>
+
 /** One question to the table. */
 export interface Question {
-  readonly page: Page
+  readonly page: RenderedPage
   readonly check?: string | undefined
   readonly group?: string | undefined
   readonly accept: string | undefined
@@ -93,8 +96,7 @@ export class ProbeAnswers {
   }
 
   /** The kept answer to a question without parameters, query or details. */
-  plain(page: Page, accept: string | undefined): Answer {
-    if (page === 'static') return this.static()
+  plain(page: RenderedPage, accept: string | undefined): Answer {
     const format = formatOf(accept)
     const key = `${page} ${format}`
     const nowMs = this.#registry.clock.nowMs()
@@ -109,7 +111,6 @@ export class ProbeAnswers {
   /** The answer to any question, rendered now; a problem document for a check or group that does not exist. */
   answer(question: Question): Answer {
     const { page, accept } = question
-    if (page === 'static') return this.static()
     if (page === 'metrics' || page === 'security') {
       const reports = this.#registry.readReports(page)
       return json(200, { timestamp: instant(this.#registry.clock.wallMs()), reports })

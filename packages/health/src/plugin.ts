@@ -84,8 +84,9 @@ const plugin: FastifyPluginAsync<HealthOptions<FastifyRequest>> = async (app, gi
 }
 
 /**
- * One scope per path, whose first hook gives the answer. Hooks that the application adds later reach every scope, but
- * after ours: they do not run, for the answer is given. Fastify's own sending is passed by, with its onSend hooks.
+ * A probe path has a scope of its own, whose first hook gives the answer. Hooks that the application adds later reach
+ * every scope, but after ours: they do not run, for the answer is given. The operators' pages are ordinary routes, so
+ * that `authorize` can read what the application's own hooks found out about the caller.
  */
 async function addRoutes(
   app: FastifyInstance,
@@ -96,16 +97,15 @@ async function addRoutes(
   for (const route of routes) {
     if (omitPaths.includes(route.path)) continue
     const answer = answering(route, answers, authorisation)
+    const shared = { method: ['GET', 'HEAD', 'OPTIONS'], url: route.path, handler: answer }
+    if (route.guarded) {
+      app.route(shared)
+      continue
+    }
     await app.register(async (scope) => {
       scope.addHook('onRequest', answer)
-      scope.route({
-        method: ['GET', 'HEAD', 'OPTIONS'],
-        url: route.path,
-        logLevel: 'silent',
-        // Read by guards that would otherwise count, limit or log a probe.
-        config: { health: 'probe', rateLimit: false } as { health: 'probe' },
-        handler: answer,
-      })
+      // The marks are for guards that would otherwise count, limit or log a probe.
+      scope.route({ ...shared, logLevel: 'silent', config: { health: 'probe' } })
     })
   }
 }
@@ -115,13 +115,14 @@ function answering(
   answers: ProbeAnswers,
   authorisation: Authorisation<FastifyRequest> | 'everyone',
 ): (request: FastifyRequest, reply: FastifyReply) => void {
-  if (page === 'static') return (request, reply) => send(request, reply, answers.static())
+  if (page === 'static') return (request, reply) => sendAtOnce(request, reply, answers.static())
   const kept = !guarded && !path.includes(':')
+  const send = guarded ? sendAsUsual : sendAtOnce
   return (request, reply) => {
     const accept = request.headers.accept
     const query = readProbeQuery(request.query)
     if (kept && isPlain(query)) {
-      send(request, reply, answers.plain(page, accept))
+      sendAtOnce(request, reply, answers.plain(page, accept))
       return
     }
     const decided = (details: boolean): void => {
@@ -146,10 +147,20 @@ function refusal(request: FastifyRequest, authorisation: Authorisation<FastifyRe
   return problemAnswer(new ForbiddenError(), 403)
 }
 
-function send(request: FastifyRequest, reply: FastifyReply, { statusCode, headers, body }: Answer): void {
+/** Past Fastify's sending, its onSend hooks included. */
+function sendAtOnce(request: FastifyRequest, reply: FastifyReply, answer: Answer): void {
   reply.hijack()
-  const allowed = request.method === 'OPTIONS' ? { ...headers, allow: 'GET, HEAD, OPTIONS' } : headers
-  reply.raw.writeHead(statusCode, allowed).end(body)
+  reply.raw.writeHead(answer.statusCode, headersFor(request, answer)).end(answer.body)
+}
+
+function sendAsUsual(request: FastifyRequest, reply: FastifyReply, answer: Answer): void {
+  reply.code(answer.statusCode).headers(headersFor(request, answer))
+  // An onSend hook may change the body.
+  reply.removeHeader('content-length').send(answer.body)
+}
+
+function headersFor(request: FastifyRequest, { headers }: Answer): Readonly<Record<string, string>> {
+  return request.method === 'OPTIONS' ? { ...headers, allow: 'GET, HEAD, OPTIONS' } : headers
 }
 
 /**

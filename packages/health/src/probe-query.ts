@@ -37,7 +37,6 @@ export function readProbeQuery(query: unknown): ProbeQuery {
       else if (names.length < maxExcluded) names.push(name)
       else warnings.add(`only the first ${maxExcluded} names are excluded`)
     }
-    if (names.length >= maxExcluded && warnings.size >= 2) break
   }
   return {
     verbose: verbose !== undefined && verbose !== '0' && verbose !== 'false',

@@ -55,7 +55,7 @@ t.test(
       const anonymous = await app.inject(url)
       t.equal(anonymous.statusCode, 401, url)
       t.equal(anonymous.headers['www-authenticate'], 'Bearer realm="health"')
-      t.equal(anonymous.headers['content-type'], 'application/problem+json')
+      t.equal(anonymous.headers['content-type'], 'application/problem+json; charset=utf-8')
       t.equal(anonymous.headers['cache-control'], 'no-store')
       t.match(anonymous.json(), {
         type: 'about:blank',

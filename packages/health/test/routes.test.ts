@@ -1,10 +1,12 @@
+import { connect as connectHttp2 } from 'node:http2'
+import { json } from 'node:stream/consumers'
 import { HandClock } from '@holdfast/test-kit'
 import Fastify from 'fastify'
 import t from 'tap'
 import { health } from '../src/index.ts'
 import { maxExcluded } from '../src/probe-query.ts'
 import { allPaths, routes } from '../src/route-table.ts'
-import { appWithHealth } from './app-with-health.ts'
+import { appWithHealth, portOf } from './app-with-health.ts'
 
 const bearer = { authorization: 'Bearer secret' }
 const authorize = (request: { headers: { authorization?: string | undefined } }) =>
@@ -172,18 +174,18 @@ t.test('Accept decides the form; a probe is never refused over it', async (t) =>
   await new Promise(setImmediate)
   const typeFor = async (accept: string) =>
     (await app.inject({ url: '/readyz', headers: { accept } })).headers['content-type']
-  const json = 'application/json; charset=utf-8'
-  const text = 'text/plain; charset=utf-8'
-  t.equal(await typeFor('*/*'), json)
-  t.equal(await typeFor('application/json'), json)
-  t.equal(await typeFor('text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'), json)
-  t.equal(await typeFor('image/png'), json)
-  t.equal(await typeFor('TEXT/PLAIN'), text)
-  t.equal(await typeFor('application/json;q=0.5, text/*; q=0.9'), text)
-  t.equal(await typeFor('text/plain;q=0, */*;q=0.1'), json)
-  t.equal(await typeFor('text/plain;q=9'), json, 'a q that is none counts as 0')
-  t.equal(await typeFor('text/plain;format=flowed'), text)
-  t.equal(await typeFor(`${'x/y,'.repeat(16)}text/plain`), json, 'only the first 16 alternatives are read')
+  const asJson = 'application/json; charset=utf-8'
+  const asText = 'text/plain; charset=utf-8'
+  t.equal(await typeFor('*/*'), asJson)
+  t.equal(await typeFor('application/json'), asJson)
+  t.equal(await typeFor('text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'), asJson)
+  t.equal(await typeFor('image/png'), asJson)
+  t.equal(await typeFor('TEXT/PLAIN'), asText)
+  t.equal(await typeFor('application/json;q=0.5, text/*; q=0.9'), asText)
+  t.equal(await typeFor('text/plain;q=0, */*;q=0.1'), asJson)
+  t.equal(await typeFor('text/plain;q=9'), asJson, 'a q that is none counts as 0')
+  t.equal(await typeFor('text/plain;format=flowed'), asText)
+  t.equal(await typeFor(`${'x/y,'.repeat(16)}text/plain`), asJson, 'only the first 16 alternatives are read')
   t.equal(await typeFor('application/health+json'), 'application/health+json; charset=utf-8')
   const accept = 'application/health+json'
   t.strictSame((await app.inject({ url: '/readyz', headers: { accept } })).json(), {
@@ -300,7 +302,7 @@ t.test('/readyz/<check> asks about one check, whatever its severity', async (t) 
   ]) {
     const response = await app.inject(url)
     t.equal(response.statusCode, 404, url)
-    t.equal(response.headers['content-type'], 'application/problem+json')
+    t.equal(response.headers['content-type'], 'application/problem+json; charset=utf-8')
     t.match(response.json(), { status: 404, title: 'Not Found', error: 'HOLDFAST_ERR_HEALTH_UNKNOWN_CHECK' })
     t.notMatch(response.body, '<b>')
   }
@@ -355,7 +357,7 @@ t.test('an application may keep paths for itself', async (t) => {
   t.equal((await app.inject('/health/summary')).statusCode, 200)
 })
 
-t.test('hooks and limits that come after health do not touch the probes', async (t) => {
+t.test('hooks that come after health do not touch the probes', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
   await app.register(health)
@@ -367,19 +369,65 @@ t.test('hooks and limits that come after health do not touch the probes', async 
     touched.push(request.url)
     return reply.code(401).send('no')
   })
-  app.addHook('onSend', async (request) => {
-    touched.push(request.url)
-  })
-  app.addHook('preHandler', async (request) => {
-    touched.push(request.url)
-  })
+  for (const hook of [
+    'preParsing',
+    'preValidation',
+    'preHandler',
+    'onSend',
+    'onError',
+    'onTimeout',
+  ] as const) {
+    app.addHook(hook, async (request: { url: string }) => {
+      touched.push(request.url)
+    })
+  }
   app.setErrorHandler(() => t.fail('the error handler was asked'))
   app.get('/other', async () => 'other')
   t.equal((await app.inject('/other')).statusCode, 401)
   touched.length = 0
-  for (const url of ['/healthz', '/readyz', '/livez?verbose', '/readyz/none', '/health/check'])
-    await app.inject(url)
+  for (const { path } of routes.filter(({ guarded }) => !guarded)) await app.inject(path)
+  for (const url of ['/livez?verbose', '/readyz/none']) await app.inject(url)
   t.strictSame(touched, [])
+})
+
+t.test('onResponse hooks see probes, and can tell them', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(health)
+  const seen: unknown[] = []
+  app.addHook('onResponse', async (request) => {
+    seen.push(request.routeOptions.config.health)
+  })
+  await app.inject('/readyz')
+  t.strictSame(seen, ['probe'])
+})
+
+t.test('the operators pages are ordinary routes: authorize reads what the hooks found out', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const principals = new WeakMap<object, string>()
+  await app.register(health, { authorize: (request) => principals.get(request) === 'admin' })
+  app.addHook('onRequest', async (request) => {
+    principals.set(request, String(request.headers['x-demo-role']))
+  })
+  app.addHook('onSend', async (_request, reply, payload) => {
+    reply.header('x-frame-options', 'DENY')
+    return `${payload}\n`
+  })
+  for (const [role, statusCode] of [
+    ['admin', 200],
+    ['user', 401],
+  ] as const) {
+    const response = await app.inject({ url: '/health/check', headers: { 'x-demo-role': role } })
+    t.equal(response.statusCode, statusCode)
+    t.equal(response.headers['x-frame-options'], 'DENY')
+    t.equal(response.headers['cache-control'], 'no-store')
+    t.equal(
+      Number(response.headers['content-length']),
+      Buffer.byteLength(response.body),
+      'also when a hook adds to it',
+    )
+  }
 })
 
 t.test('probes write no log line', async (t) => {
@@ -391,8 +439,22 @@ t.test('probes write no log line', async (t) => {
   )
   await app.health.confirmed()
   lines.length = 0
-  for (const url of ['/healthz', '/readyz', '/livez?verbose', '/health/check']) await app.inject(url)
+  for (const url of ['/healthz', '/readyz', '/livez?verbose', '/readyz/none']) await app.inject(url)
   t.strictSame(lines, [])
   await app.inject('/other')
   t.ok(lines.length > 0, 'while other requests do')
+})
+
+t.test('probes are answered over HTTP/2', async (t) => {
+  const app = Fastify({ http2: true })
+  t.teardown(() => app.close())
+  await app.register(health, { service: 'shop' })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const session = connectHttp2(`http://127.0.0.1:${portOf(app.server)}`)
+  const stream = session.request({ ':path': '/healthz' })
+  let status: unknown
+  stream.on('response', (headers) => (status = headers[':status']))
+  t.match(await json(stream), { status: 'ok', service: 'shop' })
+  t.equal(status, 200)
+  session.close()
 })
