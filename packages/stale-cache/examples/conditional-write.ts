@@ -9,9 +9,10 @@ let note = await createRepresentation({ body: 'first draft', contentType })
 
 app.get('/note', (_request, reply) => reply.sendRepresentation(note))
 app.put<{ Body: string }>('/note', async (request, reply) => {
-  // Before any work: somebody else may have written since this client read.
+  const next = await createRepresentation({ body: request.body, contentType })
+  // Somebody else may have written since this client read. Nothing may be awaited between check and write.
   if (checkPreconditions(request, note) === 'precondition-failed') return reply.code(412).send()
-  note = await createRepresentation({ body: request.body, contentType })
+  note = next
   return reply.code(204).send()
 })
 

@@ -2,7 +2,7 @@ import { staleCache } from '@holdfast/stale-cache'
 import Fastify from 'fastify'
 
 const app = Fastify()
-await app.register(staleCache, { policy: { maxAgeMs: 60_000, originHeader: 'x-cache' } })
+await app.register(staleCache, { policy: { maxAgeMs: 60_000, sourceHeader: 'x-cache' } })
 
 const themes = app.staleCache.create('themes', {
   load: async (tenants) =>

@@ -10,7 +10,7 @@
 import { StaleCachePolicyError } from './errors.ts'
 
 /** Where a value came from: the cache within and past its lifetime, the last-known-good file, the fallback. */
-export type RepresentationOrigin = 'fresh' | 'stale' | 'snapshot' | 'default'
+export type ValueSource = 'fresh' | 'stale' | 'snapshot' | 'default'
 
 /** Options of a `RepresentationPolicy`. Durations are milliseconds and whole seconds, as HTTP knows no less. */
 export interface RepresentationPolicyOptions {
@@ -26,16 +26,16 @@ export interface RepresentationPolicyOptions {
   readonly staleIfErrorMs?: number | false
   /** Name of this cache in `Cache-Status`; `false` leaves that header out. Default `'holdfast'`. */
   readonly cacheName?: string | false
-  /** Name of a header that tells the value's origin, such as `'x-cache'`; `false` for none. Default false. */
-  readonly originHeader?: string | false
+  /** Name of a header that tells the value's source, such as `'x-cache'`; `false` for none. Default false. */
+  readonly sourceHeader?: string | false
 }
 
 /** `RepresentationPolicyOptions` checked and turned into header text. */
 export class RepresentationPolicy {
-  /** `Cache-Control` by origin. */
-  readonly cacheControl: Readonly<Record<RepresentationOrigin, string>>
+  /** `Cache-Control` by source. */
+  readonly cacheControl: Readonly<Record<ValueSource, string>>
   /** Lower case; undefined when no such header is sent. */
-  readonly originHeader: string | undefined
+  readonly sourceHeader: string | undefined
   readonly #cacheName: string | undefined
 
   /** @throws HOLDFAST_ERR_STALE_CACHE_POLICY when an option is not usable */
@@ -60,7 +60,7 @@ export class RepresentationPolicy {
       // The real value may be ready in a moment: nobody may keep the fallback beyond its lifetime.
       default: `public, max-age=${defaultMaxAge}`,
     })
-    this.originHeader = originHeaderName(options.originHeader ?? false)
+    this.sourceHeader = sourceHeaderName(options.sourceHeader ?? false)
     this.#cacheName = structuredName(options.cacheName ?? 'holdfast')
   }
 
@@ -68,11 +68,11 @@ export class RepresentationPolicy {
    * `Cache-Status` (RFC 9211) for a value with this many seconds of freshness left (negative: past it).
    * A fallback value is no hit. Undefined when the policy sends no such header.
    */
-  cacheStatus(origin: RepresentationOrigin, ttlSeconds: number): string | undefined {
+  cacheStatus(source: ValueSource, ttlSeconds: number): string | undefined {
     if (this.#cacheName === undefined) return undefined
-    if (origin === 'default') return `${this.#cacheName}; detail=default`
+    if (source === 'default') return `${this.#cacheName}; detail=default`
     const hit = `${this.#cacheName}; hit; ttl=${ttlSeconds}`
-    return origin === 'fresh' ? hit : `${hit}; detail=${origin}`
+    return source === 'fresh' ? hit : `${hit}; detail=${source}`
   }
 }
 
@@ -81,22 +81,21 @@ export interface CacheHeaders {
   readonly cacheControl: string
   readonly age: string | undefined
   readonly cacheStatus: string | undefined
-  readonly origin: RepresentationOrigin
 }
 
 /** What the caching headers depend on. */
 export interface ValueAge {
-  readonly source: RepresentationOrigin
+  readonly source: ValueSource
   /** Milliseconds since the value was loaded. */
   readonly ageMs: number
   /** Milliseconds of freshness left; negative when past it. */
   readonly ttlMs: number
 }
 
-/** Headers of one value, computed anew only when a second, the origin or the policy has changed. */
+/** Headers of one value, computed anew only when a second, the source or the policy has changed. */
 export class CacheHeadersMemo {
   #policy: RepresentationPolicy | undefined
-  #origin: RepresentationOrigin | undefined
+  #source: ValueSource | undefined
   #ageSeconds = Number.NaN
   #ttlSeconds = Number.NaN
   #headers: CacheHeaders | undefined
@@ -109,20 +108,19 @@ export class CacheHeadersMemo {
       this.#headers !== undefined &&
       this.#ageSeconds === ageSeconds &&
       this.#ttlSeconds === ttlSeconds &&
-      this.#origin === source &&
+      this.#source === source &&
       this.#policy === policy
     ) {
       return this.#headers
     }
     this.#policy = policy
-    this.#origin = source
+    this.#source = source
     this.#ageSeconds = ageSeconds
     this.#ttlSeconds = ttlSeconds
     this.#headers = {
       cacheControl: policy.cacheControl[source],
       age: source === 'fresh' ? String(Math.max(0, ageSeconds)) : undefined,
       cacheStatus: policy.cacheStatus(source, ttlSeconds),
-      origin: source,
     }
     return this.#headers
   }
@@ -151,11 +149,11 @@ function structuredName(name: string | false): string | undefined {
   return /^[A-Za-z*][\w:/!#$%&'*+.^`|~-]*$/.test(name) ? name : `"${name.replace(/["\\]/g, '\\$&')}"`
 }
 
-function originHeaderName(name: string | false): string | undefined {
+function sourceHeaderName(name: string | false): string | undefined {
   if (name === false) return undefined
   if (typeof name !== 'string' || !/^[\w!#$%&'*+.^`|~-]{1,64}$/.test(name)) {
     throw new StaleCachePolicyError(
-      'originHeader',
+      'sourceHeader',
       JSON.stringify(name),
       'a header name such as "x-cache", or false',
     )

@@ -1,7 +1,7 @@
 export {
-  type RepresentationOrigin,
   RepresentationPolicy,
   type RepresentationPolicyOptions,
+  type ValueSource,
 } from './cache-headers.ts'
 export type { PreconditionOutcome } from './conditional-request.ts'
 export * as errors from './errors.ts'
@@ -19,8 +19,8 @@ export { default, type StaleCachePluginOptions, staleCache } from './plugin.ts'
 export {
   createRepresentation,
   type Representation,
+  type RepresentationContent,
   type RepresentationOptions,
-  type RepresentationSource,
   type Variant,
 } from './representation.ts'
 export {

@@ -1,5 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { LastKnownGoodSnapshot } from './last-known-good.ts'
+import type { RepresentationSenderSnapshot } from './send-representation.ts'
 import type { StaleCacheSnapshot } from './stale-cache.ts'
 
 /** Whatever has snapshots of caches: `app.staleCache`. */
@@ -138,6 +139,22 @@ export function registerMetrics(registry: Registry, source: MetricSource): void 
       for (const snapshot of source.snapshot()) {
         for (const [outcome, name] of outcomes) this.inc({ cache: snapshot.name, outcome }, snapshot[name])
       }
+    },
+  })
+}
+
+/** Registers the metric of the answers sent by `reply.sendRepresentation`. */
+export function registerSenderMetrics(
+  registry: Registry,
+  sender: { snapshot(): RepresentationSenderSnapshot },
+): void {
+  new Counter({
+    name: 'cache_set_cookies_removed_total',
+    help: 'Public answers from which a Set-Cookie was removed',
+    registers: [registry],
+    collect() {
+      this.reset()
+      this.inc(sender.snapshot().setCookiesRemoved)
     },
   })
 }

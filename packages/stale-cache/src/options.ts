@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from '@holdfast/singleflight'
 import { InvalidOptionError } from './errors.ts'
 import type { Version } from './freshness.ts'
-import type { RepresentationOptions, RepresentationSource } from './representation.ts'
+import type { RepresentationContent, RepresentationOptions } from './representation.ts'
 
 /** The longest delay a timer of Node.js can hold (24.8 days). */
 const LONGEST_TIMER_MS = 2_147_483_647
@@ -131,7 +131,7 @@ export interface StaleCacheOptions<V> extends StaleCacheSettings<V> {
    * Turns a value into the body of an answer, whose encodings and tags are built on every change, never per
    * request. Default: `JSON.stringify` as `application/json; charset=utf-8`.
    */
-  readonly represent?: (value: V, key: string) => RepresentationSource
+  readonly represent?: (value: V, key: string) => RepresentationContent
 }
 
 /** Settings of a cache without representations: `peek` answers `representation: undefined`. */
@@ -152,7 +152,7 @@ export type OptionsFor<V, R> = [R] extends [undefined]
 /** The options with every default filled in. */
 export type ResolvedOptions<V> = Required<Omit<StaleCacheSettings<V>, 'snapshotFile'>> & {
   readonly snapshotFile: string | undefined
-  readonly represent: ((value: V, key: string) => RepresentationSource) | false
+  readonly represent: ((value: V, key: string) => RepresentationContent) | false
 }
 
 /**
@@ -202,7 +202,7 @@ export function resolveOptions<V>(options: AnyOptions<V>): ResolvedOptions<V> {
   }
 }
 
-function asJson(value: unknown): RepresentationSource {
+function asJson(value: unknown): RepresentationContent {
   // JSON.stringify(undefined) is undefined: a cache of nothing still answers a JSON document.
   return { body: JSON.stringify(value) ?? 'null', contentType: 'application/json; charset=utf-8' }
 }

@@ -43,8 +43,9 @@ const plugin: FastifyPluginAsync<StaleCachePluginOptions> = async (app, options)
   app.addHook('onReady', () => caches.ready())
   app.addHook('onClose', () => caches.close())
   if (options.registry !== undefined) {
-    const { registerMetrics } = await import('./metrics.ts')
+    const { registerMetrics, registerSenderMetrics } = await import('./metrics.ts')
     registerMetrics(options.registry, caches)
+    registerSenderMetrics(options.registry, sender)
   }
 }
 

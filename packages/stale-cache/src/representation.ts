@@ -40,7 +40,7 @@ export interface Representation {
 }
 
 /** What a representation is made of. */
-export interface RepresentationSource {
+export interface RepresentationContent {
   /** Text is encoded as UTF-8; bytes are copied. */
   readonly body: string | Uint8Array
   /** Value of `Content-Type`, sent exactly as given: name the charset here. */
@@ -76,10 +76,10 @@ const contentTypePattern = /^[!-~](?:[\t -~]*[!-~])?$/
  * @throws HOLDFAST_ERR_STALE_CACHE_BODY_TOO_LARGE when the body is larger than `maxBodyBytes`
  */
 export async function createRepresentation(
-  source: RepresentationSource,
+  content: RepresentationContent,
   options: RepresentationOptions = {},
 ): Promise<Representation> {
-  const { contentType, identity, bytes } = createIdentityRepresentation(source, options)
+  const { contentType, identity, bytes } = createIdentityRepresentation(content, options)
   const { body } = identity
   const { encodings = ['gzip', 'br'], gzipLevel = 9 } = options
   const { brotliQuality = body.byteLength > slowBrotliBytes ? 6 : 11 } = options
@@ -112,10 +112,10 @@ export async function createRepresentation(
  * @throws like `createRepresentation`
  */
 export function createIdentityRepresentation(
-  source: RepresentationSource,
+  content: RepresentationContent,
   options: RepresentationOptions = {},
 ): Representation {
-  const { contentType } = source
+  const { contentType } = content
   if (typeof contentType !== 'string' || !contentTypePattern.test(contentType)) {
     throw new StaleCacheRepresentationError(
       'contentType',
@@ -134,7 +134,7 @@ export function createIdentityRepresentation(
   wholeNumber('maxBodyBytes', maxBodyBytes, 0, 2 ** 31 - 1)
   wholeNumber('gzipLevel', gzipLevel, 1, 9)
   wholeNumber('brotliQuality', options.brotliQuality ?? 11, 0, 11)
-  const body = copyOfBody(source.body)
+  const body = copyOfBody(content.body)
   if (body.byteLength > maxBodyBytes) throw new StaleCacheBodyTooLargeError(body.byteLength, maxBodyBytes)
   const text = textOf(body, contentType)
   return Object.freeze({

@@ -17,7 +17,6 @@ import {
 import {
   type ConditionalRequest,
   evaluateConditions,
-  isNotModified,
   type PreconditionOutcome,
 } from './conditional-request.ts'
 import type { Representation, Variant } from './representation.ts'
@@ -94,13 +93,7 @@ export class RepresentationSender {
       return
     }
 
-    const ifNoneMatch = headers['if-none-match']
-    const outcome =
-      headers['if-match'] === undefined
-        ? ifNoneMatch !== undefined && isNotModified(ifNoneMatch, variant.etag)
-          ? 'not-modified'
-          : 'proceed'
-        : evaluateConditions(request, [variant.etag])
+    const outcome = evaluateConditions(request, [variant.etag])
     if (outcome === 'precondition-failed') {
       reply.header('cache-control', 'no-store')
       reply.code(412)
@@ -116,7 +109,7 @@ export class RepresentationSender {
       reply.header('cache-control', cache.cacheControl)
       if (cache.age !== undefined) reply.header('age', cache.age)
       if (cache.cacheStatus !== undefined) reply.header('cache-status', cache.cacheStatus)
-      if (policy.originHeader !== undefined) reply.header(policy.originHeader, peeked.source)
+      if (policy.sourceHeader !== undefined) reply.header(policy.sourceHeader, peeked.source)
     }
     if (outcome === 'not-modified') {
       reply.code(304)

@@ -40,8 +40,8 @@ t.test('refuses options that HTTP cannot express, with the value and the fix', a
     ['cacheName', ''],
     ['cacheName', 'schön'],
     ['cacheName', 5],
-    ['originHeader', 'x cache'],
-    ['originHeader', true],
+    ['sourceHeader', 'x cache'],
+    ['sourceHeader', true],
   ]
   for (const [name, value] of unusable) {
     t.throws(
@@ -53,7 +53,7 @@ t.test('refuses options that HTTP cannot express, with the value and the fix', a
 })
 
 t.test(
-  'builds the headers anew when the second, the origin or the policy changes, and only then',
+  'builds the headers anew when the second, the source or the policy changes, and only then',
   async (t) => {
     const memo = new CacheHeadersMemo()
     const policy = new RepresentationPolicy()
@@ -62,7 +62,6 @@ t.test(
       cacheControl: policy.cacheControl.fresh,
       age: '1',
       cacheStatus: 'holdfast; hit; ttl=9',
-      origin: 'fresh',
     })
     t.equal(memo.headersFor(policy, { source: 'fresh', ageMs: 1999, ttlMs: 9000 }), first)
     t.equal(memo.headersFor(policy, { source: 'fresh', ageMs: 2000, ttlMs: 9000 }).age, '2')

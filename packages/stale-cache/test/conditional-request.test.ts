@@ -1,6 +1,6 @@
 import { seededRandom } from '@holdfast/test-kit'
 import t from 'tap'
-import { isNotModified, matchEntityTags, maxConditionLength } from '../src/conditional-request.ts'
+import { matchEntityTags, maxConditionLength } from '../src/conditional-request.ts'
 
 /** The grammar of RFC 9110, 8.8.3 and 13.1, as a regular expression per tag: slow, and easy to believe. */
 function referenceMatch(header: string, tags: readonly string[], comparison: 'weak' | 'strong') {
@@ -60,7 +60,6 @@ t.test('agrees with the grammar of RFC 9110 on random lists, and never throws', 
 
 t.test('reads 8,192 characters of a condition and not one more', async (t) => {
   const header = '"abc"'.padStart(maxConditionLength, ' ')
-  t.ok(isNotModified(header, '"abc"'))
-  t.notOk(isNotModified(` ${header}`, '"abc"'))
+  t.equal(matchEntityTags(header, ['"abc"'], 'weak'), 'match')
   t.equal(matchEntityTags(` ${header}`, ['"abc"'], 'strong'), 'malformed')
 })

@@ -1,5 +1,6 @@
 import cookie from '@fastify/cookie'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import { Registry } from 'prom-client'
 import t from 'tap'
 import {
   checkPreconditions,
@@ -7,6 +8,7 @@ import {
   type PeekedRepresentation,
   RepresentationPolicy,
   RepresentationSender,
+  staleCache,
   withoutSetCookie,
 } from '../src/index.ts'
 import { exchange, parseAnswer, portOf, sendRaw } from './raw-http.ts'
@@ -74,12 +76,12 @@ t.test('sends a bare representation like a fresh one, without an age', async (t)
   t.equal(answer.header('etag'), representation.identity.etag)
 })
 
-t.test('obeys the policy of a call, and names the origin where the policy says so', async (t) => {
+t.test('obeys the policy of a call, and names the source where the policy says so', async (t) => {
   const policy = new RepresentationPolicy({
     maxAgeMs: 0,
     staleIfErrorMs: 5000,
     cacheName: false,
-    originHeader: 'X-Cache',
+    sourceHeader: 'X-Cache',
   })
   const { get } = await serving((sender, reply) => sender.send(reply, fresh, policy))
   const answer = await get()
@@ -106,8 +108,9 @@ t.test('appends to a Vary that is there, once, and leaves * alone', async (t) =>
 t.test('takes a Set-Cookie away, counts it and warns once', async (t) => {
   const lines: string[] = []
   const app = Fastify({ logger: { level: 'warn', stream: { write: (line: string) => lines.push(line) } } })
-  const sender = new RepresentationSender()
-  app.get('/', (_request, reply) => sender.send(reply.header('set-cookie', ['a=1', 'b=2']), fresh))
+  const registry = new Registry()
+  await app.register(staleCache, { registry })
+  app.get('/', (_request, reply) => reply.header('set-cookie', ['a=1', 'b=2']).sendRepresentation(fresh))
   await app.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => app.close())
   const port = portOf(app.server)
@@ -115,7 +118,7 @@ t.test('takes a Set-Cookie away, counts it and warns once', async (t) => {
     const answer = await exchange(port, 'GET', '/')
     t.equal(answer.status, 200)
     t.notOk(answer.headers.has('set-cookie'))
-    t.equal(sender.snapshot().setCookiesRemoved, count)
+    t.match(await registry.metrics(), `\ncache_set_cookies_removed_total ${count}\n`)
   }
   t.equal(lines.filter((line) => line.includes('HOLDFAST_WARN_STALE_CACHE_SET_COOKIE')).length, 1)
 })
