@@ -5,10 +5,16 @@ import t from 'tap'
 
 const printed: Record<string, string> = {
   'conditional-write.ts': '204\n412\nsecond draft\n',
+  'get.ts': '50 answers, 1 load\n7 false\nstale 6\n',
   'http-representations.ts': [
     '200 null Accept-Encoding public, max-age=60, stale-while-revalidate=60 fresh\n',
     '304 null Accept-Encoding public, max-age=60, stale-while-revalidate=60 fresh\n',
     '200 null Accept-Encoding public, max-age=10 default\n',
+  ].join(''),
+  'last-known-good.ts': "snapshot { color: '#0a6' }\n",
+  'public-theme.ts': [
+    "{ color: '#0a6' } public, max-age=300, stale-while-revalidate=60\n",
+    "{ color: '#888' } public, max-age=10\n",
   ].join(''),
 }
 const examples = new URL('../examples/', import.meta.url)
