@@ -167,5 +167,8 @@ function headersFor(request: FastifyRequest, { headers }: Answer): Readonly<Reco
  * Health checks and probes for Fastify. Register it first, with `await`, so that no hook of yours runs for a probe.
  * Raises `HOLDFAST_ERR_HEALTH_OPTION` and the errors of `addCheck()` at `register()`.
  */
-export const health = fastifyPlugin(plugin, { fastify: '5.x', name: '@holdfast/health' })
+export const health: FastifyPluginAsync<HealthOptions<FastifyRequest>> = fastifyPlugin(plugin, {
+  fastify: '5.x',
+  name: '@holdfast/health',
+})
 export default health

@@ -3,7 +3,7 @@ export * as errors from './errors.ts'
 export type { FlightEvent, LandedEvent } from './events.ts'
 export type { FlightContext } from './flight.ts'
 export { encodeKey, type FlightKey, type FlightKeyPart, MAX_KEY_LENGTH } from './key.ts'
-export type { SingleflightOptions, WaiterOptions } from './options.ts'
+export type { MetricsRegistry, SingleflightOptions, WaiterOptions } from './options.ts'
 export {
   default,
   type FastifySingleflight,

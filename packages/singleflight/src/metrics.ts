@@ -1,5 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { ResponseCounters } from './coalesced-route.ts'
+import type { MetricsRegistry } from './options.ts'
 import type { SingleflightSnapshot } from './singleflight.ts'
 
 /** Where the numbers come from: `run` is `app.singleflight`, `responses` the coalesced routes. */
@@ -74,7 +75,9 @@ const outcomes = [
  * Registers the metrics. The numbers are read from snapshots when Prometheus scrapes; no call pays for them.
  * Every label has a fixed, small set of values; keys never become labels.
  */
-export function registerMetrics(registry: Registry, sources: MetricSources): void {
+export function registerMetrics(given: MetricsRegistry, sources: MetricSources): void {
+  // A prom-client registry by another name: the options do not say so, lest their types need prom-client.
+  const registry = given as unknown as Registry
   const snapshots = () => [
     { scope: 'run', snapshot: sources.run() },
     { scope: 'responses', snapshot: sources.responses() },

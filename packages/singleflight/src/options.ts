@@ -4,6 +4,12 @@ import { InvalidOptionError } from './errors.ts'
 /** The longest delay a timer of Node.js can hold (24.8 days). */
 const LONGEST_TIMER_MS = 2_147_483_647
 
+/** What this package needs of a prom-client `Registry`, so that its types do not need prom-client installed. */
+export interface MetricsRegistry {
+  registerMetric(metric: never): void
+  getSingleMetric(name: string): unknown
+}
+
 /** Settings of a `Singleflight`. Every one has a safe default. */
 export interface SingleflightOptions {
   /** Flights in the air at once, forgotten and overdue ones included. Default 10,000. */

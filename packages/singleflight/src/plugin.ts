@@ -1,10 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
-import type { Registry } from 'prom-client'
 import { CoalescedRoute, type ReplyLike, type ResponseCounters } from './coalesced-route.ts'
 import { KeyFunctionError, KeyInvalidError, KeyTooLongError, UnsafeMethodError } from './errors.ts'
 import { encodeKey, type FlightKey } from './key.ts'
-import { refuse, type SingleflightOptions } from './options.ts'
+import { type MetricsRegistry, refuse, type SingleflightOptions } from './options.ts'
 import { copyError } from './shared-error.ts'
 import { carriesCredentials, PER_REQUEST_HEADERS, preconditionsOf } from './shared-response.ts'
 import { Singleflight, type SingleflightSnapshot } from './singleflight.ts'
@@ -12,7 +11,7 @@ import { Singleflight, type SingleflightSnapshot } from './singleflight.ts'
 /** Options of the plugin: those of `Singleflight`, which hold for `run` and for routes, and its own. */
 export interface SingleflightPluginOptions extends SingleflightOptions {
   /** Where the metrics are registered. Default: nowhere; prom-client is not loaded. */
-  readonly registry?: Registry
+  readonly registry?: MetricsRegistry
   /**
    * More response headers that belong to one request even when a handler sets them. Default: none beyond
    * correlation ids, trace context, `Server-Timing`, `Date` and the headers of the connection.

@@ -10,6 +10,7 @@ export type { Version } from './freshness.ts'
 export type { LastKnownGoodSnapshot } from './last-known-good.ts'
 export type {
   LoadContext,
+  MetricsRegistry,
   Row,
   StaleCacheOptions,
   StaleCacheSettings,

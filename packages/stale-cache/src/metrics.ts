@@ -1,5 +1,6 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { LastKnownGoodSnapshot } from './last-known-good.ts'
+import type { MetricsRegistry } from './options.ts'
 import type { RepresentationSenderSnapshot } from './send-representation.ts'
 import type { StaleCacheSnapshot } from './stale-cache.ts'
 
@@ -92,8 +93,9 @@ const gauges: readonly Described[] = [
  * Registers the metrics. They are read from snapshots when Prometheus scrapes; no read of a cache pays for them.
  * The name of a cache is the only label whose values an application chooses; keys never become labels.
  */
-export function registerMetrics(registry: Registry, source: MetricSource): void {
-  const registers = [registry]
+export function registerMetrics(given: MetricsRegistry, source: MetricSource): void {
+  // A prom-client registry by another name: the options do not say so, lest their types need prom-client.
+  const registers = [given as unknown as Registry]
   for (const { name, help, read } of counters) {
     new Counter({
       name,

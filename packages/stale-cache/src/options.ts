@@ -125,6 +125,12 @@ export interface StaleCacheSettings<V> {
   readonly random?: () => number
 }
 
+/** What this package needs of a prom-client `Registry`, so that its types do not need prom-client installed. */
+export interface MetricsRegistry {
+  registerMetric(metric: never): void
+  getSingleMetric(name: string): unknown
+}
+
 /** Settings of one cache. Only `load` and `fallback` have no default. */
 export interface StaleCacheOptions<V> extends StaleCacheSettings<V> {
   /**

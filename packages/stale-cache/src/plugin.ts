@@ -1,8 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
-import type { Registry } from 'prom-client'
 import type { RepresentationPolicy, RepresentationPolicyOptions } from './cache-headers.ts'
-import { count } from './options.ts'
+import { count, type MetricsRegistry } from './options.ts'
 import type { Representation } from './representation.ts'
 import { type PeekedRepresentation, RepresentationSender } from './send-representation.ts'
 import { StaleCaches } from './stale-caches.ts'
@@ -29,7 +28,7 @@ export interface StaleCachePluginOptions {
   /** Caching headers of `reply.sendRepresentation` where it is given no policy. Default: those of `RepresentationPolicy`. */
   readonly policy?: RepresentationPolicyOptions
   /** A `prom-client` registry that the metrics of all caches are registered on. Default: none. */
-  readonly registry?: Registry
+  readonly registry?: MetricsRegistry
 }
 
 const plugin: FastifyPluginAsync<StaleCachePluginOptions> = async (app, options) => {
