@@ -4,7 +4,10 @@ import { selectTestFiles } from '../testing/test-files.ts'
 t.test('selects by suite, package, folder and file, and refuses what does not exist', async (t) => {
   const root = t.testdir({
     packages: {
-      gate: { test: { 'a.test.ts': '', 'a.faults.ts': '', deep: { 'b.test.ts': '' }, 'help.ts': '' } },
+      gate: {
+        node_modules: { other: { test: { 'c.test.ts': '' } } },
+        test: { 'a.test.ts': '', 'a.faults.ts': '', deep: { 'b.test.ts': '' }, 'help.ts': '' },
+      },
     },
     apps: { api: { test: { 'app.test.ts': '' } } },
     scripts: { test: { 'tidy.test.ts': '' } },
@@ -18,6 +21,7 @@ t.test('selects by suite, package, folder and file, and refuses what does not ex
   t.same(selectTestFiles(root, 'faults', []), ['packages/gate/test/a.faults.ts'])
   t.same(selectTestFiles(root, 'test', ['gate']), gate)
   t.same(selectTestFiles(root, 'test', ['@holdfast/gate', 'gate']), gate)
+  t.same(selectTestFiles(root, 'test', ['packages/gate']), gate)
   t.same(selectTestFiles(root, 'test', ['packages/gate/test/deep']), gate.slice(1))
   t.same(selectTestFiles(root, 'test', ['packages/gate/test/a.faults.ts']), [
     'packages/gate/test/a.faults.ts',

@@ -21,10 +21,13 @@ function placesOf(root: string): readonly Place[] {
 
 function filesUnder(folder: string, suite: Suite): readonly string[] {
   if (!existsSync(folder)) return []
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith(`.${suite}.ts`))
-    .sort()
-    .map((name) => join(folder, name))
+  return readdirSync(folder, { withFileTypes: true })
+    .sort((a, b) => a.name.localeCompare(b.name))
+    .flatMap((entry) => {
+      const path = join(folder, entry.name)
+      if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : filesUnder(path, suite)
+      return entry.name.endsWith(`.${suite}.ts`) ? [path] : []
+    })
 }
 
 /**
