@@ -147,13 +147,13 @@ export function registerMetrics(given: MetricsRegistry, source: MetricSource): v
 
 /** Registers the metric of the answers sent by `reply.sendRepresentation`. */
 export function registerSenderMetrics(
-  registry: Registry,
+  registry: MetricsRegistry,
   sender: { snapshot(): RepresentationSenderSnapshot },
 ): void {
   new Counter({
     name: 'cache_set_cookies_removed_total',
     help: 'Public answers from which a Set-Cookie was removed',
-    registers: [registry],
+    registers: [registry as unknown as Registry],
     collect() {
       this.reset()
       this.inc(sender.snapshot().setCookiesRemoved)
