@@ -1,5 +1,3 @@
-import { cut } from './observation.ts'
-
 /** A feature that works worse than it should. */
 export interface DegradedFeature {
   readonly name: string
@@ -32,15 +30,15 @@ export class DegradedFeatures {
     return this.#features.size
   }
 
-  /** Notes a feature as degraded; a longer reason is cut at 200 characters. */
+  /** Notes a feature as degraded; it is degraded since the first time. */
   degrade(name: string, reason: string, untilMs: number | undefined, wallMs: number): Degraded {
     const known = this.#features.get(name)
     if (known === undefined && this.#features.size >= this.#maxFeatures) {
       this.#refused += 1
       return 'full'
     }
-    const feature = { name, reason: cut(reason), sinceMs: known?.sinceMs ?? wallMs, untilMs }
-    if (known?.reason === feature.reason && known.untilMs === untilMs) return 'same'
+    const feature = { name, reason, sinceMs: known?.sinceMs ?? wallMs, untilMs }
+    if (known?.reason === reason && known.untilMs === untilMs) return 'same'
     this.#features.set(name, feature)
     return known === undefined ? 'new' : 'changed'
   }

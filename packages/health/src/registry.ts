@@ -6,6 +6,7 @@ import { type DegradedFeature, DegradedFeatures } from './features.ts'
 import {
   boundedCopy,
   type Cause,
+  cut,
   type Execution,
   type ObservedExecution,
   readExecution,
@@ -220,7 +221,8 @@ export class HealthRegistry {
 
   /**
    * Notes that a feature works worse than it should; readiness says `degraded` (200) until it recovers. `untilMs`, in ms
-   * since the Unix epoch, ends it by itself. Tells log and channel when something changed. Answers false, and counts, when
+   * since the Unix epoch, ends it by itself. The reason is cut at 200 characters. Tells the channel what changed, the log
+   * when the feature was well before. Answers false, and counts, when
    * `maxFeatures` are degraded already: a failure path must not fail on its own report.
    * Raises `HOLDFAST_ERR_HEALTH_NAME` for a name that is none.
    */
@@ -232,12 +234,11 @@ export class HealthRegistry {
       this.recover(feature)
       return true
     }
-    const outcome = this.#features.degrade(feature, reason, untilMs, wallMs)
+    const text = cut(String(reason))
+    const outcome = this.#features.degrade(feature, text, untilMs, wallMs)
     if (outcome === 'full') {
-      log.warn(
-        { feature, refused: this.#features.refused },
-        'too many degraded features, this one is not shown',
-      )
+      // Once: whoever degrades names without end would log without end.
+      if (this.#features.refused === 1) log.warn({ feature }, 'too many degraded features, no more are shown')
       return false
     }
     if (outcome === 'same') return true
@@ -245,8 +246,8 @@ export class HealthRegistry {
     this.#featureTimers.delete(feature)
     if (untilMs !== undefined && !this.#closed) this.#endAt(feature, untilMs)
     this.#revision += 1
-    log.warn({ feature, reason }, 'feature degraded')
-    publishFeature({ feature, state: 'degraded', reason, degradedForMs: 0 })
+    if (outcome === 'new') log.warn({ feature, reason: text }, 'feature degraded')
+    publishFeature({ feature, state: 'degraded', reason: text, degradedForMs: 0 })
     return true
   }
 
