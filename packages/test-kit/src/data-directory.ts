@@ -1,4 +1,4 @@
-import { mkdirSync, realpathSync } from 'node:fs'
+import { chmodSync, mkdirSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { digest } from './digest.ts'
 import { DataDirectoryError } from './errors.ts'
@@ -23,12 +23,14 @@ export function locateData(wished: string, identity: Identity | undefined): Data
   const path = join(realpathSync(dirname(absolute)), basename(absolute))
   if (canEnter(identity, dirname(path))) return { path }
   const parent = join(realpathSync(temporaryRoot(identity)), `holdfast-data-${digest(path)}`)
-  mkdirSync(parent, { recursive: true, mode: 0o755 })
+  mkdirSync(parent, { recursive: true })
   if (!isOurs(parent)) {
     throw new DataDirectoryError(
       `${parent} belongs to somebody else. Remove it, or choose another data directory`,
     )
   }
+  // Apart from mkdir, because a umask of 077 would take the permission to enter away again.
+  chmodSync(parent, 0o755)
   const substitute = join(parent, basename(path))
   return {
     path: substitute,

@@ -1,7 +1,7 @@
 import { chown, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { requireExecutable } from './executable.ts'
-import { unprivilegedIdentity } from './identity.ts'
+import { type Identity, unprivilegedIdentity } from './identity.ts'
 import { type RealServer, startRealServer } from './real-server.ts'
 import { probeTcp } from './tcp-probe.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
@@ -31,7 +31,7 @@ export async function startPgBouncer({ target, settings, port }: PgBouncerOption
   const { hostname, port: targetPort, username, password } = new URL(target.url)
   const secret = password === '' ? '' : ` password=${password}`
   const users = join(directory, 'users.txt')
-  await writeFile(users, `"${username}" ""\n`, { mode: 0o644 })
+  await writePrivately(users, `"${username}" ""\n`, identity)
   return startRealServer({
     port,
     url: (port) => `postgresql://${username}@127.0.0.1:${port}/postgres`,
@@ -50,10 +50,8 @@ export async function startPgBouncer({ target, settings, port }: PgBouncerOption
       }
       const lines = Object.entries(all).map(([name, value]) => `${name} = ${value}`)
       const database = `* = host=${hostname} port=${targetPort} user=${username}${secret}`
-      await writeFile(configuration, `[databases]\n${database}\n\n[pgbouncer]\n${lines.join('\n')}\n`, {
-        mode: 0o600,
-      })
-      if (identity !== undefined) await chown(configuration, identity.uid, identity.gid)
+      const text = `[databases]\n${database}\n\n[pgbouncer]\n${lines.join('\n')}\n`
+      await writePrivately(configuration, text, identity)
       return {
         name: 'PgBouncer',
         port,
@@ -68,4 +66,10 @@ export async function startPgBouncer({ target, settings, port }: PgBouncerOption
       }
     },
   })
+}
+
+/** Writes a file that only `identity` (or we, without one) may read, whatever the umask. */
+async function writePrivately(path: string, text: string, identity: Identity | undefined): Promise<void> {
+  await writeFile(path, text, { mode: 0o600 })
+  if (identity !== undefined) await chown(path, identity.uid, identity.gid)
 }

@@ -8,6 +8,9 @@ import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { temporaryDirectory } from '../src/temporary-directory.ts'
 
+// Where data may be kept must depend on the directories of a test, not on the umask of whoever runs it.
+process.umask(0o022)
+
 const script = fileURLToPath(new URL('./persistent-owner.ts', import.meta.url))
 
 export interface Told {

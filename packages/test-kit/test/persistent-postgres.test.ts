@@ -46,6 +46,9 @@ t.test(
   'as root, under a directory that only root may enter, the data is elsewhere, and says so',
   { skip: process.getuid?.() === 0 ? false : 'only root has this problem' },
   async (t) => {
+    // With the umask that such a place often comes with.
+    const umask = process.umask(0o077)
+    t.teardown(() => process.umask(umask))
     const locked = mkdtempSync(join(temporaryDirectory().path, 'locked-'))
     t.teardown(() => rm(dirname(locked), { recursive: true }))
     const dataDirectory = join(locked, '.data', 'postgres')

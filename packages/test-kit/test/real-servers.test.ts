@@ -6,6 +6,9 @@ import { isRunning } from '../src/process-tree.ts'
 import { waitUntil } from '../src/wait-until.ts'
 import { type Subject, subjects } from './subjects.ts'
 
+// The strictest: a server that runs as another user must be able to read what we write for it all the same.
+process.umask(0o077)
+
 /** A connection to the proxy, with what becomes of it. */
 function watch({ server }: Subject) {
   const socket = connect(server.port, '127.0.0.1')
