@@ -168,14 +168,20 @@ t.test('evaluates no condition after a POST has done its work', async (t) => {
 
 t.test('leaves out headers that a hook set for another body', async (t) => {
   const wrong = { 'content-type': 'text/html', 'content-length': '7', 'content-encoding': 'gzip' }
-  const { get, port } = await serving((sender, reply) => sender.send(reply.headers(wrong), fresh))
+  const { get } = await serving((sender, reply) => sender.send(reply.headers(wrong), fresh))
   const full = await get()
   t.equal(full.header('content-type'), contentType)
   t.equal(full.header('content-encoding'), undefined)
   t.equal(full.body.toString(), representation.identity.body.toString())
   const short = await get({ 'if-none-match': '*' })
   for (const name of Object.keys(wrong)) t.equal(short.header(name), undefined, name)
-  t.equal((await exchange(port, 'HEAD', '/')).header('content-length'), String(full.body.byteLength))
+  const app = Fastify()
+  await app.register(staleCache)
+  app.head('/', (_request, reply) => reply.headers(wrong).sendRepresentation(fresh))
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  t.teardown(() => app.close())
+  const head = await exchange(portOf(app.server), 'HEAD', '/')
+  t.equal(head.header('content-length'), String(full.body.byteLength))
 })
 
 t.test('keeps the hooks of the application running', async (t) => {
