@@ -14,7 +14,7 @@ export type {
   Row,
   StaleCacheOptions,
   StaleCacheSettings,
-  UnrepresentedOptions,
+  UnrepresentedSettings,
 } from './options.ts'
 export { default, type StaleCachePluginOptions, staleCache } from './plugin.ts'
 export {

@@ -141,16 +141,16 @@ export interface StaleCacheOptions<V> extends StaleCacheSettings<V> {
 }
 
 /** Settings of a cache without representations: `peek` answers `representation: undefined`. */
-export interface UnrepresentedOptions<V> extends StaleCacheSettings<V> {
+export interface UnrepresentedSettings<V> extends StaleCacheSettings<V> {
   readonly represent: false
 }
 
 /** Settings of a cache of either kind. */
-export type AnyOptions<V> = StaleCacheOptions<V> | UnrepresentedOptions<V>
+export type AnyOptions<V> = StaleCacheOptions<V> | UnrepresentedSettings<V>
 
 /** Ties the type of `peek().representation` to the option `represent`. */
 export type OptionsFor<V, R> = [R] extends [undefined]
-  ? UnrepresentedOptions<V>
+  ? UnrepresentedSettings<V>
   : undefined extends R
     ? AnyOptions<V>
     : StaleCacheOptions<V>

@@ -2,7 +2,7 @@
  * The caches of one application, by name: their number is bounded, because each holds its own bounds of memory.
  */
 import { NameTakenError, TooManyCachesError, UnknownCacheError } from './errors.ts'
-import { type AnyOptions, refuse, type StaleCacheOptions, type UnrepresentedOptions } from './options.ts'
+import { type AnyOptions, refuse, type StaleCacheOptions, type UnrepresentedSettings } from './options.ts'
 import type { Representation } from './representation.ts'
 import { StaleCache, type StaleCacheSnapshot } from './stale-cache.ts'
 
@@ -23,7 +23,7 @@ export class StaleCaches {
    * @param name lower-case letters, digits, `-` and `_`, at most 64; unique. The only label of its metrics.
    * @throws `HOLDFAST_ERR_STALE_CACHE_INVALID_OPTION`, `..._NAME_TAKEN`, `..._TOO_MANY_CACHES`
    */
-  create<V>(name: string, options: UnrepresentedOptions<V>): StaleCache<V, undefined>
+  create<V>(name: string, options: UnrepresentedSettings<V>): StaleCache<V, undefined>
   create<V>(name: string, options: StaleCacheOptions<V>): StaleCache<V>
   create<V>(name: string, options: AnyOptions<V>): AnyCacheOf<V> {
     if (typeof name !== 'string' || !/^[a-z][a-z0-9_-]{0,63}$/.test(name)) {
