@@ -27,8 +27,8 @@ const DATABASE_CHECK_INTERVAL_MS = 2000
 export interface AppOptions {
   readonly config: Config
   readonly logger: FastifyBaseLogger
-  /** An existing directory. */
-  readonly dataDirectory: string
+  /** An existing directory for the last-known-good file; undefined: there is none. */
+  readonly dataDirectory: string | undefined
   /** Answers the URL of the database; called again until it succeeds. */
   readonly locateDatabase: () => Promise<string>
 }
@@ -88,7 +88,7 @@ export async function buildApp({ config, logger, dataDirectory, locateDatabase }
     maxThemes: MAX_THEMES,
     maxBytes: config.themeCacheMaxBytes,
     maxBatch: MAX_BATCH,
-    snapshotFile: join(dataDirectory, 'themes.snapshot'),
+    snapshotFile: dataDirectory === undefined ? undefined : join(dataDirectory, 'themes.snapshot'),
   })
   const refresher = new ThemeRefresher({
     source: repository,

@@ -154,6 +154,11 @@ export function callerDirectory(environment: Environment = process.env): string 
   return given(environment, 'INIT_CWD') ?? process.cwd()
 }
 
+/** Whether this process is a package script: npm and pnpm tell it the script's name. */
+export function isStartedByPackageManager(environment: Environment = process.env): boolean {
+  return given(environment, 'npm_lifecycle_event') !== undefined
+}
+
 /** Absolute path of the data directory; a relative one counts from where the person called. */
 export function dataDirectory(config: Config, environment: Environment = process.env): string {
   if (config.dataDirectory === undefined) return resolve(import.meta.dirname, '../.data')

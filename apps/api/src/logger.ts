@@ -6,5 +6,8 @@ import type { Config } from './config.ts'
 export function createLogger({ logLevel, environment }: Config, isTerminal: boolean): Logger {
   const options = { level: logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }
   if (!isTerminal || environment === 'production') return pino(options)
-  return pino(options, pretty({ sync: true, translateTime: 'SYS:HH:MM:ss', ignore: 'pid,hostname' }))
+  return pino(
+    options,
+    pretty({ sync: true, singleLine: true, translateTime: 'SYS:HH:MM:ss', ignore: 'pid,hostname' }),
+  )
 }

@@ -1,13 +1,22 @@
 // configuration -> database -> app -> listen, and back again on a signal.
 
-import { mkdirSync } from 'node:fs'
+import { accessSync, constants, mkdirSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
+import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
-import { type Config, ConfigError, dataDirectory, type LoadedConfig, loadConfig } from './config.ts'
+import {
+  ConfigError,
+  dataDirectory,
+  isStartedByPackageManager,
+  type LoadedConfig,
+  loadConfig,
+} from './config.ts'
 import { Once } from './db/connection.ts'
-import { type DevelopmentDatabase, startDevelopmentDatabase } from './db/development-database.ts'
+import { startDevelopmentDatabase } from './db/development-database.ts'
 import { ApiMigrationChangedError, ApiMigrationsPendingError } from './errors.ts'
+import { onLauncherGone } from './launcher.ts'
 import { createLogger } from './logger.ts'
+import { reasonOf } from './reason.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
 import { type Running, startSummary } from './start-summary.ts'
 import { stopOnSignals } from './stop-signals.ts'
@@ -24,18 +33,19 @@ async function main({ config, warnings }: LoadedConfig): Promise<void> {
   const logger = createLogger(config, isTerminal)
   for (const warning of warnings) logger.warn(warning)
   const directory = dataDirectory(config)
-  mkdirSync(directory, { recursive: true })
-
+  const usableDirectory = makeDirectory(directory, logger)
   const own = new Once(() => startDevelopmentDatabase(directory))
   const { fastify, firstTurn } = await buildApp({
     config,
     logger,
-    dataDirectory: directory,
+    dataDirectory: usableDirectory,
     locateDatabase: async () => config.databaseUrl?.reveal() ?? (await own.get()).url,
   })
 
-  const stop = async (signal: string) => {
-    logger.info({ signal }, 'closing')
+  let closing = false
+  const stop = async (reason: string) => {
+    closing = true
+    logger.info({ reason }, 'closing')
     // Fastify waits for connections that nobody uses any more; a browser keeps some open for a minute.
     const sweep = setInterval(() => fastify.server.closeIdleConnections(), IDLE_SWEEP_MS)
     await fastify.close()
@@ -43,7 +53,7 @@ async function main({ config, warnings }: LoadedConfig): Promise<void> {
     await (await own.settled())?.stop()
     logger.info('closed')
   }
-  stopOnSignals({
+  const end = stopOnSignals({
     stop,
     force: (reason) => {
       logger.fatal(`ending at once: ${reason}`)
@@ -51,34 +61,50 @@ async function main({ config, warnings }: LoadedConfig): Promise<void> {
     },
     deadlineMs: CLOSE_DEADLINE_MS,
   })
+  if (isStartedByPackageManager()) onLauncherGone(() => end('the package manager above has ended'))
 
-  await fastify.ready()
-  const turn = await within(
-    firstTurn,
-    config.databaseUrl === undefined ? OWN_DATABASE_BUDGET_MS : DATABASE_BUDGET_MS,
-  )
-  if (turn !== undefined && !turn.ok && isRefusal(turn.error)) {
-    await stop('refused')
-    throw turn.error
-  }
-  await fastify.listen({ host: config.apiHost, port: config.apiPort })
-  tell(config, own.value, isTerminal)
-
-  function tell(config: Config, database: DevelopmentDatabase | undefined, isTerminal: boolean): void {
-    const running: Running = {
+  try {
+    await fastify.ready()
+    const budgetMs = config.databaseUrl === undefined ? OWN_DATABASE_BUDGET_MS : DATABASE_BUDGET_MS
+    const turn = await within(firstTurn, budgetMs)
+    if (turn?.ok === false && isRefusal(turn.error)) throw turn.error
+    if (closing) return
+    await fastify.listen({ host: config.apiHost, port: config.apiPort })
+    tell(logger, isTerminal, {
       config,
       url: localUrl(fastify.server.address()),
       managementUrl: fastify.health.management && localUrl(fastify.health.management.server.address()),
-      dataDirectory: directory,
-      ownDatabase: database,
+      dataDirectory: usableDirectory,
+      ownDatabase: own.value,
       themes: describe(turn),
       startedInMs: Math.round(performance.now()),
-    }
-    logger.info({ url: running.url, themes: running.themes, startedInMs: running.startedInMs }, 'started')
-    // Standard output holds nothing but JSON lines when no person reads it.
-    if (isTerminal) console.log(startSummary(running))
-    else if (config.environment !== 'production') console.error(startSummary(running))
+    })
+  } catch (error) {
+    // A signal during the start closes what the start still works with; what fails then is no error.
+    if (closing) return
+    await stop('the start failed')
+    throw error
   }
+}
+
+/** The directory, made if need be; undefined when nothing can be kept there, which is said once. */
+function makeDirectory(path: string, logger: Logger): string | undefined {
+  try {
+    mkdirSync(path, { recursive: true })
+    accessSync(path, constants.W_OK)
+    return path
+  } catch (error) {
+    logger.warn({ path, reason: reasonOf(error) }, 'no data directory: themes will not outlive a restart')
+    return undefined
+  }
+}
+
+function tell(logger: Logger, isTerminal: boolean, running: Running): void {
+  const { url, themes, startedInMs, config } = running
+  logger.info({ url, themes, startedInMs }, 'started')
+  // Standard output holds nothing but JSON lines when no person reads it.
+  if (isTerminal) console.log(startSummary(running))
+  else if (config.environment !== 'production') console.error(startSummary(running))
 }
 
 /** Errors whose message says all that a person needs; the stack of others helps to find a bug. */

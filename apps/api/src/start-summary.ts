@@ -7,7 +7,8 @@ export interface Running {
   /** Where the service listens, as a URL that works on this machine. */
   readonly url: string
   readonly managementUrl: string | undefined
-  readonly dataDirectory: string
+  /** Undefined when nothing can be kept. */
+  readonly dataDirectory: string | undefined
   /** The database of its own, when it has one: never with its password. */
   readonly ownDatabase: { readonly pid: number; readonly notice: string | undefined } | undefined
   /** How the first look into the database ended, when that is known. */
@@ -18,9 +19,6 @@ export interface Running {
 /** What runs, where, and what to try: one screen for a person. */
 export function startSummary(running: Running): string {
   const { config, url, ownDatabase } = running
-  const database = ownDatabase
-    ? `its own PostgreSQL, process ${ownDatabase.pid} (ends with the service)`
-    : `DATABASE_URL${config.databaseUrl === undefined ? ' is unset and no PostgreSQL of its own runs yet' : ''}`
   const facts: [string, string | undefined][] = [
     [
       'service',
@@ -30,7 +28,7 @@ export function startSummary(running: Running): string {
       'management',
       running.managementUrl && `${running.managementUrl}  (health details for everyone who reaches it)`,
     ],
-    ['database', database],
+    ['database', databaseText(running)],
     ['', ownDatabase?.notice],
     ['themes', `${running.themes}; changes show within ${durationText(config.themeRefreshIntervalMs)}`],
     ['data', running.dataDirectory],
@@ -58,4 +56,12 @@ export function startSummary(running: Running): string {
     '',
     'Ctrl-C ends everything.',
   ].join('\n')
+}
+
+function databaseText({ config, ownDatabase }: Running): string {
+  if (ownDatabase !== undefined)
+    return `its own PostgreSQL, process ${ownDatabase.pid} (ends with the service)`
+  const url = URL.parse(config.databaseUrl?.reveal() ?? '')
+  if (url === null) return 'none yet: DATABASE_URL is unset, and its own PostgreSQL has not started'
+  return `${url.host}${url.pathname} (DATABASE_URL)`
 }

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { chmodSync, existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -18,7 +19,7 @@ function openDirectory(t: Test): string {
 }
 
 function databasePid(dataDirectory: string): number {
-  return JSON.parse(readFileSync(join(dataDirectory, 'development-database.json'), 'utf8')).pid
+  return Number(readFileSync(join(dataDirectory, 'postgres.pid'), 'utf8'))
 }
 
 function isAlive(pid: number): boolean {
@@ -103,6 +104,28 @@ t.test('a data directory that only root may enter works, and the start says wher
   t.match(elsewhere, /holdfast-data-/)
   t.strictSame(await service.stop(), CLEAN)
   if (elsewhere !== undefined) rmSync(elsewhere, { recursive: true })
+})
+
+t.test('a service whose package manager is gone ends, too', async (t) => {
+  const environment = { DATA_DIRECTORY: openDirectory(t), API_HOST: '127.0.0.1', API_PORT: '0' }
+  const { PATH = '', HOME = '' } = process.env
+  // As pnpm runs a script: a shell, and the service below it; the name of the script tells that it is one.
+  const script = `"${process.execPath}" --conditions=@holdfast/source src/main.ts & echo pid $!; wait`
+  const launcher = spawn('/bin/sh', ['-c', `/bin/sh -c '${script}'; true`], {
+    cwd: new URL('..', import.meta.url).pathname,
+    env: { PATH, HOME, npm_lifecycle_event: 'start', ...environment },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  let output = ''
+  launcher.stdout.on('data', (chunk) => {
+    output += String(chunk)
+  })
+  await waitUntil(() => output.includes('"started"'), { timeoutMs: 30_000 })
+  const pid = Number(/^pid (\d+)$/m.exec(output)?.[1])
+  t.ok(isAlive(pid))
+  launcher.kill('SIGKILL')
+  await waitUntil(() => !isAlive(pid), { what: 'the end of a service without its launcher' })
+  t.match(output, /the package manager above has ended[\s\S]*"closed"/)
 })
 
 t.test('one Ctrl-C that arrives twice closes in order; a second one ends at once', async (t) => {

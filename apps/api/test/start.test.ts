@@ -87,3 +87,42 @@ t.test(
     t.strictSame(await service.stop(), CLEAN)
   },
 )
+
+t.test('a signal during the start ends it, without an error', async (t) => {
+  const postgres = await startPostgres()
+  t.teardown(() => postgres.stop())
+  postgres.blackhole()
+  const service = ServiceProcess.spawn(t, {
+    DATABASE_URL: postgres.url,
+    DATA_DIRECTORY: scratchDirectory(t),
+    DB_CONN_TIMEOUT: '500ms',
+  })
+  await waitUntil(() => service.stdout.includes('health phase changed'))
+  t.notMatch(service.stdout, '"started"')
+  t.strictSame(await service.stop(), CLEAN)
+  t.equal(service.stderr, '')
+})
+
+t.test(
+  'without a directory that can be written, the service starts and says what it cannot do',
+  async (t) => {
+    const postgres = await startPostgres()
+    t.teardown(() => postgres.stop())
+    const service = await ServiceProcess.start(t, {
+      DATABASE_URL: postgres.directUrl,
+      DATA_DIRECTORY: '/dev/null/nowhere',
+      DB_SOMETHING: 'x',
+      MANAGEMENT_PORT: '0',
+      ENABLE_METRICS: 'true',
+    })
+    t.equal(await brandOf(service.url, 'acme'), 'Acme Markets')
+    t.match(service.stdout, /no data directory: themes will not outlive a restart/)
+    t.match(service.stdout, /DB_SOMETHING is set, but there is no such setting/)
+    const management = /management +(http:\S+)/.exec(service.stderr)?.[1]
+    t.match(await (await fetch(`${management}/health/detailed`)).text(), /"themes"/)
+    t.match(await (await fetch(`${management}/metrics`)).text(), /process_cpu_seconds_total/)
+    t.equal((await fetch(`${service.url}/metrics`)).status, 401)
+    t.equal((await fetch(`${service.url}/health/detailed`)).status, 403)
+    t.strictSame(await service.stop(), CLEAN)
+  },
+)

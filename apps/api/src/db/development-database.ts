@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import { type PostgresServer, startPostgres } from '@holdfast/test-kit/postgres'
 
 const ADDRESS_FILE = 'development-database.json'
+/** For people: `kill -9 $(cat postgres.pid)`. PostgreSQL's own file can be somewhere else. */
+const PID_FILE = 'postgres.pid'
 
 /** A development database that runs. */
 export interface DevelopmentDatabase {
@@ -31,7 +33,9 @@ export async function startDevelopmentDatabase(dataDirectory: string): Promise<D
     pid: server.pid,
     notice: server.notice,
     async stop() {
-      if (!server.shared) await rm(join(dataDirectory, ADDRESS_FILE), { force: true })
+      if (!server.shared) {
+        for (const file of [ADDRESS_FILE, PID_FILE]) await rm(join(dataDirectory, file), { force: true })
+      }
       await server.stop()
     },
     kill() {
@@ -65,7 +69,12 @@ export async function findDevelopmentDatabase(dataDirectory: string): Promise<st
 
 async function writeAddress(dataDirectory: string, { directUrl, pid }: PostgresServer): Promise<void> {
   await mkdir(dataDirectory, { recursive: true })
-  const unfinished = join(dataDirectory, `${ADDRESS_FILE}.${process.pid}`)
-  await writeFile(unfinished, `${JSON.stringify({ url: directUrl, pid })}\n`, { mode: 0o600 })
-  await rename(unfinished, join(dataDirectory, ADDRESS_FILE))
+  for (const [file, text] of [
+    [ADDRESS_FILE, JSON.stringify({ url: directUrl, pid })],
+    [PID_FILE, String(pid)],
+  ] as const) {
+    const unfinished = join(dataDirectory, `${file}.${process.pid}`)
+    await writeFile(unfinished, `${text}\n`, { mode: 0o600 })
+    await rename(unfinished, join(dataDirectory, file))
+  }
 }

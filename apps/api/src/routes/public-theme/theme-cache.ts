@@ -27,8 +27,8 @@ export interface ThemeCacheOptions {
   readonly maxThemes: number
   readonly maxBytes: number
   readonly maxBatch: number
-  /** Path of the last-known-good file. */
-  readonly snapshotFile: string
+  /** Path of the last-known-good file; undefined: none is kept. */
+  readonly snapshotFile: string | undefined
 }
 
 /** See the top of the file. */
@@ -49,7 +49,7 @@ export class ThemeCache implements ThemeTarget {
       maxEntries: maxThemes,
       maxBytes,
       maxBatchKeys: maxBatch,
-      snapshotFile,
+      ...(snapshotFile !== undefined && { snapshotFile }),
       snapshotIntervalMs: SNAPSHOT_INTERVAL_MS,
       revive: (json, slug) => this.#revive(json, slug),
     })
