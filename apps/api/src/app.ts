@@ -62,7 +62,8 @@ export async function buildApp({ config, logger, dataDirectory, locateDatabase }
   await fastify.register(health, {
     service: 'holdfast-api',
     version: config.appVersion,
-    authorize,
+    // Without a token nobody could ever be authorized, and health says 403 at once.
+    ...(config.metricsToken !== undefined && { authorize }),
     ...(config.managementPort !== undefined && {
       management: { port: config.managementPort, host: config.apiHost },
     }),
