@@ -86,6 +86,11 @@ export async function buildApp({ config, logger, dataDirectory, locateDatabase }
     load: (slugs) => repository.themesOf(slugs),
     onUnusable: (tenant, problems) =>
       logger.warn({ tenant, problems }, 'theme cannot be served, the last good one stays'),
+    onEvicted: (evicted) =>
+      logger.warn(
+        { evicted },
+        'THEME_CACHE_MAX_BYTES is too small, the themes that left are served as the default',
+      ),
     maxThemes: MAX_THEMES,
     maxBytes: config.themeCacheMaxBytes,
     maxBatch: MAX_BATCH,

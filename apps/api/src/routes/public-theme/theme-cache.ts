@@ -24,6 +24,8 @@ export interface ThemeCacheOptions {
   readonly load: (slugs: readonly string[]) => Promise<StoredTheme[]>
   /** Told when the database holds a document that cannot be served; the last good one is kept. */
   readonly onUnusable: (slug: string, problems: readonly string[]) => void
+  /** Told how many themes had to leave because all together are larger than `maxBytes`: they are defaults now. */
+  readonly onEvicted: (themes: number) => void
   readonly maxThemes: number
   readonly maxBytes: number
   readonly maxBatch: number
@@ -36,8 +38,12 @@ export class ThemeCache implements ThemeTarget {
   readonly #cache: StaleCache<PublicTheme>
   /** Slugs that the cache was given, now or in the life before: at most `maxThemes` and the file's. */
   readonly #held = new Set<string>()
+  readonly #onEvicted: ThemeCacheOptions['onEvicted']
+  #evicted = 0
 
-  constructor({ caches, load, onUnusable, maxThemes, maxBytes, maxBatch, snapshotFile }: ThemeCacheOptions) {
+  constructor(options: ThemeCacheOptions) {
+    const { caches, load, onUnusable, onEvicted, maxThemes, maxBytes, maxBatch, snapshotFile } = options
+    this.#onEvicted = onEvicted
     this.#cache = caches.create<PublicTheme>('themes', {
       load: async (slugs) => this.#rowsOf(await load(slugs), onUnusable),
       loadOnPeek: false,
@@ -65,14 +71,8 @@ export class ThemeCache implements ThemeTarget {
     return this.#cache.ready
   }
 
-  /** Slugs of the tenants whose theme is held. */
-  get size(): number {
-    return this.#held.size
-  }
-
   async refresh(slugs: readonly string[]): Promise<void> {
-    const { failed } = await this.#cache.refresh(slugs)
-    if (failed > 0) throw new ApiThemesNotLoadedError(failed)
+    await this.#load(slugs)
     for (const slug of slugs) this.#held.add(slug)
   }
 
@@ -80,13 +80,23 @@ export class ThemeCache implements ThemeTarget {
     const gone = [...this.#held].filter((slug) => !slugs.has(slug))
     if (gone.length === 0) return
     // The source does not know them any more, and says so.
-    await this.#cache.refresh(gone)
+    await this.#load(gone)
     for (const slug of gone) this.#held.delete(slug)
   }
 
   beginConfirmation(): (current: boolean) => void {
     const confirm = this.#cache.beginConfirmation()
-    return (current) => void confirm(current ? this.#held : [])
+    return (current) => {
+      confirm(current ? this.#held : [])
+      const { evicted } = this.#cache.snapshot()
+      if (evicted > this.#evicted) this.#onEvicted(evicted - this.#evicted)
+      this.#evicted = evicted
+    }
+  }
+
+  async #load(slugs: readonly string[]): Promise<void> {
+    const { failed } = await this.#cache.refresh(slugs)
+    if (failed > 0) throw new ApiThemesNotLoadedError(failed)
   }
 
   /** No version goes into the rows: loads begin one after the other, and the cache lets a later one win. A version
