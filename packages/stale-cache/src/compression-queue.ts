@@ -11,22 +11,23 @@ const MAX_CONCURRENT = 2
 interface Job {
   readonly plain: Representation
   readonly onDone: (complete: Representation) => void
+  /** Settles when the job is done, replaced or dropped. */
+  readonly over: PromiseWithResolvers<void>
 }
 
 export class CompressionQueue {
   readonly #options: RepresentationOptions
-  readonly #jobs = new Map<string, Job>()
-  #running = 0
+  readonly #waiting = new Map<string, Job>()
+  readonly #running = new Set<Job>()
   #failures = 0
   #closed = false
-  #idle: PromiseWithResolvers<void> | undefined = undefined
 
   constructor(options: RepresentationOptions) {
     this.#options = options
   }
 
   get size(): number {
-    return this.#jobs.size + this.#running
+    return this.#waiting.size + this.#running.size
   }
 
   /** Representations that stayed plain because they could not be compressed. */
@@ -36,42 +37,41 @@ export class CompressionQueue {
 
   add(key: string, plain: Representation, onDone: (complete: Representation) => void): void {
     if (this.#closed) return
-    this.#jobs.set(key, { plain, onDone })
+    this.#waiting.get(key)?.over.resolve()
+    this.#waiting.set(key, { plain, onDone, over: Promise.withResolvers() })
     this.#next()
   }
 
-  /** Settles when nothing is left to do. */
-  idle(): Promise<void> {
-    if (this.size === 0) return Promise.resolve()
-    this.#idle ??= Promise.withResolvers()
-    return this.#idle.promise
+  /** Settles when everything that was asked for before this call is over. */
+  async settled(): Promise<void> {
+    const jobs = [...this.#running, ...this.#waiting.values()]
+    await Promise.all(jobs.map((job) => job.over.promise))
   }
 
   close(): void {
     this.#closed = true
-    this.#jobs.clear()
+    for (const job of this.#waiting.values()) job.over.resolve()
+    this.#waiting.clear()
   }
 
   #next(): void {
-    for (const [key, job] of this.#jobs) {
-      if (this.#running >= MAX_CONCURRENT) return
-      this.#jobs.delete(key)
-      this.#running += 1
+    for (const [key, job] of this.#waiting) {
+      if (this.#running.size >= MAX_CONCURRENT) return
+      this.#waiting.delete(key)
+      this.#running.add(job)
       void this.#compress(job)
     }
-    if (this.#running > 0) return
-    this.#idle?.resolve()
-    this.#idle = undefined
   }
 
-  async #compress({ plain, onDone }: Job): Promise<void> {
+  async #compress(job: Job): Promise<void> {
     try {
-      const { contentType, identity } = plain
-      onDone(await createRepresentation({ body: identity.body, contentType }, this.#options))
+      const { contentType, identity } = job.plain
+      job.onDone(await createRepresentation({ body: identity.body, contentType }, this.#options))
     } catch {
       this.#failures += 1
     } finally {
-      this.#running -= 1
+      this.#running.delete(job)
+      job.over.resolve()
       this.#next()
     }
   }

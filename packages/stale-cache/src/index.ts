@@ -16,6 +16,7 @@ export type {
   StaleCacheSettings,
   UnrepresentedSettings,
 } from './options.ts'
+export type { Peeked, StaleReader } from './peeked.ts'
 export { default, type StaleCachePluginOptions, staleCache } from './plugin.ts'
 export {
   createRepresentation,
@@ -31,12 +32,6 @@ export {
   type RepresentationSenderSnapshot,
   withoutSetCookie,
 } from './send-representation.ts'
-export {
-  type Peeked,
-  type RefreshReport,
-  StaleCache,
-  type StaleCacheSnapshot,
-  type StaleReader,
-  type Write,
-} from './stale-cache.ts'
+export { type RefreshReport, StaleCache, type Write } from './stale-cache.ts'
+export type { StaleCacheSnapshot } from './stale-cache-snapshot.ts'
 export { StaleCaches } from './stale-caches.ts'

@@ -2,7 +2,7 @@ import { Counter, Gauge, type Registry } from 'prom-client'
 import type { LastKnownGoodSnapshot } from './last-known-good.ts'
 import type { MetricsRegistry } from './options.ts'
 import type { RepresentationSenderSnapshot } from './send-representation.ts'
-import type { StaleCacheSnapshot } from './stale-cache.ts'
+import type { StaleCacheSnapshot } from './stale-cache-snapshot.ts'
 
 /** Whatever has snapshots of caches: `app.staleCache`. */
 export interface MetricSource {

@@ -36,6 +36,8 @@ export interface SnapshotFileOptions {
   readonly cache: string
   readonly maxBytes: number
   readonly clock: Clock
+  /** Whether a value that only another process has written stays in the file. */
+  readonly keepsForeign: (record: SnapshotRecord) => boolean
 }
 
 export class SnapshotFile {
@@ -43,11 +45,13 @@ export class SnapshotFile {
   readonly #cache: string
   readonly #maxBytes: number
   readonly #clock: Clock
+  readonly #keepsForeign: (record: SnapshotRecord) => boolean
   /** Tells whether the file is the one that was read or written last. */
   #mark = ''
 
-  constructor({ file, cache, maxBytes, clock }: SnapshotFileOptions) {
+  constructor({ file, cache, maxBytes, clock, keepsForeign }: SnapshotFileOptions) {
     this.#clock = clock
+    this.#keepsForeign = keepsForeign
     this.#file = file
     this.#cache = cache
     this.#maxBytes = maxBytes
@@ -83,7 +87,7 @@ export class SnapshotFile {
       let result: { entries: number; bytes: number }
       let mark: string
       try {
-        result = await this.#fill(handle, merged(records, others))
+        result = await this.#fill(handle, this.#merged(records, others))
         await handle.sync()
         mark = markOf(await handle.stat())
       } finally {
@@ -123,6 +127,18 @@ export class SnapshotFile {
       await this.#each(opened.lines, (record) => others.set(record.key, record))
     }
     return others
+  }
+
+  *#merged(
+    records: Iterable<SnapshotRecord>,
+    others: Map<string, SnapshotRecord>,
+  ): Generator<SnapshotRecord> {
+    for (const own of records) {
+      const other = others.get(own.key)
+      others.delete(own.key)
+      yield other !== undefined && mayReplace(standing(other), standing(own)) ? other : own
+    }
+    for (const other of [...others.values()].reverse()) if (this.#keepsForeign(other)) yield other
   }
 
   async #each(lines: Iterable<string>, onRecord: (record: SnapshotRecord) => void): Promise<number> {
@@ -176,18 +192,6 @@ export class SnapshotFile {
         await rm(join(directory, name), { force: true })
     }
   }
-}
-
-function* merged(
-  records: Iterable<SnapshotRecord>,
-  others: Map<string, SnapshotRecord>,
-): Generator<SnapshotRecord> {
-  for (const own of records) {
-    const other = others.get(own.key)
-    others.delete(own.key)
-    yield other !== undefined && mayReplace(standing(other), standing(own)) ? other : own
-  }
-  yield* [...others.values()].reverse()
 }
 
 function standing({ version, confirmedAtMs }: SnapshotRecord) {

@@ -13,20 +13,12 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { Singleflight, type WaiterOptions } from '@holdfast/singleflight'
 import { Batcher } from './batcher.ts'
 import { settledWithin } from './budget.ts'
-import { ChangeLog } from './change-log.ts'
 import { type Compiled, CompiledDefaults } from './compiled-defaults.ts'
 import { CompressionQueue } from './compression-queue.ts'
-import {
-  BackingOffError,
-  ClosedError,
-  KeyRefusedError,
-  LoadGivenUpError,
-  RowInvalidError,
-  withRetryHint,
-} from './errors.ts'
+import { BackingOffError, ClosedError, KeyRefusedError, LoadGivenUpError, withRetryHint } from './errors.ts'
 import { channels, type InvalidateEvent, type LoadEvent } from './events.ts'
-import { backoffMs, jittered, mayReplace, type Version } from './freshness.ts'
-import { LastKnownGood, type LastKnownGoodSnapshot } from './last-known-good.ts'
+import { type Arrival, compile, type Entry, Holdings, type Placement, shown } from './holdings.ts'
+import { LastKnownGood } from './last-known-good.ts'
 import {
   type AnyOptions,
   type OptionsFor,
@@ -36,33 +28,11 @@ import {
   resolveOptions,
   type StaleCacheSettings,
 } from './options.ts'
-import { freezeAndWeigh } from './plain-data.ts'
-import { RecencyTable, type TableBounds } from './recency-table.ts'
+import type { Peeked, StaleReader } from './peeked.ts'
 import { type Lane, RefreshQueue } from './refresh-queue.ts'
-import { createIdentityRepresentation, type Representation } from './representation.ts'
+import type { Representation } from './representation.ts'
 import type { SnapshotRecord } from './snapshot-format.ts'
-
-/** What a cache holds for a key at this moment. */
-export interface Peeked<V, R extends Representation | undefined = Representation> {
-  /**
-   * `'fresh'`; `'stale'`: older than `freshMs`, or invalidated, and queued for a refresh; `'snapshot'`: from
-   * the last-known-good file and not confirmed by the source since; `'default'`: `fallback` spoke.
-   */
-  readonly source: 'fresh' | 'stale' | 'snapshot' | 'default'
-  /** Shared by everybody who peeks: never mutate it. */
-  readonly value: V
-  readonly version: Version | undefined
-  /** Milliseconds since the load that brought it began; 0 for a default. */
-  readonly ageMs: number
-  /** Milliseconds of freshness left, 0 or negative when it is not fresh. */
-  readonly ttlMs: number
-  readonly representation: R
-}
-
-/** The part of a cache that a request handler needs: it cannot reach the source. */
-export interface StaleReader<V, R extends Representation | undefined = Representation> {
-  peek(key: string): Peeked<V, R>
-}
+import type { StaleCacheSnapshot } from './stale-cache-snapshot.ts'
 
 /** What `set` stores. */
 export type Write<V> = Omit<Row<V>, 'key'>
@@ -81,117 +51,16 @@ export interface RefreshReport {
   readonly refused: number
 }
 
-type Placement = 'stored' | 'older' | 'too-large'
-
-interface Entry<V> {
-  readonly key: string
-  readonly value: V
-  /** Resolved, so that an awaited hit allocates nothing. */
-  readonly promise: Promise<V>
-  readonly version: Version | undefined
-  readonly tags: readonly string[]
-  order: number
-  asOfMs: number
-  staleUntilMs: number
-  origin: 'source' | 'snapshot'
-  /** Without the representation. */
-  readonly bytes: number
-  representation: Representation | undefined
-  freshUntilMs: number
-  failures: number
-  retryAtMs: number
-  /** Why the last load failed. */
-  error: unknown
-}
-
-/** Why nothing is held for a key that somebody asked for. */
-interface Absence {
-  readonly outcome: 'missing' | 'failed'
-  readonly order: number
-  readonly untilMs: number
-  readonly failures: number
-  readonly error: unknown
-}
-
 /** What a load did to one key. */
 interface Loaded<V> {
   readonly outcome: 'stored' | 'kept' | 'missing'
   readonly value: V | undefined
 }
 
-/** A row on its way in, whoever brings it. */
-interface Arrival<V> extends Row<V> {
-  readonly order: number
-  readonly asOfMs: number
-  readonly origin: 'source' | 'snapshot'
-}
-
-/** Counters since construction, and gauges of this moment. */
-export interface StaleCacheSnapshot {
-  readonly name: string
-  /** Reads answered with a fresh value. */
-  readonly fresh: number
-  /** Reads answered with a stale value. */
-  readonly stale: number
-  /** Reads answered from the last-known-good file. */
-  readonly snapshot: number
-  /** Peeks answered with a compiled default. */
-  readonly default: number
-  /** Calls of `get` answered from a negative entry. */
-  readonly missing: number
-  /** Calls of `get` that had to wait for a load, because nothing usable was held. */
-  readonly awaited: number
-  /** Calls of `load`. */
-  readonly loads: number
-  /** Calls of `load` that rejected. */
-  readonly loadsFailed: number
-  /** Calls of `load` that had not settled at `maxLoadMs`. */
-  readonly loadsGivenUp: number
-  /** Keys stored by loads. */
-  readonly keysLoaded: number
-  /** Keys that the source did not know. */
-  readonly keysMissing: number
-  /** Loaded keys whose row was not stored: older than what is held, or too large. */
-  readonly keysKept: number
-  /** Keys whose load failed or whose row could not be used. */
-  readonly keysFailed: number
-  /** Reads of keys that cannot exist. */
-  readonly keysRefused: number
-  /** Never-seen keys that were not queued because `maxQueuedKeys` were. */
-  readonly keysDropped: number
-  /** Rows of keys that had not been asked for. */
-  readonly rowsUnasked: number
-  /** Values larger than `maxBytes`. */
-  readonly tooLarge: number
-  /** Values that left because of `maxEntries` or `maxBytes`. */
-  readonly evicted: number
-  /** Values of the file that `revive` or `represent` refused. */
-  readonly recordsRefused: number
-  readonly entries: number
-  /** Memory held by the values, as estimated. */
-  readonly bytes: number
-  readonly tags: number
-  readonly negativeEntries: number
-  readonly defaults: number
-  /** Times `fallback` or `represent` threw for a default. */
-  readonly defaultsFailed: number
-  readonly queued: number
-  readonly inFlight: number
-  readonly loadsRunning: number
-  /** Representations whose compressed encodings are being built. */
-  readonly compressing: number
-  readonly compressionFailed: number
-  /** The last-known-good file, where there is one. */
-  readonly file: LastKnownGoodSnapshot | undefined
-  readonly closed: boolean
-}
-
-/** What an entry weighs besides its value, key, tags and representation: the record and its places in maps. */
-const ENTRY_BYTES = 400
-
 /** How long `close` waits for loads that are out. */
 const CLOSE_BUDGET_MS = 2_000
 
+/** A cache by key, see the top of this file. `R` is `undefined` for a cache with `represent: false`. */
 export class StaleCache<V, R extends Representation | undefined = Representation> {
   readonly name: string
   /** Settled when the general default has all its encodings and the file has been read, or its budget is over. */
@@ -200,9 +69,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
   readonly reader: StaleReader<V, R>
 
   readonly #options: ResolvedOptions<V>
-  readonly #entries: RecencyTable<Entry<V>>
-  readonly #absences: RecencyTable<Absence>
-  readonly #keysByTag = new Map<string, Set<string>>()
+  readonly #holdings: Holdings<V>
   readonly #defaults: CompiledDefaults<V>
   readonly #compression: CompressionQueue
   readonly #file: LastKnownGood | undefined
@@ -211,7 +78,6 @@ export class StaleCache<V, R extends Representation | undefined = Representation
   readonly #flights: Singleflight
   /** Keys with a flight that owns them; `begun` once their load is on its way. */
   readonly #inFlight = new Map<string, { begun: boolean }>()
-  readonly #changes: ChangeLog
   readonly #loads = new Set<AbortController>()
   readonly #neutral = AsyncLocalStorage.snapshot()
   readonly #counts = {
@@ -231,24 +97,21 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     keysRefused: 0,
     keysDropped: 0,
     rowsUnasked: 0,
-    tooLarge: 0,
-    evicted: 0,
     recordsRefused: 0,
   }
   #cancelBatch: (() => void) | undefined = undefined
   #lastBatchMs = Number.NEGATIVE_INFINITY
   #closed = false
+  #closing: Promise<void> | undefined = undefined
 
   /** @throws `HOLDFAST_ERR_STALE_CACHE_INVALID_OPTION` */
   constructor(name: string, options: StaleCacheSettings<V> & OptionsFor<V, R>) {
     this.name = name
     this.#options = resolveOptions(options as AnyOptions<V>)
-    const { maxEntries, maxBytes, maxNegativeEntries, maxDefaults, maxFlights, maxQueuedKeys } = this.#options
-    const { maxBatchKeys, maxConcurrentLoads, hardTimeoutMs, clock } = this.#options
-    this.#entries = new RecencyTable({ maxEntries, maxBytes }, (entry, evicted) => this.#left(entry, evicted))
-    this.#absences = new RecencyTable({ maxEntries: maxNegativeEntries, maxBytes: Infinity })
+    const { maxEntries, maxFlights, maxQueuedKeys, maxBatchKeys, maxConcurrentLoads, hardTimeoutMs, clock } =
+      this.#options
+    this.#holdings = new Holdings(this.#options)
     this.#queue = new RefreshQueue({ known: maxEntries, unknown: maxQueuedKeys })
-    this.#changes = new ChangeLog(maxEntries)
     this.#batcher = new Batcher({
       run: (keys) => this.#load(keys),
       maxBatch: maxBatchKeys,
@@ -257,7 +120,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     // A load that never settles is given up by #load, so that its place in the batcher is freed, too.
     this.#flights = new Singleflight({ maxFlights, hardTimeoutMs, maxFlightMs: Infinity, clock })
     this.#compression = new CompressionQueue(this.#options.representation)
-    this.#defaults = this.#compileDefaults({ maxEntries: maxDefaults, maxBytes: Math.floor(maxBytes / 16) })
+    this.#defaults = this.#compileDefaults()
     this.#file = this.#openFile()
     this.reader = Object.freeze({ peek: (key: string) => this.peek(key) })
     this.ready = this.#prepare()
@@ -269,7 +132,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
    */
   peek(key: string): Peeked<V, R> {
     const nowMs = this.#options.clock.nowMs()
-    const entry = this.#entries.get(key)
+    const entry = this.#holdings.read(key)
     if (entry !== undefined && nowMs < entry.staleUntilMs) {
       const source = this.#sourceOf(entry, nowMs)
       if (source !== 'fresh' && this.#options.loadOnPeek) this.#wish(entry, nowMs)
@@ -304,7 +167,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
    * or `hardTimeoutMs` is over, or too many keys are in flight. The load goes on; its late value is stored.
    */
   get(key: string, waiter?: WaiterOptions): Promise<V | undefined> {
-    const entry = this.#entries.get(key)
+    const entry = this.#holdings.read(key)
     if (entry === undefined) return this.#getAbsent(key, waiter)
     const nowMs = this.#options.clock.nowMs()
     if (nowMs < entry.freshUntilMs) {
@@ -326,8 +189,9 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     if (this.#closed) throw this.#closedError()
     if (!this.#accepts(key)) throw new KeyRefusedError(shown(key))
     const asOfMs = this.#options.clock.nowMs()
-    const order = this.#changes.next()
-    return this.#place({ ...write, key, order, asOfMs, origin: 'source' }) === 'stored'
+    const order = this.#holdings.changes.next()
+    const placement = this.#place({ ...write, key, order, asOfMs, origin: 'source' })
+    return placement === 'stored' || placement === 'confirmed'
   }
 
   /**
@@ -354,7 +218,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
         else report[result.value.outcome] += 1
       }
     }
-    await this.#compression.idle()
+    await this.#compression.settled()
     return report
   }
 
@@ -370,8 +234,8 @@ export class StaleCache<V, R extends Representation | undefined = Representation
 
   /** Like `invalidate` for every value stored with this tag. Returns how many there are. */
   invalidateTag(tag: string): number {
-    this.#changes.change(`tag:${tag}`)
-    const keys = [...(this.#keysByTag.get(tag) ?? [])]
+    this.#holdings.changes.change(`tag:${tag}`)
+    const keys = this.#holdings.keysOf(tag)
     for (const key of keys) this.#outdate(key)
     this.#publishInvalidation({ tag }, keys.length)
     return keys.length
@@ -385,7 +249,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
    * returned answers how many keys it confirmed.
    */
   beginConfirmation(): (keys: Iterable<string>) => number {
-    const order = this.#changes.begin()
+    const order = this.#holdings.changes.begin()
     const asOfMs = this.#options.clock.nowMs()
     let open = true
     return (keys) => {
@@ -393,8 +257,8 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       if (!open) return 0
       open = false
       let confirmed = 0
-      for (const key of keys) if (this.#confirm(key, order, asOfMs)) confirmed += 1
-      this.#changes.end(order)
+      for (const key of keys) if (this.#holdings.confirm(key, order, asOfMs)) confirmed += 1
+      this.#holdings.changes.end(order)
       if (confirmed > 0) this.#neutral(() => this.#file?.age())
       return confirmed
     }
@@ -405,10 +269,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     return {
       ...this.#counts,
       name: this.name,
-      entries: this.#entries.size,
-      bytes: this.#entries.bytes,
-      tags: this.#keysByTag.size,
-      negativeEntries: this.#absences.size,
+      ...this.#holdings.counts(),
       defaults: this.#defaults.size,
       defaultsFailed: this.#defaults.failures,
       queued: this.#queue.size,
@@ -426,8 +287,12 @@ export class StaleCache<V, R extends Representation | undefined = Representation
    * signals abort; then the last-known-good file is written, for which there are 2 seconds, too. What is held
    * can still be peeked at.
    */
-  async close(): Promise<void> {
-    if (this.#closed) return
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     this.#closed = true
     this.#cancelBatch?.()
     this.#queue.clear()
@@ -444,7 +309,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
    */
   async #load(keys: readonly string[]): Promise<(key: string) => Loaded<V>> {
     const { clock, load, maxLoadMs } = this.#options
-    const order = this.#changes.begin()
+    const order = this.#holdings.changes.begin()
     const beganMs = clock.nowMs()
     const controller = new AbortController()
     this.#loads.add(controller)
@@ -454,7 +319,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     const stored = answered
       .then((rows) => this.#store(keys, rows, order, beganMs))
       .finally(() => {
-        this.#changes.end(order)
+        this.#holdings.changes.end(order)
         this.#loads.delete(controller)
       })
     const limit = Promise.withResolvers<never>()
@@ -472,7 +337,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       if (givenUp) this.#counts.loadsGivenUp += 1
       else this.#counts.loadsFailed += 1
       this.#counts.keysFailed += keys.length
-      for (const key of keys) this.#rest(key, order, error)
+      for (const key of keys) this.#holdings.rest(key, order, error, clock.nowMs())
       this.#publishLoad(keys, beganMs, givenUp ? 'given-up' : 'failed', error)
       throw error
     } finally {
@@ -486,6 +351,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     order: number,
     asOfMs: number,
   ): (key: string) => Loaded<V> {
+    const { clock } = this.#options
     const unanswered = new Set(keys)
     const failures = new Map<string, unknown>()
     const results = new Map<string, Loaded<V>>()
@@ -501,7 +367,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       } catch (error) {
         failures.set(key, error)
         this.#counts.keysFailed += 1
-        this.#rest(key, order, error)
+        this.#holdings.rest(key, order, error, clock.nowMs())
       }
     }
     for (const key of unanswered) results.set(key, this.#miss(key, order))
@@ -513,107 +379,42 @@ export class StaleCache<V, R extends Representation | undefined = Representation
   }
 
   #resultOf(key: string, value: V, placement: Placement, order: number): Loaded<V> {
-    if (placement === 'stored') {
+    if (placement === 'stored' || placement === 'confirmed') {
       this.#counts.keysLoaded += 1
       return { outcome: 'stored', value }
     }
     this.#counts.keysKept += 1
     // Nothing became fresh: without a pause the next request would load the same row again.
-    this.#rest(key, order, undefined)
-    const held = placement === 'older' ? this.#entries.look(key) : undefined
+    this.#holdings.rest(key, order, undefined, this.#options.clock.nowMs())
+    const held = placement === 'older' ? this.#holdings.look(key) : undefined
     return { outcome: 'kept', value: held === undefined ? value : held.value }
   }
 
-  /** Lets a row in, if it is the newest there is. */
   #place(arrival: Arrival<V>): Placement {
-    const { key, value, version, order, asOfMs, origin } = arrival
-    const { clock, random, freshMs, staleMs, ttlJitter, freeze } = this.#options
-    const tags = this.#checkRow(arrival)
-    const held = this.#entries.look(key)
-    if (held !== undefined && !mayReplace({ version, order }, held)) return 'older'
-    const absence = this.#absences.look(key)
-    if (absence?.outcome === 'missing' && absence.order > order) return 'older'
-
-    const bytes = ENTRY_BYTES + freezeAndWeigh(value, freeze) + freezeAndWeigh([key, ...tags], false)
-    const representation = this.#represent(value, key, held?.representation)
-    const lifeMs = jittered(freshMs, ttlJitter, random())
-    const confirmed = origin === 'source' && !this.#changedSince(order, key, tags)
-    const nowMs = clock.nowMs()
-    const entry: Entry<V> = {
-      key,
-      value,
-      promise: Promise.resolve(value),
-      version,
-      tags,
-      order,
-      asOfMs,
-      staleUntilMs: asOfMs + lifeMs + staleMs,
-      origin,
-      bytes,
-      representation,
-      freshUntilMs: confirmed ? asOfMs + lifeMs : Math.min(nowMs, asOfMs + lifeMs),
-      failures: 0,
-      retryAtMs: 0,
-      error: undefined,
+    const { key, origin } = arrival
+    const placement = this.#holdings.place(arrival, this.#options.clock.nowMs())
+    const plain = this.#holdings.look(key)?.representation
+    if (placement === 'stored' && plain !== undefined) {
+      this.#compression.add(key, plain, (complete) => this.#holdings.complete(key, plain, complete))
     }
-    if (!this.#entries.set(key, entry, bytes + (representation?.bytes ?? 0))) {
-      this.#counts.tooLarge += 1
-      return 'too-large'
-    }
-    for (const tag of tags) {
-      const keys = this.#keysByTag.get(tag)
-      if (keys === undefined) this.#keysByTag.set(tag, new Set([key]))
-      else keys.add(key)
-    }
-    this.#absences.delete(key)
-    const same = representation !== undefined && representation === held?.representation
-    if (representation !== undefined && !same) this.#compress(representation, key)
-    if (origin === 'source') this.#neutral(() => (same ? this.#file?.age() : this.#file?.change()))
-    return 'stored'
+    // Neutral: the timer of the file must not keep the context of a request alive.
+    if (origin === 'source' && placement === 'stored') this.#neutral(() => this.#file?.change())
+    if (origin === 'source' && placement === 'confirmed') this.#neutral(() => this.#file?.age())
+    return placement
   }
 
-  #confirm(key: string, order: number, asOfMs: number): boolean {
-    const { random, freshMs, staleMs, ttlJitter } = this.#options
-    const entry = this.#entries.look(key)
-    if (entry === undefined || entry.order > order || this.#changedSince(order, key, entry.tags)) return false
-    entry.order = order
-    entry.asOfMs = asOfMs
-    entry.freshUntilMs = asOfMs + jittered(freshMs, ttlJitter, random())
-    entry.staleUntilMs = entry.freshUntilMs + staleMs
-    entry.origin = 'source'
-    entry.failures = 0
-    entry.retryAtMs = 0
-    return true
-  }
-
-  /** The source does not know this key. */
   #miss(key: string, order: number): Loaded<V> {
-    const { clock, random, negativeMs, ttlJitter } = this.#options
-    const held = this.#entries.look(key)
-    if (held !== undefined && held.order > order) return { outcome: 'kept', value: held.value }
+    const before = this.#holdings.look(key)
+    const held = this.#holdings.miss(key, order, this.#options.clock.nowMs())
+    if (held !== undefined) return { outcome: 'kept', value: held.value }
     this.#counts.keysMissing += 1
-    // It may have come into being since: what is held stays, and nothing says that it is unknown.
-    if (this.#changes.changedSince(order, `key:${key}`)) return { outcome: 'missing', value: undefined }
-    if (this.#entries.delete(key)) this.#file?.change()
-    const untilMs = clock.nowMs() + jittered(negativeMs, ttlJitter, random())
-    this.#absences.set(key, { outcome: 'missing', order, untilMs, failures: 0, error: undefined }, 0)
+    if (before !== this.#holdings.look(key)) this.#file?.change()
     return { outcome: 'missing', value: undefined }
   }
 
-  /** A load brought nothing new for this key: it is not loaded again before a pause. */
-  #rest(key: string, order: number, error: unknown): void {
-    const { clock, random, backoffMs: baseMs, maxBackoffMs } = this.#options
-    const held = this.#entries.look(key)
-    if (held !== undefined) {
-      if (held.order > order) return
-      held.failures += 1
-      held.error = error
-      held.retryAtMs = clock.nowMs() + backoffMs(held.failures, baseMs, maxBackoffMs, random())
-      return
-    }
-    const failures = (this.#absences.look(key)?.failures ?? 0) + 1
-    const untilMs = clock.nowMs() + backoffMs(failures, baseMs, maxBackoffMs, random())
-    this.#absences.set(key, { outcome: 'failed', order, untilMs, failures, error }, 0)
+  #outdate(key: string): boolean {
+    this.#forgetFlight(key)
+    return this.#holdings.outdate(key, this.#options.clock.nowMs())
   }
 
   /** Waits for a load of a key of which nothing usable is held. */
@@ -627,9 +428,9 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       this.#counts.keysRefused += 1
       return Promise.resolve(undefined)
     }
-    const absence = this.#absences.get(key)
     const nowMs = this.#options.clock.nowMs()
-    if (absence === undefined || nowMs >= absence.untilMs) return this.#await(key, 'unknown', waiter)
+    const absence = this.#holdings.absence(key, nowMs)
+    if (absence === undefined) return this.#await(key, 'unknown', waiter)
     if (absence.outcome === 'failed') return this.#resting(key, absence.untilMs - nowMs, absence.error)
     this.#counts.missing += 1
     return Promise.resolve(undefined)
@@ -655,7 +456,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
   #awaitSoftly(entry: Entry<V>, waiter: WaiterOptions | undefined): Promise<V | undefined> {
     const { key } = entry
     const { promise, resolve, reject } = Promise.withResolvers<V | undefined>()
-    const answerHeld = () => resolve((this.#entries.look(key) ?? entry).value)
+    const answerHeld = () => resolve((this.#holdings.look(key) ?? entry).value)
     const cancel = this.#options.clock.schedule(this.#options.softTimeoutMs, answerHeld)
     this.#fly(key, 'known', waiter).then(
       ({ value }) => {
@@ -703,22 +504,6 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     this.#flights.forget([key])
   }
 
-  #outdate(key: string): boolean {
-    this.#changes.change(`key:${key}`)
-    this.#forgetFlight(key)
-    this.#absences.delete(key)
-    const entry = this.#entries.look(key)
-    if (entry === undefined) return false
-    entry.freshUntilMs = Math.min(entry.freshUntilMs, this.#options.clock.nowMs())
-    entry.retryAtMs = 0
-    return true
-  }
-
-  #changedSince(order: number, key: string, tags: readonly string[]): boolean {
-    if (this.#changes.changedSince(order, `key:${key}`)) return true
-    return tags.some((tag) => this.#changes.changedSince(order, `tag:${tag}`))
-  }
-
   #sourceOf(entry: Entry<V>, nowMs: number): 'fresh' | 'stale' | 'snapshot' {
     if (nowMs < entry.freshUntilMs) return 'fresh'
     return entry.origin === 'snapshot' ? 'snapshot' : 'stale'
@@ -729,8 +514,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     if (expired !== undefined) {
       if (loadOnPeek) this.#wish(expired, nowMs)
     } else if (this.#accepts(key)) {
-      const absence = loadOnPeek ? this.#absences.get(key) : undefined
-      if (loadOnPeek && (absence === undefined || nowMs >= absence.untilMs)) this.#enqueue(key, 'unknown')
+      if (loadOnPeek && this.#holdings.absence(key, nowMs) === undefined) this.#enqueue(key, 'unknown')
     } else {
       this.#counts.keysRefused += 1
       return this.#defaults.general
@@ -777,53 +561,11 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     }
   }
 
-  #checkRow({ key, version, tags = [] }: Row<V>): readonly string[] {
-    const { maxTags, maxKeyLength } = this.#options
-    if (version !== undefined && typeof version !== 'bigint' && !Number.isFinite(version)) {
-      throw new RowInvalidError(
-        shown(key),
-        `version must be a finite number or a bigint, received ${version}`,
-      )
-    }
-    if (tags.length > maxTags) {
-      throw new RowInvalidError(shown(key), `${tags.length} tags are more than maxTags = ${maxTags}`)
-    }
-    for (const tag of tags) {
-      if (typeof tag === 'string' && tag.length <= maxKeyLength) continue
-      throw new RowInvalidError(
-        shown(key),
-        `tag ${shown(tag)} must be a string of at most ${maxKeyLength} units`,
-      )
-    }
-    return [...new Set(tags)]
-  }
-
-  #represent(value: V, key: string, held: Representation | undefined): Representation | undefined {
-    const { represent, representation } = this.#options
-    if (represent === false) return undefined
-    const plain = createIdentityRepresentation(represent(value, key), representation)
-    // The same bytes keep their compressed encodings: a refresh that changes nothing costs no compression.
-    return held?.identity.etag === plain.identity.etag ? held : plain
-  }
-
-  #compress(plain: Representation, key: string): void {
-    this.#compression.add(key, plain, (complete) => {
-      const entry = this.#entries.look(key)
-      if (entry?.representation !== plain) return
-      entry.representation = complete
-      this.#entries.reweigh(key, entry.bytes + complete.bytes)
-    })
-  }
-
-  #compileDefaults(bounds: TableBounds): CompiledDefaults<V> {
-    const { fallback, freeze } = this.#options
-    const compile = (value: V, key: string) => {
-      const bytes = ENTRY_BYTES + freezeAndWeigh(value, freeze) + freezeAndWeigh(key, false)
-      const representation = this.#represent(value, key, undefined)
-      return { value, representation, bytes: bytes + (representation?.bytes ?? 0) }
-    }
+  #compileDefaults(): CompiledDefaults<V> {
+    const { fallback, maxDefaults: maxEntries, maxBytes } = this.#options
     try {
-      return new CompiledDefaults(fallback, compile, bounds)
+      const bounds = { maxEntries, maxBytes: Math.floor(maxBytes / 16) }
+      return new CompiledDefaults(fallback, (value, key) => compile(this.#options, value, key), bounds)
     } catch (error) {
       return refuse(
         'fallback',
@@ -837,14 +579,16 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     const { representation } = this.#defaults.general
     if (representation !== undefined) {
       this.#compression.add('', representation, (complete) => this.#defaults.complete(complete))
-      await this.#compression.idle()
+      await this.#compression.settled()
     }
-    await this.#file?.loaded(() => this.#compression.idle())
+    await this.#file?.loaded(() => this.#compression.settled())
   }
 
   #openFile(): LastKnownGood | undefined {
     const { snapshotFile: file, maxSnapshotBytes: maxBytes, clock } = this.#options
     if (file === undefined) return undefined
+    // A value that another process holds is confirmed by it once per freshMs; what nobody confirms any more is gone.
+    const foreignMs = 3 * this.#options.freshMs + 2 * this.#options.snapshotIntervalMs
     return new LastKnownGood({
       file,
       maxBytes,
@@ -854,6 +598,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       budgetMs: this.#options.snapshotLoadBudgetMs,
       maxAgeMs: this.#options.freshMs,
       onRecord: (record) => this.#recall(record),
+      keepsForeign: ({ confirmedAtMs }) => this.#ageOf(confirmedAtMs) < foreignMs,
       records: () => this.#records(),
     })
   }
@@ -861,8 +606,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
   /** Takes a value from the file: never fresh, and never in place of anything newer. */
   #recall({ key, value: json, version, tags, confirmedAtMs }: SnapshotRecord): void {
     const { clock, freshMs, staleMs, revive } = this.#options
-    // A wall clock that was set back makes a value look as if it came from the future: then it is new, not immortal.
-    const ageMs = Math.max(0, clock.wallMs() - confirmedAtMs)
+    const ageMs = this.#ageOf(confirmedAtMs)
     if (this.#closed || ageMs >= freshMs + staleMs || !this.#accepts(key)) return
     try {
       const asOfMs = clock.nowMs() - ageMs
@@ -872,21 +616,17 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     }
   }
 
+  /** A wall clock that was set back makes a value look as if it came from the future: it is new then, not immortal. */
+  #ageOf(confirmedAtMs: number): number {
+    return Math.max(0, this.#options.clock.wallMs() - confirmedAtMs)
+  }
+
   *#records(): Generator<SnapshotRecord> {
     const { clock } = this.#options
-    for (const { key, value, version, tags, asOfMs, staleUntilMs } of this.#entries.entries()) {
+    for (const { key, value, version, tags, asOfMs, staleUntilMs } of this.#holdings.entries()) {
       const nowMs = clock.nowMs()
       if (nowMs >= staleUntilMs) continue
       yield { key, value, version, tags, confirmedAtMs: clock.wallMs() - (nowMs - asOfMs) }
-    }
-  }
-
-  #left(entry: Entry<V>, evicted: boolean): void {
-    if (evicted) this.#counts.evicted += 1
-    for (const tag of entry.tags) {
-      const keys = this.#keysByTag.get(tag)
-      keys?.delete(entry.key)
-      if (keys?.size === 0) this.#keysByTag.delete(tag)
     }
   }
 
@@ -911,9 +651,4 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     const event: InvalidateEvent = { cache: this.name, ...what, marked }
     channels.invalidate.publish(event)
   }
-}
-
-/** A key as an error message may carry it: quoted, and cut. */
-function shown(text: unknown): string {
-  return typeof text === 'string' ? JSON.stringify(text.slice(0, 100)) : String(text)
 }

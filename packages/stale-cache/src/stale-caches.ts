@@ -4,7 +4,8 @@
 import { NameTakenError, TooManyCachesError, UnknownCacheError } from './errors.ts'
 import { type AnyOptions, refuse, type StaleCacheOptions, type UnrepresentedSettings } from './options.ts'
 import type { Representation } from './representation.ts'
-import { StaleCache, type StaleCacheSnapshot } from './stale-cache.ts'
+import { StaleCache } from './stale-cache.ts'
+import type { StaleCacheSnapshot } from './stale-cache-snapshot.ts'
 
 type AnyCacheOf<V> = StaleCache<V, Representation | undefined>
 

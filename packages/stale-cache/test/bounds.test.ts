@@ -2,9 +2,11 @@ import { seededRandom } from '@holdfast/test-kit'
 import t from 'tap'
 import { ChangeLog } from '../src/change-log.ts'
 import { CompiledDefaults } from '../src/compiled-defaults.ts'
+import { CompressionQueue } from '../src/compression-queue.ts'
 import { freezeAndWeigh } from '../src/plain-data.ts'
 import { RecencyTable } from '../src/recency-table.ts'
 import { RefreshQueue } from '../src/refresh-queue.ts'
+import { createIdentityRepresentation } from '../src/representation.ts'
 import { cacheOver } from './source.ts'
 
 t.test(
@@ -247,3 +249,24 @@ t.test('10,000 values of one key, and 10,000 failing keys, leave nothing growing
   await clock.advance(0)
   await cache.close()
 })
+
+t.test(
+  'what cannot be compressed stays plain, and what is replaced or dropped keeps nobody waiting',
+  async (t) => {
+    const plain = createIdentityRepresentation({ body: 'x'.repeat(100), contentType: 'text/plain' })
+    const strict = new CompressionQueue({ maxBodyBytes: 1 })
+    strict.add('a', plain, () => t.fail('done'))
+    await strict.settled()
+    t.match(strict, { failures: 1, size: 0 })
+
+    const queue = new CompressionQueue({})
+    const done: string[] = []
+    for (const key of ['a', 'b', 'c', 'c', 'd']) queue.add(key, plain, () => done.push(key))
+    t.equal(queue.size, 4, 'the second c replaced the first')
+    const settled = queue.settled()
+    queue.close()
+    queue.add('e', plain, () => t.fail('closed'))
+    await settled
+    t.same(done.sort(), ['a', 'b'], 'those that were being compressed')
+  },
+)

@@ -68,3 +68,13 @@ t.test(
     await cache.close()
   },
 )
+
+t.test('a confirmation counts once', async (t) => {
+  const { cache, source } = cacheOver()
+  source.has('acme', 'blue')
+  await cache.refresh(['acme'])
+  const confirm = cache.beginConfirmation()
+  t.equal(confirm(['acme']), 1)
+  t.equal(confirm(['acme']), 0)
+  await cache.close()
+})

@@ -210,3 +210,21 @@ t.test('a replaced, deleted or evicted value leaves its tags behind nowhere', as
   t.equal(source.calls.length, 1)
   await cache.close()
 })
+
+t.test(
+  'a key once found missing is not brought back by an earlier load, even after a later one failed',
+  async (t) => {
+    const { cache, clock, source } = cacheOver({ backoffMs: 1 })
+    const first = pending<Row<Thing>[]>()
+    source.answer = () => (source.calls.length === 1 ? first.promise : [])
+    const before = cache.get('acme')
+    await clock.advance(0)
+    await cache.refresh(['acme'])
+    source.answer = fail('down')
+    await cache.refresh(['acme'])
+    first.resolve([{ key: 'acme', value: { text: 'deleted long ago' } }])
+    await before
+    t.equal(cache.peek('acme').source, 'default')
+    await cache.close()
+  },
+)

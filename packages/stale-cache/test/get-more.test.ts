@@ -301,7 +301,7 @@ t.test('closing lets loads come back to those who wait, and stops everything els
   await clock.advance(0)
   cache.peek('queued later')
   const closed = cache.close()
-  await cache.close()
+  t.equal(cache.close(), closed, 'closing twice is closing once')
   await t.rejects(cache.get('another'), { code: 'HOLDFAST_ERR_STALE_CACHE_CLOSED', retryAfterSeconds: 1 })
   await t.rejects(cache.refresh(['another']), { code: 'HOLDFAST_ERR_STALE_CACHE_CLOSED' })
   t.throws(() => cache.set('x', { value: { text: 'x' } }), { code: 'HOLDFAST_ERR_STALE_CACHE_CLOSED' })
@@ -324,4 +324,16 @@ t.test('closing does not wait for ever for a load that does not come back', asyn
   await clock.advance(2_000)
   await Promise.all([closed, waiting])
   t.equal(source.calls[0]?.signal.aborted, true)
+})
+
+t.test('a refresh of many batches ends when the cache is closed in between', async (t) => {
+  const { cache, clock, source } = cacheOver({ maxBatchKeys: 1 })
+  const answer = pending<Row<Thing>[]>()
+  source.answer = () => answer.promise
+  const refresh = t.rejects(cache.refresh(['a', 'b']), { code: 'HOLDFAST_ERR_STALE_CACHE_CLOSED' })
+  await clock.advance(0)
+  const closed = cache.close()
+  answer.resolve([])
+  await Promise.all([refresh, closed])
+  t.equal(source.calls.length, 1)
 })
