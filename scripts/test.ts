@@ -8,7 +8,7 @@
  *   --timeout=<seconds>  per file (default 120; 600 with --faults)
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -31,16 +31,21 @@ const { values: flags, positionals } = parseArgs({
 })
 
 process.chdir(root)
-process.exitCode = await main()
+// Every file runs in a process group of its own; leaving by `exit` ends them, a signal's default would not.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130))
+try {
+  process.exitCode = await main()
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+}
 
 async function main(): Promise<number> {
   const files = selectTestFiles(root, flags.faults ? 'faults' : 'test', positionals)
+  const packages = flags.coverage ? coveredPackages(files) : []
   const jobs = positive('--jobs', flags.jobs) ?? Math.min(4, availableParallelism())
   const timeoutMs = (positive('--timeout', flags.timeout) ?? (flags.faults ? 600 : 120)) * 1000
-  if (files.length === 0) {
-    console.error('there are no such tests')
-    return 1
-  }
+  if (files.length === 0) throw new Error('there are no such tests')
   provision()
   rmSync(rawCoverage, { recursive: true, force: true })
   const results = await runFiles(files, {
@@ -53,7 +58,7 @@ async function main(): Promise<number> {
     environment: flags.coverage ? { NODE_V8_COVERAGE: rawCoverage } : {},
     onResult: (result) => console.log(fileReport(result)),
   })
-  const covered = flags.coverage ? reportCoverage(files) : true
+  const covered = flags.coverage ? reportCoverage(packages) : true
   console.log(summary(results))
   return results.every((result) => result.ok) && totalsOf(results).passed > 0 && covered ? 0 : 1
 }
@@ -67,15 +72,20 @@ function positive(flag: string, value: string | undefined): number | undefined {
 
 /** Redis, PgBouncer and HAProxy come from the machine. Without them their tests fail and say so. */
 function provision(): void {
-  const script = join(root, 'scripts', 'provision.ts')
-  if (!existsSync(script)) return
+  const script = join('scripts', 'provision.ts')
   const done = spawnSync(process.execPath, [script], { stdio: ['ignore', 'inherit', 'inherit'] })
   if (done.status !== 0) console.error('provision could not do everything; what needs it will fail\n')
 }
 
-function reportCoverage(files: readonly string[]): boolean {
-  const tested = new Set(files.flatMap((file) => /^packages\/([^/]+)\//.exec(file)?.[1] ?? []))
-  const packages = positionals.length === 0 ? ['*'] : [...tested]
+/** The packages whose coverage is demanded: all, or those whose tests were selected. */
+function coveredPackages(files: readonly string[]): readonly string[] {
+  if (positionals.length === 0) return ['*']
+  const names = new Set(files.flatMap((file) => /^packages\/([^/]+)\//.exec(file)?.[1] ?? []))
+  if (names.size > 0) return [...names]
+  throw new Error(`--coverage is about packages/, and none of ${positionals.join(', ')} is there`)
+}
+
+function reportCoverage(packages: readonly string[]): boolean {
   const gate = coverageGate(coverageByPackage(root, writeCoverageReport(root, rawCoverage, packages)))
   console.log(`\n${gate.table}`)
   return gate.ok

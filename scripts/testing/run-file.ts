@@ -19,6 +19,8 @@ export interface FileResult extends TapRecord {
 
 const lastWordsMs = 3_000
 const keptOutputCharacters = 60_000
+/** What a test says with `t.comment()`, such as the seed of its random source; not what tap adds. */
+const comment = /^\s*# (?!Subtest|time=|\{ total|test count|failed \d|no tests)/
 
 /**
  * Runs one test file in a Node process of its own and counts its TAP. We start the files ourselves because
@@ -39,7 +41,7 @@ export function runFile(file: string, options: RunOptions): Promise<FileResult> 
   })
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     reader.write(chunk)
-    for (const line of chunk.split('\n')) if (/^\s*#(?! Subtest)/.test(line)) keep(`${line}\n`)
+    for (const line of chunk.split('\n')) if (comment.test(line)) keep(`${line.trim()}\n`)
   })
   child.stderr.setEncoding('utf8').on('data', keep)
 
