@@ -63,6 +63,7 @@ export class Flight {
   readonly #sharing: Sharing
   readonly #number = ++flightsStarted
   #shared: PromiseWithResolvers<unknown> | undefined = undefined
+  #leader: PromiseWithResolvers<unknown> | undefined = undefined
   #plain = 0
   #patient: Set<Waiter> | undefined = undefined
   #controller: AbortController | undefined = undefined
@@ -103,8 +104,11 @@ export class Flight {
   /** Adds a waiter that stays until the flight is answered. */
   wait(leads: boolean): Promise<unknown> {
     this.#plain += 1
+    if (leads) {
+      this.#leader = Promise.withResolvers()
+      return this.#leader.promise
+    }
     this.#shared ??= Promise.withResolvers()
-    if (leads) return this.#shared.promise
     return this.#shared.promise.then(this.#sharing.onValue, this.#sharing.onError)
   }
 
@@ -142,13 +146,16 @@ export class Flight {
   /** Settles everybody who waits now. */
   answer(outcome: Outcome): void {
     const shared = this.#shared
+    const leader = this.#leader
     const patient = this.#patient
     this.#shared = undefined
+    this.#leader = undefined
     this.#patient = undefined
     this.#plain = 0
-    if (shared !== undefined) {
-      if (outcome.failed) shared.reject(outcome.error)
-      else shared.resolve(outcome.value)
+    // The leader last: it gets the original, and may change it only when the copies have been made.
+    for (const waiting of [shared, leader]) {
+      if (outcome.failed) waiting?.reject(outcome.error)
+      else waiting?.resolve(outcome.value)
     }
     if (patient === undefined) return
     for (const waiter of patient) {

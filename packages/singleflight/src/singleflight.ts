@@ -263,7 +263,11 @@ export class Singleflight {
     if (outcome.failed) this.#failed += 1
     if (this.#owners.get(flight.encodedKey) === flight) {
       this.#owners.delete(flight.encodedKey)
-      if (outcome.failed) this.#errors.remember(flight.encodedKey, outcome.error, nowMs)
+      if (outcome.failed) {
+        // A copy, because the leader may change what it is given.
+        const error = this.#options.copyErrors ? copyError(outcome.error) : outcome.error
+        this.#errors.remember(flight.encodedKey, error, nowMs)
+      }
     }
     if (channels.landed.hasSubscribers) {
       const durationMs = nowMs - flight.startedAtMs

@@ -592,3 +592,29 @@ t.test('events tell of landings, overdue, given-up, abandoned and forgotten flig
     ['given-up', { encodedKey, waiters: 0 }],
   ])
 })
+
+t.test('what the leader changes at once about its error or value does not reach the others', async (t) => {
+  const flights = new Singleflight({ errorTtlMs: 1000, copyValue: structuredClone })
+  for (const patience of [undefined, { timeoutMs: 1000 }]) {
+    const key = ['failing', patience?.timeoutMs]
+    const fail = async () => {
+      throw new Error('failed')
+    }
+    const mark = (error: unknown) => Object.assign(error as Error, { requestId: 'of the leader' })
+    const leader = flights.run(key, fail, patience).catch(mark)
+    const followers = [undefined, { timeoutMs: 1000 }].map((own) =>
+      flights.run(key, fail, own).catch((error) => error),
+    )
+    t.match(await leader, { requestId: 'of the leader' })
+    const remembered = flights.run(key, fail).catch((error) => error)
+    for (const error of await Promise.all([...followers, remembered])) {
+      t.match(error, { message: 'failed' })
+      t.notOk('requestId' in error)
+    }
+    const work = () => ({ rows: [1] })
+    const first = flights.run(['value'], work, patience).then((value) => value.rows.push(2))
+    const second = flights.run(['value'], work)
+    await first
+    t.strictSame(await second, { rows: [1] })
+  }
+})
