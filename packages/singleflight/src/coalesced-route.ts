@@ -41,7 +41,7 @@ export interface ReplyLike {
   getHeaders(): Headers
   getSerializationFunction(status: string): unknown
   serialize(payload: unknown): Body
-  serializer(serialize: (payload: unknown) => Body): unknown
+  serializer(serialize: ((payload: unknown) => Body) | null): unknown
 }
 
 /** What happened on coalesced routes. */
@@ -96,21 +96,15 @@ export class CoalescedRoute {
   }
 
   /**
-   * For a preSerialization hook, which must be the last one, so that the text is what the leader's client
-   * gets. Takes the text of an object that the handler of a leader sent, and hands the object back.
+   * For a preSerialization hook: takes the text of an object that the handler of a leader sent. The text is made
+   * when Fastify asks for it, after all of these hooks, so that it is what the leader's client gets.
    */
-  captureObject(reply: ReplyLike, payload: unknown): unknown {
+  captureObject(reply: ReplyLike): void {
     const lead = this.#leads.get(reply)
-    if (lead === undefined || lead.settled) return payload
-    const text = textOf(reply, payload)
-    if (text === undefined) {
-      lead.settle({ kind: 'unshareable' })
-      return payload
-    }
-    lead.settleWith(text.body)
-    // Serialized once: Fastify takes this text instead of making its own.
-    reply.serializer(() => text.body)
-    return payload
+    if (lead === undefined || lead.settled) return
+    // Only Fastify knows which schema of several content types applies.
+    if (hasSchemaPerType(reply)) lead.settle({ kind: 'unshareable' })
+    else lead.captureText()
   }
 
   #lead(lead: Lead, reply: ReplyLike, run: () => unknown): unknown {
@@ -122,13 +116,14 @@ export class CoalescedRoute {
       lead.fail(error)
       throw error
     }
-    if (isPromise(result)) {
-      result.then(
-        (value) => lead.returned(value),
-        (error: unknown) => lead.fail(error),
-      )
-    }
-    return result
+    if (!isPromiseLike(result)) return result
+    // One promise for Fastify and for us: a query builder starts its query each time `then` is called.
+    const promise = Promise.resolve(result)
+    promise.then(
+      (value) => lead.returned(value),
+      (error: unknown) => lead.fail(error),
+    )
+    return promise
   }
 
   async #follow(
@@ -167,6 +162,7 @@ class Lead {
   readonly #options: CoalescedRouteOptions
   readonly #resolve: (outcome: ResponseOutcome) => void
   readonly #before: Headers
+  readonly #setSerializer: ReplyLike['serializer']
 
   constructor(
     request: RequestLike,
@@ -179,6 +175,7 @@ class Lead {
     this.#options = options
     this.#resolve = resolve
     this.#before = copyHeaders(reply.getHeaders())
+    this.#setSerializer = reply.serializer.bind(reply)
     const keep = () => this.settle({ kind: 'unshareable' })
     for (const method of ownReplyMethods) beforeCall(reply, method, keep)
     // Whatever reaches the wire without having been seen by `send` was written by the handler itself.
@@ -192,14 +189,34 @@ class Lead {
     this.#resolve(outcome)
   }
 
-  settleWith(body: Body): void {
+  /** Serializes once: Fastify takes this text instead of making its own. */
+  captureText(): void {
+    const reply = this.#reply
+    this.#setSerializer((payload) => {
+      this.#setSerializer(null)
+      try {
+        const text = reply.serialize(payload)
+        this.#settleWith(text)
+        return text
+      } finally {
+        // The error of a body that cannot be serialized is the leader's own.
+        this.settle({ kind: 'unshareable' })
+      }
+    })
+  }
+
+  #settleWith(body: Body): void {
     this.#settleAs((headers, vary) => ({ kind: 'response', ...this.#status(), headers, vary, body }))
   }
 
   fail(error: unknown): void {
     // It may have failed because its client went away; nobody else's did.
     if (isGone(this.#request)) this.settle({ kind: 'leader-left' })
-    else this.#settleAs((headers, vary) => ({ kind: 'error', ...this.#status(), headers, vary, error }))
+    else {
+      // A copy, because the leader's error handler may change what it is given.
+      const copy = this.#options.copyError(error)
+      this.#settleAs((headers, vary) => ({ kind: 'error', ...this.#status(), headers, vary, error: copy }))
+    }
   }
 
   /** The handler's promise is fulfilled; Fastify sends the value next, or nothing to a client that is gone. */
@@ -213,7 +230,7 @@ class Lead {
       // A hook failed after the handler had sent an object: this is the error page of the leader.
       this.settle({ kind: 'unshareable' })
     } else if (payload instanceof Error) this.fail(payload)
-    else if (body !== undefined) this.settleWith(body.body)
+    else if (body !== undefined) this.#settleWith(body.body)
     else if (!isSerialized(payload)) this.settle({ kind: 'unshareable' })
     this.#sent = true
   }
@@ -224,24 +241,17 @@ class Lead {
 
   #settleAs(outcome: (headers: HeaderChange, vary: Headers) => ResponseOutcome): void {
     if (this.settled) return
-    const headers = changeOf(this.#before, this.#reply.getHeaders(), this.#options.perRequestHeaders)
-    if (!isShareable(headers, this.#options.shared)) this.settle({ kind: 'unshareable' })
-    else this.settle(outcome(headers, varyOf(this.#before, headers, this.#request.headers)))
+    const after = this.#reply.getHeaders()
+    const headers = changeOf(this.#before, after, this.#options.perRequestHeaders)
+    if (!isShareable(headers, after, this.#options.shared)) this.settle({ kind: 'unshareable' })
+    else this.settle(outcome(headers, varyOf(this.#before, after, this.#request.headers)))
   }
 }
 
-/** The body of an object as Fastify would serialize it, or undefined when that cannot be told from here. */
-function textOf(reply: ReplyLike, payload: unknown): { readonly body: Body } | undefined {
+function hasSchemaPerType(reply: ReplyLike): boolean {
   const status = String(reply.statusCode)
   const schemas = [status, `${status.slice(0, 1)}xx`, 'default']
-  // A schema per content type: only Fastify knows which one applies.
-  if (schemas.some((name) => typeof reply.getSerializationFunction(name) === 'object')) return undefined
-  try {
-    return { body: reply.serialize(payload) }
-  } catch {
-    // Fastify runs into the same error next, and reports it.
-    return undefined
-  }
+  return schemas.some((name) => typeof reply.getSerializationFunction(name) === 'object')
 }
 
 /** Turns the hint of a coded error into the header a client understands. */
@@ -255,7 +265,7 @@ function isGone(request: RequestLike): boolean {
   return request.raw.aborted || request.raw.socket.destroyed
 }
 
-function isPromise(value: unknown): value is Promise<unknown> {
+function isPromiseLike(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 

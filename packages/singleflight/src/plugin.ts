@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { CoalescedRoute, type ReplyLike, type ResponseCounters } from './coalesced-route.ts'
@@ -97,8 +98,10 @@ function routeCoalescer(flightOptions: SingleflightOptions, perRequestHeaders: r
     const { handler } = route
     route.preSerialization = [
       ...[route.preSerialization ?? []].flat(),
-      async (_request: FastifyRequest, reply: FastifyReply, payload: unknown) =>
-        coalesced.captureObject(reply as ReplyLike, payload),
+      async (_request: FastifyRequest, reply: FastifyReply, payload: unknown) => {
+        coalesced.captureObject(reply as ReplyLike)
+        return payload
+      },
     ]
     route.handler = function (request, reply) {
       const run = () => handler.call(this, request, reply)
@@ -112,6 +115,8 @@ function routeCoalescer(flightOptions: SingleflightOptions, perRequestHeaders: r
       try {
         const parts = key(request)
         if (parts === false) return false
+        // An async key function is refused; that it may fail as well must not end the process.
+        if (types.isPromise(parts)) parts.catch(() => undefined)
         if (!Array.isArray(parts)) throw new KeyInvalidError('the key is no array', String(parts))
         const whole = [...parts, number, request.method, preconditionsOf(request.headers)]
         // Encoded here, so that a complaint names the route.

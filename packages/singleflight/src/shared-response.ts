@@ -102,17 +102,22 @@ export function changeOf(before: Headers, after: Headers, perRequest: ReadonlySe
 }
 
 /** Whether an answer with these headers may reach anybody but the leader. `shared`: the route vouches for it. */
-export function isShareable(change: HeaderChange, shared: boolean): boolean {
-  const { 'set-cookie': cookie, 'cache-control': cacheControl, vary } = change.set
-  if (cookie !== undefined) return false
-  if (tokens(vary).includes('*')) return false
-  return shared || !tokens(cacheControl).some((directive) => directive.split('=', 1)[0] === 'private')
+export function isShareable(change: HeaderChange, after: Headers, shared: boolean): boolean {
+  // A cookie that a hook set before the handler ran is one request's own: each has set its own.
+  if (change.set['set-cookie'] !== undefined) return false
+  if (tokens(after.vary).includes('*')) return false
+  return (
+    shared || !tokens(after['cache-control']).some((directive) => directive.split('=', 1)[0] === 'private')
+  )
 }
 
-/** The request headers the handler's `Vary` names, with the values of this request. */
-export function varyOf(before: Headers, change: HeaderChange, request: Headers): Headers {
-  const known = new Set(tokens(before.vary))
-  const names = tokens(change.set.vary).filter((name) => !known.has(name))
+/**
+ * The request headers `Vary` names, with the values of this request. `Origin` does not count when a hook named
+ * it before the handler ran: the CORS headers are the work of that hook, and each request has its own.
+ */
+export function varyOf(before: Headers, after: Headers, request: Headers): Headers {
+  const byHook = tokens(before.vary).includes('origin')
+  const names = tokens(after.vary).filter((name) => name !== 'origin' || !byHook)
   return Object.fromEntries(names.map((name) => [name, request[name]]))
 }
 

@@ -698,3 +698,104 @@ t.test('closing the server lets requests in flight finish, leader and followers'
   await closed
   await waitUntil(() => seen.snapshot().closed)
 })
+
+t.test("what the leader's error handler writes into its error does not reach the others", async (t) => {
+  const seen = await priceApp(async () => {
+    await seen.gate
+    throw new Error('failed')
+  })
+  seen.app.setErrorHandler((error: Error & { requestId?: string }, request, reply) => {
+    error.requestId ??= request.id
+    return reply.code(500).send(error.requestId)
+  })
+  const answers = await herd(seen, 4)
+  t.equal(seen.runs, 1)
+  for (const answer of answers) t.equal(answer.body, answer.headers['x-correlation-id'])
+})
+
+t.test('an async key function that fails is a 500, not an unhandled rejection', async (t) => {
+  const app = Fastify()
+  await app.register(singleflight)
+  let unhandled = 0
+  const count = () => {
+    unhandled += 1
+  }
+  process.on('unhandledRejection', count)
+  t.teardown(() => process.off('unhandledRejection', count))
+  const key = async () => {
+    throw new Error('failed')
+  }
+  app.get('/prices', { config: { singleflight: { key: key as never } } }, async () => 'ok')
+  t.equal((await app.inject('/prices')).statusCode, 500)
+  await turn()
+  t.equal(unhandled, 0)
+})
+
+t.test('a handler that returns a query builder starts its query once', async (t) => {
+  let queries = 0
+  const seen = await priceApp(() => ({
+    // biome-ignore lint/suspicious/noThenProperty: query builders are thenables
+    then(resolve: (rows: string) => void) {
+      queries += 1
+      seen.gate.then(() => resolve('rows'))
+    },
+  }))
+  const answers = await herd(seen, 3)
+  t.ok(answers.every((answer) => answer.body === 'rows'))
+  t.equal(queries, 1)
+})
+
+for (const [name, value] of [
+  ['cache-control', 'private, max-age=5'],
+  ['vary', '*'],
+] as const) {
+  t.test(`${name}: ${value} counts when a hook said it before the handler ran`, async (t) => {
+    const seen = await priceApp(async () => {
+      await seen.gate
+      return 'ok'
+    })
+    seen.app.addHook('preHandler', async (_request, reply) => {
+      reply.header(name, value)
+    })
+    await herd(seen, 3)
+    t.equal(seen.runs, 3)
+  })
+}
+
+t.test('a language that a hook negotiated, and named in Vary, keeps answers apart', async (t) => {
+  const seen = await priceApp(async (request) => {
+    await seen.gate
+    return request.headers['accept-language']
+  })
+  seen.app.addHook('onRequest', async (_request, reply) => {
+    reply.header('vary', 'Accept-Language')
+  })
+  const sent = ['de', 'en'].map((language) =>
+    seen.app.inject({ url: '/prices', headers: { 'accept-language': language } }),
+  )
+  for (let turns = 0; turns < 20; turns++) await turn()
+  seen.open()
+  t.strictSame(
+    (await Promise.all(sent)).map((answer) => answer.body),
+    ['de', 'en'],
+  )
+})
+
+t.test('preSerialization hooks that come after this plugin in the list are heard', async (t) => {
+  const seen = Promise.withResolvers<void>()
+  const app = Fastify()
+  await app.register(singleflight)
+  app.addHook('onRoute', (route) => {
+    const wrap = async (_request: unknown, _reply: unknown, payload: unknown) => ({ data: payload })
+    route.preSerialization = [...[route.preSerialization ?? []].flat(), wrap]
+  })
+  let runs = 0
+  app.get('/prices', { config: { singleflight: { key: () => ['x'] } } }, async () => {
+    runs += 1
+    await seen.promise
+    return { price: 42 }
+  })
+  const answers = await herd({ app, open: seen.resolve }, 3)
+  t.equal(runs, 1)
+  for (const answer of answers) t.strictSame(answer.json(), { data: { price: 42 } })
+})
