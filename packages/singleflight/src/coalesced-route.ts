@@ -227,7 +227,9 @@ class Lead {
   #sending(payload: unknown): void {
     const body = plainBody(payload)
     if (this.#sent) {
-      // A hook failed after the handler had sent an object: this is the error page of the leader.
+      // A hook failed after the handler had sent an object: this is the error page of the leader, and no text of
+      // ours. With a serializer set, Fastify would not name its content type.
+      if (!this.settled) this.#setSerializer(null)
       this.settle({ kind: 'unshareable' })
     } else if (payload instanceof Error) this.fail(payload)
     else if (body !== undefined) this.#settleWith(body.body)

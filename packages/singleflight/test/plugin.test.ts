@@ -799,3 +799,32 @@ t.test('preSerialization hooks that come after this plugin in the list are heard
   t.equal(runs, 1)
   for (const answer of answers) t.strictSame(answer.json(), { data: { price: 42 } })
 })
+
+for (const hook of ['preSerialization', 'onSend'] as const) {
+  t.test(`an ${hook} hook that fails for the leader's object: its client gets the error page`, async (t) => {
+    const app = Fastify()
+    await app.register(singleflight)
+    let calls = 0
+    const fail = async (_request: unknown, _reply: unknown, payload: unknown) => {
+      calls += 1
+      if (calls === 1) throw new Error('only once')
+      return payload
+    }
+    // At the end of the route's own hooks, after that of this plugin.
+    app.addHook('onRoute', (route) => {
+      Object.assign(route, { [hook]: [...[route[hook] ?? []].flat(), fail] })
+    })
+    app.setErrorHandler((_error, _request, reply) => reply.code(500).send({ sorry: true }))
+    const gate = Promise.withResolvers<void>()
+    app.get('/prices', { config: { singleflight: { key: () => ['x'] } } }, async () => {
+      await gate.promise
+      return { price: 42 }
+    })
+    const answers = await herd({ app, open: gate.resolve }, 3)
+    t.strictSame(
+      answers.map((answer) => answer.json()),
+      [{ sorry: true }, { price: 42 }, { price: 42 }],
+    )
+    for (const answer of answers) t.equal(answer.headers['content-type'], 'application/json; charset=utf-8')
+  })
+}
