@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import { health } from '@holdfast/health'
-import { singleflight, systemClock } from '@holdfast/singleflight'
+import { singleflight } from '@holdfast/singleflight'
 import { staleCache } from '@holdfast/stale-cache'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { Registry } from 'prom-client'
@@ -12,14 +12,10 @@ import type { Config } from './config.ts'
 import { DatabaseConnection } from './db/connection.ts'
 import { metrics } from './plugins/metrics.ts'
 import { answerError, problemAnswers } from './plugins/problem-answers.ts'
-import { publicTheme, withDecodableTenant } from './routes/public-theme/route.ts'
-import { ThemeCache } from './routes/public-theme/theme-cache.ts'
-import { ThemeRefresher, type ThemeTurn } from './routes/public-theme/theme-refresher.ts'
-import { ThemeRepository } from './routes/public-theme/theme-repository.ts'
-import { themeTurnLog } from './routes/public-theme/theme-turn-log.ts'
+import { registerPublicTheme } from './routes/public-theme/register.ts'
+import { withDecodableTenant } from './routes/public-theme/route.ts'
+import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
 
-const MAX_THEMES = 10_000
-const MAX_BATCH = 500
 const MAX_SLUG_IN_PATH = 16_384
 const DATABASE_CHECK_INTERVAL_MS = 2000
 
@@ -80,56 +76,20 @@ export async function buildApp({ config, logger, dataDirectory, locateDatabase }
     onPrepared: (prepared) => logger.info(prepared, 'database prepared'),
     onConnectionLost: (error) => logger.warn({ reason: error.message }, 'connection to the database lost'),
   })
-  const repository = new ThemeRepository(database.db)
-  const themes = new ThemeCache({
-    caches: fastify.staleCache,
-    load: (slugs) => repository.themesOf(slugs),
-    onUnusable: (tenant, problems) =>
-      logger.warn({ tenant, problems }, 'theme cannot be served, the last good one stays'),
-    onEvicted: (evicted) =>
-      logger.warn(
-        { evicted },
-        'THEME_CACHE_MAX_BYTES is too small, the themes that left are served as the default',
-      ),
-    maxThemes: MAX_THEMES,
-    maxBytes: config.themeCacheMaxBytes,
-    maxBatch: MAX_BATCH,
-    snapshotFile: dataDirectory === undefined ? undefined : join(dataDirectory, 'themes.snapshot'),
-  })
-  const refresher = new ThemeRefresher({
-    source: repository,
-    target: themes,
-    clock: systemClock,
-    random: Math.random,
-    intervalMs: config.themeRefreshIntervalMs,
-    maxThemes: MAX_THEMES,
-    maxBatch: MAX_BATCH,
-    prepare: () => database.prepare(),
-    onTurn: themeTurnLog(logger),
-  })
-  await fastify.register(publicTheme, { themes: themes.reader })
-
   fastify.health.addCheck('database', {
     check: ({ signal }) => database.ping(signal),
     intervalMs: DATABASE_CHECK_INTERVAL_MS,
     severity: 'degrading',
     degradedAboveMs: 100,
   })
-  fastify.health.addCheck('themes', {
-    check: () => refresher.health(),
-    intervalMs: config.themeRefreshIntervalMs,
-    severity: 'informative',
-  })
+  fastify.addHook('onClose', () => database.close())
 
-  const { promise: firstTurn, resolve } = Promise.withResolvers<ThemeTurn>()
-  fastify.addHook('onReady', async () => {
-    await themes.ready
-    // Not awaited: the service starts whatever state its database is in.
-    void refresher.start().then(resolve)
-  })
-  fastify.addHook('onClose', async () => {
-    await refresher.stop()
-    await database.close()
+  const { firstTurn } = await registerPublicTheme(fastify, {
+    db: database.db,
+    prepare: () => database.prepare(),
+    intervalMs: config.themeRefreshIntervalMs,
+    maxBytes: config.themeCacheMaxBytes,
+    snapshotFile: dataDirectory === undefined ? undefined : join(dataDirectory, 'themes.snapshot'),
   })
   return { fastify, firstTurn }
 }

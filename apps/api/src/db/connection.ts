@@ -63,11 +63,6 @@ export class DatabaseConnection {
     }
   }
 
-  /** Connections of the pool that exist now; 0 as long as it was never needed. */
-  get connections(): number {
-    return this.#pool.value?.totalCount ?? 0
-  }
-
   /** Ends the pool. */
   async close(): Promise<void> {
     this.#closed = true
