@@ -73,15 +73,23 @@ export async function buildApp({ config, logger, dataDirectory, locateDatabase }
     config,
     locate: locateDatabase,
     mayChange: config.environment !== 'production',
-    onPrepared: (prepared) => logger.info(prepared, 'database prepared'),
+    onPrepared: (prepared) => {
+      logger.info(prepared, 'database prepared')
+      if (fastify.health.phase === 'draining') return
+      // Looked at while it was still starting, it would count as not there until the next look.
+      stopLooking()
+      stopLooking = lookAtDatabase()
+    },
     onConnectionLost: (error) => logger.warn({ reason: error.message }, 'connection to the database lost'),
   })
-  fastify.health.addCheck('database', {
-    check: ({ signal }) => database.ping(signal),
-    intervalMs: DATABASE_CHECK_INTERVAL_MS,
-    severity: 'degrading',
-    degradedAboveMs: 100,
-  })
+  const lookAtDatabase = () =>
+    fastify.health.addCheck('database', {
+      check: ({ signal }) => database.ping(signal),
+      intervalMs: DATABASE_CHECK_INTERVAL_MS,
+      severity: 'degrading',
+      degradedAboveMs: 100,
+    })
+  let stopLooking = lookAtDatabase()
   fastify.addHook('onClose', () => database.close())
 
   const { firstTurn } = await registerPublicTheme(fastify, {

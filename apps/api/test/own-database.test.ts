@@ -37,6 +37,7 @@ t.test(
     const environment = { DATA_DIRECTORY: openDirectory(t) }
     const first = await ServiceProcess.start(t, environment)
     t.match(await (await fetch(`${first.url}/healthz`)).json(), { status: 'ok', service: 'holdfast-api' })
+    await waitUntil(async () => (await readiness(first.url)).status === 'ok')
     t.equal(await brandOf(first.url, 'acme'), 'Acme Markets')
     t.equal(await brandOf(first.url, 'globex'), 'Globex Exchange')
     const pid = databasePid(environment.DATA_DIRECTORY)
