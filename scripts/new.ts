@@ -14,7 +14,8 @@ try {
   // Line breaks and the order of imports depend on the name.
   runCommand(root, join(root, 'node_modules/.bin/biome'), 'check', '--write', ...written)
   embedExamplesOf(root, folder)
-  runCommand(root, 'pnpm', 'install', '--prefer-offline')
+  // Under CI pnpm would refuse to write the new package into the lockfile.
+  runCommand(root, 'pnpm', 'install', '--prefer-offline', '--no-frozen-lockfile')
   console.log(written.join('\n'))
   console.log('\nnext: say in its README and package.json what it does, then pnpm check')
 } catch (error) {

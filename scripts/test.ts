@@ -47,7 +47,7 @@ async function main(): Promise<number> {
   const timeoutMs = (positive('--timeout', flags.timeout) ?? (flags.faults ? 600 : 120)) * 1000
   if (files.length === 0) throw new Error('there are no such tests')
   provision()
-  rmSync(rawCoverage, { recursive: true, force: true })
+  if (flags.coverage) rmSync(rawCoverage, { recursive: true, force: true })
   const results = await runFiles(files, {
     jobs,
     timeoutMs,
