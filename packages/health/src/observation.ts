@@ -47,9 +47,29 @@ const timeoutNames = new Set(['TimeoutError', 'AbortError'])
 
 /**
  * Reads one execution. Slow, timed-out and hung executions and errors without a code are ambiguous; an error with a
- * code, its own or its cause's (fetch wraps ECONNREFUSED twice), and a status that the check reported are firm.
+ * code, its own or its cause's (fetch wraps ECONNREFUSED twice), and a status that the check reported are firm. Never
+ * throws, whatever the check answered.
  */
 export function readExecution(execution: Execution, degradedAboveMs: number | undefined): ObservedExecution {
+  try {
+    return read(execution, degradedAboveMs)
+  } catch {
+    // A getter that throws, a revoked proxy: a check that answers so must not end the process.
+    const reason = 'the check answered or threw something that cannot be read'
+    const { durationMs } = execution
+    return {
+      outcome: 'unhealthy',
+      firm: false,
+      cause: 'error',
+      durationMs,
+      code: undefined,
+      reason,
+      data: undefined,
+    }
+  }
+}
+
+function read(execution: Execution, degradedAboveMs: number | undefined): ObservedExecution {
   const { durationMs } = execution
   const base = { durationMs, code: undefined, reason: undefined, data: undefined }
   switch (execution.kind) {
@@ -139,9 +159,8 @@ function codeOf(error: unknown): { code: string | undefined; timeout: boolean } 
 }
 
 function messageOf(error: unknown): string {
-  if (error instanceof Error) return error.message
   try {
-    return String(error)
+    return String(error instanceof Error ? error.message : error)
   } catch {
     return 'a value that cannot be shown'
   }

@@ -87,6 +87,27 @@ t.test('anything can be thrown', async (t) => {
   t.match(threw(loop), { firm: false }, 'a cycle of causes ends')
 })
 
+t.test('what cannot be read is unhealthy, and never throws', async (t) => {
+  const unreadable = () => {
+    throw new Error('unreadable')
+  }
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  for (const value of [proxy, Object.defineProperty({}, 'code', { get: unreadable })]) {
+    t.match(threw(value), { outcome: 'unhealthy', cause: 'error', reason: /cannot be read/ })
+  }
+  for (const value of [proxy, Object.defineProperty({}, 'status', { get: unreadable })]) {
+    t.match(answered(value), { outcome: 'unhealthy', cause: 'error', reason: /cannot be read/ })
+  }
+  for (const message of [undefined, null, 7, ['a']]) {
+    t.equal(
+      threw(Object.assign(new Error(), { message })).reason,
+      String(message),
+      'a message that is no text',
+    )
+  }
+})
+
 t.test('reasons are cut and data is bounded, copied and never breaks', async (t) => {
   t.equal(threw(new Error('x'.repeat(10_000))).reason?.length, maxReasonLength)
   t.equal(threw(Object.assign(new Error(), { code: 'C'.repeat(10_000) })).code?.length, maxReasonLength)
