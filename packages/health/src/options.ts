@@ -156,8 +156,9 @@ export function resolveOptions<Request>(options: HealthOptions<Request>): Resolv
     if (!allPaths.includes(path)) refuse('omitPaths', path, `give paths out of ${allPaths.join(' ')}`)
   }
   const checks = options.checks ?? {}
-  if (typeof checks !== 'object' || checks === null)
+  if (typeof checks !== 'object' || checks === null || Array.isArray(checks)) {
     refuse('checks', checks, 'give an object of checks by name')
+  }
   return {
     service: text('service', options.service, 'app'),
     version: text('version', options.version, '0.0.0'),
@@ -178,8 +179,19 @@ export function resolveOptions<Request>(options: HealthOptions<Request>): Resolv
     maxChecks: count('maxChecks', options.maxChecks, 64, 0, 1000),
     maxFeatures: count('maxFeatures', options.maxFeatures, 100, 0, 10_000),
     maxReports: count('maxReports', options.maxReports, 50, 0, 1000),
-    registry: options.registry,
-    clock: options.clock ?? systemClock,
+    registry: having(
+      'registry',
+      options.registry,
+      ['registerMetric', 'getSingleMetric'],
+      'give a prom-client registry',
+    ),
+    clock:
+      having(
+        'clock',
+        options.clock,
+        ['nowMs', 'wallMs', 'schedule'],
+        'give an object with nowMs, wallMs and schedule',
+      ) ?? systemClock,
     random: callable('random', options.random) ?? Math.random,
   }
 }
@@ -281,6 +293,16 @@ function count(
 
 function callable<T>(name: string, value: T): T {
   if (value !== undefined && typeof value !== 'function') refuse(name, value, 'give a function')
+  return value
+}
+
+/** An object with these methods, or nothing. */
+function having<T>(name: string, value: T, methods: readonly (keyof NonNullable<T>)[], fix: string): T {
+  const given: unknown = value
+  const members = given as Record<PropertyKey, unknown> | null | undefined
+  if (members !== undefined && !methods.every((method) => typeof members?.[method] === 'function')) {
+    refuse(name, value, fix)
+  }
   return value
 }
 
