@@ -221,15 +221,16 @@ export class HealthRegistry {
 
   /**
    * Notes that a feature works worse than it should; readiness says `degraded` (200) until it recovers. `untilMs`, in ms
-   * since the Unix epoch, ends it by itself. The reason is cut at 200 characters. Tells the channel what changed, the log
-   * when the feature was well before. Answers false, and counts, when
-   * `maxFeatures` are degraded already: a failure path must not fail on its own report.
+   * since the Unix epoch, ends it by itself; one that is no date is none. The reason is cut at 200 characters. Tells the
+   * channel what changed, the log when the feature was well before. Answers false, and counts, when `maxFeatures` are
+   * degraded already: a failure path must not fail on its own report.
    * Raises `HOLDFAST_ERR_HEALTH_NAME` for a name that is none.
    */
-  degrade(feature: string, reason: string, { untilMs }: { untilMs?: number | undefined } = {}): boolean {
+  degrade(feature: string, reason: string, end: { untilMs?: number | undefined } = {}): boolean {
     requireName('feature', feature)
     const { clock, log } = this.#options
     const wallMs = clock.wallMs()
+    const untilMs = isDate(end.untilMs) ? end.untilMs : undefined
     if (untilMs !== undefined && untilMs <= wallMs) {
       this.recover(feature)
       return true
@@ -406,6 +407,11 @@ export class HealthRegistry {
     })
     this.#featureTimers.set(feature, cancel)
   }
+}
+
+/** Whether `new Date(atMs)` is one: NaN, infinity and times past the year 275760 are not. */
+function isDate(atMs: number | undefined): atMs is number {
+  return !Number.isNaN(new Date(atMs ?? Number.NaN).getTime())
 }
 
 function atOnce(report: object): object {

@@ -210,6 +210,16 @@ t.test('a degraded feature is told when it begins, changes and recovers', async 
   ])
 })
 
+t.test('an end that is no date is none', async (t) => {
+  const { clock, registry } = registryOnHandClock()
+  for (const untilMs of [Number.NaN, Number.POSITIVE_INFINITY, 9e15]) {
+    t.equal(registry.degrade('quotes', `until ${untilMs}`, { untilMs }), true)
+    t.match(registry.readFeatures(), [{ reason: `until ${untilMs}`, untilMs: undefined }])
+  }
+  await clock.advance(10_000)
+  t.equal(registry.readFeatures().length, 1)
+})
+
 t.test('a feature recovers by itself at untilMs', async (t) => {
   const { clock, registry } = registryOnHandClock()
   registry.start()
