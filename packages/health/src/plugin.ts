@@ -149,6 +149,8 @@ function refusal(request: FastifyRequest, authorisation: Authorisation<FastifyRe
 
 /** Past Fastify's sending, its onSend hooks included. */
 function sendAtOnce(request: FastifyRequest, reply: FastifyReply, answer: Answer): void {
+  // Fastify's handlerTimeout may have answered while `authorize` was waited for.
+  if (reply.sent) return
   reply.hijack()
   reply.raw.writeHead(answer.statusCode, headersFor(request, answer)).end(answer.body)
 }

@@ -167,6 +167,20 @@ t.test('an authorize that throws, rejects, lies or is late means no', async (t) 
   t.equal((await app.inject('/livez?verbose')).statusCode, 200)
 })
 
+t.test('an answer that handlerTimeout gave while authorize was waited for stays the only one', async (t) => {
+  const clock = new HandClock()
+  const app = await appWithHealth(
+    t,
+    { clock, authorize: () => new Promise<boolean>(() => {}) },
+    { handlerTimeout: 10 },
+  )
+  const response = await app.inject('/readyz?verbose')
+  t.equal(response.statusCode, 503)
+  t.equal(response.json().code, 'FST_ERR_HANDLER_TIMEOUT')
+  // A second writeHead() would throw here, out of a timer and so past everybody.
+  await clock.advance(100)
+})
+
 t.test('anonymous callers cannot pile up authorize calls, and plain probes never cause one', async (t) => {
   const clock = new HandClock()
   let calls = 0
