@@ -27,20 +27,20 @@ export function readProbeQuery(query: unknown): ProbeQuery {
   if (typeof query !== 'object' || query === null) return plainQuery
   const { verbose, exclude } = query as { verbose?: unknown; exclude?: unknown }
   if (verbose === undefined && exclude === undefined) return plainQuery
-  const names: string[] = []
+  const names = new Set<string>()
   const warnings = new Set<string>()
   for (const value of Array.isArray(exclude) ? exclude : [exclude]) {
     if (typeof value !== 'string') continue
     for (const name of value.split(',', maxExcluded + 1)) {
       if (name === '') continue
       if (!isName(name)) warnings.add('something that is not the name of a check cannot be excluded')
-      else if (names.length < maxExcluded) names.push(name)
+      else if (names.has(name) || names.size < maxExcluded) names.add(name)
       else warnings.add(`only the first ${maxExcluded} names are excluded`)
     }
   }
   return {
     verbose: verbose !== undefined && verbose !== '0' && verbose !== 'false',
-    exclude: names,
+    exclude: [...names],
     warnings: [...warnings],
   }
 }

@@ -230,11 +230,12 @@ t.test('?exclude leaves checks out of the verdict, and warns about what it canno
     '/readyz?exclude=ledger&exclude=mail',
     '/readyz?exclude=ledger,mail',
     '/readyz?exclude=,mail,,ledger',
+    '/readyz?exclude=mail,mail&exclude=ledger,mail',
   ]) {
     const { status, checks, excluded } = (await app.inject(url)).json()
     t.equal(status, 'ok', url)
     t.strictSame(checks, { disk: { status: 'healthy' } })
-    t.strictSame(new Set(excluded), new Set(['ledger', 'mail']))
+    t.strictSame(excluded.toSorted(), ['ledger', 'mail'])
   }
   const response = await app.inject('/readyz?exclude=nothing&exclude=%3Cscript%3E')
   t.equal(response.statusCode, 200)
