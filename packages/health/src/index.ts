@@ -3,6 +3,7 @@ export type { Clock } from './clock.ts'
 export type { CheckEvent, FeatureEvent, PhaseEvent } from './events.ts'
 export type { DegradedFeature } from './features.ts'
 export type { CheckResult } from './observation.ts'
+export type { ReportPage } from './operator-reports.ts'
 export type {
   CheckOptions,
   HealthOptions,
@@ -12,5 +13,5 @@ export type {
 } from './options.ts'
 export { default, type Health, health } from './plugin.ts'
 export type { CheckContext } from './poller.ts'
-export type { CheckSnapshot, HealthSnapshot, Phase, ReportPage } from './registry.ts'
+export type { CheckSnapshot, HealthSnapshot, Phase } from './registry.ts'
 export type { Status } from './verdict.ts'

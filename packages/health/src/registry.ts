@@ -1,28 +1,16 @@
 import { type CheckLevel, type CheckState, initialState, levelOf, observe } from './check-state.ts'
 import type { Clock } from './clock.ts'
-import { ClosedError, DuplicateCheckError, DuplicateReportError, LimitError } from './errors.ts'
+import { ClosedError, DuplicateCheckError, LimitError } from './errors.ts'
 import { publishCheck, publishFeature, publishPhase } from './events.ts'
 import { type DegradedFeature, DegradedFeatures } from './features.ts'
-import {
-  boundedCopy,
-  type Cause,
-  cut,
-  type Execution,
-  type ObservedExecution,
-  readExecution,
-} from './observation.ts'
+import { type Cause, cut, type Execution, type ObservedExecution, readExecution } from './observation.ts'
+import { OperatorReports, type ReportPage } from './operator-reports.ts'
 import { type CheckOptions, type ResolvedCheck, requireName, resolveCheck, type Severity } from './options.ts'
 import { Poller } from './poller.ts'
 import { livenessOf, type Status, statusOfChecks, worse } from './verdict.ts'
 
 /** `starting` until every critical check has succeeded once, then `serving`, `draining` from `drain()` on. */
 export type Phase = 'starting' | 'serving' | 'draining'
-
-/** The pages that other packages may add a report to. */
-export type ReportPage = 'check' | 'metrics' | 'security'
-
-/** Largest report, in bytes of JSON; a larger one is replaced by a note. */
-export const maxReportBytes = 64 * 1024
 
 /** One check as plain data. */
 export interface CheckSnapshot {
@@ -106,11 +94,7 @@ export class HealthRegistry {
   readonly #checks = new Map<string, Entry>()
   readonly #features: DegradedFeatures
   readonly #featureTimers = new Map<string, () => void>()
-  readonly #reports: Record<ReportPage, Map<string, () => object>> = {
-    check: new Map(),
-    metrics: new Map(),
-    security: new Map(),
-  }
+  readonly #reports: OperatorReports
   readonly #confirmation = Promise.withResolvers<void>()
   #confirmed = false
   #draining = false
@@ -124,6 +108,7 @@ export class HealthRegistry {
     this.version = options.version
     this.clock = options.clock
     this.#features = new DegradedFeatures(options.maxFeatures)
+    this.#reports = new OperatorReports(options.maxReports)
     // Whoever waits gets the rejection; nobody waiting is no accident.
     this.#confirmation.promise.catch(() => {})
   }
@@ -192,31 +177,12 @@ export class HealthRegistry {
    * Raises `HOLDFAST_ERR_HEALTH_NAME`, `_DUPLICATE_REPORT`, `_LIMIT`.
    */
   addReport(page: ReportPage, name: string, produce: () => object): () => void {
-    requireName('report', name)
-    const { maxReports } = this.#options
-    const reports = this.#reports[page]
-    if (reports.has(name)) throw new DuplicateReportError(page, name)
-    const total = Object.values(this.#reports).reduce((sum, map) => sum + map.size, 0)
-    if (total >= maxReports) throw new LimitError('that many reports', maxReports, 'maxReports')
-    reports.set(name, produce)
-    return () => {
-      if (reports.get(name) === produce) reports.delete(name)
-    }
+    return this.#reports.add(page, name, produce)
   }
 
   /** The reports of a page, each at most 64 KiB, errors contained. */
   readReports(page: ReportPage): Record<string, unknown> {
-    const answers: Record<string, unknown> = {}
-    for (const [name, produce] of this.#reports[page]) {
-      try {
-        answers[name] = boundedCopy(atOnce(produce()), maxReportBytes)
-      } catch (error) {
-        answers[name] = {
-          omitted: `the report failed: ${error instanceof Error ? error.message : 'no error given'}`,
-        }
-      }
-    }
-    return answers
+    return this.#reports.read(page)
   }
 
   /**
@@ -412,12 +378,6 @@ export class HealthRegistry {
 /** Whether `new Date(atMs)` is one: NaN, infinity and times past the year 275760 are not. */
 function isDate(atMs: number | undefined): atMs is number {
   return !Number.isNaN(new Date(atMs ?? Number.NaN).getTime())
-}
-
-function atOnce(report: object): object {
-  if (!(report instanceof Promise)) return report
-  report.catch(() => {})
-  return { omitted: 'the report is a promise; it must answer at once' }
 }
 
 function belongs(check: ResolvedCheck, group: string): boolean {

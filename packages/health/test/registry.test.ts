@@ -1,8 +1,8 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { HandClock } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
+import { maxReportBytes } from '../src/operator-reports.ts'
 import type { CheckOptions } from '../src/options.ts'
-import { maxReportBytes } from '../src/registry.ts'
 import { registryOnHandClock } from './registry-on-hand-clock.ts'
 
 const refused = () =>
