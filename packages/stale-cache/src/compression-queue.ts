@@ -2,7 +2,7 @@
  * Adds the compressed encodings to representations that are already being served plain.
  *
  * Two at a time, so that a sweep over thousands of values leaves zlib's threads to others; the latest job of a
- * key replaces an earlier one, so that the queue never holds more than there are keys.
+ * key replaces an earlier one, and whoever lets go of a key drops its job: what waits is never more than is held.
  */
 import { createRepresentation, type Representation, type RepresentationOptions } from './representation.ts'
 
@@ -40,6 +40,12 @@ export class CompressionQueue {
     this.#waiting.get(key)?.over.resolve()
     this.#waiting.set(key, { plain, onDone, over: Promise.withResolvers() })
     this.#next()
+  }
+
+  /** Nobody holds this key any more: its bytes need not wait here. */
+  drop(key: string): void {
+    this.#waiting.get(key)?.over.resolve()
+    this.#waiting.delete(key)
   }
 
   /** Settles when everything that was asked for before this call is over. */

@@ -76,12 +76,15 @@ export class Holdings<V> {
   readonly #entries: RecencyTable<Held<V>>
   readonly #absences: RecencyTable<Missed>
   readonly #keysByTag = new Map<string, Set<string>>()
+  readonly #onGone: (key: string) => void
   #evicted = 0
   #tooLarge = 0
 
-  constructor(options: ResolvedOptions<V>) {
+  /** `onGone` is told of every key of which nothing is held any more. */
+  constructor(options: ResolvedOptions<V>, onGone: (key: string) => void) {
     const { maxEntries, maxBytes, maxNegativeEntries } = options
     this.#options = options
+    this.#onGone = onGone
     this.changes = new ChangeLog(maxEntries)
     this.#entries = new RecencyTable({ maxEntries, maxBytes }, (entry, evicted) => this.#left(entry, evicted))
     this.#absences = new RecencyTable({ maxEntries: maxNegativeEntries, maxBytes: Infinity })
@@ -191,7 +194,7 @@ export class Holdings<V> {
     if (held !== undefined && held.order > order) return held
     // It may have come into being since: what is held stays, and nothing says that it is unknown.
     if (this.changes.changedSince(order, `key:${key}`)) return undefined
-    this.#entries.delete(key)
+    if (this.#entries.delete(key)) this.#onGone(key)
     const untilMs = nowMs + jittered(negativeMs, ttlJitter, random())
     this.#absences.set(key, { outcome: 'missing', order, untilMs, failures: 0, error: undefined }, 0)
     return undefined
@@ -255,7 +258,10 @@ export class Holdings<V> {
   }
 
   #left(entry: Held<V>, evicted: boolean): void {
-    if (evicted) this.#evicted += 1
+    if (evicted) {
+      this.#evicted += 1
+      this.#onGone(entry.key)
+    }
     for (const tag of entry.tags) {
       const keys = this.#keysByTag.get(tag)
       keys?.delete(entry.key)

@@ -110,7 +110,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     this.#options = resolveOptions(options as AnyOptions<V>)
     const { maxEntries, maxFlights, maxQueuedKeys, maxBatchKeys, maxConcurrentLoads, hardTimeoutMs, clock } =
       this.#options
-    this.#holdings = new Holdings(this.#options)
+    this.#holdings = new Holdings(this.#options, (key) => this.#compression.drop(key))
     this.#queue = new RefreshQueue({ known: maxEntries, unknown: maxQueuedKeys })
     this.#batcher = new Batcher({
       run: (keys) => this.#load(keys),

@@ -3,6 +3,8 @@ import t from 'tap'
 import { ChangeLog } from '../src/change-log.ts'
 import { CompiledDefaults } from '../src/compiled-defaults.ts'
 import { CompressionQueue } from '../src/compression-queue.ts'
+import { Holdings } from '../src/holdings.ts'
+import { resolveOptions } from '../src/options.ts'
 import { freezeAndWeigh } from '../src/plain-data.ts'
 import { RecencyTable } from '../src/recency-table.ts'
 import { RefreshQueue } from '../src/refresh-queue.ts'
@@ -234,6 +236,35 @@ t.test('defaults of many keys are bounded; one that cannot be made is the genera
   calls = 0
   t.equal(defaults.of('other 2').value, 'other 2')
   t.equal(calls, 0, 'remembered')
+})
+
+t.test('bytes that wait to be compressed leave with the values they belong to', async (t) => {
+  const { source, cache } = cacheOver({ maxEntries: 4, maxBatchKeys: 10 })
+  const waiting: number[] = []
+  source.answer = (keys) => {
+    waiting.push(cache.snapshot().compressing)
+    return keys.map((key) => ({ key, value: { text: key.repeat(100) } }))
+  }
+  await cache.refresh(Array.from({ length: 500 }, (_, index) => `key${index}`))
+  // Two are being compressed besides those that wait.
+  t.ok(Math.max(...waiting) <= 4 + 2, `${Math.max(...waiting)} waited`)
+  t.equal(cache.snapshot().compressing, 0)
+  t.ok(cache.peek('key499').representation.br, 'what is held is compressed')
+  await cache.close()
+})
+
+t.test('of every key that leaves, whoever waits on its behalf is told', async (t) => {
+  const gone: string[] = []
+  const options = resolveOptions({ load: async () => [], fallback: () => 0, maxEntries: 2 })
+  const holdings = new Holdings<number>(options, (key) => gone.push(key))
+  const place = (key: string) =>
+    holdings.place({ key, value: 1, order: holdings.changes.next(), asOfMs: 0, origin: 'source' }, 0)
+  for (const key of ['a', 'a', 'b']) place(key)
+  t.same(gone, [], 'a value that is replaced is still held')
+  place('c')
+  t.same(gone, ['a'], 'evicted')
+  holdings.miss('b', holdings.changes.next(), 0)
+  t.same(gone, ['a', 'b'], 'unknown to the source')
 })
 
 t.test('10,000 values of one key, and 10,000 failing keys, leave nothing growing', async (t) => {
