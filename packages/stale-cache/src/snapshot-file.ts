@@ -23,6 +23,9 @@ import {
 /** After this many bytes of work the event loop gets its turn. */
 const SLICE_BYTES = 262_144
 
+/** A temporary file that nobody has written to for so long was left behind. */
+const ABANDONED_MS = 60_000
+
 /** How a read or a write ended. */
 export interface FileResult {
   readonly outcome: 'done' | 'absent' | 'ignored' | 'failed'
@@ -36,6 +39,8 @@ export interface SnapshotFileOptions {
   readonly cache: string
   readonly maxBytes: number
   readonly clock: Clock
+  /** Numbers in [0, 1): they name temporary files apart. */
+  readonly random: () => number
   /** Whether a value that only another process has written stays in the file. */
   readonly keepsForeign: (record: SnapshotRecord) => boolean
 }
@@ -45,12 +50,14 @@ export class SnapshotFile {
   readonly #cache: string
   readonly #maxBytes: number
   readonly #clock: Clock
+  readonly #random: () => number
   readonly #keepsForeign: (record: SnapshotRecord) => boolean
   /** Tells whether the file is the one that was read or written last. */
   #mark = ''
 
-  constructor({ file, cache, maxBytes, clock, keepsForeign }: SnapshotFileOptions) {
+  constructor({ file, cache, maxBytes, clock, random, keepsForeign }: SnapshotFileOptions) {
     this.#clock = clock
+    this.#random = random
     this.#keepsForeign = keepsForeign
     this.#file = file
     this.#cache = cache
@@ -60,7 +67,6 @@ export class SnapshotFile {
   /** Hands every value of the file to `onRecord`. A damaged file is put aside as `<file>.corrupt`. */
   async read(onRecord: (record: SnapshotRecord) => void): Promise<FileResult> {
     try {
-      await this.#removeLeftovers()
       const opened = await this.#open()
       if (opened === undefined) return { outcome: 'absent', entries: 0, bytes: 0 }
       if ('problem' in opened) {
@@ -79,10 +85,12 @@ export class SnapshotFile {
    * rejects; a write that failed leaves the old file as it was.
    */
   async write(records: Iterable<SnapshotRecord>): Promise<FileResult> {
-    const temporary = `${this.#file}.${process.pid}.tmp`
+    // No process id: two containers that share a directory may both be process 1.
+    const number = Math.floor(this.#random() * 2 ** 48)
+    const temporary = `${this.#file}.${number.toString(16).padStart(12, '0')}.tmp`
     try {
+      await this.#removeLeftovers()
       const others = await this.#writtenByOthers()
-      await rm(temporary, { force: true })
       const handle = await open(temporary, 'wx', 0o600)
       let result: { entries: number; bytes: number }
       let mark: string
@@ -186,10 +194,12 @@ export class SnapshotFile {
     const directory = dirname(this.#file)
     const prefix = `${basename(this.#file)}.`
     for (const name of await readdir(directory).catch(() => [])) {
-      if (!name.startsWith(prefix) || !name.endsWith('.tmp')) continue
-      const pid = Number(name.slice(prefix.length, -'.tmp'.length))
-      if (Number.isSafeInteger(pid) && pid > 0 && !isAlive(pid))
-        await rm(join(directory, name), { force: true })
+      if (!name.startsWith(prefix) || !/^[\da-f]{12}\.tmp$/.test(name.slice(prefix.length))) continue
+      const leftover = join(directory, name)
+      const stats = await stat(leftover).catch(absent)
+      if (stats !== undefined && this.#clock.wallMs() - stats.mtimeMs > ABANDONED_MS) {
+        await rm(leftover, { force: true })
+      }
     }
   }
 }
@@ -232,21 +242,9 @@ function absent(error: NodeJS.ErrnoException): undefined {
   return undefined
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== 'ESRCH'
-  }
-}
-
-/** Makes the rename itself survive a power cut, where the platform can. */
+/** Makes the rename itself survive a power cut, where the platform can: some cannot open or flush a directory. */
 async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
+  const handle = await open(directory, 'r').catch(() => undefined)
+  await handle?.sync().catch(() => {})
+  await handle?.close()
 }

@@ -1,18 +1,23 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import {
+  chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
+import { systemClock } from '@holdfast/singleflight'
 import { HandClock, temporaryDirectory, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
 import type { SnapshotEvent } from '../src/events.ts'
+import { SnapshotFile } from '../src/snapshot-file.ts'
 import { cacheOver, fail } from './source.ts'
 
 function fileIn(t: Test): string {
@@ -444,16 +449,96 @@ t.test(
   'what a process left behind that died while it wrote is removed, what a living one writes is not',
   async (t) => {
     const file = fileIn(t)
-    const { pid } = spawnSync('true')
-    writeFileSync(`${file}.${pid}.tmp`, 'half')
-    writeFileSync(`${file}.${process.ppid}.tmp`, 'being written')
-    writeFileSync(`${file}.note.tmp`, 'not ours')
-    const { cache } = cacheOver({ snapshotFile: file })
+    const { cache, clock } = cacheOver({ snapshotFile: file })
     await cache.ready
-    t.same(readdirSync(join(file, '..')).sort(), [
-      `things.snapshot.${process.ppid}.tmp`,
-      'things.snapshot.note.tmp',
-    ])
+    const seconds = clock.wallMs() / 1_000
+    const abandoned = `${file}.0123456789ab.tmp`
+    const beingWritten = `${file}.ba9876543210.tmp`
+    const notOurs = `${file}.note.tmp`
+    for (const [name, ageSeconds] of [
+      [abandoned, 61],
+      [beingWritten, 1],
+      [notOurs, 61],
+    ] as const) {
+      writeFileSync(name, 'half')
+      utimesSync(name, seconds - ageSeconds, seconds - ageSeconds)
+    }
+    cache.set('acme', { value: { text: 'blue' } })
     await cache.close()
+    const left = [beingWritten, notOurs, file].map((path) => basename(path))
+    t.same(readdirSync(dirname(file)).sort(), left.sort())
   },
 )
+
+t.test('writers of one process id, as in two containers, never put half a file in place', async (t) => {
+  const file = fileIn(t)
+  // Nothing else keeps this process alive between the slices of a file.
+  const alive = setInterval(() => {}, 60_000)
+  t.teardown(() => clearInterval(alive))
+  const options = {
+    file,
+    cache: 'things',
+    maxBytes: 2 ** 26,
+    clock: systemClock,
+    random: Math.random,
+    keepsForeign: () => true,
+  }
+  const writers = Array.from({ length: 4 }, () => new SnapshotFile(options))
+  const records = Array.from({ length: 200 }, (_, index) => ({
+    key: `key${index}`,
+    value: 'x'.repeat(5_000),
+    version: undefined,
+    tags: [],
+    confirmedAtMs: 0,
+  }))
+  for (let round = 0; round < 10; round += 1) {
+    const results = await Promise.all(writers.map((writer) => writer.write(records)))
+    t.same(new Set(results.map(({ outcome, problem }) => problem ?? outcome)), new Set(['done']))
+    const { outcome, entries } = await new SnapshotFile(options).read(() => {})
+    t.same([outcome, entries], ['done', 200])
+  }
+})
+
+t.test('a directory that cannot be flushed costs no write', async (t) => {
+  const file = fileIn(t)
+  const directory = dirname(file)
+  // May be written to, but not opened: what Windows says of every directory.
+  chmodSync(directory, 0o300)
+  const root = process.geteuid?.() === 0
+  if (root) chownSync(directory, 65_534, 65_534)
+  if (root) process.seteuid?.(65_534)
+  try {
+    const { cache } = cacheOver({ snapshotFile: file })
+    cache.set('acme', { value: { text: 'blue' } })
+    await cache.close()
+    t.match(cache.snapshot().file, { writes: 1, writesFailed: 0, problem: undefined })
+  } finally {
+    if (root) process.seteuid?.(0)
+    chmodSync(directory, 0o700)
+  }
+})
+
+t.test('a process with nothing else to do lives until its files are read and written', async (t) => {
+  const file = fileIn(t)
+  const program = `
+    import { existsSync } from 'node:fs'
+    import { StaleCache } from '@holdfast/stale-cache'
+    const options = {
+      load: () => new Promise(() => {}), fallback: () => '', snapshotFile: process.argv[1], maxLoadMs: 60_000
+    }
+    const before = new StaleCache('things', options)
+    for (let index = 0; index < 100; index += 1) before.set('key' + index, { value: 'x'.repeat(10_000) })
+    before.get('hangs').catch(() => {})
+    await null
+    await before.close()
+    const after = new StaleCache('things', options)
+    await after.ready
+    console.log(after.snapshot().file.entriesRead)
+  `
+  const run = spawnSync(
+    process.execPath,
+    ['--conditions=@holdfast/source', '--input-type=module', '-e', program, file],
+    { cwd: import.meta.dirname, encoding: 'utf8' },
+  )
+  t.match(run, { status: 0, stdout: '100\n' })
+})
