@@ -37,7 +37,7 @@ export const KeyRefusedError = createError<[key: string]>(
   400,
 )
 
-/** A value came with a version or tags that cannot be used. */
+/** A row cannot be used: its key is no text, its value is a promise, or its version or tags are wrong. */
 export const RowInvalidError = createError<[key: string, problem: string]>(
   `${codes}_ROW_INVALID`,
   'the row of key %s cannot be stored: %s',

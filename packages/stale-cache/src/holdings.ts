@@ -241,14 +241,16 @@ export class Holdings<V> {
     return tags.some((tag) => this.changes.changedSince(order, `tag:${tag}`))
   }
 
-  #checkRow({ key, version, tags = [] }: Row<V>): readonly string[] {
+  #checkRow({ key, value, version, tags = [] }: Row<V>): readonly string[] {
     const { maxTags, maxKeyLength } = this.#options
     const refuse = (problem: string) => {
       throw new RowInvalidError(shown(key), problem)
     }
+    if (isPromise(value)) refuse('its value is a promise; await it first')
     if (version !== undefined && typeof version !== 'bigint' && !Number.isFinite(version)) {
       refuse(`version must be a finite number or a bigint, received ${String(version)}`)
     }
+    if (!Array.isArray(tags)) refuse(`tags must be a list, received ${shown(tags)}`)
     if (tags.length > maxTags) refuse(`${tags.length} tags are more than maxTags = ${maxTags}`)
     for (const tag of tags) {
       if (typeof tag === 'string' && tag.length <= maxKeyLength) continue
@@ -287,9 +289,16 @@ export function represented<V>(
 
 /** What a default weighs, and makes safe to hand out. */
 export function compile<V>(options: ResolvedOptions<V>, value: V, key: string) {
+  if (isPromise(value))
+    throw new RowInvalidError(shown(key), 'its default is a promise; fallback must be synchronous')
   const representation = represented(options, value, key, undefined)
   const bytes = ENTRY_BYTES + freezeAndWeigh(value, options.freeze) + freezeAndWeigh(key, false)
   return { value, representation, bytes: bytes + (representation?.bytes ?? 0) }
+}
+
+/** A missing `await` would be served as `{}`, and crash the process should the promise reject. */
+function isPromise(value: unknown): boolean {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }
 
 /** A key or tag as an error message may carry it: quoted, and cut. */

@@ -213,6 +213,14 @@ function asJson(value: unknown): RepresentationContent {
   return { body: JSON.stringify(value) ?? 'null', contentType: 'application/json; charset=utf-8' }
 }
 
+/** What a cache may be called: the one label of its metrics, and a word in its file. */
+export function cacheName(name: string): string {
+  if (typeof name !== 'string' || !/^[a-z][a-z0-9_-]{0,63}$/.test(name)) {
+    refuse('name', 'a lower-case letter followed by at most 63 lower-case letters, digits, "-" and "_"', name)
+  }
+  return name
+}
+
 /** A whole number of things. */
 export function count(option: string, value: number, minimum: number): number {
   if (!Number.isSafeInteger(value) || value < minimum) {

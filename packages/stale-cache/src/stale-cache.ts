@@ -15,12 +15,20 @@ import { Batcher } from './batcher.ts'
 import { settledWithin } from './budget.ts'
 import { type Compiled, CompiledDefaults } from './compiled-defaults.ts'
 import { CompressionQueue } from './compression-queue.ts'
-import { BackingOffError, ClosedError, KeyRefusedError, LoadGivenUpError, withRetryHint } from './errors.ts'
+import {
+  BackingOffError,
+  ClosedError,
+  KeyRefusedError,
+  LoadGivenUpError,
+  RowInvalidError,
+  withRetryHint,
+} from './errors.ts'
 import { channels, type InvalidateEvent, type LoadEvent } from './events.ts'
 import { type Arrival, compile, type Entry, Holdings, type Placement, shown } from './holdings.ts'
 import { LastKnownGood } from './last-known-good.ts'
 import {
   type AnyOptions,
+  cacheName,
   type OptionsFor,
   type ResolvedOptions,
   type Row,
@@ -106,7 +114,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
 
   /** @throws `HOLDFAST_ERR_STALE_CACHE_INVALID_OPTION` */
   constructor(name: string, options: StaleCacheSettings<V> & OptionsFor<V, R>) {
-    this.name = name
+    this.name = cacheName(name)
     this.#options = resolveOptions(options as AnyOptions<V>)
     const { maxEntries, maxFlights, maxQueuedKeys, maxBatchKeys, maxConcurrentLoads, hardTimeoutMs, clock } =
       this.#options
@@ -196,14 +204,15 @@ export class StaleCache<V, R extends Representation | undefined = Representation
 
   /**
    * Loads keys now, in as few loads as `maxBatchKeys` allows, whether or not they are fresh or resting. Each
-   * load begins after this call. Never rejects because a load failed: read the report.
+   * load begins after this call. Never rejects because a load failed: read the report. Text is one key, not a
+   * list of letters.
    *
    * @throws `HOLDFAST_ERR_STALE_CACHE_CLOSED` (as a rejection)
    */
   async refresh(keys: Iterable<string>): Promise<RefreshReport> {
     const report = { loaded: 0, missing: 0, kept: 0, failed: 0, refused: 0 }
     const accepted: string[] = []
-    for (const key of new Set(keys)) {
+    for (const key of new Set(listOf(keys))) {
       if (this.#accepts(key)) accepted.push(key)
       else report.refused += 1
     }
@@ -257,7 +266,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       if (!open) return 0
       open = false
       let confirmed = 0
-      for (const key of keys) if (this.#holdings.confirm(key, order, asOfMs)) confirmed += 1
+      for (const key of listOf(keys)) if (this.#holdings.confirm(key, order, asOfMs)) confirmed += 1
       this.#holdings.changes.end(order)
       if (confirmed > 0) this.#neutral(() => this.#file?.age())
       return confirmed
@@ -355,7 +364,17 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     const unanswered = new Set(keys)
     const failures = new Map<string, unknown>()
     const results = new Map<string, Loaded<V>>()
+    const failed = (key: string, error: unknown) => {
+      failures.set(key, error)
+      this.#counts.keysFailed += 1
+      this.#holdings.rest(key, order, error, clock.nowMs())
+    }
+    let unreadable = false
     for (const row of rows) {
+      if (typeof row?.key !== 'string') {
+        unreadable = true
+        continue
+      }
       const { key, value } = row
       if (!unanswered.delete(key)) {
         this.#counts.rowsUnasked += 1
@@ -365,12 +384,14 @@ export class StaleCache<V, R extends Representation | undefined = Representation
         const placement = this.#place({ ...row, order, asOfMs, origin: 'source' })
         results.set(key, this.#resultOf(key, value, placement, order))
       } catch (error) {
-        failures.set(key, error)
-        this.#counts.keysFailed += 1
-        this.#holdings.rest(key, order, error, clock.nowMs())
+        failed(key, error)
       }
     }
-    for (const key of unanswered) results.set(key, this.#miss(key, order))
+    for (const key of unanswered) {
+      // What cannot be read may have been about this key: it does not say that the key is gone.
+      if (unreadable) failed(key, new RowInvalidError(shown(key), 'load answered a row whose key is no text'))
+      else results.set(key, this.#miss(key, order))
+    }
     return (key) => {
       const result = results.get(key)
       if (result === undefined) throw failures.get(key)
@@ -652,4 +673,9 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     const event: InvalidateEvent = { cache: this.name, ...what, marked }
     channels.invalidate.publish(event)
   }
+}
+
+/** Text is iterable, too: `refresh('acme')` means one key, not four. */
+function listOf(keys: Iterable<string>): Iterable<string> {
+  return typeof keys === 'string' ? [keys] : keys
 }

@@ -27,13 +27,6 @@ export class StaleCaches {
   create<V>(name: string, options: UnrepresentedSettings<V>): StaleCache<V, undefined>
   create<V>(name: string, options: StaleCacheOptions<V>): StaleCache<V>
   create<V>(name: string, options: AnyOptions<V>): AnyCacheOf<V> {
-    if (typeof name !== 'string' || !/^[a-z][a-z0-9_-]{0,63}$/.test(name)) {
-      refuse(
-        'name',
-        'a lower-case letter followed by at most 63 lower-case letters, digits, "-" and "_"',
-        name,
-      )
-    }
     if (this.#caches.has(name)) throw new NameTakenError(name)
     if (this.#caches.size >= this.#maxCaches) throw new TooManyCachesError(name, this.#maxCaches)
     const { snapshotFile } = options

@@ -200,6 +200,56 @@ t.test('one unusable row does not spoil the others of its load', async (t) => {
   await cache.close()
 })
 
+t.test('an answer that cannot be read says nothing about the keys it leaves out', async (t) => {
+  const { source, cache } = cacheOver()
+  source.has('7', 'seven')
+  await cache.refresh(['7'])
+  for (const answer of [
+    [{ key: 7, value: { text: 'a number for a key' } }],
+    [{ slug: '7', value: { text: 'another name' } }],
+    [null],
+    'garbage',
+    new Map([['7', { text: 'pairs' }]]),
+  ]) {
+    source.answer = () => answer as never
+    t.match(await cache.refresh(['7']), { failed: 1, missing: 0 })
+    t.match(cache.peek('7').value, { text: 'seven' })
+  }
+  source.answer = () => [null, { key: 'good', value: { text: 'good' } }] as never
+  t.match(await cache.refresh(['7', 'good']), { failed: 1, loaded: 1 })
+  t.equal(cache.peek('good').source, 'fresh')
+  await t.rejects(cache.get('new'), {
+    code: 'HOLDFAST_ERR_STALE_CACHE_ROW_INVALID',
+    message: /"new".*key is no text/,
+  })
+  await cache.close()
+})
+
+t.test('a value whose await was forgotten is refused, and so are tags that are no list', async (t) => {
+  const { source, cache } = cacheOver()
+  const code = 'HOLDFAST_ERR_STALE_CACHE_ROW_INVALID'
+  source.answer = (keys) => keys.map((key) => ({ key, value: Promise.resolve({ text: key }) as never }))
+  t.match(await cache.refresh(['acme']), { failed: 1 })
+  t.equal(cache.peek('acme').source, 'default')
+  t.throws(() => cache.set('acme', { value: Promise.resolve() as never }), {
+    code,
+    message: /promise; await it/,
+  })
+  for (const tags of ['brand', null, 5, { 0: 'brand' }]) {
+    const write = { value: { text: 'blue' }, tags: tags as never }
+    t.throws(() => cache.set('acme', write), { code, message: /tags must be a list/ })
+  }
+  await cache.close()
+})
+
+t.test('text in place of a list of keys is one key', async (t) => {
+  const { source, cache } = cacheOver()
+  source.has('acme', 'blue')
+  t.match(await cache.refresh('acme'), { loaded: 1, missing: 0 })
+  t.equal(cache.beginConfirmation()('acme'), 1)
+  await cache.close()
+})
+
 t.test('rows nobody asked for are counted, not stored', async (t) => {
   const { cache, source } = cacheOver()
   source.answer = () => [

@@ -121,6 +121,23 @@ t.test('a fallback that throws, or cannot be represented, is refused at construc
   t.throws(() => new StaleCache('things', { ...needed, representation: { gzipLevel: 10 } }), /gzipLevel/)
 })
 
+t.test('a fallback that is asynchronous is refused at construction', async (t) => {
+  const options = { load: async () => [], fallback: async () => 'default' }
+  t.throws(() => new StaleCache('things', options), { message: /"fallback".*promise/ })
+  t.throws(() => new StaleCache<unknown, undefined>('things', { ...options, represent: false }), {
+    message: /"fallback".*promise/,
+  })
+})
+
+t.test('the name of a cache is checked wherever it is made', async (t) => {
+  for (const name of ['', 'Things', '7things', 'a b', 'a'.repeat(65), '__proto__', undefined as never]) {
+    t.throws(() => new StaleCache(name, needed), {
+      code: 'HOLDFAST_ERR_STALE_CACHE_INVALID_OPTION',
+      message: /"name"/,
+    })
+  }
+})
+
 t.test('a value that is undefined is sent as null', async (t) => {
   const cache = new StaleCache<undefined>('things', { load: async () => [], fallback: () => undefined })
   t.equal(cache.peek('a').representation.identity.body.toString(), 'null')
