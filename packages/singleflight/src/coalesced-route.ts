@@ -60,7 +60,7 @@ export interface CoalescedRouteOptions {
   readonly flights: Singleflight
   readonly counters: ResponseCounters
   readonly perRequestHeaders: ReadonlySet<string>
-  /** The route vouches for answers that say `private`. */
+  /** The route vouches for answers that say `private` or `no-store`, or that allow one origin. */
   readonly shared: boolean
   /** Gives each follower its own form of an error. */
   readonly copyError: (error: unknown) => unknown
@@ -246,7 +246,7 @@ class Lead {
     const after = this.#reply.getHeaders()
     const headers = changeOf(this.#before, after, this.#options.perRequestHeaders)
     if (!isShareable(headers, after, this.#options.shared)) this.settle({ kind: 'unshareable' })
-    else this.settle(outcome(headers, varyOf(this.#before, after, this.#request.headers)))
+    else this.settle(outcome(headers, varyOf(this.#before, headers, after, this.#request.headers)))
   }
 }
 

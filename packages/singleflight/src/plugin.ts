@@ -29,9 +29,9 @@ export interface SingleflightRouteOptions {
    */
   readonly key: (request: FastifyRequest) => FlightKey | false
   /**
-   * Whether requests with `Authorization` or `Cookie` are coalesced too, and `Cache-Control: private` answers
-   * shared. Set it only when the answer is the same for everybody, or the key names the principal.
-   * Default false: such requests run on their own.
+   * Whether requests with `Authorization` or `Cookie` are coalesced too, and answers shared that say
+   * `Cache-Control: private` or `no-store` or that allow one origin. Set it only when the answer is the same for
+   * everybody, or the key names the principal. Default false: such requests run on their own.
    */
   readonly shared?: boolean
 }

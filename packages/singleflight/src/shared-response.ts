@@ -3,9 +3,10 @@
  *
  * Shared is what the handler produced: its status, the headers it set or removed, its body as bytes or text.
  * Not shared is what hooks did for one request before the handler ran (correlation id, CORS, rate-limit
- * headers): each request has its own. An answer is not shared at all when it sets a cookie, says
- * `Vary: *` or `Cache-Control: private`, or is no plain body; and it is shared only with requests that equal
- * the leader's in every header its `Vary` names (RFC 9110, 12.5.5).
+ * headers): each request has its own. An answer is not shared at all when it sets a cookie, says `Vary: *` or
+ * `Cache-Control: private` or `no-store`, allows one origin without naming it in `Vary`, or is no plain body;
+ * and it is shared only with requests that equal the leader's in every header its `Vary` names (RFC 9110,
+ * 12.5.5). A cache must not use a `no-store` answer for another request either (RFC 9111, 5.2.2.5).
  */
 
 type HeaderValue = string | string[] | number | undefined
@@ -94,8 +95,7 @@ export function copyHeaders(headers: Headers): Headers {
 export function changeOf(before: Headers, after: Headers, perRequest: ReadonlySet<string>): HeaderChange {
   const set: Record<string, HeaderValue> = {}
   for (const [name, value] of Object.entries(after)) {
-    if (value !== undefined && String(value) !== String(before[name]) && !perRequest.has(name))
-      set[name] = value
+    if (value !== undefined && !isSame(value, before[name]) && !perRequest.has(name)) set[name] = value
   }
   const removed = Object.keys(before).filter((name) => after[name] === undefined && !perRequest.has(name))
   return { set, removed }
@@ -105,25 +105,38 @@ export function changeOf(before: Headers, after: Headers, perRequest: ReadonlySe
 export function isShareable(change: HeaderChange, after: Headers, shared: boolean): boolean {
   // A cookie that a hook set before the handler ran is one request's own: each has set its own.
   if (change.set['set-cookie'] !== undefined) return false
-  if (tokens(after.vary).includes('*')) return false
-  return (
-    shared || !tokens(after['cache-control']).some((directive) => directive.split('=', 1)[0] === 'private')
-  )
+  const vary = tokens(after.vary)
+  if (vary.includes('*')) return false
+  if (shared) return true
+  if (allowsOneOrigin(change) && !vary.includes('origin')) return false
+  return !tokens(after['cache-control']).some((directive) => /^(private|no-store)(=|$)/.test(directive))
 }
 
 /**
  * The request headers `Vary` names, with the values of this request. `Origin` does not count when a hook named
- * it before the handler ran: the CORS headers are the work of that hook, and each request has its own.
+ * it before the handler ran, and the handler allows no origin itself: the CORS headers are the work of that
+ * hook, and each request has its own.
  */
-export function varyOf(before: Headers, after: Headers, request: Headers): Headers {
-  const byHook = tokens(before.vary).includes('origin')
+export function varyOf(before: Headers, change: HeaderChange, after: Headers, request: Headers): Headers {
+  const byHook = tokens(before.vary).includes('origin') && !allowsOneOrigin(change)
   const names = tokens(after.vary).filter((name) => name !== 'origin' || !byHook)
   return Object.fromEntries(names.map((name) => [name, request[name]]))
 }
 
 /** Whether an answer made for `vary` is right for a request with these headers. */
 export function suits(vary: Headers, request: Headers): boolean {
-  return Object.entries(vary).every(([name, value]) => String(request[name]) === String(value))
+  return Object.entries(vary).every(([name, value]) => isSame(request[name], value))
+}
+
+/** Whether the handler itself said that pages of one origin may read the answer. */
+function allowsOneOrigin(change: HeaderChange): boolean {
+  const origin = change.set['access-control-allow-origin']
+  return origin !== undefined && origin !== '*'
+}
+
+/** An absent header equals nothing but an absent one, not even the text 'undefined'. */
+function isSame(one: HeaderValue, other: HeaderValue): boolean {
+  return one === undefined || other === undefined ? one === other : String(one) === String(other)
 }
 
 /** The body as it can be shared, or undefined when it cannot be known yet (an object) or at all (a stream). */

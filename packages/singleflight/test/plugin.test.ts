@@ -248,6 +248,10 @@ const unshareable: Record<string, Handler> = {
   'says Vary: *': async (_request, reply) => reply.header('vary', 'Accept, *').send('ok'),
   'says Cache-Control: private': async (_request, reply) =>
     reply.header('cache-control', 'private, max-age=1').send('ok'),
+  'says Cache-Control: no-store': async (_request, reply) =>
+    reply.header('cache-control', 'max-age=0, no-store').send('ok'),
+  'allows one origin without Vary: Origin': async (_request, reply) =>
+    reply.header('access-control-allow-origin', 'https://a.example').send('ok'),
   'sends a stream': async (_request, reply) => reply.send(Readable.from(['o', 'k'])),
   'sends a web stream': async (_request, reply) => reply.send(new Blob(['ok']).stream()),
   'sends a Response': async () => new Response('ok'),
@@ -282,6 +286,82 @@ for (const [what, handler] of Object.entries(unshareable)) {
     })
   })
 }
+
+for (const [name, value] of [
+  ['cache-control', 'private'],
+  ['cache-control', 'no-store'],
+  ['access-control-allow-origin', 'https://a.example'],
+] as const) {
+  t.test(`${name}: ${value} is shared where the route vouches for it`, async (t) => {
+    const seen = await priceApp(
+      async (_request, reply) => {
+        await seen.gate
+        return reply.header(name, value).send('ok')
+      },
+      { shared: true },
+    )
+    const answers = await herd(seen, 5)
+    t.equal(seen.runs, 1)
+    t.ok(answers.every((answer) => answer.headers[name] === value))
+  })
+}
+
+t.test('an answer that allows every origin is shared', async (t) => {
+  const seen = await priceApp(async (_request, reply) => {
+    await seen.gate
+    return reply.header('access-control-allow-origin', '*').send('ok')
+  })
+  const answers = await herd(seen, 5)
+  t.equal(seen.runs, 1)
+  t.ok(answers.every((answer) => answer.headers['access-control-allow-origin'] === '*'))
+})
+
+for (const varies of ['handler', 'hook'] as const) {
+  t.test(
+    `an origin allowed by the handler, with Vary from the ${varies}, reaches its own pages`,
+    async (t) => {
+      const seen = await priceApp(async (request, reply) => {
+        await seen.gate
+        reply.header('access-control-allow-origin', request.headers.origin)
+        if (varies === 'handler') reply.header('vary', 'Origin')
+        return 'ok'
+      })
+      seen.app.addHook('onRequest', async (_request, reply) => {
+        if (varies === 'hook') reply.header('vary', 'Origin')
+      })
+      const origins = ['https://a.example', 'https://a.example', 'https://b.example']
+      const sent = origins.map((origin) => seen.app.inject({ url: '/prices', headers: { origin } }))
+      for (let turns = 0; turns < 20; turns++) await turn()
+      seen.open()
+      const answers = await Promise.all(sent)
+      t.strictSame(
+        answers.map((answer) => answer.headers['access-control-allow-origin']),
+        origins,
+      )
+      t.equal(seen.runs, 2)
+    },
+  )
+}
+
+t.test("a header that is absent does not equal the text 'undefined'", async (t) => {
+  const seen = await priceApp(async (request, reply) => {
+    await seen.gate
+    reply.header('vary', 'X-Shop').header('x-note', 'undefined')
+    return typeof request.headers['x-shop']
+  })
+  const sent = [{}, { 'x-shop': 'undefined' }, {}].map((headers) =>
+    seen.app.inject({ url: '/prices', headers }),
+  )
+  for (let turns = 0; turns < 20; turns++) await turn()
+  seen.open()
+  const answers = await Promise.all(sent)
+  t.strictSame(
+    answers.map((answer) => answer.body),
+    ['undefined', 'string', 'undefined'],
+  )
+  t.ok(answers.every((answer) => answer.headers['x-note'] === 'undefined'))
+  t.equal(seen.runs, 2)
+})
 
 t.test('an error that sets a cookie is for its own client alone', async (t) => {
   const seen = await priceApp(async (_request, reply) => {
