@@ -14,28 +14,32 @@
  */
 import { types } from 'node:util'
 
-type Copied = PropertyDescriptorMap & { stack?: PropertyDescriptor; cause?: PropertyDescriptor }
-
 /** A waiter's own copy of a failure (see the top of this file for what is copied and what is not). */
 export function copyError(original: unknown): unknown {
   if (!(original instanceof Error) || original instanceof DOMException) return original
-  const properties: Copied = Object.getOwnPropertyDescriptors(original)
+  const copy = blank(original)
+  // One by one: twice as fast as Object.defineProperties, and every follower of a failing herd pays for it.
+  for (const name of Reflect.ownKeys(original)) {
+    const property = Reflect.getOwnPropertyDescriptor(original, name)
+    if (property !== undefined && name !== 'stack') Object.defineProperty(copy, name, property)
+  }
   // An own accessor of the engine, which would read the copy's stack.
-  properties.stack = hidden(original.stack)
-  properties.cause ??= hidden(original)
-  return Object.defineProperties(blank(original), properties)
+  Object.defineProperty(copy, 'stack', hidden(original.stack))
+  if (!Object.hasOwn(original, 'cause')) Object.defineProperty(copy, 'cause', hidden(original))
+  return copy
 }
 
 /** An error without content, of the same class, and native when the original is. */
 function blank(original: Error): object {
+  const prototype: object = Object.getPrototypeOf(original)
   // Errors of @fastify/error are not native.
-  if (!types.isNativeError(original)) return Object.create(Object.getPrototypeOf(original))
+  if (!types.isNativeError(original)) return Object.create(prototype)
   const limit = Error.stackTraceLimit
   // The stack of this function says nothing, and capturing it for each waiter costs microseconds.
   Error.stackTraceLimit = 0
-  const native = new Error(original.message)
+  const native = new Error()
   Error.stackTraceLimit = limit
-  return Object.setPrototypeOf(native, Object.getPrototypeOf(original))
+  return Object.setPrototypeOf(native, prototype)
 }
 
 function hidden(value: unknown): PropertyDescriptor {

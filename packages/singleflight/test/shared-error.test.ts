@@ -64,3 +64,40 @@ t.test('copying leaves the stack trace limit as it was', async (t) => {
   copyError(new Error('x'))
   t.equal(Error.stackTraceLimit, before)
 })
+
+t.test('an error whose message cannot be read leaves the stack trace limit as it was', async (t) => {
+  const before = Error.stackTraceLimit
+  const unreadable = Object.defineProperties(new Error('x'), {
+    stack: { value: 'written by its class' },
+    message: {
+      get() {
+        throw new Error('no message')
+      },
+    },
+  })
+  t.ok(copyError(unreadable) instanceof Error)
+  t.equal(Error.stackTraceLimit, before)
+})
+
+t.test(
+  'a copy has the own properties of the original as they are, symbols and accessors included',
+  async (t) => {
+    const mark = Symbol('mark')
+    const original = Object.defineProperties(new RangeError('x'), {
+      [mark]: { value: 1 },
+      detail: { get: () => 'computed', enumerable: true },
+    })
+    const copy = copyError(original) as object
+    for (const name of [mark, 'detail', 'message']) {
+      t.strictSame(
+        Object.getOwnPropertyDescriptor(copy, name),
+        Object.getOwnPropertyDescriptor(original, name),
+        String(name),
+      )
+    }
+    t.notOk(
+      Object.keys(copy).includes('stack') || Object.keys(copy).includes('cause'),
+      'stack and cause are hidden',
+    )
+  },
+)
