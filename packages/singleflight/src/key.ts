@@ -7,6 +7,7 @@
  * Unicode, so it stays unambiguous when it leaves the process as UTF-8: a lone surrogate is escaped.
  */
 import { KeyInvalidError, KeyTooLongError } from './errors.ts'
+import { KeyMemo } from './key-memo.ts'
 
 /** One part of a key. */
 export type FlightKeyPart = string | number | bigint | boolean | null | undefined | Date
@@ -17,6 +18,8 @@ export type FlightKey = readonly FlightKeyPart[]
 /** Longest encoded key, in UTF-16 units: a key taken from a request cannot fill the memory. */
 export const MAX_KEY_LENGTH = 4096
 
+const memo = new KeyMemo()
+
 /**
  * Encodes a key tuple as text.
  *
@@ -26,7 +29,8 @@ export const MAX_KEY_LENGTH = 4096
  */
 export function encodeKey(parts: FlightKey): string {
   if (!Array.isArray(parts)) throw new KeyInvalidError('the key is no array', describe(parts))
-  if (isLatest(parts)) return latestText
+  const known = memo.recall(parts)
+  if (known !== undefined) return known
   let text = ''
   let lasting = true
   for (let place = 0; place < parts.length; place++) {
@@ -40,31 +44,8 @@ export function encodeKey(parts: FlightKey): string {
     text += encodePart(part, place)
   }
   if (text.length > MAX_KEY_LENGTH) throw new KeyTooLongError(text.length, MAX_KEY_LENGTH)
-  if (lasting) rememberLatest(parts, text)
+  if (lasting) memo.remember(parts, text)
   return text
-}
-
-/*
- * A herd asks for one key many times in a row. Comparing with the latest key takes 3 ns per part; building the
- * text, and hashing it for the map, 100 ns. Keys with a Date are left out, because a Date can change.
- */
-const latestParts: unknown[] = []
-let latestText = ''
-
-function rememberLatest(parts: FlightKey, text: string): void {
-  // Copied, because the caller may change its array; into one array, because this runs for every new key.
-  latestParts.length = parts.length
-  for (let place = 0; place < parts.length; place++) latestParts[place] = parts[place]
-  latestText = text
-}
-
-function isLatest(parts: FlightKey): boolean {
-  const { length } = parts
-  if (length !== latestParts.length) return false
-  for (let place = 0; place < length; place++) {
-    if (parts[place] !== latestParts[place]) return false
-  }
-  return true
 }
 
 function encodePart(part: unknown, place: number): string {
