@@ -12,6 +12,13 @@ export const InvalidOptionError = createError<[option: string, expected: string,
   500,
 )
 
+/** The plugin is registered already, in this scope or in one around it. Raised at registration. */
+export const AlreadyRegisteredError = createError<[]>(
+  `${codes}_ALREADY_REGISTERED`,
+  'singleflight is registered already, here or in a scope around this one; use its app.singleflight, or register it in scopes beside each other',
+  500,
+)
+
 /** A key is not a tuple, or one of its parts cannot be encoded without ambiguity. */
 export const KeyInvalidError = createError<[problem: string, received: string]>(
   `${codes}_KEY_INVALID`,

@@ -73,7 +73,7 @@ export function resolveOptions(options: SingleflightOptions = {}): ResolvedOptio
   const maxFlightMs = duration('maxFlightMs', options.maxFlightMs ?? longer(hardTimeoutMs))
   if (maxFlightMs < hardTimeoutMs)
     refuse('maxFlightMs', `at least hardTimeoutMs (${hardTimeoutMs})`, maxFlightMs)
-  return {
+  const resolved = {
     maxFlights: count('maxFlights', options.maxFlights ?? 10_000),
     maxWaiters: count('maxWaiters', options.maxWaiters ?? 10_000),
     hardTimeoutMs,
@@ -84,6 +84,8 @@ export function resolveOptions(options: SingleflightOptions = {}): ResolvedOptio
     copyValue: copier(options.copyValue),
     clock: options.clock ?? systemClock,
   }
+  refuseUnknown('', options, Object.keys(resolved))
+  return resolved
 }
 
 function longer(hardTimeoutMs: number): number {
@@ -125,6 +127,13 @@ function flag(option: string, value: boolean): boolean {
 function copier(value: (<T>(value: T) => T) | undefined): (<T>(value: T) => T) | undefined {
   if (value !== undefined && typeof value !== 'function') refuse('copyValue', 'a function', value)
   return value
+}
+
+/** A mistyped name would leave its default in force, unnoticed. `owner` begins the name in the message. */
+export function refuseUnknown(owner: string, given: object, accepted: readonly string[]): void {
+  for (const [name, value] of Object.entries(given)) {
+    if (!accepted.includes(name)) refuse(owner + name, `left out (accepted: ${accepted.join(', ')})`, value)
+  }
 }
 
 /** Raises the coded error for a refused option. */

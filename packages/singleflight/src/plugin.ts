@@ -2,9 +2,21 @@ import { types } from 'node:util'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { CoalescedRoute, type ReplyLike, type ResponseCounters } from './coalesced-route.ts'
-import { KeyFunctionError, KeyInvalidError, KeyTooLongError, UnsafeMethodError } from './errors.ts'
+import {
+  AlreadyRegisteredError,
+  KeyFunctionError,
+  KeyInvalidError,
+  KeyTooLongError,
+  UnsafeMethodError,
+} from './errors.ts'
 import { encodeKey, type FlightKey } from './key.ts'
-import { type MetricsRegistry, refuse, type SingleflightOptions } from './options.ts'
+import {
+  type MetricsRegistry,
+  refuse,
+  refuseUnknown,
+  resolveOptions,
+  type SingleflightOptions,
+} from './options.ts'
 import { copyError } from './shared-error.ts'
 import { carriesCredentials, PER_REQUEST_HEADERS, preconditionsOf } from './shared-response.ts'
 import { Singleflight, type SingleflightSnapshot } from './singleflight.ts'
@@ -54,7 +66,9 @@ declare module 'fastify' {
 }
 
 async function plugin(app: FastifyInstance, options: SingleflightPluginOptions): Promise<void> {
+  if (app.hasDecorator('singleflight')) throw new AlreadyRegisteredError()
   const { registry, perRequestHeaders = [], ...flightOptions } = options
+  refuseUnknown('', options, [...Object.keys(resolveOptions()), 'registry', 'perRequestHeaders'])
   const flights = new Singleflight(flightOptions)
   const routes = routeCoalescer(flightOptions, headerNames(perRequestHeaders))
   const decorator = Object.assign(flights, { responses: { snapshot: routes.snapshot } })
@@ -136,6 +150,7 @@ function routeCoalescer(flightOptions: SingleflightOptions, perRequestHeaders: r
 function resolveRoute(setting: SingleflightRouteOptions, route: RouteOptions, name: string) {
   if (typeof setting !== 'object' || setting === null)
     refuse(`config.singleflight of ${name}`, 'an object or false', setting)
+  refuseUnknown(`config.singleflight of ${name}: `, setting, ['key', 'shared'])
   const { key, shared = false } = setting
   if (typeof key !== 'function') refuse(`config.singleflight.key of ${name}`, 'a function', key)
   if (typeof shared !== 'boolean') refuse(`config.singleflight.shared of ${name}`, 'true or false', shared)

@@ -22,6 +22,17 @@ t.test('maxFlightMs follows hardTimeoutMs, up to what a timer can hold', async (
   t.equal(resolveOptions({ hardTimeoutMs: Number.POSITIVE_INFINITY }).maxFlightMs, Number.POSITIVE_INFINITY)
 })
 
+for (const name of ['hardTimeoutMS', 'toString', 'registry', 'constructor']) {
+  t.test(`the unknown option ${name} is refused with the names that are accepted`, async (t) => {
+    t.throws(() => new Singleflight({ [name]: 5 } as SingleflightOptions), {
+      code: 'HOLDFAST_ERR_SINGLEFLIGHT_INVALID_OPTION',
+      message: new RegExp(
+        `"${name}" must be left out .*maxFlights, .*hardTimeoutMs, .*clock\\), received 5$`,
+      ),
+    })
+  })
+}
+
 const wrong: Record<string, unknown[]> = {
   maxFlights: [0, -1, 1.5, Number.NaN, '10', Number.POSITIVE_INFINITY],
   maxWaiters: [0, -1, 1.5, '10'],

@@ -571,6 +571,60 @@ t.test('wrong options fail at registration', async (t) => {
   }
 })
 
+t.test('an unknown option is refused with the names that are accepted', async (t) => {
+  const code = 'HOLDFAST_ERR_SINGLEFLIGHT_INVALID_OPTION'
+  const mistyped = { hardTimeoutMS: 5 } as SingleflightPluginOptions
+  await t.rejects(async () => Fastify().register(singleflight, mistyped), {
+    code,
+    message: /"hardTimeoutMS" must be left out .*hardTimeoutMs, .*registry, perRequestHeaders\), received 5$/,
+  })
+  const app = Fastify()
+  await app.register(singleflight)
+  const setting = { key: () => ['x'], share: true }
+  t.throws(() => app.get('/x', { config: { singleflight: setting } }, async () => 1), {
+    code,
+    message: /GET \/x: share" must be left out \(accepted: key, shared\), received true$/,
+  })
+})
+
+t.test(
+  'the plugin is refused inside a scope that has it, and works in scopes beside each other',
+  async (t) => {
+    const code = 'HOLDFAST_ERR_SINGLEFLIGHT_ALREADY_REGISTERED'
+    const app = Fastify()
+    await app.register(singleflight)
+    await t.rejects(async () => app.register(singleflight), { code })
+    const outer = Fastify()
+    await outer.register(singleflight)
+    outer.register(async (inner) => {
+      await inner.register(singleflight)
+    })
+    await t.rejects(async () => outer.ready(), { code })
+    const beside = Fastify()
+    let runs = 0
+    for (const prefix of ['/a', '/b']) {
+      await beside.register(
+        async (scope) => {
+          await scope.register(singleflight)
+          scope.get('/prices', { config: { singleflight: { key: () => ['x'] } } }, async () => {
+            runs += 1
+            await turn()
+            return prefix
+          })
+        },
+        { prefix },
+      )
+    }
+    const urls = ['/a/prices', '/b/prices', '/a/prices', '/b/prices']
+    const answers = await Promise.all(urls.map((url) => beside.inject(url)))
+    t.strictSame(
+      answers.map((answer) => answer.body),
+      ['/a', '/b', '/a', '/b'],
+    )
+    t.equal(runs, 2)
+  },
+)
+
 t.test('a schema per content type is left to Fastify: everybody runs alone', async (t) => {
   const app = Fastify()
   await app.register(singleflight)
