@@ -131,6 +131,18 @@ export interface ResolvedOptions<Request> {
 export const builtInGroups: readonly string[] = ['ready', 'live', 'startup']
 export const maxGroupsPerCheck = 8
 
+const checkOptionNames: readonly (keyof CheckOptions)[] = [
+  'check',
+  'intervalMs',
+  'timeoutMs',
+  'severity',
+  'degradedAboveMs',
+  'groups',
+  'failAfter',
+  'recoverAfter',
+  'minDwellMs',
+  'staleAfterMs',
+]
 const severities: readonly unknown[] = ['critical', 'degrading', 'informative']
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 // setTimeout takes at most this long; longer ones fire at once.
@@ -159,7 +171,7 @@ export function resolveOptions<Request>(options: HealthOptions<Request>): Resolv
   if (typeof checks !== 'object' || checks === null || Array.isArray(checks)) {
     refuse('checks', checks, 'give an object of checks by name')
   }
-  return {
+  const resolved = {
     service: text('service', options.service, 'app'),
     version: text('version', options.version, '0.0.0'),
     authorize: callable('authorize', options.authorize),
@@ -194,6 +206,15 @@ export function resolveOptions<Request>(options: HealthOptions<Request>): Resolv
       ) ?? systemClock,
     random: callable('random', options.random) ?? Math.random,
   }
+  refuseUnknown(options, Object.keys(resolved), refuse)
+  for (const part of ['management', 'livenessWorker'] as const) {
+    if (resolved[part]) {
+      refuseUnknown({ ...options[part] }, Object.keys(resolved[part]), (name, value, fix) =>
+        refuse(`${part}.${name}`, value, fix),
+      )
+    }
+  }
+  return resolved
 }
 
 /** Validates one check; raises `HOLDFAST_ERR_HEALTH_NAME` and `HOLDFAST_ERR_HEALTH_CHECK_OPTION`. */
@@ -217,6 +238,7 @@ export function resolveCheck(name: string, options: CheckOptions): ResolvedCheck
   if (typeof options !== 'object' || options === null)
     wrong('check', options, 'give an object with a check function')
   if (typeof options.check !== 'function') wrong('check', options.check, 'give a function')
+  refuseUnknown(options, checkOptionNames, wrong)
   const intervalMs = ranged('intervalMs', 5000, 10, false)
   const timeoutMs = ranged('timeoutMs', Math.min(1000, intervalMs), 1, false)
   const severity = options.severity ?? 'degrading'
@@ -250,6 +272,15 @@ export function resolveCheck(name: string, options: CheckOptions): ResolvedCheck
       minDwellMs: ranged('minDwellMs', 2000, 0, false),
       staleAfterMs,
     },
+  }
+}
+
+type Refuse = (name: string, value: unknown, fix: string) => void
+
+/** A mistyped name would leave its default in force, unnoticed. */
+function refuseUnknown(given: object, accepted: readonly string[], refuse: Refuse): void {
+  for (const [name, value] of Object.entries(given)) {
+    if (!accepted.includes(name)) refuse(name, value, `leave it out, accepted are: ${accepted.join(', ')}`)
   }
 }
 

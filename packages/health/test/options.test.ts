@@ -123,3 +123,25 @@ t.test('a wrong check fails where it is added, with its name', async (t) => {
     message: /the check name is "no\/name"; use 1 to 63/,
   })
 })
+
+t.test('an unknown option is refused with the names that are accepted', async (t) => {
+  const wrong: [object, RegExp][] = [
+    [{ servce: 'shop' }, /"servce" is "shop"; leave it out, accepted are: service, .*clock, random/],
+    [{ toString: 1 }, /"toString" is 1; leave it out/],
+    [{ management: { port: 0, adress: '::' } }, /"management.adress" is "::"; .*: port, host$/],
+    [
+      { livenessWorker: { port: 0, maxStall: 5 } },
+      /"livenessWorker.maxStall" is 5; .*: port, host, maxStallMs$/,
+    ],
+  ]
+  for (const [options, message] of wrong) {
+    await t.rejects(async () => Fastify().register(health, options as HealthOptions), {
+      code: 'HOLDFAST_ERR_HEALTH_OPTION',
+      message,
+    })
+  }
+  t.throws(() => resolveCheck('database', { check, interval: 5 } as never), {
+    code: 'HOLDFAST_ERR_HEALTH_CHECK_OPTION',
+    message: /interval.*5.*leave it out, accepted are: check, intervalMs, .*staleAfterMs/,
+  })
+})

@@ -30,6 +30,16 @@ export interface RepresentationPolicyOptions {
   readonly sourceHeader?: string | false
 }
 
+const optionNames: readonly string[] = [
+  'maxAgeMs',
+  'staleMaxAgeMs',
+  'defaultMaxAgeMs',
+  'staleWhileRevalidateMs',
+  'staleIfErrorMs',
+  'cacheName',
+  'sourceHeader',
+]
+
 /** `RepresentationPolicyOptions` checked and turned into header text. */
 export class RepresentationPolicy {
   /** `Cache-Control` by source. */
@@ -62,6 +72,10 @@ export class RepresentationPolicy {
     })
     this.sourceHeader = sourceHeaderName(options.sourceHeader ?? false)
     this.#cacheName = structuredName(options.cacheName ?? 'holdfast')
+    const unknown = Object.keys(options).find((name) => !optionNames.includes(name))
+    if (unknown !== undefined) {
+      throw new StaleCachePolicyError(unknown, 'no option', `one of ${optionNames.join(', ')}`)
+    }
   }
 
   /**

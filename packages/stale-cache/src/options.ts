@@ -6,6 +6,12 @@ import type { RepresentationContent, RepresentationOptions } from './representat
 /** The longest delay a timer of Node.js can hold (24.8 days). */
 const LONGEST_TIMER_MS = 2_147_483_647
 const MEBIBYTE = 1_048_576
+const representationOptionNames: readonly (keyof RepresentationOptions)[] = [
+  'encodings',
+  'maxBodyBytes',
+  'gzipLevel',
+  'brotliQuality',
+]
 
 /** One answer of `load`. */
 export interface Row<V> {
@@ -170,7 +176,7 @@ export function resolveOptions<V>(options: AnyOptions<V>): ResolvedOptions<V> {
   const hardTimeoutMs = delay('hardTimeoutMs', options.hardTimeoutMs ?? 5_000, 1)
   const maxLoadMs = delay('maxLoadMs', options.maxLoadMs ?? 30_000, 1)
   const backoffMs = delay('backoffMs', options.backoffMs ?? 1_000, 1)
-  return {
+  const resolved = {
     load: callable('load', options.load),
     fallback: callable('fallback', options.fallback),
     represent: representer(options.represent ?? asJson),
@@ -206,6 +212,9 @@ export function resolveOptions<V>(options: AnyOptions<V>): ResolvedOptions<V> {
     clock: options.clock ?? systemClock,
     random: callable('random', options.random ?? Math.random),
   }
+  refuseUnknown('', options, Object.keys(resolved))
+  refuseUnknown('representation.', resolved.representation, representationOptionNames)
+  return resolved
 }
 
 function asJson(value: unknown): RepresentationContent {
@@ -268,6 +277,13 @@ function callable<F extends (...args: never[]) => unknown>(option: string, value
 function representer<F extends (...args: never[]) => unknown>(value: F | false): F | false {
   if (value !== false && typeof value !== 'function') refuse('represent', 'a function, or false', value)
   return value
+}
+
+/** A mistyped name would leave its default in force, unnoticed. `owner` begins the name in the message. */
+export function refuseUnknown(owner: string, given: object, accepted: readonly string[]): void {
+  for (const [name, value] of Object.entries(given)) {
+    if (!accepted.includes(name)) refuse(owner + name, `left out (accepted: ${accepted.join(', ')})`, value)
+  }
 }
 
 /** Raises the coded error for a refused option. */

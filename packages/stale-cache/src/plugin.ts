@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { RepresentationPolicy, RepresentationPolicyOptions } from './cache-headers.ts'
-import { count, type MetricsRegistry } from './options.ts'
+import { count, type MetricsRegistry, refuseUnknown } from './options.ts'
 import type { Representation } from './representation.ts'
 import { type PeekedRepresentation, RepresentationSender } from './send-representation.ts'
 import { StaleCaches } from './stale-caches.ts'
@@ -32,6 +32,7 @@ export interface StaleCachePluginOptions {
 }
 
 const plugin: FastifyPluginAsync<StaleCachePluginOptions> = async (app, options) => {
+  refuseUnknown('', options, ['maxCaches', 'policy', 'registry'])
   const caches = new StaleCaches(count('maxCaches', options.maxCaches ?? 64, 1))
   const sender = new RepresentationSender(options.policy)
   app.decorate('staleCache', caches)

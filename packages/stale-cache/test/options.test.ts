@@ -1,6 +1,9 @@
+import Fastify from 'fastify'
 import t from 'tap'
+import { RepresentationPolicy, type RepresentationPolicyOptions } from '../src/cache-headers.ts'
 import { InvalidOptionError } from '../src/errors.ts'
 import { resolveOptions, type StaleCacheOptions } from '../src/options.ts'
+import { type StaleCachePluginOptions, staleCache } from '../src/plugin.ts'
 import { StaleCache } from '../src/stale-cache.ts'
 import { cacheOver } from './source.ts'
 
@@ -162,4 +165,26 @@ t.test('a body of one’s own is represented, and a body that is not usable fail
     code: 'HOLDFAST_ERR_STALE_CACHE_REPRESENTATION',
   })
   await cache.close()
+})
+
+t.test('an unknown option is refused with the names that are accepted', async (t) => {
+  const code = 'HOLDFAST_ERR_STALE_CACHE_INVALID_OPTION'
+  for (const [options, message] of [
+    [{ freshMS: 5 }, /"freshMS" must be left out .*load, .*freshMs, .*random\), received 5$/],
+    [{ representation: { gzip: 1 } }, /"representation.gzip" must be left out .*gzipLevel, brotliQuality/],
+  ] as const) {
+    t.throws(() => new StaleCache<string>('themes', { ...needed, ...options } as StaleCacheOptions<string>), {
+      code,
+      message,
+    })
+  }
+  const mistyped = { maxCache: 5 } as StaleCachePluginOptions
+  await t.rejects(async () => Fastify().register(staleCache, mistyped), {
+    code,
+    message: /"maxCache" must be/,
+  })
+  t.throws(() => new RepresentationPolicy({ maxAge: 5 } as RepresentationPolicyOptions), {
+    code: 'HOLDFAST_ERR_STALE_CACHE_POLICY',
+    message: /maxAge is no option; give one of maxAgeMs, .*sourceHeader/,
+  })
 })
