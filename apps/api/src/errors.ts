@@ -18,6 +18,12 @@ export const ApiMigrationsPendingError = createError<[string]>(
   'the database lacks migrations: %s; apply them with `pnpm --filter @holdfast/api migrate up`, then start again',
 )
 
+/** The service should start a PostgreSQL of its own, and was installed without what starts it. */
+export const ApiNoDevelopmentDatabaseError = createError(
+  'HOLDFAST_ERR_API_NO_DEVELOPMENT_DATABASE',
+  'DATABASE_URL is unset, and a service that was installed without devDependencies cannot start a PostgreSQL of its own; set DATABASE_URL=postgres://user:password@host:5432/database',
+)
+
 /** The service is closing. */
 export const ApiDatabaseClosedError = createError(
   'HOLDFAST_ERR_API_DATABASE_CLOSED',

@@ -13,7 +13,11 @@ import {
 } from './config.ts'
 import { Once } from './db/connection.ts'
 import { startDevelopmentDatabase } from './db/development-database.ts'
-import { ApiMigrationChangedError, ApiMigrationsPendingError } from './errors.ts'
+import {
+  ApiMigrationChangedError,
+  ApiMigrationsPendingError,
+  ApiNoDevelopmentDatabaseError,
+} from './errors.ts'
 import { onLauncherGone } from './launcher.ts'
 import { createLogger } from './logger.ts'
 import { reasonOf } from './reason.ts'
@@ -120,7 +124,9 @@ function isExplained(error: unknown): error is Error {
 
 /** Errors that a person has to put right before the service may run. */
 function isRefusal(error: unknown): error is Error {
-  return error instanceof ApiMigrationsPendingError || error instanceof ApiMigrationChangedError
+  return [ApiMigrationsPendingError, ApiMigrationChangedError, ApiNoDevelopmentDatabaseError].some(
+    (refusal) => error instanceof refusal,
+  )
 }
 
 function describe(turn: ThemeTurn | undefined): string {

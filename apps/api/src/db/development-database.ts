@@ -1,10 +1,12 @@
 // The PostgreSQL that the service starts for itself when DATABASE_URL is unset: kept under the data directory,
 // shared by all processes of this service on the same directory, ended with the process that started it. Its
-// address stands in a file that only the owner may read, for the commands of this service.
+// address stands in a file that only the owner may read, for the commands of this service. What starts it is a
+// devDependency, loaded only when it is wanted: an installation without devDependencies has its own DATABASE_URL.
 
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type PostgresServer, startPostgres } from '@holdfast/test-kit/postgres'
+import type { PostgresServer } from '@holdfast/test-kit/postgres'
+import { ApiNoDevelopmentDatabaseError } from '../errors.ts'
 
 const ADDRESS_FILE = 'development-database.json'
 /** For people: `kill -9 $(cat postgres.pid)`. PostgreSQL's own file can be somewhere else. */
@@ -24,8 +26,12 @@ export interface DevelopmentDatabase {
   kill(): void
 }
 
-/** Starts the database of this data directory, or joins the one that another process runs there. */
+/**
+ * Starts the database of this data directory, or joins the one that another process runs there.
+ * @throws {ApiNoDevelopmentDatabaseError} when the service was installed without devDependencies.
+ */
 export async function startDevelopmentDatabase(dataDirectory: string): Promise<DevelopmentDatabase> {
+  const { startPostgres } = await launcher()
   const server = await startPostgres({ dataDirectory: join(dataDirectory, 'postgres'), persistent: true })
   await writeAddress(dataDirectory, server)
   return {
@@ -65,6 +71,15 @@ export async function findDevelopmentDatabase(dataDirectory: string): Promise<st
     // No such file, or one that was cut off: nothing to be found either way.
   }
   return undefined
+}
+
+async function launcher() {
+  try {
+    return await import('@holdfast/test-kit/postgres')
+  } catch (cause) {
+    const absent = cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND'
+    throw absent ? new ApiNoDevelopmentDatabaseError({ cause }) : cause
+  }
 }
 
 async function writeAddress(dataDirectory: string, { directUrl, pid }: PostgresServer): Promise<void> {
