@@ -71,7 +71,8 @@ t.test(
     t.same(listed.find((one) => one.pid === pid)?.parentPid, process.pid)
     t.same(processesIn('/tmp', 'postgres', '/nonexistent'), [])
     for (const one of all) signal(one, 'SIGKILL')
-    const sleeper = spawn('/bin/sh', ['-c', 'sleep 60; :', 'postgres', '-D', '/data/here', '-p', '1'])
+    // A builtin waits, because a shell that forks is listed twice for a moment.
+    const sleeper = spawn('/bin/sh', ['-c', 'read end', 'postgres', '-D', '/data/here', '-p', '1'])
     t.same(processesIn('/data/here', 'postgres', '/nonexistent'), [sleeper.pid])
     for (const one of freezeTree(sleeper.pid ?? 0)) signal(one, 'SIGKILL')
   },
