@@ -1,9 +1,6 @@
 import type { MemberExpression } from 'oxc-parser'
 import type { Rule } from './rule.ts'
 
-/** The test kit may read these two where it needs them; its README documents them. */
-const testKitNames = new Set(['HOLDFAST_SEED', 'HOLDFAST_POSTGRES_BIN'])
-
 /** The environment is read in one place, where it is validated: `config.ts`. */
 export const environment: Rule = {
   name: 'environment',
@@ -13,7 +10,6 @@ export const environment: Rule = {
         .filter((file) => file.name !== 'config.ts')
         .flatMap((file) => {
           const findings: { place: string; message: string }[] = []
-          const allowed = new Set<number>()
           const refuse = (place: string) =>
             findings.push({ place, message: 'reads the environment; only config.ts may, and hands it on' })
           for (const { specifier, names, line } of file.imports) {
@@ -21,13 +17,8 @@ export const environment: Rule = {
           }
           file.visit({
             MemberExpression: (node) => {
-              const property = nameOf(node)
-              if (member.name === 'test-kit' && property !== undefined && testKitNames.has(property)) {
-                allowed.add(node.object.start)
-              }
-              const isEnv =
-                property === 'env' && node.object.type === 'Identifier' && node.object.name === 'process'
-              if (isEnv && !allowed.has(node.start)) refuse(file.at(node.start))
+              const isProcess = node.object.type === 'Identifier' && node.object.name === 'process'
+              if (isProcess && nameOf(node) === 'env') refuse(file.at(node.start))
             },
           })
           return findings

@@ -2,17 +2,13 @@ import t from 'tap'
 import { environment } from '../../tidy/environment.ts'
 import { findings, packageFolder } from './tree.ts'
 
-const seed =
-  "export const a = process.env.HOLDFAST_SEED\nexport const b = process.env['HOLDFAST_POSTGRES_BIN']\n"
-
-t.test('config.ts and tests may read the environment, the test kit its two variables', async (t) => {
+t.test('config.ts and tests may read the environment', async (t) => {
   const root = t.testdir({
     packages: {
       gate: packageFolder('gate', {
         src: { 'gate.ts': 'export const env = { env: 1 }.env\n' },
         test: { 'a.test.ts': 'export const a = process.env.HOME\n' },
       }),
-      'test-kit': packageFolder('test-kit', { src: { 'seed.ts': seed } }),
     },
     apps: { api: packageFolder('api', { src: { 'config.ts': 'export const a = process.env\n' } }) },
   })
@@ -22,8 +18,9 @@ t.test('config.ts and tests may read the environment, the test kit its two varia
 t.test('nothing else may', async (t) => {
   const root = t.testdir({
     packages: {
-      gate: packageFolder('gate', { src: { 'seed.ts': seed } }),
-      'test-kit': packageFolder('test-kit', { src: { 'home.ts': 'export const a = process.env.HOME\n' } }),
+      gate: packageFolder('gate', {
+        src: { 'home.ts': "export const a = process.env.HOME\nexport const b = process.env['HOME']\n" },
+      }),
     },
     apps: {
       api: packageFolder('api', {
@@ -35,9 +32,8 @@ t.test('nothing else may', async (t) => {
     },
   })
   t.match(findings(environment, root), [
-    /^packages\/gate\/src\/seed\.ts:1: reads the environment; only config\.ts may/,
-    /^packages\/gate\/src\/seed\.ts:2/,
-    /^packages\/test-kit\/src\/home\.ts:1/,
+    /^packages\/gate\/src\/home\.ts:1: reads the environment; only config\.ts may/,
+    /^packages\/gate\/src\/home\.ts:2/,
     /^apps\/api\/src\/a\.ts:1/,
     /^apps\/api\/src\/a\.ts:3/,
   ])
