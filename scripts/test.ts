@@ -3,7 +3,8 @@
  *
  *   --faults     the long fault suite (`*.faults.ts`) instead of `*.test.ts`
  *   --coverage   reports coverage and demands its share of every package, or of the selected ones
- *   --built      runs the packages' tests against `dist/` instead of `src/` (build first: `pnpm exec tsc -b`)
+ *   --built      runs tests against the packages' `dist/` instead of `src/` (build first: `pnpm exec tsc -b`); without
+ *                a selection those of every published package
  *   --jobs=<n>   files at a time (default: the number of cores, at most 4)
  *   --timeout=<seconds>  per file (default 120; 600 with --faults)
  */
@@ -16,6 +17,7 @@ import { coverageByPackage, coverageGate, writeCoverageReport } from './testing/
 import { fileReport, summary, totalsOf } from './testing/report.ts'
 import { runFiles } from './testing/run-files.ts'
 import { selectTestFiles } from './testing/test-files.ts'
+import { publishedPackages, readWorkspace } from './tidy/workspace.ts'
 
 const root = join(import.meta.dirname, '..')
 const rawCoverage = join(root, 'coverage', 'raw')
@@ -41,7 +43,9 @@ try {
 }
 
 async function main(): Promise<number> {
-  const files = selectTestFiles(root, flags.faults ? 'faults' : 'test', positionals)
+  const all = flags.built ? publishedPackages(readWorkspace(root)).map(({ name }) => name) : []
+  const selections = positionals.length === 0 ? all : positionals
+  const files = selectTestFiles(root, flags.faults ? 'faults' : 'test', selections)
   const packages = flags.coverage ? coveredPackages(files) : []
   const jobs = positive('--jobs', flags.jobs) ?? Math.min(4, availableParallelism())
   const timeoutMs = (positive('--timeout', flags.timeout) ?? (flags.faults ? 600 : 120)) * 1000

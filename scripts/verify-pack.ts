@@ -5,10 +5,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { consumerFiles, decoratorOf, type Packed } from './packing/consumer.ts'
+import { packageName } from './creating/package-name.ts'
+import { consumerFiles, type Packed } from './packing/consumer.ts'
 import { runCommand } from './packing/run-command.ts'
 import { contentProblems, filesOf, manifestOf, pack } from './packing/tarball.ts'
-import { readWorkspace } from './tidy/workspace.ts'
+import { publishedPackages, readWorkspace } from './tidy/workspace.ts'
 
 const root = join(import.meta.dirname, '..')
 const bin = (name: string) => join(root, 'node_modules', '.bin', name)
@@ -23,9 +24,7 @@ try {
 }
 
 function verify(): void {
-  const members = readWorkspace(root).members.filter(
-    (member) => member.kind === 'package' && member.manifest.private !== true,
-  )
+  const members = publishedPackages(readWorkspace(root))
   // What an earlier build made of a source that is gone must not be packed.
   for (const { folder } of members) rmSync(join(root, folder, 'dist'), { recursive: true, force: true })
   runCommand(root, bin('tsc'), '-b')
@@ -39,7 +38,7 @@ function inspect(name: string, folder: string): Packed {
   runCommand(root, bin('publint'), '--strict', tarball)
   runCommand(root, bin('attw'), '--profile', 'esm-only', tarball)
   console.log(`@holdfast/${name}: the contents are right, publint and attw are content`)
-  return { packageName: `@holdfast/${name}`, decorator: decoratorOf(name), tarball }
+  return { packageName: `@holdfast/${name}`, decorator: packageName(name).camel, tarball }
 }
 
 function useAll(all: readonly Packed[]): void {

@@ -7,9 +7,6 @@ export interface Packed {
   readonly tarball: string
 }
 
-export const decoratorOf = (folderName: string): string =>
-  folderName.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
-
 /** Registers every package in one application and looks for its decorator. */
 const use = (packed: readonly Packed[]) =>
   packed

@@ -1,11 +1,17 @@
 import { spawnSync } from 'node:child_process'
 
-/** Runs a command without a terminal and gives what it wrote; throws with all of it when it fails. */
+const timeoutMs = 600_000
+
+/**
+ * Runs a command without a terminal and gives what it wrote; throws with all of it when it fails, or takes longer
+ * than ten minutes.
+ */
 export function runCommand(folder: string, program: string, ...args: readonly string[]): string {
   const result = spawnSync(program, args, {
     cwd: folder,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: timeoutMs,
     maxBuffer: 64 * 1024 * 1024,
   })
   if (result.status === 0) return result.stdout

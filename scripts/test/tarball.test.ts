@@ -1,5 +1,4 @@
 import t from 'tap'
-import { decoratorOf } from '../packing/consumer.ts'
 import { runCommand } from '../packing/run-command.ts'
 import { contentProblems, filesOf, manifestOf } from '../packing/tarball.ts'
 
@@ -43,8 +42,4 @@ t.test('a command that fails says what it said', async (t) => {
     /failed\nwhy/,
   )
   t.throws(() => runCommand('.', 'no-such-program'), /ENOENT/)
-})
-
-t.test('the decorator is the folder in camel case', async (t) => {
-  t.equal(decoratorOf('tenant-rate-limit'), 'tenantRateLimit')
 })

@@ -2,7 +2,7 @@ import { bare, blocksOf, tableRows } from './readme-block.ts'
 import type { Finding, Rule } from './rule.ts'
 import type { SourceFile } from './source-file.ts'
 import { staticText, textConstants } from './static-text.ts'
-import type { Member, Workspace } from './workspace.ts'
+import { type Member, publishedPackages, type Workspace } from './workspace.ts'
 
 interface ErrorCode {
   readonly code: string
@@ -15,10 +15,7 @@ interface ErrorCode {
 /** Every code is made in `errors.ts`, named for its package, used, tested and documented; and the other way round. */
 export const errorCodes: Rule = {
   name: 'error-codes',
-  check: (workspace) =>
-    workspace.members
-      .filter((member) => member.kind === 'package' && member.manifest.private !== true)
-      .flatMap((member) => checkMember(member, workspace)),
+  check: (workspace) => publishedPackages(workspace).flatMap((member) => checkMember(member, workspace)),
 }
 
 function checkMember(member: Member, workspace: Workspace): readonly Finding[] {

@@ -1,7 +1,7 @@
 import { InterfaceReader, type Property } from './interface-members.ts'
 import { bare, blocksOf, tableRows } from './readme-block.ts'
 import type { Finding, Rule } from './rule.ts'
-import type { Member, Workspace } from './workspace.ts'
+import { type Member, publishedPackages, type Workspace } from './workspace.ts'
 
 /**
  * The options tables of a README and the option interfaces of `options.ts` name the same options in the same
@@ -9,10 +9,7 @@ import type { Member, Workspace } from './workspace.ts'
  */
 export const optionTables: Rule = {
   name: 'option-tables',
-  check: (workspace) =>
-    workspace.members
-      .filter((member) => member.kind === 'package' && member.manifest.private !== true)
-      .flatMap((member) => checkMember(member, workspace)),
+  check: (workspace) => publishedPackages(workspace).flatMap((member) => checkMember(member, workspace)),
 }
 
 function checkMember(member: Member, workspace: Workspace): readonly Finding[] {

@@ -58,6 +58,11 @@ export function readWorkspace(root: string): Workspace {
   }
 }
 
+/** The packages that users install. */
+export function publishedPackages({ members }: Workspace): readonly Member[] {
+  return members.filter((member) => member.kind === 'package' && member.manifest.private !== true)
+}
+
 function readMember(root: string, kind: Member['kind'], name: string): Member {
   const folder = `${kind}s/${name}`
   return {
