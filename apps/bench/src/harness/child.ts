@@ -142,7 +142,8 @@ export async function untilReady(child: Child, port: number, path: string): Prom
   while (performance.now() < giveUpAt) {
     child.assertRunning()
     try {
-      const answer = await fetch(`http://127.0.0.1:${port}${path}`)
+      const signal = AbortSignal.timeout(1_000)
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`, { signal })
       await answer.arrayBuffer()
       if (answer.status === 200) return
       seen = `status ${answer.status}`

@@ -12,6 +12,8 @@ import type { RunOptions } from './run.ts'
 import { orderOfTurn, type Slice } from './statistics.ts'
 
 const MEBIBYTE = 1024 * 1024
+/** Longest wait for the entity tag that a variant sends. */
+const TAG_MS = 5_000
 
 /** Runs every variant of the row; throws when a process fails or one answer was not the expected one. */
 export async function runServerRow(row: ServerRow, options: RunOptions): Promise<readonly Slice[]> {
@@ -83,9 +85,10 @@ async function runRound(
     }
     return slices
   } finally {
-    await load.ask('close')
     for (const { child } of servers.values()) await child.stop()
     await world?.close()
+    // Last, because it fails when the load generator is what has failed.
+    await load.ask('close')
   }
 }
 
@@ -117,6 +120,7 @@ async function headersOf(variant: ServerVariant, port: number): Promise<Readonly
   // Without this, fetch would accept compressed answers, and learn the entity tag of another variant.
   const answer = await fetch(`http://127.0.0.1:${port}${variant.path}`, {
     headers: { 'accept-encoding': 'identity', ...headers },
+    signal: AbortSignal.timeout(TAG_MS),
   })
   await answer.arrayBuffer()
   const etag = answer.headers.get('etag')
