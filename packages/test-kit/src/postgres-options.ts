@@ -15,8 +15,6 @@ export interface PostgresOptions {
    * is guarded by a random password (see `url`).
    */
   readonly dataDirectory?: string
-  /** Says the same as `dataDirectory`, for the reader. */
-  readonly persistent?: true
 }
 
 /** A running PostgreSQL. */

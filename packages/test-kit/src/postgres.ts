@@ -21,7 +21,6 @@ export type { PostgresOptions, PostgresServer }
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const { dataDirectory } = options
   if (dataDirectory !== undefined) return startPersistentPostgres({ ...options, dataDirectory })
-  if (options.persistent) throw new TypeError('persistent: true needs a dataDirectory')
   return startTemporaryPostgres(options)
 }
 

@@ -2,7 +2,7 @@
 import { startPostgres } from '../src/postgres.ts'
 
 const [dataDirectory = ''] = process.argv.slice(2)
-const postgres = await startPostgres({ dataDirectory, persistent: true })
+const postgres = await startPostgres({ dataDirectory })
 const { pid, directUrl, shared, notice } = postgres
 console.log(JSON.stringify({ pid, directUrl, shared, notice, dataDirectory: postgres.dataDirectory }))
 const alive = setInterval(() => {}, 1000)

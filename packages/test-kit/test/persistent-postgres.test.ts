@@ -10,7 +10,7 @@ import { query } from './subjects.ts'
 
 t.test('keeps its data from one start to the next, behind a password', async (t) => {
   const dataDirectory = place(t)
-  const first = await startPostgres({ dataDirectory, persistent: true })
+  const first = await startPostgres({ dataDirectory })
   t.equal(first.dataDirectory, dataDirectory)
   t.same([first.shared, first.notice], [false, undefined])
   await query(first.url, remember)
@@ -36,10 +36,6 @@ t.test('a wrong setting fails with the log, and leaves nothing that is locked', 
   const wrong = startPostgres({ dataDirectory, settings: { shared_buffers: 'many' } })
   await t.rejects(wrong, { code: 'HOLDFAST_ERR_TEST_KIT_START_FAILED', message: /shared_buffers.*many/s })
   await (await startPostgres({ dataDirectory })).stop()
-})
-
-t.test('persistent: true without a directory is refused', async (t) => {
-  await t.rejects(startPostgres({ persistent: true }), { message: /needs a dataDirectory/ })
 })
 
 t.test(

@@ -32,7 +32,7 @@ export interface DevelopmentDatabase {
  */
 export async function startDevelopmentDatabase(dataDirectory: string): Promise<DevelopmentDatabase> {
   const { startPostgres } = await launcher()
-  const server = await startPostgres({ dataDirectory: join(dataDirectory, 'postgres'), persistent: true })
+  const server = await startPostgres({ dataDirectory: join(dataDirectory, 'postgres') })
   await writeAddress(dataDirectory, server)
   return {
     url: server.directUrl,
