@@ -85,7 +85,7 @@ class ImpatientClient implements PostgresPoolClient {
   query<R>(sql: string | PostgresCursor<R>, parameters: readonly unknown[] = []): unknown {
     if (typeof sql !== 'string') throw new TypeError('this service does not stream query results')
     return this.#client.query(sql, [...parameters]).catch((error: unknown) => {
-      this.#unanswered = error instanceof Error && error.message === 'Query read timeout'
+      this.#unanswered ||= error instanceof Error && error.message === 'Query read timeout'
       throw error
     })
   }
