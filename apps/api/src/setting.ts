@@ -33,19 +33,12 @@ interface Kind<T> {
 
 /** A setting with a default. */
 export function setting<T>(name: string, kind: Kind<T>, defaultText: string, meaning: string): Setting<T> {
-  return { name, kind: kind.kind, meaning, defaultText, secret: kind.secret ?? false, parse: kind.parse }
+  return { secret: false, ...kind, name, meaning, defaultText }
 }
 
 /** A setting that is undefined when the variable is unset or empty. */
 export function optional<T>(name: string, kind: Kind<T>, meaning: string): Setting<T | undefined> {
-  return {
-    name,
-    kind: kind.kind,
-    meaning,
-    defaultText: undefined,
-    secret: kind.secret ?? false,
-    parse: kind.parse,
-  }
+  return { secret: false, ...kind, name, meaning, defaultText: undefined }
 }
 
 /** Any text without control characters, at most 256 characters. */
@@ -112,51 +105,55 @@ export const port: Kind<number> = {
   },
 }
 
-const MS_PER_UNIT: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+type Units = Readonly<Record<string, number>>
 
-/** A time such as `250ms`, `5s`, `5m` or `1h`, within bounds in milliseconds; the value is in milliseconds. */
-export function duration(minMs: number, maxMs: number): Kind<number> {
+/** A whole number and its unit, within bounds; the value is in the unit of size 1. */
+function quantity(
+  kind: string,
+  examples: string,
+  units: Units,
+  [min, max]: readonly [number, number],
+): Kind<number> {
   return {
-    kind: 'duration',
+    kind,
     parse(given) {
-      const match = /^(\d{1,9})(ms|s|m|h)$/.exec(given)
-      if (match === null)
-        return { wrong: 'is not a duration', fix: 'Write a number and a unit: 250ms, 5s, 5m, 1h.' }
-      const ms = Number(match[1]) * (MS_PER_UNIT[match[2] ?? ''] ?? Number.NaN)
-      if (ms >= minMs && ms <= maxMs) return { value: ms }
+      const [, count, unit = ''] = /^(\d{1,9})([A-Za-z]+)$/.exec(given) ?? []
+      if (count === undefined || !Object.hasOwn(units, unit)) {
+        return { wrong: `is not a ${kind}`, fix: `Write a number and a unit: ${examples}.` }
+      }
+      const value = Number(count) * (units[unit] ?? 1)
+      if (value >= min && value <= max) return { value }
       return {
         wrong: 'is out of bounds',
-        fix: `Write a time from ${durationText(minMs)} to ${durationText(maxMs)}.`,
+        fix: `Write a ${kind} from ${inLargestUnit(min, units)} to ${inLargestUnit(max, units)}.`,
       }
     },
   }
 }
 
-/** A time in milliseconds as a person writes it, in the largest unit that divides it. */
-export function durationText(ms: number): string {
-  if (ms === 0) return '0s'
-  for (const unit of ['h', 'm', 's']) {
-    const size = MS_PER_UNIT[unit] ?? 1
-    if (ms % size === 0) return `${ms / size}${unit}`
-  }
-  return `${ms}ms`
+/** As a person writes it, in the largest unit that divides it. */
+function inLargestUnit(value: number, units: Units): string {
+  const [unit = '', size = 1] = Object.entries(units).findLast(([, size]) => value % size === 0) ?? []
+  return `${value / size}${unit}`
 }
 
-const BYTES_PER_UNIT: Readonly<Record<string, number>> = { B: 1, kB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 }
+// From the smallest unit to the largest.
+const MS_PER_UNIT: Units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
+const BYTES_PER_UNIT: Units = { B: 1, kB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 }
+
+/** A time such as `250ms`, `5s`, `5m` or `1h`, within bounds in milliseconds; the value is in milliseconds. */
+export function duration(minMs: number, maxMs: number): Kind<number> {
+  return quantity('duration', '250ms, 5s, 5m, 1h', MS_PER_UNIT, [minMs, maxMs])
+}
+
+/** A time in milliseconds as a person writes it. */
+export function durationText(ms: number): string {
+  return inLargestUnit(ms, MS_PER_UNIT)
+}
 
 /** A size such as `512kB`, `64MB` or `1GB` (powers of 1024), within bounds in bytes; the value is in bytes. */
 export function bytes(minBytes: number, maxBytes: number): Kind<number> {
-  return {
-    kind: 'size',
-    parse(given) {
-      const match = /^(\d{1,9})(B|kB|MB|GB)$/.exec(given)
-      if (match === null)
-        return { wrong: 'is not a size', fix: 'Write a number and a unit: 512kB, 64MB, 1GB.' }
-      const value = Number(match[1]) * (BYTES_PER_UNIT[match[2] ?? ''] ?? Number.NaN)
-      if (value >= minBytes && value <= maxBytes) return { value }
-      return { wrong: 'is out of bounds', fix: `Write a size from ${minBytes}B to ${maxBytes}B.` }
-    },
-  }
+  return quantity('size', '512kB, 64MB, 1GB', BYTES_PER_UNIT, [minBytes, maxBytes])
 }
 
 /** A secret text of at most 4,096 characters. */

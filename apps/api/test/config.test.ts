@@ -78,7 +78,10 @@ t.test('times and sizes are read with their units, within their bounds', async (
   }
   const size = (text: string) => loadConfig({ THEME_CACHE_MAX_BYTES: text }).config.themeCacheMaxBytes
   t.strictSame(['65536B', '512kB', '64MB', '1GB'].map(size), [65_536, 524_288, 67_108_864, 1_073_741_824])
-  t.match(problemsOf({ THEME_CACHE_MAX_BYTES: '1kB' })[0], { wrong: /out of bounds/ })
+  t.match(problemsOf({ THEME_CACHE_MAX_BYTES: '1kB' })[0], {
+    wrong: /out of bounds/,
+    fix: 'Write a size from 64kB to 16GB.',
+  })
 })
 
 t.test('the environment has a few names, and a near miss is not taken for another one', async (t) => {
