@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { countStatements, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { testPool } from './fresh-database.ts'
-import { ServiceProcess, scratchDirectory } from './service-process.ts'
+import { readiness, ServiceProcess, scratchDirectory } from './service-process.ts'
 import { SteadyLoad } from './steady-load.ts'
 
 const PATHS = [
@@ -126,20 +126,12 @@ t.test(
     t.comment(
       `/healthz p99 ${calm.p99Ms.toFixed(2)} ms before, ${frozen.p99Ms.toFixed(2)} ms frozen (${(frozen.p99Ms / calm.p99Ms).toFixed(2)}x)`,
     )
-    await waitUntil(
-      async () =>
-        ((await (await fetch(`${service.url}/readyz`)).json()) as { status: string }).status === 'degraded',
-      { timeoutMs: 30_000 },
-    )
-    t.equal((await fetch(`${service.url}/readyz`)).status, 200)
+    await waitUntil(async () => (await readiness(service.url)).status === 'degraded', { timeoutMs: 30_000 })
+    t.equal((await readiness(service.url)).code, 200)
     postgres.thaw()
     await load.stop()
 
-    await waitUntil(
-      async () =>
-        ((await (await fetch(`${service.url}/readyz`)).json()) as { status: string }).status === 'ok',
-      { timeoutMs: 30_000 },
-    )
+    await waitUntil(async () => (await readiness(service.url)).status === 'ok', { timeoutMs: 30_000 })
     const count = countStatements(postgres.proxy)
     postgres.proxy.reset()
     const probes = new SteadyLoad(service.url, ['/readyz', '/healthz', '/livez'], 10)

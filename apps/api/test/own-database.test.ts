@@ -93,19 +93,19 @@ t.test('two services that start at once on one data directory share one database
   t.strictSame(endings, [CLEAN, CLEAN])
 })
 
-t.test('a data directory that only root may enter works, and the start says where the data is', async (t) => {
-  if (process.getuid?.() !== 0) {
-    t.pass('only root has such directories')
-    return
-  }
-  const DATA_DIRECTORY = scratchDirectory(t)
-  const service = await ServiceProcess.start(t, { DATA_DIRECTORY })
-  t.equal(await brandOf(service.url, 'acme'), 'Acme Markets')
-  const elsewhere = /so the data is in (\S+)\/postgres/.exec(service.stderr)?.[1]
-  t.match(elsewhere, /holdfast-data-/)
-  t.strictSame(await service.stop(), CLEAN)
-  if (elsewhere !== undefined) rmSync(elsewhere, { recursive: true })
-})
+t.test(
+  'a data directory that only root may enter works, and the start says where the data is',
+  { skip: process.getuid?.() !== 0 && 'only root has such directories' },
+  async (t) => {
+    const DATA_DIRECTORY = scratchDirectory(t)
+    const service = await ServiceProcess.start(t, { DATA_DIRECTORY })
+    t.equal(await brandOf(service.url, 'acme'), 'Acme Markets')
+    const elsewhere = /so the data is in (\S+)\/postgres/.exec(service.stderr)?.[1]
+    t.match(elsewhere, /holdfast-data-/)
+    t.strictSame(await service.stop(), CLEAN)
+    if (elsewhere !== undefined) rmSync(elsewhere, { recursive: true })
+  },
+)
 
 t.test('a service whose package manager is gone ends, too', async (t) => {
   const environment = { DATA_DIRECTORY: openDirectory(t), API_HOST: '127.0.0.1', API_PORT: '0' }
