@@ -11,7 +11,6 @@ import {
   type LoadedConfig,
   loadConfig,
 } from './config.ts'
-import { Once } from './db/connection.ts'
 import { startDevelopmentDatabase } from './db/development-database.ts'
 import {
   ApiMigrationChangedError,
@@ -20,6 +19,7 @@ import {
 } from './errors.ts'
 import { onLauncherGone } from './launcher.ts'
 import { createLogger } from './logger.ts'
+import { Once } from './once.ts'
 import { reasonOf } from './reason.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
 import { type Running, startSummary } from './start-summary.ts'
