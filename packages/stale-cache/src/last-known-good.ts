@@ -29,7 +29,7 @@ export interface LastKnownGoodSnapshot {
   readonly file: string
   /** Values read from the file at start. */
   readonly entriesRead: number
-  /** Files that were ignored: cut off, changed, too large, of another format or cache. */
+  /** Files that were ignored: unreadable, cut off, changed, too large, of another format or cache. */
   readonly ignored: number
   /** 1 when `ready` did not wait for the end of the file. */
   readonly late: number
@@ -132,6 +132,7 @@ export class LastKnownGood {
       this.#counts.writes += 1
       this.#counts.entriesWritten = result.entries
       this.#counts.bytesWritten = result.bytes
+      if (result.problem !== undefined) this.#counts.ignored += 1
     } else {
       this.#counts.writesFailed += 1
       this.#changed = true

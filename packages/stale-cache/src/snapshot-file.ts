@@ -6,6 +6,7 @@
  * a write takes over what another has written since, when that is newer.
  */
 import { createHash } from 'node:crypto'
+import type { Stats } from 'node:fs'
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import type { Clock } from '@holdfast/singleflight'
@@ -31,6 +32,7 @@ export interface FileResult {
   readonly outcome: 'done' | 'absent' | 'ignored' | 'failed'
   readonly entries: number
   readonly bytes: number
+  /** Of a write that is done: what was wrong with the file that it replaced. */
   readonly problem?: string
 }
 
@@ -64,7 +66,7 @@ export class SnapshotFile {
     this.#maxBytes = maxBytes
   }
 
-  /** Hands every value of the file to `onRecord`. A damaged file is put aside as `<file>.corrupt`. */
+  /** Hands every value of the file to `onRecord`. A damaged or unreadable file is put aside as `<file>.corrupt`. */
   async read(onRecord: (record: SnapshotRecord) => void): Promise<FileResult> {
     try {
       const opened = await this.#open()
@@ -90,7 +92,7 @@ export class SnapshotFile {
     const temporary = `${this.#file}.${number.toString(16).padStart(12, '0')}.tmp`
     try {
       await this.#removeLeftovers()
-      const others = await this.#writtenByOthers()
+      const { records: others, problem } = await this.#writtenByOthers()
       const handle = await open(temporary, 'wx', 0o600)
       let result: { entries: number; bytes: number }
       let mark: string
@@ -104,7 +106,7 @@ export class SnapshotFile {
       await rename(temporary, this.#file)
       this.#mark = mark
       await syncDirectory(dirname(this.#file))
-      return { outcome: 'done', ...result }
+      return { outcome: 'done', ...result, ...(problem !== undefined && { problem }) }
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => {})
       return { outcome: 'failed', entries: 0, bytes: 0, problem: String(error) }
@@ -114,27 +116,36 @@ export class SnapshotFile {
   async #open(): Promise<(Opened & { readonly bytes: number }) | undefined> {
     const stats = await stat(this.#file).catch(absent)
     if (stats === undefined) return undefined
-    const bytes = stats.size
-    // Opening a pipe would wait for a writer.
-    if (!stats.isFile()) return { problem: 'it is not a file', damaged: false, bytes: 0 }
-    if (bytes > this.#maxBytes) {
-      return { problem: `it is larger than maxSnapshotBytes = ${this.#maxBytes}`, damaged: false, bytes }
-    }
+    const opened = await this.#examine(stats)
     this.#mark = markOf(stats)
-    const { content, hash, hashedBytes } = await contentOf(this.#file, bytes)
-    return { ...openSnapshot(content, this.#cache, hash, hashedBytes), bytes }
+    return { ...opened, bytes: stats.isFile() ? stats.size : 0 }
   }
 
-  /** What another process has put into the file since this one read or wrote it. */
-  async #writtenByOthers(): Promise<Map<string, SnapshotRecord>> {
-    const others = new Map<string, SnapshotRecord>()
-    const stats = await stat(this.#file).catch(absent)
-    if (stats === undefined || markOf(stats) === this.#mark) return others
-    const opened = await this.#open()
-    if (opened !== undefined && 'lines' in opened) {
-      await this.#each(opened.lines, (record) => others.set(record.key, record))
+  async #examine(stats: Stats): Promise<Opened> {
+    // Opening a pipe would wait for a writer.
+    if (!stats.isFile()) return { problem: 'it is not a file', damaged: false }
+    if (stats.size > this.#maxBytes) {
+      return { problem: `it is larger than maxSnapshotBytes = ${this.#maxBytes}`, damaged: false }
     }
-    return others
+    try {
+      const { content, hash, hashedBytes } = await contentOf(this.#file, stats.size)
+      return openSnapshot(content, this.#cache, hash, hashedBytes)
+    } catch (error) {
+      if (!isLasting(error)) throw error
+      return { problem: `it cannot be read: ${String(error)}`, damaged: true }
+    }
+  }
+
+  /** What another process has put into the file since this one read or wrote it; a file in the way is replaced. */
+  async #writtenByOthers() {
+    const records = new Map<string, SnapshotRecord>()
+    const stats = await stat(this.#file).catch(absent)
+    if (stats === undefined || markOf(stats) === this.#mark) return { records }
+    const opened = await this.#open()
+    if (opened === undefined) return { records }
+    if ('problem' in opened) return { records, problem: opened.problem }
+    await this.#each(opened.lines, (record) => records.set(record.key, record))
+    return { records }
   }
 
   *#merged(
@@ -238,8 +249,15 @@ function markOf({ ino, size, mtimeMs }: { ino: number; size: number; mtimeMs: nu
 }
 
 function absent(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error
+  // ELOOP: a link that leads to nothing but itself.
+  if (error.code !== 'ENOENT' && error.code !== 'ELOOP') throw error
   return undefined
+}
+
+/** A process that has run out of file handles or memory has learned nothing about the file. */
+function isLasting(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return code !== 'EMFILE' && code !== 'ENFILE' && code !== 'ENOMEM'
 }
 
 /** Makes the rename itself survive a power cut, where the platform can: some cannot open or flush a directory. */

@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   statSync,
+  symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
@@ -161,6 +162,97 @@ t.test(
     await absent.cache.close()
   },
 )
+
+/** Runs `work` as somebody who may do everything in the directory of `file`, and may not read what is not his. */
+async function asOwnerOfDirectory(file: string, work: () => Promise<void>): Promise<void> {
+  const root = process.geteuid?.() === 0
+  if (root) chownSync(dirname(file), 65_534, 65_534)
+  if (root) process.seteuid?.(65_534)
+  try {
+    await work()
+  } finally {
+    if (root) process.seteuid?.(0)
+  }
+}
+
+t.test('a file that may not be read is put aside, and writing goes on', async (t) => {
+  const file = await written(t, ['a'])
+  chmodSync(file, 0)
+  await asOwnerOfDirectory(file, async () => {
+    const { cache } = cacheOver({ snapshotFile: file })
+    await cache.ready
+    t.match(cache.snapshot().file, { ignored: 1, readsFailed: 0, problem: /it cannot be read: .*EACCES/ })
+    t.ok(existsSync(`${file}.corrupt`))
+    cache.set('b', { value: { text: 'again' } })
+    await cache.close()
+    t.match(cache.snapshot().file, { ignored: 1, writes: 1, writesFailed: 0 })
+    const next = cacheOver({ snapshotFile: file })
+    await next.cache.ready
+    t.same(next.cache.peek('b').value, { text: 'again' })
+    await next.cache.close()
+  })
+})
+
+t.test('a file that has become unreadable since is counted and replaced', async (t) => {
+  const file = fileIn(t)
+  const { cache } = cacheOver({ snapshotFile: file })
+  await cache.ready
+  writeFileSync(file, 'of another owner')
+  chmodSync(file, 0)
+  await asOwnerOfDirectory(file, async () => {
+    cache.set('a', { value: { text: 'a' } })
+    await cache.close()
+    t.match(cache.snapshot().file, { ignored: 1, writes: 1, writesFailed: 0, problem: /EACCES/ })
+  })
+})
+
+t.test('a link that leads to itself is replaced', async (t) => {
+  const file = fileIn(t)
+  symlinkSync(file, file)
+  const { cache } = cacheOver({ snapshotFile: file })
+  cache.set('a', { value: { text: 'a' } })
+  await cache.close()
+  t.match(cache.snapshot().file, { readsFailed: 0, writes: 1, writesFailed: 0 })
+})
+
+t.test('a process without file handles leaves the file to the next try', async (t) => {
+  const file = await written(t, ['a'])
+  const program = `
+    import { closeSync, openSync } from 'node:fs'
+    import { StaleCache } from '@holdfast/stale-cache'
+    const options = { load: async () => [], fallback: () => '', snapshotFile: process.argv[1] }
+    // What is loaded when it is first needed is loaded here.
+    await new StaleCache('warm', { ...options, snapshotFile: process.argv[1] + '.none' }).close()
+    const taken = []
+    try {
+      for (;;) taken.push(openSync(process.execPath))
+    } catch {}
+    const cache = new StaleCache('things', options)
+    await cache.ready
+    for (const handle of taken) closeSync(handle)
+    console.log(JSON.stringify(cache.snapshot().file))
+    await cache.close()
+  `
+  const node = `ulimit -n 64; exec "$@"`
+  const run = spawnSync(
+    'sh',
+    [
+      '-c',
+      node,
+      'sh',
+      process.execPath,
+      '--conditions=@holdfast/source',
+      '--input-type=module',
+      '-e',
+      program,
+      file,
+    ],
+    { cwd: import.meta.dirname, encoding: 'utf8' },
+  )
+  t.match(run, { status: 0, stderr: '' })
+  t.match(JSON.parse(run.stdout), { ignored: 0, readsFailed: 1, problem: /EMFILE/ })
+  t.ok(existsSync(file))
+})
 
 t.test('a pipe in place of the file does not hang the start', async (t) => {
   const file = fileIn(t)
