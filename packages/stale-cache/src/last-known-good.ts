@@ -3,10 +3,11 @@
  *
  * Read once, at construction; `loaded` settles when that is done or its budget is over, and the rest follows
  * behind. Written at most once per interval, only after a change, and never before it was read to its end: a
- * half-read file must not be replaced by the half. A write that fails is tried again an interval later.
+ * half-read file must not be replaced by the half. A write that fails is tried again after a pause that grows.
  */
 import { settledWithin } from './budget.ts'
 import { channels, type SnapshotEvent } from './events.ts'
+import { backoffMs } from './freshness.ts'
 import { type FileResult, SnapshotFile, type SnapshotFileOptions } from './snapshot-file.ts'
 import type { SnapshotRecord } from './snapshot-format.ts'
 
@@ -15,6 +16,9 @@ const CLOSE_BUDGET_MS = 2_000
 
 export interface LastKnownGoodOptions extends SnapshotFileOptions {
   readonly intervalMs: number
+  /** The pause after a write that failed, when it is longer than the interval; doubles up to `maxBackoffMs`. */
+  readonly backoffMs: number
+  readonly maxBackoffMs: number
   readonly budgetMs: number
   /** After this long the ages in the file are renewed even when no value has changed. */
   readonly maxAgeMs: number
@@ -60,6 +64,8 @@ export class LastKnownGood {
   }
   #problem: string | undefined = undefined
   #changed = false
+  /** Writes that failed, in a row. */
+  #failures = 0
   #writtenAtMs: number
   #closed = false
   #writing: Promise<void> | undefined = undefined
@@ -113,7 +119,7 @@ export class LastKnownGood {
 
   #arm(): void {
     if (this.#closed || this.#cancelWrite !== undefined || this.#writing !== undefined) return
-    this.#cancelWrite = this.#options.clock.schedule(this.#options.intervalMs, () => {
+    this.#cancelWrite = this.#options.clock.schedule(this.#pauseMs(), () => {
       this.#cancelWrite = undefined
       this.#writing = this.#read
         .then(() => this.#write())
@@ -124,16 +130,25 @@ export class LastKnownGood {
     })
   }
 
+  /** A full disk must not keep a process busy, however short the interval. */
+  #pauseMs(): number {
+    const { intervalMs, maxBackoffMs, random } = this.#options
+    if (this.#failures === 0) return intervalMs
+    return Math.max(intervalMs, backoffMs(this.#failures, this.#options.backoffMs, maxBackoffMs, random()))
+  }
+
   async #write(): Promise<void> {
     this.#changed = false
     const result = await this.#file.write(this.#options.records())
     if (result.outcome === 'done') {
       this.#writtenAtMs = this.#options.clock.nowMs()
+      this.#failures = 0
       this.#counts.writes += 1
       this.#counts.entriesWritten = result.entries
       this.#counts.bytesWritten = result.bytes
       if (result.problem !== undefined) this.#counts.ignored += 1
     } else {
+      this.#failures += 1
       this.#counts.writesFailed += 1
       this.#changed = true
     }

@@ -607,6 +607,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
 
   #openFile(): LastKnownGood | undefined {
     const { snapshotFile: file, maxSnapshotBytes: maxBytes, clock, random } = this.#options
+    const { backoffMs, maxBackoffMs } = this.#options
     if (file === undefined) return undefined
     // A value that another process holds is confirmed by it once per freshMs; what nobody confirms any more is gone.
     const foreignMs = 3 * this.#options.freshMs + 2 * this.#options.snapshotIntervalMs
@@ -615,6 +616,8 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       maxBytes,
       clock,
       random,
+      backoffMs,
+      maxBackoffMs,
       cache: this.name,
       intervalMs: this.#options.snapshotIntervalMs,
       budgetMs: this.#options.snapshotLoadBudgetMs,

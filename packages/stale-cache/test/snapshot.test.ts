@@ -434,7 +434,7 @@ t.test(
     t.match(cache.snapshot().file, { writes: 0, problem: /ENOENT/ })
     mkdirSync(join(file, '..'))
     await waitUntil(() => clock.pendingTimers === 1)
-    await clock.advance(100)
+    await clock.advance(1_000)
     await waitUntil(() => cache.snapshot().file?.writes === 1)
     await cache.close()
 
@@ -453,6 +453,39 @@ t.test(
     t.same(unwritable.cache.peek('a').value, { text: 'a' })
   },
 )
+
+t.test('a write that failed rests, longer every time, however short the interval is', async (t) => {
+  const directory = join(fileIn(t), '..', 'missing')
+  const snapshotFile = join(directory, 'things.snapshot')
+  const { cache, clock } = cacheOver({
+    snapshotFile,
+    snapshotIntervalMs: 0,
+    backoffMs: 100,
+    maxBackoffMs: 300,
+  })
+  await cache.ready
+  const failures = async (count: number) => {
+    await waitUntil(() => cache.snapshot().file?.writesFailed === count && clock.pendingTimers === 1)
+  }
+  cache.set('a', { value: { text: 'a' } })
+  await clock.advance(0)
+  await failures(1)
+  for (const [index, pauseMs] of [100, 200, 300, 300].entries()) {
+    cache.set('a', { value: { text: `change ${index}` } })
+    await clock.advance(pauseMs - 1)
+    await failures(index + 1)
+    await clock.advance(1)
+    await failures(index + 2)
+  }
+  mkdirSync(directory)
+  await clock.advance(300)
+  await waitUntil(() => cache.snapshot().file?.writes === 1)
+  await waitUntil(() => clock.pendingTimers === 0)
+  cache.set('a', { value: { text: 'again without a pause' } })
+  await clock.advance(0)
+  await waitUntil(() => cache.snapshot().file?.writes === 2)
+  await cache.close()
+})
 
 /** A disk of 64 KiB, or false where the test may not mount one. */
 function mountSmallDisk(t: Test): string | false {
