@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { type Clock, systemClock } from '@holdfast/singleflight'
 import { InvalidOptionError } from './errors.ts'
 import type { Version } from './freshness.ts'
@@ -74,8 +75,8 @@ export interface StaleCacheSettings<V> {
   /** Milliseconds after which a load that does not settle is given up: its signal aborts. Default 30,000. */
   readonly maxLoadMs?: number
   /**
-   * Milliseconds a key rests after its first failed load; doubles with every further failure, each time 50 to
-   * 150 % of it. Default 1,000.
+   * Milliseconds a key rests after its first failed load, and the file after a failed write; doubles with every
+   * further failure, each time 50 to 150 % of it. Default 1,000.
    */
   readonly backoffMs?: number
   /** Where that doubling ends, in milliseconds. Default 30,000. */
@@ -173,6 +174,7 @@ export type ResolvedOptions<V> = Required<Omit<StaleCacheSettings<V>, 'snapshotF
  * @throws `HOLDFAST_ERR_STALE_CACHE_INVALID_OPTION` with the option, what it must be and what it was.
  */
 export function resolveOptions<V>(options: AnyOptions<V>): ResolvedOptions<V> {
+  record('options', options)
   const hardTimeoutMs = delay('hardTimeoutMs', options.hardTimeoutMs ?? 5_000, 1)
   const maxLoadMs = delay('maxLoadMs', options.maxLoadMs ?? 30_000, 1)
   const backoffMs = delay('backoffMs', options.backoffMs ?? 1_000, 1)
@@ -180,7 +182,7 @@ export function resolveOptions<V>(options: AnyOptions<V>): ResolvedOptions<V> {
     load: callable('load', options.load),
     fallback: callable('fallback', options.fallback),
     represent: representer(options.represent ?? asJson),
-    representation: options.representation ?? {},
+    representation: record('representation', options.representation ?? {}),
     isKey: callable('isKey', options.isKey ?? (() => true)),
     freshMs: duration('freshMs', options.freshMs ?? 300_000),
     staleMs: options.staleMs === Infinity ? Infinity : duration('staleMs', options.staleMs ?? 86_400_000),
@@ -204,12 +206,12 @@ export function resolveOptions<V>(options: AnyOptions<V>): ResolvedOptions<V> {
     maxKeyLength: count('maxKeyLength', options.maxKeyLength ?? 256, 1),
     maxTags: count('maxTags', options.maxTags ?? 16, 0),
     freeze: flag('freeze', options.freeze ?? true),
-    snapshotFile: path('snapshotFile', options.snapshotFile),
+    snapshotFile: filePath('snapshotFile', options.snapshotFile),
     revive: callable('revive', options.revive ?? ((json: unknown) => json as V)),
     snapshotIntervalMs: delay('snapshotIntervalMs', options.snapshotIntervalMs ?? 10_000, 0),
     maxSnapshotBytes: count('maxSnapshotBytes', options.maxSnapshotBytes ?? 64 * MEBIBYTE, 1_024),
     snapshotLoadBudgetMs: delay('snapshotLoadBudgetMs', options.snapshotLoadBudgetMs ?? 250, 0),
-    clock: options.clock ?? systemClock,
+    clock: ticking('clock', options.clock ?? systemClock),
     random: callable('random', options.random ?? Math.random),
   }
   refuseUnknown('', options, Object.keys(resolved))
@@ -262,11 +264,25 @@ function flag(option: string, value: boolean): boolean {
   return value
 }
 
-function path(option: string, value: string | undefined): string | undefined {
-  if (value !== undefined && (typeof value !== 'string' || value === '')) {
-    refuse(option, 'the path of a file', value)
-  }
+/** The whole path: `./a` and `a` are one file, whatever the working directory becomes later. */
+export function filePath(option: string, value: string | undefined): string | undefined {
+  if (value === undefined) return undefined
+  if (typeof value !== 'string' || value === '') refuse(option, 'the path of a file', value)
+  return resolve(value)
+}
+
+/** An object whose members are options. */
+export function record<T extends object>(option: string, value: T): T {
+  if (typeof value !== 'object' || value === null) refuse(option, 'an object', value)
   return value
+}
+
+function ticking(option: string, clock: Clock): Clock {
+  for (const method of ['nowMs', 'wallMs', 'schedule'] as const) {
+    if (typeof clock[method] !== 'function')
+      refuse(option, 'an object with nowMs, wallMs and schedule', clock)
+  }
+  return clock
 }
 
 function callable<F extends (...args: never[]) => unknown>(option: string, value: F): F {

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { RepresentationPolicy, RepresentationPolicyOptions } from './cache-headers.ts'
-import { count, type MetricsRegistry, refuseUnknown } from './options.ts'
+import { count, type MetricsRegistry, refuse, refuseUnknown } from './options.ts'
 import type { Representation } from './representation.ts'
 import { type PeekedRepresentation, RepresentationSender } from './send-representation.ts'
 import { StaleCaches } from './stale-caches.ts'
@@ -33,6 +33,10 @@ export interface StaleCachePluginOptions {
 
 const plugin: FastifyPluginAsync<StaleCachePluginOptions> = async (app, options) => {
   refuseUnknown('', options, ['maxCaches', 'policy', 'registry'])
+  const { registry } = options
+  if (registry !== undefined && typeof registry?.registerMetric !== 'function') {
+    refuse('registry', 'a prom-client registry', registry)
+  }
   const caches = new StaleCaches(count('maxCaches', options.maxCaches ?? 64, 1))
   const sender = new RepresentationSender(options.policy)
   app.decorate('staleCache', caches)
@@ -42,10 +46,10 @@ const plugin: FastifyPluginAsync<StaleCachePluginOptions> = async (app, options)
   })
   app.addHook('onReady', () => caches.ready())
   app.addHook('onClose', () => caches.close())
-  if (options.registry !== undefined) {
+  if (registry !== undefined) {
     const { registerMetrics, registerSenderMetrics } = await import('./metrics.ts')
-    registerMetrics(options.registry, caches)
-    registerSenderMetrics(options.registry, sender)
+    registerMetrics(registry, caches)
+    registerSenderMetrics(registry, sender)
   }
 }
 

@@ -2,7 +2,14 @@
  * The caches of one application, by name: their number is bounded, because each holds its own bounds of memory.
  */
 import { NameTakenError, TooManyCachesError, UnknownCacheError } from './errors.ts'
-import { type AnyOptions, refuse, type StaleCacheOptions, type UnrepresentedSettings } from './options.ts'
+import {
+  type AnyOptions,
+  filePath,
+  record,
+  refuse,
+  type StaleCacheOptions,
+  type UnrepresentedSettings,
+} from './options.ts'
 import type { Representation } from './representation.ts'
 import { StaleCache } from './stale-cache.ts'
 import type { StaleCacheSnapshot } from './stale-cache-snapshot.ts'
@@ -29,7 +36,7 @@ export class StaleCaches {
   create<V>(name: string, options: AnyOptions<V>): AnyCacheOf<V> {
     if (this.#caches.has(name)) throw new NameTakenError(name)
     if (this.#caches.size >= this.#maxCaches) throw new TooManyCachesError(name, this.#maxCaches)
-    const { snapshotFile } = options
+    const snapshotFile = filePath('snapshotFile', record('options', options).snapshotFile)
     if (snapshotFile !== undefined && this.#files.has(snapshotFile)) {
       refuse('snapshotFile', 'a file that no other cache has', snapshotFile)
     }

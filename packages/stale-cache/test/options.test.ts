@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import Fastify from 'fastify'
 import t from 'tap'
 import { RepresentationPolicy, type RepresentationPolicyOptions } from '../src/cache-headers.ts'
@@ -97,6 +98,10 @@ t.test(
       ['maxTags', -1],
       ['freeze', 1],
       ['loadOnPeek', 'yes'],
+      ['clock', {}],
+      ['clock', { nowMs: () => 0, wallMs: () => 0 }],
+      ['clock', 7],
+      ['representation', 9],
       ['snapshotFile', ''],
       ['snapshotFile', 7],
       ['snapshotIntervalMs', -1],
@@ -165,6 +170,26 @@ t.test('a body of one’s own is represented, and a body that is not usable fail
     code: 'HOLDFAST_ERR_STALE_CACHE_REPRESENTATION',
   })
   await cache.close()
+})
+
+t.test('a path is made whole where it is given', async (t) => {
+  t.equal(resolveOptions({ ...needed, snapshotFile: 'a' }).snapshotFile, join(process.cwd(), 'a'))
+})
+
+t.test('options that are no object are refused', async (t) => {
+  const code = 'HOLDFAST_ERR_STALE_CACHE_INVALID_OPTION'
+  const app = Fastify()
+  await app.register(staleCache)
+  for (const options of [undefined, null, 7]) {
+    const refused = { code, message: /"options" must be an object/ }
+    t.throws(() => new StaleCache('things', options as never), refused)
+    t.throws(() => app.staleCache.create('things', options as never), refused)
+  }
+  await app.close()
+  for (const option of ['policy', 'registry']) {
+    const registering = async () => Fastify().register(staleCache, { [option]: null })
+    await t.rejects(registering, { code, message: new RegExp(`"${option}" must be .* received null`) })
+  }
 })
 
 t.test('an unknown option is refused with the names that are accepted', async (t) => {

@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { temporaryDirectory } from '@holdfast/test-kit'
 import fastify from 'fastify'
 import { Registry } from 'prom-client'
@@ -61,10 +61,12 @@ t.test('names are checked, unique and bounded, and files belong to one cache', a
   const snapshotFile = join(directory.path, 'file')
   caches.create('one', { ...numbers, snapshotFile })
   t.throws(() => caches.create('one', numbers), { code: 'HOLDFAST_ERR_STALE_CACHE_NAME_TAKEN' })
-  t.throws(
-    () => caches.create('two', { ...numbers, snapshotFile }),
-    /"snapshotFile" must be a file that no other/,
-  )
+  for (const spelling of [snapshotFile, `${directory.path}/./file`, relative('.', snapshotFile)]) {
+    t.throws(
+      () => caches.create('two', { ...numbers, snapshotFile: spelling }),
+      /"snapshotFile" must be a file that no other/,
+    )
+  }
   const plain = caches.create('two', { ...numbers, represent: false })
   t.equal(plain.peek('a').representation, undefined)
   t.throws(() => caches.create('three', numbers), {
