@@ -15,17 +15,11 @@ import { Batcher } from './batcher.ts'
 import { settledWithin } from './budget.ts'
 import { type Compiled, CompiledDefaults } from './compiled-defaults.ts'
 import { CompressionQueue } from './compression-queue.ts'
-import {
-  BackingOffError,
-  ClosedError,
-  KeyRefusedError,
-  LoadGivenUpError,
-  RowInvalidError,
-  withRetryHint,
-} from './errors.ts'
-import { channels, type InvalidateEvent, type LoadEvent } from './events.ts'
+import { BackingOffError, ClosedError, KeyRefusedError, withRetryHint } from './errors.ts'
+import { channels, type InvalidateEvent } from './events.ts'
 import { type Arrival, compile, type Entry, Holdings, type Placement, shown } from './holdings.ts'
-import { LastKnownGood } from './last-known-good.ts'
+import { type LastKnownGood, openLastKnownGood } from './last-known-good.ts'
+import { type Loaded, Loader } from './loader.ts'
 import {
   type AnyOptions,
   cacheName,
@@ -39,7 +33,6 @@ import {
 import type { Peeked, StaleReader } from './peeked.ts'
 import { type Lane, RefreshQueue } from './refresh-queue.ts'
 import type { Representation } from './representation.ts'
-import type { SnapshotRecord } from './snapshot-format.ts'
 import type { StaleCacheSnapshot } from './stale-cache-snapshot.ts'
 
 /** What `set` stores. */
@@ -59,12 +52,6 @@ export interface RefreshReport {
   readonly refused: number
 }
 
-/** What a load did to one key. */
-interface Loaded<V> {
-  readonly outcome: 'stored' | 'kept' | 'missing'
-  readonly value: V | undefined
-}
-
 /** How long `close` waits for loads that are out. */
 const CLOSE_BUDGET_MS = 2_000
 
@@ -80,13 +67,13 @@ export class StaleCache<V, R extends Representation | undefined = Representation
   readonly #holdings: Holdings<V>
   readonly #defaults: CompiledDefaults<V>
   readonly #compression: CompressionQueue
-  readonly #file: LastKnownGood | undefined
+  readonly #file: LastKnownGood<V> | undefined
   readonly #queue: RefreshQueue
+  readonly #loader: Loader<V>
   readonly #batcher: Batcher<Loaded<V>>
   readonly #flights: Singleflight
   /** Keys with a flight that owns them; `begun` once their load is on its way. */
   readonly #inFlight = new Map<string, { begun: boolean }>()
-  readonly #loads = new Set<AbortController>()
   readonly #neutral = AsyncLocalStorage.snapshot()
   readonly #counts = {
     fresh: 0,
@@ -95,17 +82,8 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     default: 0,
     missing: 0,
     awaited: 0,
-    loads: 0,
-    loadsFailed: 0,
-    loadsGivenUp: 0,
-    keysLoaded: 0,
-    keysMissing: 0,
-    keysKept: 0,
-    keysFailed: 0,
     keysRefused: 0,
     keysDropped: 0,
-    rowsUnasked: 0,
-    recordsRefused: 0,
   }
   #cancelBatch: (() => void) | undefined = undefined
   #lastBatchMs = Number.NEGATIVE_INFINITY
@@ -120,16 +98,25 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       this.#options
     this.#holdings = new Holdings(this.#options, (key) => this.#compression.drop(key))
     this.#queue = new RefreshQueue({ known: maxEntries, unknown: maxQueuedKeys })
+    this.#loader = new Loader(this.name, this.#options, {
+      holdings: this.#holdings,
+      place: (arrival) => this.#place(arrival),
+      miss: (key, order) => this.#miss(key, order),
+    })
     this.#batcher = new Batcher({
-      run: (keys) => this.#load(keys),
+      run: (keys) => this.#loader.load(keys),
       maxBatch: maxBatchKeys,
       maxConcurrent: maxConcurrentLoads,
     })
-    // A load that never settles is given up by #load, so that its place in the batcher is freed, too.
+    // A load that never settles is given up by the loader, so that its place in the batcher is freed, too.
     this.#flights = new Singleflight({ maxFlights, hardTimeoutMs, maxFlightMs: Infinity, clock })
     this.#compression = new CompressionQueue(this.#options.representation)
     this.#defaults = this.#compileDefaults()
-    this.#file = this.#openFile()
+    this.#file = openLastKnownGood(this.name, this.#options, {
+      accepts: (key) => !this.#closed && this.#accepts(key),
+      place: (arrival) => this.#place(arrival),
+      entries: () => this.#holdings.entries(),
+    })
     this.reader = Object.freeze({ peek: (key: string) => this.peek(key) })
     this.ready = this.#prepare()
   }
@@ -268,7 +255,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       let confirmed = 0
       for (const key of listOf(keys)) if (this.#holdings.confirm(key, order, asOfMs)) confirmed += 1
       this.#holdings.changes.end(order)
-      if (confirmed > 0) this.#neutral(() => this.#file?.age())
+      if (confirmed > 0) this.#file?.age()
       return confirmed
     }
   }
@@ -277,6 +264,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
   snapshot(): StaleCacheSnapshot {
     return {
       ...this.#counts,
+      ...this.#loader.counts(),
       name: this.name,
       ...this.#holdings.counts(),
       defaults: this.#defaults.size,
@@ -286,6 +274,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       loadsRunning: this.#batcher.running,
       compressing: this.#compression.size,
       compressionFailed: this.#compression.failures,
+      recordsRefused: this.#file?.recordsRefused ?? 0,
       file: this.#file?.snapshot(),
       closed: this.#closed,
     }
@@ -307,108 +296,9 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     this.#queue.clear()
     await settledWithin(CLOSE_BUDGET_MS, this.#batcher.idle(), this.#options.clock)
     this.#flights.close()
-    for (const load of this.#loads) load.abort(this.#closedError())
+    this.#loader.abort(this.#closedError())
     this.#compression.close()
     await this.#file?.close()
-  }
-
-  /**
-   * The load pipeline: one call of the source for many keys, and everything that follows from its answer.
-   * (A second level and a lease across processes belong around the one call of `load` below.)
-   */
-  async #load(keys: readonly string[]): Promise<(key: string) => Loaded<V>> {
-    const { clock, load, maxLoadMs } = this.#options
-    const order = this.#holdings.changes.begin()
-    const beganMs = clock.nowMs()
-    const controller = new AbortController()
-    this.#loads.add(controller)
-    this.#counts.loads += 1
-    const answered = this.#neutral(async () => load(keys, { signal: controller.signal }))
-    // Also after the load was given up: a late answer is an answer, and cannot replace anything newer.
-    const stored = answered
-      .then((rows) => this.#store(keys, rows, order, beganMs))
-      .finally(() => {
-        this.#holdings.changes.end(order)
-        this.#loads.delete(controller)
-      })
-    const limit = Promise.withResolvers<never>()
-    const cancelLimit = clock.schedule(maxLoadMs, () => {
-      const error = new LoadGivenUpError(maxLoadMs)
-      limit.reject(error)
-      controller.abort(error)
-    })
-    try {
-      const loaded = await Promise.race([stored, limit.promise])
-      this.#publishLoad(keys, beganMs, 'loaded', undefined)
-      return loaded
-    } catch (error) {
-      const givenUp = error instanceof LoadGivenUpError
-      if (givenUp) this.#counts.loadsGivenUp += 1
-      else this.#counts.loadsFailed += 1
-      this.#counts.keysFailed += keys.length
-      for (const key of keys) this.#holdings.rest(key, order, error, clock.nowMs())
-      this.#publishLoad(keys, beganMs, givenUp ? 'given-up' : 'failed', error)
-      throw error
-    } finally {
-      cancelLimit()
-    }
-  }
-
-  #store(
-    keys: readonly string[],
-    rows: Iterable<Row<V>>,
-    order: number,
-    asOfMs: number,
-  ): (key: string) => Loaded<V> {
-    const { clock } = this.#options
-    const unanswered = new Set(keys)
-    const failures = new Map<string, unknown>()
-    const results = new Map<string, Loaded<V>>()
-    const failed = (key: string, error: unknown) => {
-      failures.set(key, error)
-      this.#counts.keysFailed += 1
-      this.#holdings.rest(key, order, error, clock.nowMs())
-    }
-    let unreadable = false
-    for (const row of rows) {
-      if (typeof row?.key !== 'string') {
-        unreadable = true
-        continue
-      }
-      const { key, value } = row
-      if (!unanswered.delete(key)) {
-        this.#counts.rowsUnasked += 1
-        continue
-      }
-      try {
-        const placement = this.#place({ ...row, order, asOfMs, origin: 'source' })
-        results.set(key, this.#resultOf(key, value, placement, order))
-      } catch (error) {
-        failed(key, error)
-      }
-    }
-    for (const key of unanswered) {
-      // What cannot be read may have been about this key: it does not say that the key is gone.
-      if (unreadable) failed(key, new RowInvalidError(shown(key), 'load answered a row whose key is no text'))
-      else results.set(key, this.#miss(key, order))
-    }
-    return (key) => {
-      const result = results.get(key)
-      if (result === undefined) throw failures.get(key)
-      return result
-    }
-  }
-
-  #resultOf(key: string, value: V, placement: Placement, order: number): Loaded<V> {
-    if (placement === 'stored' || placement === 'confirmed') {
-      this.#counts.keysLoaded += 1
-      return { outcome: 'stored', value }
-    }
-    this.#counts.keysKept += 1
-    // Nothing became fresh: without a pause the next request would load the same row again.
-    this.#holdings.rest(key, order, undefined, this.#options.clock.nowMs())
-    const held = placement === 'older' ? this.#holdings.look(key) : undefined
-    return { outcome: 'kept', value: held === undefined ? value : held.value }
   }
 
   #place(arrival: Arrival<V>): Placement {
@@ -418,19 +308,17 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     if (placement === 'stored' && plain !== undefined) {
       this.#compression.add(key, plain, (complete) => this.#holdings.complete(key, plain, complete))
     }
-    // Neutral: the timer of the file must not keep the context of a request alive.
-    if (origin === 'source' && placement === 'stored') this.#neutral(() => this.#file?.change())
-    if (origin === 'source' && placement === 'confirmed') this.#neutral(() => this.#file?.age())
+    if (origin === 'source' && placement === 'stored') this.#file?.change()
+    if (origin === 'source' && placement === 'confirmed') this.#file?.age()
     return placement
   }
 
-  #miss(key: string, order: number): Loaded<V> {
+  /** The source does not know this key. Answers what is held nevertheless, because it was read later. */
+  #miss(key: string, order: number): Entry<V> | undefined {
     const before = this.#holdings.look(key)
     const held = this.#holdings.miss(key, order, this.#options.clock.nowMs())
-    if (held !== undefined) return { outcome: 'kept', value: held.value }
-    this.#counts.keysMissing += 1
     if (before !== this.#holdings.look(key)) this.#file?.change()
-    return { outcome: 'missing', value: undefined }
+    return held
   }
 
   #outdate(key: string): boolean {
@@ -567,7 +455,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     this.#lastBatchMs = this.#options.clock.nowMs()
     if (!this.#batcher.full) {
       const { lane, keys } = this.#queue.take(this.#options.maxBatchKeys)
-      // A failure is counted and published by #load; nobody waits here.
+      // A failure is counted and published by the loader; nobody waits here.
       for (const key of keys) this.#fly(key, lane).catch(() => {})
     }
     if (this.#queue.size > 0) this.#armBatch()
@@ -605,70 +493,8 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     await this.#file?.loaded(() => this.#compression.settled())
   }
 
-  #openFile(): LastKnownGood | undefined {
-    const { snapshotFile: file, maxSnapshotBytes: maxBytes, clock, random } = this.#options
-    const { backoffMs, maxBackoffMs } = this.#options
-    if (file === undefined) return undefined
-    // A value that another process holds is confirmed by it once per freshMs; what nobody confirms any more is gone.
-    const foreignMs = 3 * this.#options.freshMs + 2 * this.#options.snapshotIntervalMs
-    return new LastKnownGood({
-      file,
-      maxBytes,
-      clock,
-      random,
-      backoffMs,
-      maxBackoffMs,
-      cache: this.name,
-      intervalMs: this.#options.snapshotIntervalMs,
-      budgetMs: this.#options.snapshotLoadBudgetMs,
-      maxAgeMs: this.#options.freshMs,
-      onRecord: (record) => this.#recall(record),
-      keepsForeign: ({ confirmedAtMs }) => this.#ageOf(confirmedAtMs) < foreignMs,
-      records: () => this.#records(),
-    })
-  }
-
-  /** Takes a value from the file: never fresh, and never in place of anything newer. */
-  #recall({ key, value: json, version, tags, confirmedAtMs }: SnapshotRecord): void {
-    const { clock, freshMs, staleMs, revive } = this.#options
-    const ageMs = this.#ageOf(confirmedAtMs)
-    if (this.#closed || ageMs >= freshMs + staleMs || !this.#accepts(key)) return
-    try {
-      const asOfMs = clock.nowMs() - ageMs
-      this.#place({ key, value: revive(json, key), version, tags, order: 0, asOfMs, origin: 'snapshot' })
-    } catch {
-      this.#counts.recordsRefused += 1
-    }
-  }
-
-  /** A wall clock that was set back makes a value look as if it came from the future: it is new then, not immortal. */
-  #ageOf(confirmedAtMs: number): number {
-    return Math.max(0, this.#options.clock.wallMs() - confirmedAtMs)
-  }
-
-  *#records(): Generator<SnapshotRecord> {
-    const { clock } = this.#options
-    for (const { key, value, version, tags, asOfMs, staleUntilMs } of this.#holdings.entries()) {
-      const nowMs = clock.nowMs()
-      if (nowMs >= staleUntilMs) continue
-      yield { key, value, version, tags, confirmedAtMs: clock.wallMs() - (nowMs - asOfMs) }
-    }
-  }
-
   #closedError(): Error {
     return withRetryHint(new ClosedError(this.name), 1_000)
-  }
-
-  #publishLoad(
-    keys: readonly string[],
-    beganMs: number,
-    outcome: LoadEvent['outcome'],
-    error: unknown,
-  ): void {
-    if (!channels.load.hasSubscribers) return
-    const durationMs = this.#options.clock.nowMs() - beganMs
-    const event: LoadEvent = { cache: this.name, keys, durationMs, outcome, error }
-    channels.load.publish(event)
   }
 
   #publishInvalidation(what: { readonly key: string } | { readonly tag: string }, marked: number): void {
