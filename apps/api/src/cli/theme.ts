@@ -5,6 +5,7 @@ import { resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { callerDirectory } from '../config.ts'
 import { createDatabase } from '../db/pool.ts'
+import { reasonOf } from '../reason.ts'
 import { parseThemeDocument } from '../routes/public-theme/theme.ts'
 import { ThemeRepository } from '../routes/public-theme/theme-repository.ts'
 import { CommandError, runCommand, UsageError } from './command.ts'
@@ -54,7 +55,7 @@ async function readText(file: string): Promise<string> {
   try {
     return file === '-' ? await text(process.stdin) : await readFile(resolve(callerDirectory(), file), 'utf8')
   } catch (error) {
-    throw new CommandError(`cannot read ${file}: ${error instanceof Error ? error.message : String(error)}`)
+    throw new CommandError(`cannot read ${file}: ${reasonOf(error)}`)
   }
 }
 
@@ -63,7 +64,7 @@ function parseFile(content: string, file: string): object {
   try {
     parsed = JSON.parse(content)
   } catch (error) {
-    throw new CommandError(`${file} is not JSON: ${error instanceof Error ? error.message : String(error)}`)
+    throw new CommandError(`${file} is not JSON: ${reasonOf(error)}`)
   }
   const checked = parseThemeDocument(parsed)
   if ('document' in checked) return checked.document
