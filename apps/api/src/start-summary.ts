@@ -10,7 +10,9 @@ export interface Running {
   /** Undefined when nothing can be kept. */
   readonly dataDirectory: string | undefined
   /** The database of its own, when it has one: never with its password. */
-  readonly ownDatabase: { readonly pid: number; readonly notice: string | undefined } | undefined
+  readonly ownDatabase:
+    | { readonly pid: number; readonly notice: string | undefined; readonly shared: boolean }
+    | undefined
   /** How the first look into the database ended, when that is known. */
   readonly themes: string
   readonly startedInMs: number
@@ -60,7 +62,7 @@ export function startSummary(running: Running): string {
 
 function databaseText({ config, ownDatabase }: Running): string {
   if (ownDatabase !== undefined)
-    return `its own PostgreSQL, process ${ownDatabase.pid} (ends with the service)`
+    return `its own PostgreSQL, process ${ownDatabase.pid} (ends with ${ownDatabase.shared ? 'the service that started it' : 'the service'})`
   const url = URL.parse(config.databaseUrl?.reveal() ?? '')
   if (url === null) return 'none yet: DATABASE_URL is unset, and its own PostgreSQL has not started'
   return `${url.host}${url.pathname} (DATABASE_URL)`

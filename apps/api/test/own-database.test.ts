@@ -89,6 +89,8 @@ t.test('two services that start at once on one data directory share one database
   for (const service of services) {
     t.equal(await brandOf(service.url, 'acme'), 'Acme Markets')
   }
+  const ends = services.map(({ stderr }) => /\(ends with (.+)\)/.exec(stderr)?.[1])
+  t.strictSame(ends.sort(), ['the service', 'the service that started it'])
   const endings = await Promise.all(services.map((service) => service.stop()))
   t.strictSame(endings, [CLEAN, CLEAN])
 })
@@ -110,11 +112,19 @@ t.test(
 t.test('a service whose package manager is gone ends, too', async (t) => {
   const environment = { DATA_DIRECTORY: openDirectory(t), API_HOST: '127.0.0.1', API_PORT: '0' }
   const { PATH = '', HOME = '' } = process.env
-  // As pnpm runs a script: a shell, and the service below it; the name of the script tells that it is one.
-  const script = `"${process.execPath}" --conditions=@holdfast/source src/main.ts & echo pid $!; wait`
-  const launcher = spawn('/bin/sh', ['-c', `/bin/sh -c '${script}'; true`], {
+  // As npx runs pnpm, which runs pnpm, which runs a script: every one below a shell. The name of the script tells
+  // that it is one.
+  const launcher = spawn('/bin/sh', ['-c', '/bin/sh -c "$PNPM"; true'], {
     cwd: new URL('..', import.meta.url).pathname,
-    env: { PATH, HOME, npm_lifecycle_event: 'start', ...environment },
+    env: {
+      PATH,
+      HOME,
+      npm_lifecycle_event: 'start',
+      PNPM: '/bin/sh -c "$SCRIPT"; true',
+      SCRIPT: '/bin/sh -c "$SERVICE"; true',
+      SERVICE: `"${process.execPath}" --conditions=@holdfast/source src/main.ts & echo pid $!; wait`,
+      ...environment,
+    },
     stdio: ['ignore', 'pipe', 'ignore'],
   })
   let output = ''

@@ -20,6 +20,8 @@ export interface DevelopmentDatabase {
   readonly pid: number
   /** What a person should know about it, such as that the data is not where it was wished for. */
   readonly notice: string | undefined
+  /** Another process started it, and it ends with that one. */
+  readonly shared: boolean
   /** Ends the database in order, unless another process started it. */
   stop(): Promise<void>
   /** Ends it at once, for a process that does not wait any longer; unless another one started it. */
@@ -38,6 +40,7 @@ export async function startDevelopmentDatabase(dataDirectory: string): Promise<D
     url: server.directUrl,
     pid: server.pid,
     notice: server.notice,
+    shared: server.shared,
     async stop() {
       if (!server.shared) {
         for (const file of [ADDRESS_FILE, PID_FILE]) await rm(join(dataDirectory, file), { force: true })
