@@ -118,7 +118,8 @@ function isExplained(error: unknown): error is Error {
   return (
     error instanceof ConfigError ||
     isRefusal(error) ||
-    ['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL'].includes(code)
+    code === 'HOLDFAST_ERR_HEALTH_MANAGEMENT_LISTEN' ||
+    ['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN'].includes(code)
   )
 }
 

@@ -71,7 +71,10 @@ export function choice<const T extends string>(words: readonly T[]): Kind<T> {
     parse(given) {
       const found = words.find((word) => word === given.toLowerCase())
       if (found !== undefined) return { value: found }
-      return { wrong: `is none of ${words.join(', ')}`, fix: `Write ${nearest(given, words) ?? words[0]}.` }
+      return {
+        wrong: `is none of ${words.join(', ')}`,
+        fix: `Write ${nearest(given, words) ?? 'one of these'}.`,
+      }
     },
   }
 }

@@ -87,7 +87,7 @@ t.test('times and sizes are read with their units, within their bounds', async (
 t.test('the environment has a few names, and a near miss is not taken for another one', async (t) => {
   t.equal(loadConfig({ ENVIRONMENT: 'TEST' }).config.environment, 'test')
   t.match(problemsOf({ ENVIRONMENT: 'prod' }), [{ name: 'ENVIRONMENT', fix: 'Write production.' }])
-  t.match(problemsOf({ ENVIRONMENT: 'qa' }), [{ name: 'ENVIRONMENT' }])
+  t.match(problemsOf({ ENVIRONMENT: 'qa' }), [{ name: 'ENVIRONMENT', fix: 'Write one of these.' }])
 })
 
 t.test('production needs a database', async (t) => {

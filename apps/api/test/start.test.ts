@@ -40,6 +40,25 @@ t.test('a port that is taken is said in one line', async (t) => {
   t.strictSame(await first.stop(), CLEAN)
 })
 
+t.test('an address that cannot be listened on is said in one line', async (t) => {
+  const DATABASE_URL = 'postgres://nobody@127.0.0.1:1/nothing'
+  const first = await ServiceProcess.start(t, { DATABASE_URL, DATA_DIRECTORY: scratchDirectory(t) })
+  const inUse = ServiceProcess.spawn(t, {
+    DATABASE_URL,
+    DATA_DIRECTORY: scratchDirectory(t),
+    MANAGEMENT_PORT: new URL(first.url).port,
+  })
+  const noHost = ServiceProcess.spawn(t, {
+    DATABASE_URL,
+    DATA_DIRECTORY: scratchDirectory(t),
+    API_HOST: 'nowhere.invalid',
+  })
+  for (const service of [inUse, noHost]) t.strictSame(await service.ended, { code: 1, signal: null })
+  t.match(inUse.stderr, /^[^\n]*management listener[^\n]*EADDRINUSE[^\n]*\n$/)
+  t.match(noHost.stderr, /^[^\n]*nowhere\.invalid[^\n]*\n$/)
+  t.strictSame(await first.stop(), CLEAN)
+})
+
 t.test('production refuses a database that lacks migrations, and starts after migrate up', async (t) => {
   const postgres = await startPostgres()
   t.teardown(() => postgres.stop())
