@@ -11,7 +11,7 @@ import { bearerGuard } from './bearer.ts'
 import type { Config } from './config.ts'
 import { DatabaseConnection } from './db/connection.ts'
 import { metrics } from './plugins/metrics.ts'
-import { answerError, problemAnswers } from './plugins/problem-answers.ts'
+import { answerError, answerUnreadable, problemAnswers } from './plugins/problem-answers.ts'
 import { registerPublicTheme } from './routes/public-theme/register.ts'
 import { withDecodableTenant } from './routes/public-theme/route.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
@@ -49,6 +49,7 @@ export async function buildApp({ config, logger, dataDirectory, locateDatabase }
     return503OnClosing: false,
     rewriteUrl: ({ url = '/' }) => withDecodableTenant(url),
     frameworkErrors: answerError,
+    clientErrorHandler: answerUnreadable,
   })
   const authorize = bearerGuard(config.metricsToken)
   const registry = config.enableMetrics ? new Registry() : undefined

@@ -1,4 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { connect } from 'node:net'
+import { text as textOf } from 'node:stream/consumers'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { countStatements, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
@@ -14,6 +16,14 @@ const FRESH = 'public, max-age=300, stale-while-revalidate=60'
 const SHORT = 'public, max-age=10'
 
 const tagOf = ({ headers: { etag } }: { headers: IncomingHttpHeaders }) => String(etag)
+
+/** Sends bytes that no client would, and answers all that comes back until the end of the connection. */
+function sendRaw(url: string, bytes: string): Promise<string> {
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  socket.write(bytes)
+  return textOf(socket)
+}
 
 async function setUp(t: Test, environment: Record<string, string> = {}) {
   const directUrl = await freshDatabase(postgres.directUrl)
@@ -207,6 +217,23 @@ t.test('everything else is a problem document that tells nothing about the insid
     status: 400,
     error: 'FST_ERR_BAD_URL',
   })
+})
+
+t.test('what is too long or no HTTP at all is answered with a problem document, too', async (t) => {
+  const { service } = await setUp(t)
+  for (const [text, status, title] of [
+    [
+      `GET /${'a'.repeat(20_000)}/api/public/load-theme HTTP/1.1\r\nHost: a\r\n\r\n`,
+      431,
+      'Request Header Fields Too Large',
+    ],
+    ['nonsense\r\n\r\n', 400, 'Bad Request'],
+  ] as const) {
+    const answer = await sendRaw(service.url, text)
+    t.ok(answer.startsWith(`HTTP/1.1 ${status} ${title}\r\n`), answer)
+    t.match(answer, /\r\ncontent-type: application\/problem\+json; charset=utf-8\r\n/)
+    t.match(JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))), { type: 'about:blank', status, title })
+  }
 })
 
 t.test('metrics are for those who have the token, and exist only when they are switched on', async (t) => {

@@ -2,7 +2,8 @@
 // what the service caused itself (5xx) is logged in full and answered with one sentence.
 
 import { STATUS_CODES } from 'node:http'
-import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { Socket } from 'node:net'
+import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 
 const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
@@ -43,9 +44,37 @@ export function answerError(error: FastifyError, request: FastifyRequest, reply:
   void sendProblem(reply, status, codeOf(status), detail)
 }
 
+/** Answers what is not a request that Node can read, and so never becomes one that Fastify sees. */
+export function answerUnreadable({ code }: ConnectionError, socket: Socket): void {
+  if (code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const { status, detail } = UNREADABLE.get(code) ?? UNREADABLE_OTHERWISE
+  const body = JSON.stringify(problemOf(status, codeOf(status), detail))
+  const head = [
+    `HTTP/1.1 ${status} ${titleOf(status)}`,
+    `content-type: ${PROBLEM_TYPE}`,
+    'cache-control: no-store',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroy())
+}
+
+const UNREADABLE_OTHERWISE = { status: 400, detail: 'This is not an HTTP request.' }
+const UNREADABLE: ReadonlyMap<string | undefined, typeof UNREADABLE_OTHERWISE> = new Map([
+  ['HPE_HEADER_OVERFLOW', { status: 431, detail: 'The path and the headers are too long.' }],
+  ['ERR_HTTP_REQUEST_TIMEOUT', { status: 408, detail: 'The request took too long to arrive.' }],
+])
+
 function sendProblem(reply: FastifyReply, status: number, error: string, detail: string): FastifyReply {
-  const problem: Problem = { type: 'about:blank', title: titleOf(status), status, detail, error }
+  const problem = problemOf(status, error, detail)
   return reply.code(status).type(PROBLEM_TYPE).header('cache-control', 'no-store').send(problem)
+}
+
+function problemOf(status: number, error: string, detail: string): Problem {
+  return { type: 'about:blank', title: titleOf(status), status, detail, error }
 }
 
 function titleOf(status: number): string {
