@@ -35,7 +35,7 @@ const SETTINGS = {
   managementPort: optional(
     'MANAGEMENT_PORT',
     port,
-    'A second port with every health route in full detail and no authorization; for the inside of a cluster only.',
+    'A second port with every health route in full detail and, when enabled, the metrics, without authorization; for the inside of a cluster only.',
   ),
   appVersion: setting('APP_VERSION', text, '0.0.0', 'Version that `/healthz` reports.'),
   logLevel: setting(
