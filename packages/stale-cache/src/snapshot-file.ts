@@ -144,7 +144,11 @@ export class SnapshotFile {
     const opened = await this.#open()
     if (opened === undefined) return { records }
     if ('problem' in opened) return { records, problem: opened.problem }
-    await this.#each(opened.lines, (record) => records.set(record.key, record))
+    // A time that has not come was written by a wall clock that was ahead: it would win until it has come.
+    const nowMs = this.#clock.wallMs()
+    await this.#each(opened.lines, (record) => {
+      records.set(record.key, { ...record, confirmedAtMs: Math.min(record.confirmedAtMs, nowMs) })
+    })
     return { records }
   }
 

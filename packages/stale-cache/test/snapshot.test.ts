@@ -570,6 +570,30 @@ t.test('processes that share a file keep the newer of what both have written', a
   await cache.close()
 })
 
+t.test('what was written while the wall clock was ahead does not stay in a shared file', async (t) => {
+  const snapshotFile = fileIn(t)
+  const clock = new HandClock()
+  const options = { snapshotFile, clock, snapshotIntervalMs: 100 }
+  const [one, two] = [cacheOver(options).cache, cacheOver(options).cache]
+  await Promise.all([one.ready, two.ready])
+  const write = async (cache: typeof one, key: string, text: string) => {
+    const before = cache.snapshot().file?.writes ?? 0
+    cache.set(key, { value: { text } })
+    await clock.advance(100)
+    await waitUntil(() => cache.snapshot().file?.writes === before + 1)
+  }
+  clock.jumpWall(86_400_000)
+  await write(one, 'acme', 'ahead')
+  clock.jumpWall(-86_400_000)
+  await write(two, 'globex', 'red')
+  await clock.advance(1)
+  await write(one, 'acme', 'now')
+  const { cache } = cacheOver({ ...options })
+  await cache.ready
+  t.same(cache.peek('acme').value, { text: 'now' })
+  await Promise.all([one.close(), two.close(), cache.close()])
+})
+
 t.test(
   'what a process left behind that died while it wrote is removed, what a living one writes is not',
   async (t) => {
