@@ -1,4 +1,9 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { promisify } from 'node:util'
 import cookie from '@fastify/cookie'
+import { waitUntil } from '@holdfast/test-kit'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import { Registry } from 'prom-client'
 import t from 'tap'
@@ -264,4 +269,31 @@ t.test('checkPreconditions knows what is there and what is not', async (t) => {
   t.equal(check('GET', { 'if-match': identity.etag, 'if-none-match': identity.etag }), 'not-modified')
   const plain = await createRepresentation({ body: 'x', contentType: 'text/plain' })
   t.equal(checkPreconditions({ method: 'PUT', headers: { 'if-match': '"x"' } }, plain), 'precondition-failed')
+})
+
+t.test('clients that leave in the middle of an answer harm nobody, and nothing of them stays', async (t) => {
+  const lines: string[] = []
+  const app = Fastify({ logger: { level: 'warn', stream: { write: (line: string) => lines.push(line) } } })
+  const sender = new RepresentationSender()
+  // More than the kernel takes at once, so that the answer is under way when its client leaves.
+  const body = randomBytes(4_000_000)
+  const large = await createRepresentation(
+    { body, contentType: 'application/octet-stream' },
+    { encodings: [], maxBodyBytes: body.length },
+  )
+  app.get('/', (_request, reply) => sender.send(reply, large))
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  t.teardown(() => app.close())
+  const port = portOf(app.server)
+  const leaving = Array.from({ length: 20 }, async (_, index) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.write('GET / HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n')
+    await once(socket, index % 2 === 0 ? 'connect' : 'data')
+    socket.resetAndDestroy()
+  })
+  await Promise.all(leaving)
+  const answer = await exchange(port, 'GET', '/')
+  t.ok(answer.body.equals(body))
+  await waitUntil(async () => (await promisify(app.server.getConnections).call(app.server)) === 0)
+  t.same(lines, [])
 })
