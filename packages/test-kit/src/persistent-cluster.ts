@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { chown, mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { DataDirectoryError } from './errors.ts'
 import type { Identity } from './identity.ts'
 import type { PostgresBinaries } from './postgres-binaries.ts'
@@ -19,10 +19,8 @@ export async function ensureCluster(
   binaries: PostgresBinaries,
   identity: Identity | undefined,
 ): Promise<string | undefined> {
-  const unfinished = `${basename(path)}.unfinished-`
-  for (const name of await readdir(dirname(path))) {
-    if (name.startsWith(unfinished)) await rm(join(dirname(path), name), { recursive: true })
-  }
+  const unfinished = `${path}.unfinished`
+  for (const left of [unfinished, secretOf(unfinished)]) await rm(left, { recursive: true, force: true })
   const names = await readdir(path).catch(() => undefined)
   if (names?.includes(passwordFile) && (await isWhole(path))) {
     await checkVersion(path, binaries)
@@ -31,7 +29,7 @@ export async function ensureCluster(
   let notice: string | undefined
   if (names?.length === 0) await rmdir(path)
   else if (names !== undefined) notice = await putAside(path, names)
-  await build(join(dirname(path), unfinished + randomBytes(4).toString('hex')), path, binaries, identity)
+  await build(unfinished, path, binaries, identity)
   return notice
 }
 
@@ -46,7 +44,7 @@ async function build(
   binaries: PostgresBinaries,
   identity: Identity | undefined,
 ): Promise<void> {
-  const secret = `${unfinished}-password`
+  const secret = secretOf(unfinished)
   await mkdir(unfinished, { mode: 0o700 })
   await writeFile(secret, randomBytes(24).toString('base64url'), { mode: 0o600 })
   if (identity !== undefined) {
@@ -55,6 +53,10 @@ async function build(
   await createCluster(binaries, unfinished, identity, secret)
   await rename(secret, join(unfinished, passwordFile))
   await rename(unfinished, path)
+}
+
+function secretOf(unfinished: string): string {
+  return `${unfinished}-password`
 }
 
 /** Moves a damaged cluster out of the way. What is not a cluster is somebody else's and stays. */

@@ -7,7 +7,7 @@ import { place } from './kept-data.ts'
 
 t.test('a half-finished initdb is swept away', async (t) => {
   const dataDirectory = place(t)
-  const half = join(dirname(dataDirectory), `${basename(dataDirectory)}.unfinished-0123`)
+  const half = join(dirname(dataDirectory), `${basename(dataDirectory)}.unfinished`)
   mkdirSync(join(half, 'base'), { recursive: true })
   writeFileSync(join(half, 'PG_VERSION'), '18\n')
   mkdirSync(dataDirectory)
