@@ -484,6 +484,7 @@ t.test('a write that failed rests, longer every time, however short the interval
   cache.set('a', { value: { text: 'again without a pause' } })
   await clock.advance(0)
   await waitUntil(() => cache.snapshot().file?.writes === 2)
+  t.match(cache.snapshot().file, { writesFailed: 5, entriesWritten: 1 })
   await cache.close()
 })
 
