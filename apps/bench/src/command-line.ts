@@ -11,6 +11,7 @@ export interface CommandLine {
   readonly list: boolean
   readonly help: boolean
   readonly profile: boolean
+  readonly wrk: boolean
   readonly out: string | undefined
 }
 
@@ -28,6 +29,7 @@ export const usageText = `pnpm bench [row ...] [options]
   --rounds N     rounds with fresh processes, 1 to ${MAX_ROUNDS} (default ${DEFAULT_ROUNDS})
   --quick        one short round: shows that the rows work, proves no figure
   --gate         exit with 1 when a goal is not met or could not be judged
+  --wrk          server rows under wrk (Debian) instead of our own load generator; results in <row>.wrk.json
   --profile      also write a CPU profile per process to apps/bench/.data/profiles
   --out DIR      where to write the results, from apps/bench (default results, quick: .data/results)
   --help         this text`
@@ -49,6 +51,7 @@ export function parseCommandLine(args: readonly string[], rows: readonly Row[]):
     list: values.list ?? false,
     help: values.help ?? false,
     profile: values.profile ?? false,
+    wrk: values.wrk ?? false,
     out: values.out,
   }
 }
@@ -70,6 +73,7 @@ function parsed(args: readonly string[]) {
         quick: { type: 'boolean' },
         gate: { type: 'boolean' },
         profile: { type: 'boolean' },
+        wrk: { type: 'boolean' },
         out: { type: 'string' },
         help: { type: 'boolean' },
       },

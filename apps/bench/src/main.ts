@@ -54,13 +54,17 @@ async function main(args: readonly string[]): Promise<number> {
       quick: command.quick,
       pinning,
       profileDirectory,
+      wrk: command.wrk && row.kind === 'server',
       progress: (text: string) => process.stderr.write(`${text}\n`),
     }
     try {
       const slices = await (row.kind === 'server' ? runServerRow(row, options) : runLoopRow(row, options))
       const result = resultOf(row, slices, describeOrigin(new Date()), options)
       console.log(resultText(result))
-      await writeFile(join(resultsDirectory, `${row.name}.json`), resultJson(result))
+      await writeFile(
+        join(resultsDirectory, `${row.name}${options.wrk ? '.wrk' : ''}.json`),
+        resultJson(result),
+      )
       unmetGoals += result.goals.filter((goal) => goal.verdict !== 'met').length
     } catch (error) {
       failedRows += 1

@@ -36,12 +36,13 @@ t.test('an unknown option is refused', async (t) => {
 })
 
 t.test('switches are off until named', async (t) => {
-  t.match(parse(), { quick: false, gate: false, list: false, profile: false, help: false, out: undefined })
-  t.match(parse('--quick', '--gate', '--list', '--profile', '--help', '--out', 'here'), {
+  t.match(parse(), { quick: false, gate: false, list: false, wrk: false, help: false, out: undefined })
+  t.match(parse('--quick', '--gate', '--list', '--profile', '--wrk', '--help', '--out', 'here'), {
     quick: true,
     gate: true,
     list: true,
     profile: true,
+    wrk: true,
     help: true,
     out: 'here',
   })

@@ -12,6 +12,7 @@ const options: RunOptions = {
   warmUpMs: 5,
   sliceMs: 5,
   profileDirectory: undefined,
+  wrk: false,
   progress: () => {},
 }
 const loops = (...variants: LoopRow['variants']): LoopRow => ({

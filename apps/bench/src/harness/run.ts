@@ -10,6 +10,8 @@ export interface RunOptions {
   readonly warmUpMs: number
   readonly sliceMs: number
   readonly profileDirectory: string | undefined
+  /** Whether wrk drives the server rows, in the place of our own load generator. */
+  readonly wrk: boolean
   /** Told what is happening, for the person who waits. */
   readonly progress: (text: string) => void
 }

@@ -10,6 +10,7 @@ import type { LoadResult, LoadTarget } from './http-load.ts'
 import type { ServerRow, ServerVariant } from './row.ts'
 import type { RunOptions } from './run.ts'
 import { orderOfTurn, type Slice } from './statistics.ts'
+import { driveWithWrk } from './wrk-load.ts'
 
 const MEBIBYTE = 1024 * 1024
 /** Longest wait for the entity tag that a variant sends. */
@@ -57,8 +58,10 @@ async function runRound(
       if (server === undefined) throw new Error(`${row.name}: variant ${variant.name} names no server`)
       if (variant.state !== undefined) await world?.enter(variant.state)
       // Connections are opened before the slice, so that accepting them is not counted as answering.
-      await load.ask('open', { port: server.port, connections: row.connections })
-      return drivenSlice(server.child, load, {
+      if (!options.wrk) await load.ask('open', { port: server.port, connections: row.connections })
+      const drive = (target: LoadTarget) =>
+        options.wrk ? driveWithWrk(target, row.connections) : load.ask<LoadResult>('drive', target)
+      return drivenSlice(server.child, drive, {
         port: server.port,
         path: variant.path,
         headers: await headersOf(variant, server.port),
@@ -92,9 +95,13 @@ async function runRound(
   }
 }
 
-async function drivenSlice(server: Child, load: Child, target: LoadTarget): Promise<Slice['figures']> {
+async function drivenSlice(
+  server: Child,
+  drive: (target: LoadTarget) => Promise<LoadResult>,
+  target: LoadTarget,
+): Promise<Slice['figures']> {
   const before = await server.usage()
-  const result = await load.ask<LoadResult>('drive', target)
+  const result = await drive(target)
   const after = await server.usage()
   if (result.failures > 0) {
     throw new Error(`${result.failures} of the answers were wrong; the first: ${result.firstFailure}`)
