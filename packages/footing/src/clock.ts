@@ -1,0 +1,37 @@
+/** The longest delay a timer of Node.js can hold, in ms (24.8 days); a longer one would fire at once. */
+export const LONGEST_TIMER_MS = 2_147_483_647
+
+/**
+ * Where time comes from. Everything that waits or measures asks a clock, so that a test can move time by hand.
+ */
+export interface Clock {
+  /** Monotonic milliseconds: only differences mean something; never jumps when the wall clock is set. */
+  nowMs(): number
+  /** Milliseconds since the Unix epoch. */
+  wallMs(): number
+  /**
+   * Calls `callback` once after `delayMs` milliseconds and returns a function that cancels it. A pending
+   * callback never keeps the process alive.
+   */
+  schedule(delayMs: number, callback: () => void): () => void
+}
+
+/** The real clock: `performance.now()`, `Date.now()` and unref'd timers. */
+export const systemClock: Clock = {
+  nowMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  schedule(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs)
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
+}
+
+/**
+ * Keeps the process alive until the function it returns is called. The timers of a `Clock` do not: a process with
+ * nothing else to do would end in the middle of what somebody waits for.
+ */
+export function holdProcess(): () => void {
+  const timer = setInterval(() => {}, LONGEST_TIMER_MS)
+  return () => clearInterval(timer)
+}
