@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts'
+import type { Clock } from '@holdfast/footing'
 
 /** At most so many `authorize` calls are waited for at one time; further callers are refused meanwhile. */
 export const maxWaiting = 32

@@ -1,18 +1,16 @@
 import createError from '@fastify/error'
 
 /** An option given to `register()` cannot be used. */
-export const OptionError = createError<[name: string, value: string, fix: string]>(
+export const OptionError = createError<[option: string, expected: string, received: string]>(
   'HOLDFAST_ERR_HEALTH_OPTION',
-  'health option "%s" is %s; %s',
+  'health option "%s" must be %s, received %s',
   500,
 )
 
 /** A check cannot be registered as described. */
-export const CheckOptionError = createError<[check: string, name: string, value: string, fix: string]>(
-  'HOLDFAST_ERR_HEALTH_CHECK_OPTION',
-  'health check "%s": option "%s" is %s; %s',
-  500,
-)
+export const CheckOptionError = createError<
+  [check: string, option: string, expected: string, received: string]
+>('HOLDFAST_ERR_HEALTH_CHECK_OPTION', 'health check "%s": option "%s" must be %s, received %s', 500)
 
 /** A check of this name exists already. */
 export const DuplicateCheckError = createError<[name: string]>(

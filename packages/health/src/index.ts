@@ -1,5 +1,5 @@
+export type { Clock, MetricsRegistry } from '@holdfast/footing'
 export type { CheckLevel, Outcome } from './check-state.ts'
-export type { Clock } from './clock.ts'
 export type { CheckEvent, FeatureEvent, PhaseEvent } from './events.ts'
 export type { DegradedFeature } from './features.ts'
 export type { CheckResult } from './observation.ts'

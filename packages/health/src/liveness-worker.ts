@@ -1,6 +1,7 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import { type Clock, systemThreadClock } from './clock.ts'
+import type { Clock } from '@holdfast/footing'
+import { systemThreadClock } from './clock.ts'
 import { LivenessListenError } from './errors.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { LivenessServerOptions } from './liveness-server.ts'

@@ -1,6 +1,6 @@
+import type { MetricsRegistry } from '@holdfast/footing'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { CheckLevel } from './check-state.ts'
-import type { MetricsRegistry } from './options.ts'
 import type { HealthRegistry, Phase } from './registry.ts'
 import type { Status } from './verdict.ts'
 

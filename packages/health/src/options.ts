@@ -1,5 +1,5 @@
+import { type Clock, type MetricsRegistry, OptionChecks, systemClock } from '@holdfast/footing'
 import type { StatePolicy } from './check-state.ts'
-import { type Clock, systemClock } from './clock.ts'
 import { CheckOptionError, NameError, OptionError } from './errors.ts'
 import type { CheckResult } from './observation.ts'
 import type { CheckContext } from './poller.ts'
@@ -54,12 +54,6 @@ export interface LivenessWorkerOptions {
   host?: string
   /** The main loop may be silent for so long, in ms, before `/livez` answers 503. Default 5000. */
   maxStallMs?: number
-}
-
-/** What this package needs of a prom-client `Registry`, so that its types do not need prom-client installed. */
-export interface MetricsRegistry {
-  registerMetric(metric: never): void
-  getSingleMetric(name: string): unknown
 }
 
 /** The options of the plugin. `Request` is Fastify's request. */
@@ -143,10 +137,11 @@ const checkOptionNames: readonly (keyof CheckOptions)[] = [
   'minDwellMs',
   'staleAfterMs',
 ]
-const severities: readonly unknown[] = ['critical', 'degrading', 'informative']
+const severities = ['critical', 'degrading', 'informative'] as const
+const MAX_PORT = 65_535
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
-// setTimeout takes at most this long; longer ones fire at once.
-const maxTimerMs = 2 ** 31 - 1
+
+const checks = new OptionChecks((option, expected, received) => new OptionError(option, expected, received))
 
 /** Whether `name` may stand in a path, a label and a log line. */
 export function isName(name: unknown): name is string {
@@ -155,64 +150,48 @@ export function isName(name: unknown): name is string {
 
 /** Refuses a name that is not one: `HOLDFAST_ERR_HEALTH_NAME`. */
 export function requireName(what: string, name: unknown): asserts name is string {
-  if (!isName(name)) throw new NameError(what, shown(name))
+  if (!isName(name)) namesOf(what).refuse('name', 'a name', name)
+}
+
+/** Only what was received finds its way into the message: the rule for names is in it already. */
+function namesOf(what: string): OptionChecks {
+  return new OptionChecks((_option, _expected, received) => new NameError(what, received))
 }
 
 /** Validates the options of `register()`; raises `HOLDFAST_ERR_HEALTH_OPTION` and the errors of `resolveCheck()`. */
 export function resolveOptions<Request>(options: HealthOptions<Request>): ResolvedOptions<Request> {
-  const management = options.management
-  const livenessWorker = options.livenessWorker
-  const omitPaths = options.omitPaths ?? []
-  if (!Array.isArray(omitPaths)) refuse('omitPaths', omitPaths, 'give a list of paths')
-  for (const path of omitPaths) {
-    if (!allPaths.includes(path)) refuse('omitPaths', path, `give paths out of ${allPaths.join(' ')}`)
-  }
-  const checks = options.checks ?? {}
-  if (typeof checks !== 'object' || checks === null || Array.isArray(checks)) {
-    refuse('checks', checks, 'give an object of checks by name')
-  }
+  const { management, livenessWorker, omitPaths = [] } = options
+  if (!Array.isArray(omitPaths)) checks.refuse('omitPaths', 'an array of paths', omitPaths)
+  for (const path of omitPaths) checks.oneOf('omitPaths', path, allPaths)
   const resolved = {
-    service: text('service', options.service, 'app'),
-    version: text('version', options.version, '0.0.0'),
-    authorize: callable('authorize', options.authorize),
-    authorizeTimeoutMs: number('authorizeTimeoutMs', options.authorizeTimeoutMs, 100, 0, maxTimerMs),
-    checks: Object.entries(checks).map(([name, check]) => resolveCheck(name, check)),
-    jitter: number('jitter', options.jitter, 0.1, 0, 0.5),
+    service: checks.text('service', options.service ?? 'app'),
+    version: checks.text('version', options.version ?? '0.0.0'),
+    authorize: checks.callable('authorize', options.authorize),
+    authorizeTimeoutMs: checks.duration('authorizeTimeoutMs', options.authorizeTimeoutMs ?? 100),
+    checks: Object.entries(checks.object('checks', options.checks ?? {})).map(([name, check]) =>
+      resolveCheck(name, check),
+    ),
+    jitter: checks.number('jitter', options.jitter ?? 0.1, 0, 0.5),
     omitPaths,
     management: management && {
-      port: count('management.port', management.port, undefined, 0, 65_535),
-      host: text('management.host', management.host, '127.0.0.1'),
+      port: checks.count('management.port', management.port, 0, MAX_PORT),
+      host: checks.text('management.host', management.host ?? '127.0.0.1'),
     },
     livenessWorker: livenessWorker && {
-      port: count('livenessWorker.port', livenessWorker.port, undefined, 0, 65_535),
-      host: text('livenessWorker.host', livenessWorker.host, '127.0.0.1'),
-      maxStallMs: number('livenessWorker.maxStallMs', livenessWorker.maxStallMs, 5000, 500, maxTimerMs),
+      port: checks.count('livenessWorker.port', livenessWorker.port, 0, MAX_PORT),
+      host: checks.text('livenessWorker.host', livenessWorker.host ?? '127.0.0.1'),
+      maxStallMs: checks.duration('livenessWorker.maxStallMs', livenessWorker.maxStallMs ?? 5000, 500),
     },
-    maxChecks: count('maxChecks', options.maxChecks, 64, 0, 1000),
-    maxFeatures: count('maxFeatures', options.maxFeatures, 100, 0, 10_000),
-    maxReports: count('maxReports', options.maxReports, 50, 0, 1000),
-    registry: having(
-      'registry',
-      options.registry,
-      ['registerMetric', 'getSingleMetric'],
-      'give a prom-client registry',
-    ),
-    clock:
-      having(
-        'clock',
-        options.clock,
-        ['nowMs', 'wallMs', 'schedule'],
-        'give an object with nowMs, wallMs and schedule',
-      ) ?? systemClock,
-    random: callable('random', options.random) ?? Math.random,
+    maxChecks: checks.count('maxChecks', options.maxChecks ?? 64, 0, 1000),
+    maxFeatures: checks.count('maxFeatures', options.maxFeatures ?? 100, 0, 10_000),
+    maxReports: checks.count('maxReports', options.maxReports ?? 50, 0, 1000),
+    registry: checks.having('registry', options.registry, ['registerMetric', 'getSingleMetric']),
+    clock: checks.having('clock', options.clock, ['nowMs', 'wallMs', 'schedule']) ?? systemClock,
+    random: checks.callable('random', options.random) ?? Math.random,
   }
-  refuseUnknown(options, Object.keys(resolved), refuse)
+  checks.onlyKnown('', options, Object.keys(resolved))
   for (const part of ['management', 'livenessWorker'] as const) {
-    if (resolved[part]) {
-      refuseUnknown({ ...options[part] }, Object.keys(resolved[part]), (name, value, fix) =>
-        refuse(`${part}.${name}`, value, fix),
-      )
-    }
+    if (resolved[part]) checks.onlyKnown(`${part}.`, { ...options[part] }, Object.keys(resolved[part]))
   }
   return resolved
 }
@@ -220,42 +199,30 @@ export function resolveOptions<Request>(options: HealthOptions<Request>): Resolv
 /** Validates one check; raises `HOLDFAST_ERR_HEALTH_NAME` and `HOLDFAST_ERR_HEALTH_CHECK_OPTION`. */
 export function resolveCheck(name: string, options: CheckOptions): ResolvedCheck {
   requireName('check', name)
-  const wrong = (option: string, value: unknown, fix: string): never => {
-    throw new CheckOptionError(name, option, shown(value), fix)
-  }
-  const ranged = (option: keyof CheckOptions, otherwise: number, min: number, whole: boolean): number => {
-    const value = options[option] ?? otherwise
-    const fits = typeof value === 'number' && value >= min && value <= maxTimerMs
-    if (!fits || (whole && !Number.isInteger(value))) {
-      return wrong(
-        option,
-        value,
-        `give ${whole ? 'a whole number' : 'milliseconds'} from ${min} to ${maxTimerMs}`,
-      )
-    }
-    return value
-  }
-  if (typeof options !== 'object' || options === null)
-    wrong('check', options, 'give an object with a check function')
-  if (typeof options.check !== 'function') wrong('check', options.check, 'give a function')
-  refuseUnknown(options, checkOptionNames, wrong)
-  const intervalMs = ranged('intervalMs', 5000, 10, false)
-  const timeoutMs = ranged('timeoutMs', Math.min(1000, intervalMs), 1, false)
-  const severity = options.severity ?? 'degrading'
-  if (!severities.includes(severity)) wrong('severity', severity, `give one of ${severities.join(', ')}`)
+  const of = new OptionChecks(
+    (option, expected, received) => new CheckOptionError(name, option, expected, received),
+  )
+  of.object('check', options)
+  if (typeof options.check !== 'function') of.refuse('check', 'a function', options.check)
+  of.onlyKnown('', options, checkOptionNames)
+  const intervalMs = of.duration('intervalMs', options.intervalMs ?? 5000, 10)
+  const timeoutMs = of.duration('timeoutMs', options.timeoutMs ?? Math.min(1000, intervalMs), 1)
+  const severity = of.oneOf('severity', options.severity ?? 'degrading', severities)
   const groups = options.groups ?? ['ready']
   if (!Array.isArray(groups) || groups.length > maxGroupsPerCheck) {
-    wrong('groups', groups, `give a list of at most ${maxGroupsPerCheck} names`)
+    of.refuse('groups', `an array of at most ${maxGroupsPerCheck} names`, groups)
   }
   for (const group of groups) {
     requireName('group', group)
-    if (group === 'startup') wrong('groups', group, 'leave it out: start-up waits for every critical check')
+    if (group === 'startup') {
+      of.refuse('groups', 'without "startup": start-up waits for every critical check', group)
+    }
   }
   // One slow turn with the longest wait must not look stale.
   const leastStaleMs = 1.5 * intervalMs + timeoutMs
-  const staleAfterMs = ranged('staleAfterMs', 3 * intervalMs + timeoutMs, 0, false)
+  const staleAfterMs = of.duration('staleAfterMs', options.staleAfterMs ?? 3 * intervalMs + timeoutMs)
   if (staleAfterMs < leastStaleMs) {
-    wrong('staleAfterMs', staleAfterMs, `give at least 1.5 * intervalMs + timeoutMs (${leastStaleMs})`)
+    of.refuse('staleAfterMs', `at least 1.5 * intervalMs + timeoutMs (${leastStaleMs})`, staleAfterMs)
   }
   return {
     name,
@@ -264,82 +231,15 @@ export function resolveCheck(name: string, options: CheckOptions): ResolvedCheck
     timeoutMs,
     severity,
     degradedAboveMs:
-      options.degradedAboveMs === undefined ? undefined : ranged('degradedAboveMs', 0, 0, false),
+      options.degradedAboveMs === undefined
+        ? undefined
+        : of.duration('degradedAboveMs', options.degradedAboveMs),
     groups: [...new Set(groups)],
     policy: {
-      failAfter: ranged('failAfter', 3, 1, true),
-      recoverAfter: ranged('recoverAfter', 2, 1, true),
-      minDwellMs: ranged('minDwellMs', 2000, 0, false),
+      failAfter: of.count('failAfter', options.failAfter ?? 3),
+      recoverAfter: of.count('recoverAfter', options.recoverAfter ?? 2),
+      minDwellMs: of.duration('minDwellMs', options.minDwellMs ?? 2000),
       staleAfterMs,
     },
   }
-}
-
-type Refuse = (name: string, value: unknown, fix: string) => void
-
-/** A mistyped name would leave its default in force, unnoticed. */
-function refuseUnknown(given: object, accepted: readonly string[], refuse: Refuse): void {
-  for (const [name, value] of Object.entries(given)) {
-    if (!accepted.includes(name)) refuse(name, value, `leave it out, accepted are: ${accepted.join(', ')}`)
-  }
-}
-
-function refuse(name: string, value: unknown, fix: string): never {
-  throw new OptionError(name, shown(value), fix)
-}
-
-function text(name: string, value: unknown, otherwise: string): string {
-  const given = value ?? otherwise
-  if (typeof given !== 'string' || given === '' || given.length > 255) {
-    refuse(name, given, 'give a text of 1 to 255 characters')
-  }
-  return given
-}
-
-function number(
-  name: string,
-  value: unknown,
-  otherwise: number | undefined,
-  min: number,
-  max: number,
-): number {
-  const given = value ?? otherwise
-  if (typeof given !== 'number' || !(given >= min && given <= max)) {
-    refuse(name, given, `give a number from ${min} to ${max}`)
-  }
-  return given
-}
-
-function count(
-  name: string,
-  value: unknown,
-  otherwise: number | undefined,
-  min: number,
-  max: number,
-): number {
-  const given = number(name, value, otherwise, min, max)
-  if (!Number.isInteger(given)) refuse(name, given, `give a whole number from ${min} to ${max}`)
-  return given
-}
-
-function callable<T>(name: string, value: T): T {
-  if (value !== undefined && typeof value !== 'function') refuse(name, value, 'give a function')
-  return value
-}
-
-/** An object with these methods, or nothing. */
-function having<T>(name: string, value: T, methods: readonly (keyof NonNullable<T>)[], fix: string): T {
-  const given: unknown = value
-  const members = given as Record<PropertyKey, unknown> | null | undefined
-  if (members !== undefined && !methods.every((method) => typeof members?.[method] === 'function')) {
-    refuse(name, value, fix)
-  }
-  return value
-}
-
-function shown(value: unknown): string {
-  if (typeof value === 'string') return `"${value.slice(0, 100)}"`
-  if (typeof value === 'function') return 'a function'
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object'
-  return String(value)
 }

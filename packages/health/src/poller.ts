@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts'
+import type { Clock } from '@holdfast/footing'
 import type { Execution } from './observation.ts'
 
 /** What a check receives. */

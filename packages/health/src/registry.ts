@@ -1,5 +1,5 @@
+import type { Clock } from '@holdfast/footing'
 import { type CheckLevel, type CheckState, initialState, levelOf, observe } from './check-state.ts'
-import type { Clock } from './clock.ts'
 import { ClosedError, DuplicateCheckError, LimitError } from './errors.ts'
 import { publishCheck, publishFeature, publishPhase } from './events.ts'
 import { type DegradedFeature, DegradedFeatures } from './features.ts'

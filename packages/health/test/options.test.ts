@@ -52,29 +52,38 @@ t.test('0 is a value', async (t) => {
 
 t.test('a wrong option fails at register(), with its value and what to give instead', async (t) => {
   const wrong: [HealthOptions, RegExp][] = [
-    [{ service: '' }, /"service" is ""; give a text of 1 to 255 characters/],
-    [{ version: 7 as unknown as string }, /"version" is 7/],
-    [{ authorize: true as never }, /"authorize" is true; give a function/],
-    [{ authorizeTimeoutMs: -1 }, /"authorizeTimeoutMs" is -1; give a number from 0/],
-    [{ jitter: 0.6 }, /"jitter" is 0.6; give a number from 0 to 0.5/],
-    [{ jitter: Number.NaN }, /"jitter" is NaN/],
-    [{ checks: [{ check }] as never }, /"checks" is a list; give an object of checks by name/],
-    [{ clock: {} as never }, /"clock" is an object; give an object with nowMs, wallMs and schedule/],
-    [{ registry: {} as never }, /"registry" is an object; give a prom-client registry/],
-    [{ maxChecks: 1.5 }, /"maxChecks" is 1.5; give a whole number/],
-    [{ omitPaths: ['/nothing'] }, /"omitPaths" is "\/nothing"; give paths out of \/healthz/],
-    [{ omitPaths: '/health' as never }, /"omitPaths" is "\/health"; give a list/],
-    [{ checks: 'database' as never }, /"checks" is "database"; give an object/],
-    [{ checks: null as never, service: (() => {}) as never }, /"service" is a function/],
-    [{ management: {} as never }, /"management.port" is undefined/],
-    [{ management: { port: 70_000 } }, /"management.port" is 70000; give a number from 0 to 65535/],
-    [{ management: { port: 1, host: [] as never } }, /"management.host" is a list/],
-    [{ livenessWorker: { port: 1, host: {} as never } }, /"livenessWorker.host" is an object/],
+    [{ service: '' }, /"service" must be a text of 1 to 255 characters, received ""/],
+    [{ version: 7 as unknown as string }, /"version" must be .*, received 7/],
+    [{ authorize: true as never }, /"authorize" must be a function, received true/],
+    [{ authorizeTimeoutMs: -1 }, /"authorizeTimeoutMs" must be milliseconds from 0 to .*, received -1/],
+    [{ jitter: 0.6 }, /"jitter" must be a number from 0 to 0.5, received 0.6/],
+    [{ jitter: Number.NaN }, /"jitter" must be .*, received NaN/],
+    [{ checks: [{ check }] as never }, /"checks" must be an object, received an array/],
+    [{ clock: {} as never }, /"clock" must be an object with nowMs, wallMs, schedule, received an object/],
+    [
+      { registry: {} as never },
+      /"registry" must be an object with registerMetric, getSingleMetric, received an object/,
+    ],
+    [{ maxChecks: 1.5 }, /"maxChecks" must be a whole number from 0 to 1000, received 1.5/],
+    [{ omitPaths: ['/nothing'] }, /"omitPaths" must be '\/healthz' or .*, received "\/nothing"/],
+    [{ omitPaths: '/health' as never }, /"omitPaths" must be an array of paths, received "\/health"/],
+    [{ checks: 'database' as never }, /"checks" must be an object, received "database"/],
+    [{ checks: null as never, service: (() => {}) as never }, /"service" must be .*, received a function/],
+    [{ management: {} as never }, /"management.port" must be .*, received undefined/],
+    [
+      { management: { port: 70_000 } },
+      /"management.port" must be a whole number from 0 to 65535, received 70000/,
+    ],
+    [{ management: { port: 1, host: [] as never } }, /"management.host" must be .*, received an array/],
+    [
+      { livenessWorker: { port: 1, host: {} as never } },
+      /"livenessWorker.host" must be .*, received an object/,
+    ],
     [
       { livenessWorker: { port: 1, maxStallMs: 10 } },
-      /"livenessWorker.maxStallMs" is 10; give a number from 500/,
+      /"livenessWorker.maxStallMs" must be milliseconds from 500 to .*, received 10/,
     ],
-    [{ random: 0.5 as never }, /"random" is 0.5; give a function/],
+    [{ random: 0.5 as never }, /"random" must be a function, received 0.5/],
   ]
   for (const [options, message] of wrong) {
     const app = Fastify()
@@ -89,23 +98,29 @@ t.test('a wrong option fails at register(), with its value and what to give inst
 
 t.test('a wrong check fails where it is added, with its name', async (t) => {
   const wrong: [object, RegExp][] = [
-    [{}, /health check "database": option "check" is undefined; give a function/],
-    [{ check, intervalMs: 9 }, /"intervalMs" is 9; give milliseconds from 10 to/],
-    [{ check, intervalMs: '5s' }, /"intervalMs" is "5s"/],
-    [{ check, timeoutMs: 0 }, /"timeoutMs" is 0; give milliseconds from 1/],
-    [{ check, timeoutMs: 2 ** 31 }, /"timeoutMs" is 2147483648/],
-    [{ check, severity: 'fatal' }, /"severity" is "fatal"; give one of critical, degrading, informative/],
-    [{ check, degradedAboveMs: -1 }, /"degradedAboveMs" is -1/],
-    [{ check, failAfter: 0 }, /"failAfter" is 0; give a whole number from 1/],
-    [{ check, recoverAfter: 1.5 }, /"recoverAfter" is 1.5; give a whole number/],
-    [{ check, minDwellMs: Number.POSITIVE_INFINITY }, /"minDwellMs" is Infinity/],
+    [{}, /health check "database": option "check" must be a function, received undefined/],
+    [{ check, intervalMs: 9 }, /"intervalMs" must be milliseconds from 10 to .*, received 9/],
+    [{ check, intervalMs: '5s' }, /"intervalMs" must be .*, received "5s"/],
+    [{ check, timeoutMs: 0 }, /"timeoutMs" must be milliseconds from 1 to .*, received 0/],
+    [{ check, timeoutMs: 2 ** 31 }, /"timeoutMs" must be .*, received 2147483648/],
+    [
+      { check, severity: 'fatal' },
+      /"severity" must be 'critical' or 'degrading' or 'informative', received "fatal"/,
+    ],
+    [{ check, degradedAboveMs: -1 }, /"degradedAboveMs" must be .*, received -1/],
+    [{ check, failAfter: 0 }, /"failAfter" must be a whole number of at least 1, received 0/],
+    [{ check, recoverAfter: 1.5 }, /"recoverAfter" must be a whole number of at least 1, received 1.5/],
+    [{ check, minDwellMs: Number.POSITIVE_INFINITY }, /"minDwellMs" must be .*, received Infinity/],
     [
       { check, staleAfterMs: 5000 },
-      /"staleAfterMs" is 5000; give at least 1.5 \* intervalMs \+ timeoutMs \(8500\)/,
+      /"staleAfterMs" must be at least 1.5 \* intervalMs \+ timeoutMs \(8500\), received 5000/,
     ],
-    [{ check, groups: 'ready' }, /"groups" is "ready"; give a list/],
-    [{ check, groups: Array(9).fill('a') }, /"groups" is a list; give a list of at most 8 names/],
-    [{ check, groups: ['startup'] }, /"groups" is "startup"; leave it out/],
+    [{ check, groups: 'ready' }, /"groups" must be an array of at most 8 names, received "ready"/],
+    [
+      { check, groups: Array(9).fill('a') },
+      /"groups" must be an array of at most 8 names, received an array/,
+    ],
+    [{ check, groups: ['startup'] }, /"groups" must be without "startup": .*, received "startup"/],
   ]
   for (const [options, message] of wrong) {
     t.throws(
@@ -126,12 +141,15 @@ t.test('a wrong check fails where it is added, with its name', async (t) => {
 
 t.test('an unknown option is refused with the names that are accepted', async (t) => {
   const wrong: [object, RegExp][] = [
-    [{ servce: 'shop' }, /"servce" is "shop"; leave it out, accepted are: service, .*clock, random/],
-    [{ toString: 1 }, /"toString" is 1; leave it out/],
-    [{ management: { port: 0, adress: '::' } }, /"management.adress" is "::"; .*: port, host$/],
+    [{ servce: 'shop' }, /"servce" must be left out \(accepted: service, .*clock, random\), received "shop"/],
+    [{ toString: 1 }, /"toString" must be left out .*, received 1/],
+    [
+      { management: { port: 0, adress: '::' } },
+      /"management.adress" must be left out \(accepted: port, host\), received "::"$/,
+    ],
     [
       { livenessWorker: { port: 0, maxStall: 5 } },
-      /"livenessWorker.maxStall" is 5; .*: port, host, maxStallMs$/,
+      /"livenessWorker.maxStall" must be left out \(accepted: port, host, maxStallMs\), received 5$/,
     ],
   ]
   for (const [options, message] of wrong) {
@@ -142,6 +160,6 @@ t.test('an unknown option is refused with the names that are accepted', async (t
   }
   t.throws(() => resolveCheck('database', { check, interval: 5 } as never), {
     code: 'HOLDFAST_ERR_HEALTH_CHECK_OPTION',
-    message: /interval.*5.*leave it out, accepted are: check, intervalMs, .*staleAfterMs/,
+    message: /"interval" must be left out \(accepted: check, intervalMs, .*staleAfterMs\), received 5/,
   })
 })
