@@ -1,4 +1,12 @@
-export type { Clock } from './clock.ts'
-export { FullError, OptionError } from './errors.ts'
-export type { PoolGuardOptions } from './options.ts'
-export { type PoolGuard, poolGuard, poolGuard as default } from './plugin.ts'
+export {
+  AbortedError,
+  AcquireTimeoutError,
+  AlreadyRegisteredError,
+  ClosedError,
+  DeadlineExceededError,
+  OpenError,
+  OptionError,
+  QueueFullError,
+  SaturatedError,
+} from './errors.ts'
+export { type Criticality, currentScope, type PoolScope, runInScope } from './request-scope.ts'
