@@ -33,20 +33,26 @@ function verify(): void {
 
 function inspect(name: string, folder: string): Packed {
   const tarball = pack(folder, scratch)
-  const problems = contentProblems(filesOf(tarball), manifestOf(tarball))
+  const manifest = manifestOf(tarball)
+  const problems = contentProblems(filesOf(tarball), manifest)
   if (problems.length > 0) throw new Error(`@holdfast/${name}: ${problems.join(', ')}`)
   runCommand(root, bin('publint'), '--strict', tarball)
   runCommand(root, bin('attw'), '--profile', 'esm-only', tarball)
   console.log(`@holdfast/${name}: the contents are right, publint and attw are content`)
-  return { packageName: `@holdfast/${name}`, decorator: packageName(name).camel, tarball }
+  const plugin = JSON.parse(manifest).peerDependencies?.fastify !== undefined
+  return { packageName: `@holdfast/${name}`, decorator: packageName(name).camel, plugin, tarball }
 }
 
 function useAll(all: readonly Packed[]): void {
   // The versions of this repository; a foreign project has no other reason to differ.
   const manifest = JSON.parse(readFileSync(join(root, 'apps', 'api', 'package.json'), 'utf8'))
   const house = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const { fastify, ioredis, pg } = manifest.dependencies
   const thirdParty = {
-    fastify: manifest.dependencies.fastify,
+    fastify,
+    ioredis,
+    pg,
+    '@types/pg': manifest.devDependencies['@types/pg'],
     '@types/node': house.devDependencies['@types/node'],
   }
   for (const [name, text] of Object.entries(consumerFiles(all, thirdParty))) {

@@ -87,11 +87,13 @@ function rank(path: string): number {
 }
 
 /** A name the design has no floor for goes to the ground: it may use nothing until somebody moves it up. */
+/** A new plugin begins on the ground, where it may use the footing and nothing else. */
 function withFloor(text: string, name: string): string {
   const listed: Floor[] = JSON.parse(text)
   if (listed.some(({ members }) => members.includes(name))) return text
-  const ground = listed.at(-1)
-  if (ground === undefined) throw new Error(`${floorsFile} lists no floor`)
-  const last = { ...ground, members: [...ground.members, name].sort() }
-  return `${JSON.stringify([...listed.slice(0, -1), last], null, 2)}\n`
+  if (!listed.some(({ floor }) => floor === 'ground')) throw new Error(`${floorsFile} lists no ground`)
+  const grown = listed.map((floor) =>
+    floor.floor === 'ground' ? { ...floor, members: [...floor.members, name].sort() } : floor,
+  )
+  return `${JSON.stringify(grown, null, 2)}\n`
 }

@@ -2,14 +2,17 @@
 export interface Packed {
   /** `@holdfast/stale-cache`. */
   readonly packageName: string
-  /** `staleCache`: the named export and the decorator. */
+  /** `staleCache`: the named export and the decorator. A package that is no plugin has neither. */
   readonly decorator: string
+  /** Whether it is a plugin: Fastify is its peer. */
+  readonly plugin: boolean
   readonly tarball: string
 }
 
-/** Registers every package in one application and looks for its decorator. */
+/** Registers every plugin in one application and looks for its decorator. */
 const use = (packed: readonly Packed[]) =>
   packed
+    .filter(({ plugin }) => plugin)
     .map(
       ({ packageName, decorator }) => `
   if (${decorator}Module.default !== ${decorator}Module.${decorator}) throw new Error('${packageName}: default and named export differ')
@@ -19,8 +22,17 @@ const use = (packed: readonly Packed[]) =>
     )
     .join('')
 
+const load = (packed: readonly Packed[]) =>
+  packed
+    .filter(({ plugin }) => !plugin)
+    .map(
+      ({ packageName, decorator }) => `
+  if (Object.keys(${decorator}Module).length === 0) throw new Error('${packageName} exports nothing')`,
+    )
+    .join('')
+
 const program = (packed: readonly Packed[]) => `
-async function main() {
+async function main() {${load(packed)}
   const app = Fastify()
 ${use(packed)}
   await app.ready()
