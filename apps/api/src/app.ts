@@ -15,6 +15,8 @@ import { answerError, answerUnreadable, problemAnswers } from './plugins/problem
 import { registerPublicTheme } from './routes/public-theme/register.ts'
 import { withDecodableTenant } from './routes/public-theme/route.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
+import { themeHistory } from './routes/theme-history/routes.ts'
+import { ThemeHistoryRepository } from './routes/theme-history/theme-history-repository.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
 const DATABASE_CHECK_INTERVAL_MS = 2000
@@ -48,6 +50,8 @@ export async function buildApp({ config, logger, dataDirectory, locateDatabase }
     // While closing, what still arrives on open connections is served.
     return503OnClosing: false,
     rewriteUrl: ({ url = '/' }) => withDecodableTenant(url),
+    // A member that a body may not have is refused, not silently dropped.
+    ajv: { customOptions: { removeAdditional: false } },
     frameworkErrors: answerError,
     clientErrorHandler: answerUnreadable,
   })
@@ -100,5 +104,6 @@ export async function buildApp({ config, logger, dataDirectory, locateDatabase }
     maxBytes: config.themeCacheMaxBytes,
     snapshotFile: dataDirectory === undefined ? undefined : join(dataDirectory, 'themes.snapshot'),
   })
+  await fastify.register(themeHistory, { repository: new ThemeHistoryRepository(database.db) })
   return { fastify, firstTurn }
 }

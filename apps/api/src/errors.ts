@@ -42,3 +42,31 @@ export const ApiThemesNotLoadedError = createError<[number]>(
   'HOLDFAST_ERR_API_THEMES_NOT_LOADED',
   '%s themes could not be loaded',
 )
+
+/** No active tenant has this slug. */
+export const ApiTenantUnknownError = createError(
+  'HOLDFAST_ERR_API_TENANT_UNKNOWN',
+  'there is no such tenant',
+  404,
+)
+
+/** The cursor of a list was not given out by this service. */
+export const ApiCursorInvalidError = createError(
+  'HOLDFAST_ERR_API_CURSOR_INVALID',
+  'cursor is not one that this list has given out; leave it out to begin at the front',
+  400,
+)
+
+/** The tenant's theme never had this version. */
+export const ApiThemeVersionUnknownError = createError<[string]>(
+  'HOLDFAST_ERR_API_THEME_VERSION_UNKNOWN',
+  'the theme of this tenant has never had version %s',
+  422,
+)
+
+/** The id of an event was used before, for another event. */
+export const ApiEventIdReusedError = createError(
+  'HOLDFAST_ERR_API_EVENT_ID_REUSED',
+  'event_id was used before, for an event with another content; choose a new one',
+  409,
+)

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { startPostgres } from '@holdfast/test-kit'
 import t from 'tap'
+import { migrations } from '../src/migrations/index.ts'
 import { freshDatabase, testPool } from './fresh-database.ts'
 import { runCommand } from './run-command.ts'
 import { scratchDirectory } from './service-process.ts'
@@ -64,7 +65,9 @@ t.test('themes are listed, shown and written, and what is wrong is said', async 
     t.match(await run(words), { code: 1, output: /usage: pnpm --filter @holdfast\/api/ }, words.join(' '))
   }
   t.match(await run(['migrate', '--help']), { code: 0, output: /usage/ })
-  t.match(await run(['migrate', 'down']), { code: 0, output: 'took back 0001-tenants-and-themes\n' })
+  for (const { name } of migrations.toReversed()) {
+    t.match(await run(['migrate', 'down']), { code: 0, output: `took back ${name}\n` })
+  }
   t.match(await run(['migrate', 'down']), { code: 0, output: 'nothing to take back\n' })
 })
 

@@ -4,6 +4,8 @@ import type { ColumnType, Generated, GeneratedAlways } from 'kysely'
 export interface Database {
   tenants: TenantsTable
   themes: ThemesTable
+  theme_versions: ThemeVersionsTable
+  theme_preview_events: ThemePreviewEventsTable
 }
 
 /** One row per tenant (operator). */
@@ -26,4 +28,23 @@ export interface ThemesTable {
   /** Set by a trigger at every insert and update, so that plain SQL counts as a change too. */
   version: GeneratedAlways<string>
   updated_at: GeneratedAlways<Date>
+}
+
+/** Every version that a theme has had; written by a trigger alone, never changed. */
+export interface ThemeVersionsTable {
+  tenant_id: GeneratedAlways<string>
+  version: GeneratedAlways<string>
+  theme: GeneratedAlways<unknown>
+  saved_at: GeneratedAlways<Date>
+}
+
+/** One row per preview of a theme that somebody looked at; never changed. */
+export interface ThemePreviewEventsTable {
+  id: GeneratedAlways<string>
+  tenant_id: string
+  /** Chosen by the client; unique within the tenant. */
+  event_id: string
+  theme_version: string
+  viewport: 'desktop' | 'tablet' | 'mobile'
+  received_at: GeneratedAlways<Date>
 }

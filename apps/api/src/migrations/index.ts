@@ -1,5 +1,6 @@
 import { tenantsAndThemes } from './0001-tenants-and-themes.ts'
+import { themeHistory } from './0002-theme-history.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration of the service, in order. */
-export const migrations: readonly Migration[] = [tenantsAndThemes]
+export const migrations: readonly Migration[] = [tenantsAndThemes, themeHistory]
