@@ -33,7 +33,7 @@ t.test(
     )
     const tests = runCommand(copy, process.execPath, 'scripts/test.ts', 'burst-guard', '--coverage')
     t.match(tests, /ok {3}burst-guard +\d+\.\d+ % lines +\d+\.\d+ % branches/)
-    t.match(tests, /\n8 passed, 0 failed\n$/)
+    t.match(tests, /\n9 passed, 0 failed\n$/)
     t.match(readFileSync(join(copy, 'tsconfig.json'), 'utf8'), '"packages/burst-guard"')
     const changeset = readFileSync(join(copy, '.changeset/first-burst-guard.md'), 'utf8')
     t.match(changeset, /^---\n"@holdfast\/burst-guard": minor\n---\n\nThe first release\./)

@@ -1,5 +1,6 @@
 export { type Behaviours, contractSuite, type Implementation, type Tester } from './contract-suite.ts'
 export { countStatements, type StatementCount } from './count-statements.ts'
+export { examplesSuite } from './examples-suite.ts'
 export { findExecutable, requireExecutable } from './executable.ts'
 export { freePort } from './free-port.ts'
 export { HandClock, type HandClockOptions } from './hand-clock.ts'
