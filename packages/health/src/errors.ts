@@ -7,6 +7,27 @@ export const OptionError = createError<[option: string, expected: string, receiv
   500,
 )
 
+/** The plugin is registered already, in this scope or in one around it. Raised at registration. */
+export const AlreadyRegisteredError = createError<[]>(
+  'HOLDFAST_ERR_HEALTH_ALREADY_REGISTERED',
+  'health is registered already, here or in a scope around this one; use its app.health',
+  500,
+)
+
+/** A report is no function. Raised by `addReport()`. */
+export const ReportOptionError = createError<[report: string, received: string]>(
+  'HOLDFAST_ERR_HEALTH_REPORT_OPTION',
+  'health report "%s" must be a function that answers an object at once, received %s',
+  500,
+)
+
+/** The management listener has no such page. Answered as a problem document. */
+export const UnknownPageError = createError<[]>(
+  'HOLDFAST_ERR_HEALTH_UNKNOWN_PAGE',
+  'the management listener has no such page',
+  404,
+)
+
 /** A check cannot be registered as described. */
 export const CheckOptionError = createError<
   [check: string, option: string, expected: string, received: string]

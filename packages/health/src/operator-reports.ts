@@ -1,4 +1,5 @@
-import { DuplicateReportError, LimitError } from './errors.ts'
+import { OptionChecks } from '@holdfast/footing'
+import { DuplicateReportError, LimitError, ReportOptionError } from './errors.ts'
 import { boundedCopy } from './observation.ts'
 import { requireName } from './options.ts'
 
@@ -7,6 +8,8 @@ export type ReportPage = 'check' | 'metrics' | 'security'
 
 /** Largest report, in bytes of JSON; a larger one is replaced by a note. */
 export const maxReportBytes = 64 * 1024
+
+const reportChecks = new OptionChecks((name, _expected, received) => new ReportOptionError(name, received))
 
 /** What other packages add to the operators' pages, at most `maxReports` over all pages. It asks them when it is read. */
 export class OperatorReports {
@@ -24,6 +27,7 @@ export class OperatorReports {
   /** Adds a report; returns a function that removes it. */
   add(page: ReportPage, name: string, produce: () => object): () => void {
     requireName('report', name)
+    if (typeof produce !== 'function') reportChecks.refuse(name, 'a function', produce)
     const reports = this.#pages[page]
     if (reports.has(name)) throw new DuplicateReportError(page, name)
     const total = Object.values(this.#pages).reduce((sum, map) => sum + map.size, 0)

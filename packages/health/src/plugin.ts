@@ -7,7 +7,13 @@ import Fastify, {
 import fastifyPlugin from 'fastify-plugin'
 import { type Answer, ProbeAnswers, problemAnswer } from './answers.ts'
 import { Authorisation } from './authorisation.ts'
-import { ForbiddenError, ManagementListenError, UnauthenticatedError } from './errors.ts'
+import {
+  AlreadyRegisteredError,
+  ForbiddenError,
+  ManagementListenError,
+  UnauthenticatedError,
+  UnknownPageError,
+} from './errors.ts'
 import { LivenessWorker } from './liveness-worker.ts'
 import { type HealthOptions, resolveOptions } from './options.ts'
 import { isPlain, readProbeQuery } from './probe-query.ts'
@@ -40,6 +46,7 @@ declare module 'fastify' {
 }
 
 const plugin: FastifyPluginAsync<HealthOptions<FastifyRequest>> = async (app, given) => {
+  if (app.hasDecorator('health')) throw new AlreadyRegisteredError()
   const options = resolveOptions(given)
   const { management: listener, authorize, authorizeTimeoutMs, clock } = options
   const registry = new HealthRegistry({ ...options, log: app.log })
@@ -53,7 +60,12 @@ const plugin: FastifyPluginAsync<HealthOptions<FastifyRequest>> = async (app, gi
     registerMetrics(registry, options.registry)
   }
   const management = listener && Fastify({ logger: false, forceCloseConnections: true })
-  if (management) await addRoutes(management, answers, 'everyone', [])
+  if (management) {
+    management.setNotFoundHandler((request, reply) =>
+      sendAsUsual(request, reply, problemAnswer(new UnknownPageError(), 404)),
+    )
+    await addRoutes(management, answers, 'everyone', [])
+  }
   const isAlive = (): boolean => registry.statusOf('live', registry.read('live')) === 'ok'
   const livenessWorker =
     options.livenessWorker && new LivenessWorker(options.livenessWorker, isAlive, { clock, log: app.log })

@@ -31,6 +31,14 @@ t.test('the management listener answers the same table with details, without cre
   await t.rejects(fetch(`${base}/livez`), 'it closes with the application')
 })
 
+t.test('a page it does not have is answered as a problem document', async (t) => {
+  const app = await appWithHealth(t, { management: { port: 0 } })
+  const response = await fetch(`http://127.0.0.1:${portOf(app.health.management?.server)}/nothing`)
+  t.equal(response.status, 404)
+  t.equal(response.headers.get('content-type'), 'application/problem+json; charset=utf-8')
+  t.match(await response.json(), { status: 404, error: 'HOLDFAST_ERR_HEALTH_UNKNOWN_PAGE' })
+})
+
 t.test('other plugins may add routes of their own to it before it listens', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())

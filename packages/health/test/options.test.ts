@@ -163,3 +163,15 @@ t.test('an unknown option is refused with the names that are accepted', async (t
     message: /"interval" must be left out \(accepted: check, intervalMs, .*staleAfterMs\), received 5/,
   })
 })
+
+t.test(
+  'a second registration is refused, also in a scope inside, instead of shadowing the first',
+  async (t) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(health)
+    await t.rejects(async () => app.register(async (scope) => scope.register(health)), {
+      code: 'HOLDFAST_ERR_HEALTH_ALREADY_REGISTERED',
+    })
+  },
+)

@@ -288,6 +288,11 @@ t.test('features, reasons, checks, reports and names are bounded', async (t) => 
   removeReport()
   t.strictSame(registry.readReports('metrics'), { a: { two: 2 } })
 
+  t.throws(() => registry.addReport('check', 'ready', {} as never), {
+    code: 'HOLDFAST_ERR_HEALTH_REPORT_OPTION',
+    message: /report "ready" must be a function .*, received an object/,
+  })
+
   for (const name of ['', '-a', 'a/b', 'a b', 'ä', 'x'.repeat(64), 'a\n']) {
     t.throws(
       () => registry.addCheck(name, { check: () => {} }),
