@@ -4,16 +4,20 @@
 import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { nearest } from './nearest.ts'
+import { redisUrl } from './redis-target.ts'
 import {
   bytes,
   choice,
+  consoleUrl,
   duration,
+  durationText,
   flag,
   integer,
   optional,
   path,
   port,
   postgresUrl,
+  prepareThreshold,
   type Setting,
   secret,
   setting,
@@ -52,9 +56,42 @@ const SETTINGS = {
   databaseUrl: optional(
     'DATABASE_URL',
     postgresUrl,
-    'The PostgreSQL database, `postgres://user:password@host:5432/database`. Required in production; elsewhere the service starts its own PostgreSQL when it is unset.',
+    'The PostgreSQL database, `postgres://user:password@host:5432/database`, or the PgBouncer in front of it. Required in production; elsewhere the service starts its own PostgreSQL when it is unset.',
   ),
-  dbWebPoolMax: setting('DB_WEB_POOL_MAX', integer(1, 1000), '20', 'Most connections of this process.'),
+  databaseMigrationUrl: optional(
+    'DATABASE_MIGRATION_URL',
+    postgresUrl,
+    'The same database for whoever may change its tables, used by migrations alone. Unset: `DATABASE_URL`.',
+  ),
+  pgbouncerAdminUrl: optional(
+    'PGBOUNCER_ADMIN_URL',
+    consoleUrl,
+    'The console of the PgBouncer that `DATABASE_URL` leads through, for a user of `stats_users`: its `SHOW POOLS` then counts as pressure, too.',
+  ),
+  redisUrl: optional(
+    'REDIS_URL',
+    redisUrl,
+    'Redis: `redis://user:password@host:6379/0`, `rediss://` with TLS, `redis+sentinel://host:26379,host:26379/master-name/0` or `redis+cluster://host:6379,host:6379`. Unset: what would be shared stays in the memory of this process.',
+  ),
+  dbWebPoolMax: setting(
+    'DB_WEB_POOL_MAX',
+    integer(1, 1000),
+    '20',
+    'Most connections of this process.',
+    'DB_POOL_SIZE',
+  ),
+  dbWorkerPoolMax: setting(
+    'DB_WORKER_POOL_MAX',
+    integer(1, 1000),
+    '5',
+    'Most connections of a worker process. There is none yet; PgBouncer has to be sized for them.',
+  ),
+  dbMaxOverflow: setting(
+    'DB_MAX_OVERFLOW',
+    integer(0, 1000),
+    '10',
+    'Connections beyond that for critical work alone, closed again soon.',
+  ),
   dbPoolMin: setting('DB_POOL_MIN', integer(0, 1000), '2', 'Connections that stay open when idle.'),
   dbConnTimeoutMs: setting(
     'DB_CONN_TIMEOUT',
@@ -67,6 +104,17 @@ const SETTINGS = {
     duration(100, 600_000),
     '3s',
     'Longest run of one statement; a server that does not answer one second later is given up.',
+  ),
+  dbLockTimeoutMs: optional(
+    'DB_LOCK_TIMEOUT',
+    duration(10, 600_000),
+    'Longest wait for a lock; shorter than `DB_STATEMENT_TIMEOUT`. Unset: `1s`, or half of that where it is less than two seconds.',
+  ),
+  dbPrepareThreshold: setting(
+    'DB_PREPARE_THRESHOLD',
+    prepareThreshold,
+    '0',
+    'Named statements do not work behind PgBouncer, so only `0` is accepted.',
   ),
   dbIdleInTransactionTimeoutMs: setting(
     'DB_IDLE_IN_TRANSACTION_TIMEOUT',
@@ -168,8 +216,10 @@ export function dataDirectory(config: Config, environment: Environment = process
 /** The configuration table in Markdown, as it stands in the README. */
 export function renderConfigTable(): string {
   const rows = Object.values<Setting<unknown>>(SETTINGS).map(
-    ({ name, kind, defaultText, secret, meaning }) => {
-      const names = secret ? `\`${name}\`, \`${name}_FILE\`` : `\`${name}\``
+    ({ name, kind, defaultText, secret, meaning, alias }) => {
+      const names = [name, ...(secret ? [`${name}_FILE`] : []), ...(alias === undefined ? [] : [alias])]
+        .map((each) => `\`${each}\``)
+        .join(', ')
       return `| ${names} | ${kind} | ${defaultText === undefined ? '' : `\`${defaultText}\``} | ${meaning} |`
     },
   )
@@ -182,14 +232,27 @@ function given(environment: Environment, name: string): string | undefined {
 }
 
 function read(row: Setting<unknown>, environment: Environment, problems: ConfigProblem[]): unknown {
-  const source = row.secret ? readSecret(row.name, environment, problems) : given(environment, row.name)
+  const name = nameInUse(row, environment, problems)
+  const source = row.secret ? readSecret(name, environment, problems) : given(environment, name)
   const value = source ?? row.defaultText
   if (value === undefined) return undefined
   const parsed = row.parse(value)
   if ('value' in parsed) return parsed.value
   const shown = row.secret ? '' : `is ${JSON.stringify(value.slice(0, 80))}, which `
-  problems.push({ name: row.name, wrong: `${shown}${parsed.wrong}`, fix: parsed.fix })
+  problems.push({ name, wrong: `${shown}${parsed.wrong}`, fix: parsed.fix })
   return undefined
+}
+
+/** The setting's own name, unless only its alias is set. */
+function nameInUse(
+  { name, alias }: Setting<unknown>,
+  environment: Environment,
+  problems: ConfigProblem[],
+): string {
+  if (alias === undefined || given(environment, alias) === undefined) return name
+  if (given(environment, name) === undefined) return alias
+  problems.push({ name, wrong: `and its alias ${alias} are both set`, fix: 'Keep one of them.' })
+  return name
 }
 
 function readSecret(name: string, environment: Environment, problems: ConfigProblem[]): string | undefined {
@@ -252,6 +315,25 @@ function checkTogether(values: Partial<Config>, problems: ConfigProblem[]): void
       fix: 'Lower it, or raise DB_WEB_POOL_MAX.',
     })
   }
+  const { dbLockTimeoutMs, dbStatementTimeoutMs } = values
+  if (
+    dbLockTimeoutMs !== undefined &&
+    dbStatementTimeoutMs !== undefined &&
+    dbLockTimeoutMs >= dbStatementTimeoutMs
+  ) {
+    problems.push({
+      name: 'DB_LOCK_TIMEOUT',
+      wrong: `is ${durationText(dbLockTimeoutMs)}, and DB_STATEMENT_TIMEOUT (${durationText(dbStatementTimeoutMs)}) would always come first`,
+      fix: 'Make it shorter than DB_STATEMENT_TIMEOUT.',
+    })
+  }
+  if (values.pgbouncerAdminUrl !== undefined && values.databaseUrl === undefined) {
+    problems.push({
+      name: 'PGBOUNCER_ADMIN_URL',
+      wrong: 'is set, and DATABASE_URL is not',
+      fix: 'Let DATABASE_URL lead through that PgBouncer.',
+    })
+  }
   if (
     values.managementPort !== undefined &&
     values.managementPort !== 0 &&
@@ -266,17 +348,33 @@ function checkTogether(values: Partial<Config>, problems: ConfigProblem[]): void
 }
 
 // Variables with these beginnings are almost certainly meant for this service.
-const OWN_PREFIXES = ['API_', 'DB_', 'DATABASE_', 'THEME_', 'METRICS_', 'MANAGEMENT_', 'HOLDFAST_']
+const OWN_PREFIXES = [
+  'API_',
+  'DB_',
+  'DATABASE_',
+  'PGBOUNCER_',
+  'REDIS_',
+  'THEME_',
+  'METRICS_',
+  'MANAGEMENT_',
+  'HOLDFAST_',
+]
 // Kubernetes injects these for every Service, whatever its name.
 const KUBERNETES_LINK = /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)/
 const MIN_TOKEN_LENGTH = 16
 
 function warningsOf(config: Config, environment: Environment): string[] {
   const rows = Object.values<Setting<unknown>>(SETTINGS)
-  const known = rows.flatMap(({ name, secret }) => (secret ? [name, `${name}_FILE`] : [name]))
+  const known = rows.flatMap(({ name, secret, alias }) => [
+    name,
+    ...(secret ? [`${name}_FILE`] : []),
+    ...(alias === undefined ? [] : [alias]),
+  ])
   const warnings: string[] = []
   for (const name of Object.keys(environment)) {
-    if (known.includes(name) || given(environment, name) === undefined || KUBERNETES_LINK.test(name)) continue
+    const value = given(environment, name)
+    const injected = KUBERNETES_LINK.test(name) || value?.startsWith('tcp://')
+    if (known.includes(name) || value === undefined || injected) continue
     const meant = nearest(name, known)
     const hint = meant === undefined ? '' : `; did you mean ${meant}?`
     if (OWN_PREFIXES.some((prefix) => name.startsWith(prefix)) || (meant !== undefined && name.length > 6)) {

@@ -17,6 +17,8 @@ export interface Setting<T> {
   readonly meaning: string
   /** The text that is used when the variable is unset or empty; undefined when the setting is optional. */
   readonly defaultText: string | undefined
+  /** Another name by which it is known elsewhere; only one of the two may be set. */
+  readonly alias: string | undefined
   /** Its value is never shown, and `<NAME>_FILE` may name a file that holds it. */
   readonly secret: boolean
   parse(text: string): Parsed<T>
@@ -25,20 +27,27 @@ export interface Setting<T> {
 /** The value type of a setting. */
 export type ValueOf<S> = S extends Setting<infer T> ? T : never
 
-interface Kind<T> {
+/** A kind of text: how it is called and how it becomes a value. */
+export interface Kind<T> {
   readonly kind: string
   readonly secret?: boolean
   parse(text: string): Parsed<T>
 }
 
 /** A setting with a default. */
-export function setting<T>(name: string, kind: Kind<T>, defaultText: string, meaning: string): Setting<T> {
-  return { secret: false, ...kind, name, meaning, defaultText }
+export function setting<T>(
+  name: string,
+  kind: Kind<T>,
+  defaultText: string,
+  meaning: string,
+  alias?: string,
+): Setting<T> {
+  return { secret: false, ...kind, name, meaning, defaultText, alias }
 }
 
 /** A setting that is undefined when the variable is unset or empty. */
 export function optional<T>(name: string, kind: Kind<T>, meaning: string): Setting<T | undefined> {
-  return { secret: false, ...kind, name, meaning, defaultText: undefined }
+  return { secret: false, ...kind, name, meaning, defaultText: undefined, alias: undefined }
 }
 
 /** Any text without control characters, at most 256 characters. */
@@ -92,6 +101,18 @@ export function integer(min: number, max: number): Kind<number> {
       }
     },
   }
+}
+
+/** How many times a statement runs before it is prepared under a name, of which only `0`, never, works here. */
+export const prepareThreshold: Kind<0> = {
+  kind: '0',
+  parse(given) {
+    if (given === '0') return { value: 0 }
+    return {
+      wrong: 'would prepare statements under names, which a connection pooler does not carry over',
+      fix: 'Write 0, or leave it unset: no statement of this service has a name.',
+    }
+  },
 }
 
 /** A TCP port; 0 takes any free one. */
@@ -182,5 +203,18 @@ export const postgresUrl: Kind<Secret> = {
       }
     }
     return { value: new Secret(given) }
+  },
+}
+
+/** The URL of PgBouncer's console. */
+export const consoleUrl: Kind<Secret> = {
+  ...postgresUrl,
+  parse(given) {
+    const parsed = postgresUrl.parse(given)
+    if ('wrong' in parsed || URL.parse(given)?.pathname === '/pgbouncer') return parsed
+    return {
+      wrong: "is not the URL of PgBouncer's console",
+      fix: 'Write postgres://stats-user:password@host:6432/pgbouncer: the database is called pgbouncer.',
+    }
   },
 }

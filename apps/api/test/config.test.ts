@@ -100,7 +100,32 @@ t.test('production needs a database', async (t) => {
   )
 })
 
+t.test('a pool has a second name, and one of the two is enough', async (t) => {
+  t.equal(loadConfig({ DB_POOL_SIZE: '10' }).config.dbWebPoolMax, 10)
+  t.match(loadConfig({ DB_MAX_OVERFLOW: '20' }).config, { dbMaxOverflow: 20, dbWorkerPoolMax: 5 })
+  t.match(problemsOf({ DB_POOL_SIZE: '10', DB_WEB_POOL_MAX: '10' }), [
+    { name: 'DB_WEB_POOL_MAX', wrong: /alias DB_POOL_SIZE are both set/ },
+  ])
+  t.match(problemsOf({ DB_POOL_SIZE: 'x' }), [{ name: 'DB_POOL_SIZE', wrong: /"x"/ }])
+  t.strictSame(loadConfig({ DB_POOL_SIZE: '10' }).warnings, [])
+})
+
+t.test('statements are never prepared under a name', async (t) => {
+  t.equal(loadConfig({ DB_PREPARE_THRESHOLD: '0' }).config.dbPrepareThreshold, 0)
+  for (const DB_PREPARE_THRESHOLD of ['5', '-1', 'none']) {
+    t.match(problemsOf({ DB_PREPARE_THRESHOLD }), [{ wrong: /pooler/, fix: /Write 0/ }])
+  }
+})
+
 t.test('variables are checked against each other', async (t) => {
+  t.match(problemsOf({ DB_LOCK_TIMEOUT: '3s' }), [{ name: 'DB_LOCK_TIMEOUT', wrong: /come first/ }])
+  t.strictSame(namesOf({ DB_STATEMENT_TIMEOUT: '100ms' }), [], 'the default follows it')
+  const console = 'postgres://stats@pooler:6432/pgbouncer'
+  t.match(problemsOf({ PGBOUNCER_ADMIN_URL: console }), [{ name: 'PGBOUNCER_ADMIN_URL' }])
+  const DATABASE_URL = 'postgres://u:p@pooler:6432/x'
+  t.strictSame(namesOf({ PGBOUNCER_ADMIN_URL: console, DATABASE_URL }), [])
+  t.match(problemsOf({ PGBOUNCER_ADMIN_URL: DATABASE_URL, DATABASE_URL }), [{ fix: /called pgbouncer/ }])
+  t.match(problemsOf({ PGBOUNCER_ADMIN_URL: 'x', DATABASE_URL }), [{ name: 'PGBOUNCER_ADMIN_URL' }])
   t.match(problemsOf({ DB_POOL_MIN: '5', DB_WEB_POOL_MAX: '4' }), [{ name: 'DB_POOL_MIN' }])
   t.match(problemsOf({ MANAGEMENT_PORT: '8000' }), [{ name: 'MANAGEMENT_PORT' }])
 })
@@ -157,7 +182,13 @@ t.test('variables that nothing reads are pointed out, with the one that was mean
   t.match(warningsOf({ API_PROT: '1' }), [/did you mean API_PORT\?/])
   t.match(warningsOf({ DB_SOMETHING_ELSE: '1' }), [/DB_SOMETHING_ELSE is set, but there is no such setting$/])
   t.strictSame(
-    warningsOf({ API_SERVICE_HOST: '10.0.0.1', API_PORT_8000_TCP: 'tcp://x', HOME: '/', PATH: '/' }),
+    warningsOf({
+      API_SERVICE_HOST: '10.0.0.1',
+      API_PORT_8000_TCP: 'tcp://x',
+      REDIS_PORT: 'tcp://10.0.0.2:6379',
+      HOME: '/',
+      PATH: '/',
+    }),
     [],
   )
   t.strictSame(warningsOf({ API_PROT: '' }), [], 'an empty one is unset')
