@@ -1,15 +1,13 @@
-import { circuitBreaker } from '@holdfast/circuit-breaker'
-import Fastify from 'fastify'
+import { CircuitBreaker } from '@holdfast/circuit-breaker'
 
-const app = Fastify()
-await app.register(circuitBreaker, { maxPerWindow: 2, windowMs: 60_000 })
-app.get('/', async () => {
-  app.circuitBreaker.pass()
-  return { remaining: app.circuitBreaker.snapshot().remaining }
-})
-
-for (const attempt of [1, 2, 3]) {
-  const answer = await app.inject('/')
-  console.log(attempt, answer.statusCode)
+const quotes = new CircuitBreaker('quotes', { failureThreshold: 3, openMs: 60_000, timeoutMs: 800 })
+const ask = async () => {
+  throw new Error('connect ECONNREFUSED')
 }
-await app.close()
+
+for (const attempt of [1, 2, 3, 4]) {
+  const price = await quotes.execute(ask, {
+    fallback: (reason) => (reason instanceof Error ? reason.message : 'unknown'),
+  })
+  console.log(attempt, quotes.state, price)
+}

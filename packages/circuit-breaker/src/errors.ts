@@ -1,23 +1,95 @@
 import createError from '@fastify/error'
+import { type RetryAfter, withRetryAfter } from '@holdfast/footing'
+import { withOutcome } from './outcome.ts'
 
-/** An option of `register()` has a value this package cannot work with. */
-export const OptionError = createError<[option: string, fix: string, received: string]>(
-  'HOLDFAST_ERR_CIRCUIT_BREAKER_OPTION',
-  'circuit-breaker option "%s": give %s, received %s',
+const codes = 'HOLDFAST_ERR_CIRCUIT_BREAKER'
+
+/** An option has a value or a name this package cannot work with. Raised at construction or registration. */
+export const InvalidOptionError = createError<[option: string, expected: string, received: string]>(
+  `${codes}_INVALID_OPTION`,
+  'circuit-breaker option "%s" must be %s, received %s',
   500,
 )
 
-/** The window is full. */
-export class FullError extends createError<[maximum: number, retryAfterMs: number]>(
-  'HOLDFAST_ERR_CIRCUIT_BREAKER_FULL',
-  'all %d passes of this window are used (maxPerWindow); the next window begins in %d ms',
-  503,
-) {
-  /** When the next window begins, in ms from now. */
-  readonly retryAfterMs: number
+/** Why a call was refused. */
+export type RefusalReason = 'open' | 'probing' | 'ramp' | 'held' | 'isolated'
 
-  constructor(maximum: number, retryAfterMs: number) {
-    super(maximum, retryAfterMs)
-    this.retryAfterMs = retryAfterMs
-  }
+/** What an `OpenError` carries. */
+export interface Refusal extends RetryAfter {
+  readonly breaker: string
+  readonly reason: RefusalReason
+}
+
+/**
+ * The breaker lets no call through now; the work was not started. It has no stack: it says nothing about a line
+ * of code, and while a dependency is down it is made for every call.
+ */
+export const OpenError = createError<[breaker: string, reason: string, retryAfterMs: number]>(
+  `${codes}_OPEN`,
+  'circuit breaker "%s" does not let this call through (%s); try again in %d ms',
+  503,
+  Error,
+  false,
+)
+
+/** The call took longer than its `timeoutMs`; the work may go on, its result is ignored. */
+export const TimeoutError = createError<[breaker: string, timeoutMs: number]>(
+  `${codes}_TIMEOUT`,
+  'circuit breaker "%s": no result within %d ms (timeoutMs)',
+  504,
+)
+
+/** The caller's `deadlineMs` passed before the work had a result, or even before it was started. */
+export const DeadlineError = createError<[breaker: string]>(
+  `${codes}_DEADLINE`,
+  'circuit breaker "%s": no result before the deadline of the caller (deadlineMs)',
+  504,
+)
+
+/** The caller's own signal aborted; `cause` is its reason, `name` is `AbortError`. */
+export const AbortedError = createError<[breaker: string, detail: { cause: unknown }]>(
+  `${codes}_ABORTED`,
+  'circuit breaker "%s": the caller left before there was a result (its signal aborted)',
+  499,
+)
+
+/** The breaker was closed for good; the server is shutting down. */
+export const ClosedError = createError<[breaker: string]>(
+  `${codes}_CLOSED`,
+  'circuit breaker "%s" is closed for good; the server is shutting down',
+  503,
+)
+
+/** A breaker of this name exists already. */
+export const NameTakenError = createError<[breaker: string]>(
+  `${codes}_NAME_TAKEN`,
+  'there is a circuit breaker "%s" already; get() it, or give the new one another name',
+  500,
+)
+
+/** The registry holds as many breakers as `maxBreakers` allows. */
+export const BreakersFullError = createError<[maximum: number]>(
+  `${codes}_BREAKERS_FULL`,
+  'there are %d circuit breakers already (maxBreakers); name breakers by dependency, not by request',
+  500,
+)
+
+/** As many holds and isolations as a breaker keeps are in force. */
+export const HoldsFullError = createError<[breaker: string, maximum: number]>(
+  `${codes}_HOLDS_FULL`,
+  'circuit breaker "%s" is held or isolated %d times already; release each one when its cause has gone',
+  500,
+)
+
+/** The error of a refused call. */
+export function refusal(breaker: string, reason: RefusalReason, retryAfterMs: number): Error & Refusal {
+  const waitMs = Math.max(1, Math.ceil(retryAfterMs))
+  const error = withRetryAfter(new OpenError(breaker, reason, waitMs), waitMs)
+  // The dependency behind an outer breaker was not asked, so its breaker must not count this.
+  return withOutcome(Object.assign(error, { breaker, reason }), 'ignored')
+}
+
+/** The error of a caller whose signal aborted. Like Node's own it is named AbortError and keeps the reason. */
+export function abortedBy(breaker: string, reason: unknown): Error {
+  return Object.assign(new AbortedError(breaker, { cause: reason }), { name: 'AbortError' })
 }

@@ -1,39 +1,20 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { FullError } from './errors.ts'
-import { type CircuitBreakerOptions, resolveOptions } from './options.ts'
-import { pass, type Window, windowAt } from './window.ts'
-
-/** What `app.circuitBreaker` is. */
-export interface CircuitBreaker {
-  /** Takes one place in the current window; throws `HOLDFAST_ERR_CIRCUIT_BREAKER_FULL` when there is none. */
-  pass(): void
-  /** What is left of the current window. */
-  snapshot(): { readonly maxPerWindow: number; readonly windowMs: number; readonly remaining: number }
-}
+import { CircuitBreakers, type CircuitBreakersOptions } from './circuit-breakers.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    circuitBreaker: CircuitBreaker
+    circuitBreaker: CircuitBreakers
   }
 }
 
-/** The plugin; raises `HOLDFAST_ERR_CIRCUIT_BREAKER_OPTION` for a wrong option. */
+/** The plugin; raises `HOLDFAST_ERR_CIRCUIT_BREAKER_INVALID_OPTION` for a wrong option. */
 export const circuitBreaker = fp(
-  async (app: FastifyInstance, options: CircuitBreakerOptions) => {
-    const { maxPerWindow, windowMs, clock } = resolveOptions(options)
-    let window: Window | undefined
-    app.decorate('circuitBreaker', {
-      pass() {
-        const decision = pass(window, clock.nowMs(), { maxPerWindow, windowMs })
-        window = decision.window
-        if (!decision.allowed) throw new FullError(maxPerWindow, Math.ceil(decision.retryAfterMs))
-      },
-      snapshot() {
-        const { passed } = windowAt(window, clock.nowMs(), windowMs)
-        return { maxPerWindow, windowMs, remaining: maxPerWindow - passed }
-      },
-    })
+  async (app: FastifyInstance, options: CircuitBreakersOptions) => {
+    const breakers = new CircuitBreakers(options)
+    app.decorate('circuitBreaker', breakers)
+    app.addHook('onClose', async () => breakers.close())
   },
   { fastify: '5.x', name: '@holdfast/circuit-breaker' },
 )
+export { circuitBreaker as default }

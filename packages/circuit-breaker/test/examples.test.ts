@@ -1,11 +1,25 @@
-import { execFileSync } from 'node:child_process'
-import { join } from 'node:path'
+import { execFile } from 'node:child_process'
+import { readdir } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import t from 'tap'
 
-t.test('basic.ts lets two pass and refuses the third', async (t) => {
-  const example = join(import.meta.dirname, '../examples/basic.ts')
-  const output = execFileSync(process.execPath, ['--conditions=@holdfast/source', example], {
-    encoding: 'utf8',
-  })
-  t.equal(output, '1 200\n2 200\n3 503\n')
+const printed: Record<string, string> = {
+  'basic.ts': `1 closed connect ECONNREFUSED
+2 closed connect ECONNREFUSED
+3 open connect ECONNREFUSED
+4 open circuit breaker "quotes" does not let this call through (open); try again in 60000 ms
+`,
+}
+const examples = new URL('../examples/', import.meta.url)
+
+t.test('every example is listed here', async (t) => {
+  t.strictSame((await readdir(examples)).sort(), Object.keys(printed))
 })
+
+for (const [file, text] of Object.entries(printed)) {
+  t.test(`${file} prints what it promises`, async (t) => {
+    const command = ['--conditions=@holdfast/source', new URL(file, examples).pathname]
+    const { stdout } = await promisify(execFile)(process.execPath, command)
+    t.equal(stdout.replace(/in 5\d{4} ms/, 'in 60000 ms'), text)
+  })
+}

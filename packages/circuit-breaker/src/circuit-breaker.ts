@@ -1,0 +1,378 @@
+/*
+ * The executor around the state machine: runs work, gives it a signal, answers in time.
+ *
+ * A call is answered at the earliest of: its result, its time-out, its deadline, its caller's abort. Work that goes
+ * on after that is not waited for, and its late result reaches nobody. Without a limit and without a signal a call
+ * costs one promise: no timer, no listener, no AbortController.
+ */
+import { type Clock, LONGEST_TIMER_MS } from '@holdfast/footing'
+import { Breaker, type BreakerCounts, type ExportedState, type Permit } from './breaker.ts'
+import { Call, type CallContext } from './call.ts'
+import { classifyAbort } from './classification.ts'
+import {
+  AbortedError,
+  abortedBy,
+  ClosedError,
+  DeadlineError,
+  HoldsFullError,
+  refusal,
+  TimeoutError,
+} from './errors.ts'
+import { type BreakerState, channels, type Transition, type TransitionCause } from './events.ts'
+import { type CircuitBreakerOptions, checks, type ResolvedOptions, resolveOptions } from './options.ts'
+import type { Outcome } from './outcome.ts'
+
+/** The work of a call. */
+export type Work<T> = (context: CallContext) => T | PromiseLike<T>
+
+/** What one call brings along. */
+export interface ExecuteOptions<T> {
+  /** Ends this call alone when it aborts; already aborted, the work is not started. */
+  readonly signal?: AbortSignal | undefined
+  /** Milliseconds until the call is answered with `TIMEOUT`, in place of the breaker's. */
+  readonly timeoutMs?: number | undefined
+  /** When the caller needs its answer, on the clock of the breaker (`clock.nowMs()`). Default: never. */
+  readonly deadlineMs?: number | undefined
+  /** Answers instead when the call is refused or fails; not for errors that are no failure of the dependency. */
+  readonly fallback?: ((reason: unknown) => T | PromiseLike<T>) | undefined
+}
+
+/** Something that keeps a breaker open, or keeps it from refusing. */
+export interface Hold {
+  readonly source: string
+  readonly reason: string
+}
+
+/** A breaker as plain data. */
+export interface BreakerSnapshot {
+  readonly name: string
+  readonly state: BreakerState
+  /** Why it opened last; empty when it never did. */
+  readonly reason: string
+  /** Milliseconds since the last change of state. */
+  readonly stateForMs: number
+  /** Milliseconds until a call may pass; 0 when it may now. */
+  readonly retryAfterMs: number
+  /** Reasons of the isolations in force. */
+  readonly isolated: readonly string[]
+  /** Sources and reasons of the holds in force. */
+  readonly held: readonly Hold[]
+  /** Whether nobody is refused (`shadow`, `disable()`). */
+  readonly disabled: boolean
+  readonly consecutiveFailures: number
+  /** Executed calls of the last `windowMs`. */
+  readonly window: { readonly calls: number; readonly failures: number; readonly slow: number }
+  /** Openings since it was last well. */
+  readonly openings: number
+  readonly probesInFlight: number
+  /** The share of simultaneous calls that passes: 1, less during the ramp, 0 when not closed. */
+  readonly rampShare: number
+  /** Since construction. */
+  readonly counts: Readonly<BreakerCounts> & { readonly timedOut: number; readonly fellBack: number }
+}
+
+/** Holds and isolations that a breaker keeps at the same time. */
+const MAX_HOLDS = 100
+const MAX_REASON_LENGTH = 500
+
+export class CircuitBreaker {
+  readonly name: string
+  readonly #options: ResolvedOptions
+  readonly #clock: Clock
+  readonly #breaker: Breaker
+  readonly #holds = new Set<Hold>()
+  readonly #isolations = new Set<Hold>()
+  #timedOut = 0
+  #fellBack = 0
+  #closed = false
+
+  /** @throws `HOLDFAST_ERR_CIRCUIT_BREAKER_INVALID_OPTION` */
+  constructor(name: string, options?: CircuitBreakerOptions) {
+    this.name = checks.text('name', name)
+    this.#options = resolveOptions(options)
+    this.#clock = this.#options.clock
+    const nowMs = this.#clock.nowMs()
+    this.#breaker = new Breaker(this.#options, nowMs, (...change) => this.#changed(...change))
+    const { initialState } = this.#options
+    if (initialState !== undefined) {
+      // A wall clock that was set back must not make the pause longer than it was.
+      const elapsedMs = Math.max(0, this.#clock.wallMs() - initialState.exportedWallMs)
+      this.#breaker.restore(initialState, elapsedMs, nowMs)
+    }
+  }
+
+  /** `half-open` as soon as the open time is over, although the first call has not come yet. */
+  get state(): BreakerState {
+    return this.#breaker.stateAt(this.#clock.nowMs())
+  }
+
+  /** Milliseconds until a call may pass; 0 when it may now. */
+  retryAfterMs(): number {
+    return this.#breaker.retryAfterMs(this.#clock.nowMs())
+  }
+
+  /**
+   * Runs `work`, which starts at once, and answers with what it answers.
+   *
+   * Never throws; everything arrives as a rejection: what the work threw, or `HOLDFAST_ERR_CIRCUIT_BREAKER_` +
+   * `OPEN` (refused, with `reason` and `retryAfterMs`), `TIMEOUT`, `DEADLINE`, `ABORTED` (the caller's signal),
+   * `CLOSED`, `INVALID_OPTION`. With a `fallback` that answers for refusals and failures.
+   */
+  execute<T>(work: Work<T>, options?: ExecuteOptions<T>): Promise<T> {
+    if (options === undefined && this.#options.timeoutMs === Infinity) {
+      const permit = this.tryAcquire()
+      return permit === undefined ? Promise.reject(this.#refusal()) : this.#run(work, permit)
+    }
+    return this.#executeGuarded(work, options ?? {})
+  }
+
+  /** The right to make one call, to be settled once; undefined when the call is refused. O(1), no promise. */
+  tryAcquire(): Permit | undefined {
+    return this.#closed ? undefined : this.#breaker.acquire(this.#clock.nowMs())
+  }
+
+  /** The right to probe, for the owner of a breaker with `probing: 'manual'`; at any time while it is not held. */
+  tryAcquireProbe(): Permit | undefined {
+    return this.#closed ? undefined : this.#breaker.acquireProbe(this.#clock.nowMs())
+  }
+
+  /** Tells the result of a call. Results of an earlier epoch change nothing, and so does a second settling. */
+  settle(permit: Permit, outcome: Outcome): void {
+    this.#breaker.settle(permit, outcome, this.#clock.nowMs())
+  }
+
+  /** Opens now. Open already, the open time begins anew. */
+  trip(reason: string): void {
+    if (!this.#closed) this.#breaker.trip(shortened(reason), this.#clock.nowMs())
+  }
+
+  /**
+   * Keeps the breaker open until the function it returns is called; then probes decide, or what is left of an
+   * open time. Any number of sources may hold it at the same time, up to 100.
+   *
+   * @throws `HOLDFAST_ERR_CIRCUIT_BREAKER_HOLDS_FULL`
+   */
+  hold(source: string, reason: string): () => void {
+    return this.#keepOpen('held', this.#holds, source, reason)
+  }
+
+  /** As `hold`, by a person: it wins over `disable()` and `shadow`, too. */
+  isolate(reason: string): () => void {
+    return this.#keepOpen('isolated', this.#isolations, 'isolate', reason)
+  }
+
+  /** Metrics only until the function it returns is called: everything is counted, nobody is refused. */
+  disable(): () => void {
+    this.#breaker.beginShadow()
+    return once(() => this.#breaker.endShadow())
+  }
+
+  snapshot(): BreakerSnapshot {
+    const nowMs = this.#clock.nowMs()
+    const breaker = this.#breaker
+    const { calls, failures, slow } = breaker.windowAt(nowMs)
+    const { refused, transitions, ...counts } = breaker.counts
+    return {
+      name: this.name,
+      state: breaker.stateAt(nowMs),
+      reason: breaker.reason,
+      stateForMs: nowMs - breaker.changedAtMs,
+      retryAfterMs: breaker.retryAfterMs(nowMs),
+      isolated: [...this.#isolations].map(({ reason }) => reason),
+      held: [...this.#holds].map((hold) => ({ ...hold })),
+      disabled: breaker.shadowed,
+      consecutiveFailures: breaker.consecutiveFailures,
+      window: { calls, failures, slow },
+      openings: breaker.openings,
+      probesInFlight: breaker.probesInFlight,
+      rampShare: breaker.rampShare(nowMs),
+      counts: {
+        ...counts,
+        refused: { ...refused },
+        transitions: { ...transitions },
+        timedOut: this.#timedOut,
+        fellBack: this.#fellBack,
+      },
+    }
+  }
+
+  /** The state for `initialState` of another breaker, also in a later process. Holds are not part of it. */
+  exportState(): ExportedState {
+    return this.#breaker.exportAt(this.#clock.nowMs(), this.#clock.wallMs())
+  }
+
+  /** For good: calls are refused with `CLOSED`, results and holds change nothing, nobody is told anything. */
+  close(): void {
+    this.#closed = true
+  }
+
+  async #run<T>(work: Work<T>, permit: Permit): Promise<T> {
+    let value: T
+    try {
+      value = await work(new Call())
+    } catch (error) {
+      this.#settleError(permit, error)
+      throw error
+    }
+    this.#settleValue(permit, value)
+    return value
+  }
+
+  async #executeGuarded<T>(work: Work<T>, options: ExecuteOptions<T>): Promise<T> {
+    const { signal, fallback } = options
+    const nowMs = this.#clock.nowMs()
+    const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs
+    const remainingMs = options.deadlineMs === undefined ? Infinity : options.deadlineMs - nowMs
+    // NaN is neither; a comparison would let it pass as no limit.
+    if (!(timeoutMs >= 0)) checks.refuse('timeoutMs', 'milliseconds of at least 0, or Infinity', timeoutMs)
+    if (Number.isNaN(remainingMs))
+      checks.refuse('deadlineMs', 'a time on the clock of the breaker', options.deadlineMs)
+    if (signal?.aborted === true) throw abortedBy(this.name, signal.reason)
+    if (remainingMs <= 0) throw new DeadlineError(this.name)
+    const permit = this.#closed ? undefined : this.#breaker.acquire(nowMs)
+    if (permit === undefined) {
+      const error = this.#refusal()
+      if (fallback === undefined || this.#closed) throw error
+      this.#fellBack += 1
+      return fallback(error)
+    }
+    const limitMs = Math.min(timeoutMs, remainingMs)
+    let outcome: Outcome
+    let error: unknown
+    try {
+      const call = new Call()
+      const value =
+        limitMs === Infinity && signal === undefined
+          ? await work(call)
+          : await this.#race(work, call, signal, limitMs, timeoutMs <= remainingMs)
+      this.#settleValue(permit, value)
+      return value
+    } catch (thrown) {
+      error = thrown
+      outcome = this.#settleError(permit, thrown)
+    }
+    if (fallback === undefined || outcome !== 'failure') throw error
+    this.#fellBack += 1
+    return fallback(error)
+  }
+
+  /** The first of: the result of the work, the limit, the abort of the caller. */
+  #race<T>(
+    work: Work<T>,
+    call: Call,
+    signal: AbortSignal | undefined,
+    limitMs: number,
+    byTimeout: boolean,
+  ): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      let cancelTimer: (() => void) | undefined
+      const release = () => {
+        cancelTimer?.()
+        signal?.removeEventListener('abort', leave)
+      }
+      const giveUp = (error: Error) => {
+        release()
+        reject(error)
+        call.abort(error)
+      }
+      const leave = () => giveUp(abortedBy(this.name, signal?.reason))
+      signal?.addEventListener('abort', leave, { once: true })
+      if (limitMs !== Infinity) {
+        cancelTimer = this.#clock.schedule(Math.min(limitMs, LONGEST_TIMER_MS), () => {
+          if (byTimeout) this.#timedOut += 1
+          giveUp(byTimeout ? new TimeoutError(this.name, limitMs) : new DeadlineError(this.name))
+        })
+      }
+      new Promise<T>((done) => done(work(call))).then(
+        (value) => {
+          release()
+          resolve(value)
+        },
+        (error: unknown) => {
+          release()
+          reject(error)
+        },
+      )
+    })
+  }
+
+  #settleValue(permit: Permit, value: unknown): void {
+    const { classifyValue } = this.#options
+    this.settle(permit, classifyValue === undefined ? 'success' : judged(classifyValue, value))
+  }
+
+  #settleError(permit: Permit, error: unknown): Outcome {
+    const outcome =
+      error instanceof AbortedError ? classifyAbort(error.cause) : judged(this.#options.classifyError, error)
+    this.settle(permit, outcome)
+    return outcome
+  }
+
+  #refusal(): Error {
+    if (this.#closed) return new ClosedError(this.name)
+    const retryAfterMs = this.#breaker.retryRefusedAfterMs(this.#clock.nowMs())
+    return refusal(this.name, this.#breaker.lastRefusal, retryAfterMs)
+  }
+
+  #keepOpen(kind: 'held' | 'isolated', holds: Set<Hold>, source: string, reason: string): () => void {
+    if (this.#holds.size + this.#isolations.size >= MAX_HOLDS) throw new HoldsFullError(this.name, MAX_HOLDS)
+    const hold = { source: shortened(source), reason: shortened(reason) }
+    holds.add(hold)
+    if (!this.#closed) this.#breaker.hold(kind, hold.reason, this.#clock.nowMs())
+    return once(() => {
+      holds.delete(hold)
+      if (!this.#closed) this.#breaker.release(kind)
+    })
+  }
+
+  #changed(
+    from: BreakerState,
+    to: BreakerState,
+    cause: TransitionCause,
+    reason: string,
+    nowMs: number,
+  ): void {
+    const { onTransition } = this.#options
+    if (this.#closed || (onTransition === undefined && !channels.transition.hasSubscribers)) return
+    const retryAfterMs = to === 'open' ? this.#breaker.retryAfterMs(nowMs) : 0
+    const transition: Transition = {
+      breaker: this.name,
+      from,
+      to,
+      cause,
+      reason,
+      retryAfterMs,
+      wallMs: this.#clock.wallMs(),
+    }
+    channels.transition.publish(transition)
+    try {
+      onTransition?.(transition)
+    } catch (error) {
+      // A listener's mistake is no result of the call that happened to change the state.
+      process.emitWarning(`onTransition of circuit breaker "${this.name}" threw: ${String(error)}`)
+    }
+  }
+}
+
+/** A classifier that throws or answers anything else must not lose the permit: what it cannot judge has failed. */
+function judged(classify: (subject: unknown) => Outcome, subject: unknown): Outcome {
+  try {
+    const outcome = classify(subject)
+    return outcome === 'success' || outcome === 'ignored' || outcome === 'abandoned' ? outcome : 'failure'
+  } catch {
+    return 'failure'
+  }
+}
+
+function once(release: () => void): () => void {
+  let released = false
+  return () => {
+    if (released) return
+    released = true
+    release()
+  }
+}
+
+function shortened(text: string): string {
+  return String(text).slice(0, MAX_REASON_LENGTH)
+}
