@@ -35,28 +35,28 @@ export const OpenError = createError<[breaker: string, reason: string, retryAfte
 /** The call took longer than its `timeoutMs`; the work may go on, its result is ignored. */
 export const TimeoutError = createError<[breaker: string, timeoutMs: number]>(
   `${codes}_TIMEOUT`,
-  'circuit breaker "%s": no result within %d ms (timeoutMs)',
+  '"%s": no result within %d ms (timeoutMs)',
   504,
 )
 
 /** The caller's `deadlineMs` passed before the work had a result, or even before it was started. */
 export const DeadlineError = createError<[breaker: string]>(
   `${codes}_DEADLINE`,
-  'circuit breaker "%s": no result before the deadline of the caller (deadlineMs)',
+  '"%s": no result before the deadline of the caller (deadlineMs)',
   504,
 )
 
 /** The caller's own signal aborted; `cause` is its reason, `name` is `AbortError`. */
 export const AbortedError = createError<[breaker: string, detail: { cause: unknown }]>(
   `${codes}_ABORTED`,
-  'circuit breaker "%s": the caller left before there was a result (its signal aborted)',
+  '"%s": the caller left before there was a result (its signal aborted)',
   499,
 )
 
 /** The breaker was closed for good; the server is shutting down. */
 export const ClosedError = createError<[breaker: string]>(
   `${codes}_CLOSED`,
-  'circuit breaker "%s" is closed for good; the server is shutting down',
+  '"%s" is closed for good; the server is shutting down',
   503,
 )
 
@@ -93,3 +93,17 @@ export function refusal(breaker: string, reason: RefusalReason, retryAfterMs: nu
 export function abortedBy(breaker: string, reason: unknown): Error {
   return Object.assign(new AbortedError(breaker, { cause: reason }), { name: 'AbortError' })
 }
+
+/** All places of a bulkhead are taken, and so is its queue. */
+export const BulkheadFullError = createError<[bulkhead: string, maxConcurrent: number, maxWaiting: number]>(
+  `${codes}_BULKHEAD_FULL`,
+  'bulkhead "%s" is full: %d works run (maxConcurrent) and %d callers wait (maxWaiting)',
+  503,
+)
+
+/** A caller waited for a place in a bulkhead as long as it may. */
+export const BulkheadTimeoutError = createError<[bulkhead: string, maxWaitMs: number]>(
+  `${codes}_BULKHEAD_TIMEOUT`,
+  'bulkhead "%s" had no place within %d ms (maxWaitMs)',
+  503,
+)

@@ -1,0 +1,73 @@
+import { type Clock, holdProcess, LONGEST_TIMER_MS, systemClock } from '@holdfast/footing'
+import { Call, type CallContext } from './call.ts'
+import { abortedBy, DeadlineError, TimeoutError } from './errors.ts'
+import { checks } from './options.ts'
+
+/** Settings of one call of `timeout`. */
+export interface TimeoutOptions {
+  /** Milliseconds after which the call is answered with `TIMEOUT`. Default `Infinity`: no limit of its own. */
+  readonly timeoutMs?: number | undefined
+  /** When the caller needs its answer, on the clock (`clock.nowMs()`). Default: never. */
+  readonly deadlineMs?: number | undefined
+  /** Ends the call when it aborts; already aborted, the work is not started. */
+  readonly signal?: AbortSignal | undefined
+  /** What errors call the work. Default `work`. */
+  readonly name?: string | undefined
+  /** Where time comes from. Default: `systemClock`. */
+  readonly clock?: Clock | undefined
+}
+
+/**
+ * Answers what the work answers, or at the latest when its time is up: at the earliest of `timeoutMs`, `deadlineMs`
+ * and `signal`, which the work sees as one signal. Work that does not listen to it goes on; nobody waits for it,
+ * and its late result or error reaches nobody.
+ *
+ * Never throws, only rejects: with the error of the work, or `HOLDFAST_ERR_CIRCUIT_BREAKER_` + `TIMEOUT`,
+ * `DEADLINE`, `ABORTED`, `INVALID_OPTION`.
+ */
+export async function timeout<T>(
+  work: (context: CallContext) => T | PromiseLike<T>,
+  options: TimeoutOptions,
+): Promise<T> {
+  checks.onlyKnown('', options, ['timeoutMs', 'deadlineMs', 'signal', 'name', 'clock'])
+  checks.durationOrInfinity('timeoutMs', options.timeoutMs ?? Number.POSITIVE_INFINITY)
+  const call = new Call()
+  return within(call, () => work(call), options)
+}
+
+/** `timeout` for callers that hold the signal's end of the call themselves, and have checked the options. */
+export async function within<T>(
+  call: Call,
+  work: () => T | PromiseLike<T>,
+  options: TimeoutOptions,
+): Promise<T> {
+  const { signal, name = 'work', clock = systemClock } = options
+  const { timeoutMs = Number.POSITIVE_INFINITY, deadlineMs = Number.POSITIVE_INFINITY } = options
+  if (signal?.aborted === true) throw abortedBy(name, signal.reason)
+  const remainingMs = deadlineMs - clock.nowMs()
+  if (remainingMs <= 0) throw new DeadlineError(name)
+  return new Promise<T>((resolve, reject) => {
+    let cancelTimer: (() => void) | undefined
+    const letGo = holdProcess()
+    const finish = () => {
+      letGo()
+      cancelTimer?.()
+      signal?.removeEventListener('abort', leave)
+    }
+    const giveUp = (error: Error) => {
+      finish()
+      // First the caller, then the work: its listeners must not decide how this ends.
+      reject(error)
+      call.abort(error)
+    }
+    const leave = () => giveUp(abortedBy(name, signal?.reason))
+    signal?.addEventListener('abort', leave, { once: true })
+    const limitMs = Math.min(timeoutMs, remainingMs)
+    if (limitMs <= LONGEST_TIMER_MS) {
+      cancelTimer = clock.schedule(limitMs, () => {
+        giveUp(timeoutMs <= remainingMs ? new TimeoutError(name, timeoutMs) : new DeadlineError(name))
+      })
+    }
+    new Promise<T>((done) => done(work())).finally(finish).then(resolve, reject)
+  })
+}

@@ -1,0 +1,31 @@
+import { seededRandom } from '@holdfast/test-kit'
+import t from 'tap'
+import { type Place, WaitingList } from '../src/waiting-list.ts'
+
+t.test('it keeps the order of arrival, whoever steps out', async (t) => {
+  const random = seededRandom()
+  random.announce(t)
+  const list = new WaitingList<number>()
+  const places = new Map<number, Place<number>>()
+  let model: number[] = []
+  for (let step = 0; step < 5000; step += 1) {
+    const action = random.int(0, 3)
+    if (action <= 1) {
+      places.set(step, list.push(step))
+      model.push(step)
+    } else if (action === 2 && model.length > 0) {
+      const value = random.pick(model)
+      list.remove(places.get(value) as Place<number>)
+      model = model.filter((other) => other !== value)
+    } else {
+      t.equal(list.shift(), model.shift())
+    }
+    if (list.size !== model.length || list.first !== model[0]) t.fail(`step ${step} differs from the model`)
+  }
+  t.strictSame(
+    model.map(() => list.shift()),
+    model,
+  )
+  t.equal(list.shift(), undefined)
+  t.equal(list.size, 0)
+})
