@@ -6,12 +6,22 @@ import { type RealServer, startRealServer } from './real-server.ts'
 import { probeTcp } from './tcp-probe.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
 
+/** A configuration that is used elsewhere, too, and what has to be different on this machine. */
+export interface PgBouncerConfiguration {
+  /** The text of a `pgbouncer.ini`; where its databases are, where it listens and its `auth_file` are replaced. */
+  readonly text: string
+  /** What stands in its `auth_file`. */
+  readonly users: string
+}
+
 /** What kind of PgBouncer to start. */
 export interface PgBouncerOptions {
   /** The PostgreSQL behind it, reached at its `url`: through its proxy, so that its faults are seen here. */
   readonly target: { readonly url: string }
   /** By name as in the `[pgbouncer]` section; they win over ours. Default `pool_mode=transaction`. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Default: one of our own, which trusts everybody. */
+  readonly configuration?: PgBouncerConfiguration
   /** The direct port. Default: a free one. */
   readonly port?: number
 }
@@ -21,9 +31,15 @@ const sslRequest = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 
 /**
  * Starts a PgBouncer on loopback that serves every database of `target` to everybody as user `postgres`, who
- * may also use its console (database `pgbouncer`). As root it runs as the user `postgres`.
+ * may also use its console (database `pgbouncer`); or one with a given configuration. As root it runs as the user
+ * `postgres`.
  */
-export async function startPgBouncer({ target, settings, port }: PgBouncerOptions): Promise<RealServer> {
+export async function startPgBouncer({
+  target,
+  settings,
+  configuration: given,
+  port,
+}: PgBouncerOptions): Promise<RealServer> {
   const command = requireExecutable('pgbouncer')
   const identity = unprivilegedIdentity()
   const { path: directory, remove } = temporaryDirectory('pgbouncer', identity)
@@ -31,7 +47,7 @@ export async function startPgBouncer({ target, settings, port }: PgBouncerOption
   const { hostname, port: targetPort, username, password } = new URL(target.url)
   const secret = password === '' ? '' : ` password=${password}`
   const users = join(directory, 'users.txt')
-  await writePrivately(users, `"${username}" ""\n`, identity)
+  await writePrivately(users, given?.users ?? `"${username}" ""\n`, identity)
   return startRealServer({
     port,
     url: (port) => `postgresql://${username}@127.0.0.1:${port}/postgres`,
@@ -41,17 +57,21 @@ export async function startPgBouncer({ target, settings, port }: PgBouncerOption
         listen_addr: '127.0.0.1',
         listen_port: String(port),
         unix_socket_dir: '',
-        auth_type: 'trust',
         auth_file: users,
-        admin_users: username,
-        pool_mode: 'transaction',
-        ignore_startup_parameters: 'extra_float_digits',
+        ...(given === undefined && {
+          auth_type: 'trust',
+          admin_users: username,
+          pool_mode: 'transaction',
+          ignore_startup_parameters: 'extra_float_digits',
+        }),
         ...settings,
       }
-      const lines = Object.entries(all).map(([name, value]) => `${name} = ${value}`)
-      const database = `* = host=${hostname} port=${targetPort} user=${username}${secret}`
-      const text = `[databases]\n${database}\n\n[pgbouncer]\n${lines.join('\n')}\n`
-      await writePrivately(configuration, text, identity)
+      const place = `host=${hostname} port=${targetPort}`
+      const text =
+        given === undefined
+          ? `[databases]\n* = ${place} user=${username}${secret}\n\n[pgbouncer]\n`
+          : given.text.replaceAll(/\bhost=\S+ port=\d+/g, place)
+      await writePrivately(configuration, withSettings(text, all), identity)
       return {
         name: 'PgBouncer',
         port,
@@ -66,6 +86,15 @@ export async function startPgBouncer({ target, settings, port }: PgBouncerOption
       }
     },
   })
+}
+
+/** A configuration that ends with its section `[pgbouncer]`, with these settings in place of those it has. */
+function withSettings(text: string, settings: Readonly<Record<string, string>>): string {
+  const others = text.split('\n').filter((line) => {
+    const name = /^(\w+) = /.exec(line)?.[1]
+    return name === undefined || !Object.hasOwn(settings, name)
+  })
+  return [...others, ...Object.entries(settings).map(([name, value]) => `${name} = ${value}`), ''].join('\n')
 }
 
 /** Writes a file that only `identity` (or we, without one) may read, whatever the umask. */

@@ -142,6 +142,34 @@ t.test('servers take more settings, and say what is wrong with them', async (t) 
   await t.rejects(startHaproxy({ config: 'defaults' }), { message: /must bind/ })
 })
 
+t.test(
+  'PgBouncer runs with a configuration from elsewhere, with this machine for its addresses',
+  async (t) => {
+    const target = await startPostgres()
+    t.teardown(() => target.stop())
+    const text = `[databases]
+shop = host=db.example port=5432 dbname=postgres user=postgres pool_size=3
+
+[pgbouncer]
+listen_port = 6432
+auth_type = any
+admin_users = boss
+max_client_conn = 40`
+    const configuration = { text, users: '' }
+    const bouncer = await startPgBouncer({ target, configuration, settings: { max_client_conn: '50' } })
+    t.teardown(() => bouncer.stop())
+    const url = (user: string, database: string) =>
+      `postgresql://${user}@127.0.0.1:${bouncer.port}/${database}`
+    t.same(await query(url('anybody', 'shop'), 'select 1 as one'), [{ one: 1 }])
+    await t.rejects(query(url('anybody', 'other'), 'select 1'))
+    t.match(await query(url('boss', 'pgbouncer'), 'show databases'), [
+      { name: 'pgbouncer' },
+      { pool_size: 3 },
+    ])
+    t.match(bouncer.logText(), /max_client_conn: 50/)
+  },
+)
+
 t.test('PgBouncer knows the password of its PostgreSQL, and takes settings', async (t) => {
   const target = await startPostgres()
   t.teardown(() => target.stop())
