@@ -1,5 +1,7 @@
 // Every error of the service is a problem document (RFC 9457), and none tells a caller how the inside looks:
-// what the service caused itself (5xx) is logged in full and answered with one sentence.
+// what the service caused itself (5xx) is logged in full and answered with one sentence. A refusal that says when to
+// come back is no mistake of anybody: it is answered quickly, thousands of times a second if need be, and whoever
+// refuses logs once that he does.
 
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
@@ -16,6 +18,8 @@ export interface Problem {
   readonly detail: string
   /** Stable and made for programs. */
   readonly error: string
+  /** Seconds until a new try makes sense; the same as the header `Retry-After`. */
+  readonly retry_after?: number
 }
 
 /** Answers errors and unknown paths with problem documents. */
@@ -38,10 +42,22 @@ export function answerError(error: FastifyError, request: FastifyRequest, reply:
     void sendProblem(reply, status, error.code ?? codeOf(status), error.message)
     return
   }
-  request.log.error({ err: error }, 'request failed')
-  const detail =
-    status === 503 ? 'This is not available at the moment.' : 'The service could not answer this request.'
-  void sendProblem(reply, status, codeOf(status), detail)
+  const retryAfter = retryAfterOf(error)
+  if (retryAfter === undefined) request.log.error({ err: error }, 'request failed')
+  else request.log.debug({ code: error.code, retryAfter }, 'request refused for now')
+  void sendProblem(reply, status, codeOf(status), DETAILS.get(status) ?? DETAIL_OTHERWISE, retryAfter)
+}
+
+const DETAIL_OTHERWISE = 'The service could not answer this request.'
+const DETAILS: ReadonlyMap<number, string> = new Map([
+  [503, 'This is not available at the moment.'],
+  [504, 'This took too long.'],
+])
+
+/** Whole seconds, at least one: of errors that refuse for now and say for how long. */
+function retryAfterOf(error: object): number | undefined {
+  if (!('retryAfterSeconds' in error) || typeof error.retryAfterSeconds !== 'number') return undefined
+  return Math.max(1, Math.ceil(error.retryAfterSeconds))
 }
 
 /** Answers what is not a request that Node can read, and so never becomes one that Fastify sees. */
@@ -68,13 +84,21 @@ const UNREADABLE: ReadonlyMap<string | undefined, typeof UNREADABLE_OTHERWISE> =
   ['ERR_HTTP_REQUEST_TIMEOUT', { status: 408, detail: 'The request took too long to arrive.' }],
 ])
 
-function sendProblem(reply: FastifyReply, status: number, error: string, detail: string): FastifyReply {
-  const problem = problemOf(status, error, detail)
+function sendProblem(
+  reply: FastifyReply,
+  status: number,
+  error: string,
+  detail: string,
+  retryAfter?: number,
+): FastifyReply {
+  const problem = problemOf(status, error, detail, retryAfter)
+  if (retryAfter !== undefined) reply.header('retry-after', retryAfter)
   return reply.code(status).type(PROBLEM_TYPE).header('cache-control', 'no-store').send(problem)
 }
 
-function problemOf(status: number, error: string, detail: string): Problem {
-  return { type: 'about:blank', title: titleOf(status), status, detail, error }
+function problemOf(status: number, error: string, detail: string, retryAfter?: number): Problem {
+  const retry = retryAfter === undefined ? {} : { retry_after: retryAfter }
+  return { type: 'about:blank', title: titleOf(status), status, detail, error, ...retry }
 }
 
 function titleOf(status: number): string {
