@@ -15,8 +15,10 @@ import { answerError, answerUnreadable, problemAnswers } from './plugins/problem
 import { registerPublicTheme } from './routes/public-theme/register.ts'
 import { withDecodableTenant } from './routes/public-theme/route.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
+import { HistoryPages } from './routes/theme-history/history-pages.ts'
 import { themeHistory } from './routes/theme-history/routes.ts'
 import { ThemeHistoryRepository } from './routes/theme-history/theme-history-repository.ts'
+import type { Secret } from './secret.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
 const DATABASE_CHECK_INTERVAL_MS = 2000
@@ -27,8 +29,8 @@ export interface AppOptions {
   readonly logger: FastifyBaseLogger
   /** An existing directory for the last-known-good file; undefined: there is none. */
   readonly dataDirectory: string | undefined
-  /** Answers the URL of the database; called again until it succeeds. */
-  readonly locateDatabase: () => Promise<string>
+  /** PostgreSQL, or the PgBouncer in front of it; it need not answer yet. */
+  readonly databaseUrl: Secret
 }
 
 /** The service, not listening yet. */
@@ -39,7 +41,7 @@ export interface App {
 }
 
 /** Builds the service. */
-export async function buildApp({ config, logger, dataDirectory, locateDatabase }: AppOptions): Promise<App> {
+export async function buildApp({ config, logger, dataDirectory, databaseUrl }: AppOptions): Promise<App> {
   const fastify = Fastify({
     loggerInstance: logger,
     logController: new LogController({
@@ -76,7 +78,7 @@ export async function buildApp({ config, logger, dataDirectory, locateDatabase }
 
   const database = new DatabaseConnection({
     config,
-    locate: locateDatabase,
+    locate: async () => databaseUrl.reveal(),
     mayChange: config.environment !== 'production',
     onPrepared: (prepared) => {
       logger.info(prepared, 'database prepared')
@@ -104,6 +106,8 @@ export async function buildApp({ config, logger, dataDirectory, locateDatabase }
     maxBytes: config.themeCacheMaxBytes,
     snapshotFile: dataDirectory === undefined ? undefined : join(dataDirectory, 'themes.snapshot'),
   })
-  await fastify.register(themeHistory, { repository: new ThemeHistoryRepository(database.db) })
+  const repository = new ThemeHistoryRepository(database.db)
+  const pages = new HistoryPages(repository, fastify.staleCache)
+  await fastify.register(themeHistory, { repository, pages })
   return { fastify, firstTurn }
 }

@@ -1,9 +1,9 @@
-// configuration -> database -> app -> listen, and back again on a signal.
+// configuration -> a database of its own, when it has none -> app -> listen, and back again on a signal.
 
 import { accessSync, constants, mkdirSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
-import { buildApp } from './app.ts'
+import { type App, buildApp } from './app.ts'
 import {
   ConfigError,
   dataDirectory,
@@ -22,12 +22,11 @@ import { createLogger } from './logger.ts'
 import { Once } from './once.ts'
 import { reasonOf } from './reason.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
+import { Secret } from './secret.ts'
 import { type Running, startSummary } from './start-summary.ts'
 import { stopOnSignals } from './stop-signals.ts'
 
-// How long the start waits for the first look into the database. A database of our own may have to be created;
-// one that is somebody else's business either answers soon or is not waited for.
-const OWN_DATABASE_BUDGET_MS = 15_000
+// How long the start waits for the first look into the database: it either answers soon or is not waited for.
 const DATABASE_BUDGET_MS = 2000
 const CLOSE_DEADLINE_MS = 10_000
 const IDLE_SWEEP_MS = 100
@@ -39,21 +38,13 @@ async function main({ config, warnings }: LoadedConfig): Promise<void> {
   const directory = dataDirectory(config)
   const usableDirectory = makeDirectory(directory, logger)
   const own = new Once(() => startDevelopmentDatabase(directory))
-  const { fastify, firstTurn } = await buildApp({
-    config,
-    logger,
-    dataDirectory: usableDirectory,
-    locateDatabase: async () => config.databaseUrl?.reveal() ?? (await own.get()).url,
-  })
+  let app: App | undefined
 
   let closing = false
   const stop = async (reason: string) => {
     closing = true
     logger.info({ reason }, 'closing')
-    // Fastify waits for connections that nobody uses any more; a browser keeps some open for a minute.
-    const sweep = setInterval(() => fastify.server.closeIdleConnections(), IDLE_SWEEP_MS)
-    await fastify.close()
-    clearInterval(sweep)
+    if (app !== undefined) await close(app.fastify)
     await (await own.settled())?.stop()
     logger.info('closed')
   }
@@ -68,9 +59,13 @@ async function main({ config, warnings }: LoadedConfig): Promise<void> {
   if (isStartedByPackageManager()) onLauncherGone(() => end('the package manager above has ended'))
 
   try {
+    const databaseUrl = config.databaseUrl ?? new Secret((await own.get()).url)
+    app = await buildApp({ config, logger, dataDirectory: usableDirectory, databaseUrl })
+    // A signal that came meanwhile found nothing to close yet.
+    if (closing) return await close(app.fastify)
+    const { fastify, firstTurn } = app
     await fastify.ready()
-    const budgetMs = config.databaseUrl === undefined ? OWN_DATABASE_BUDGET_MS : DATABASE_BUDGET_MS
-    const turn = await within(firstTurn, budgetMs)
+    const turn = await within(firstTurn, DATABASE_BUDGET_MS)
     if (turn?.ok === false && isRefusal(turn.error)) throw turn.error
     if (closing) return
     await fastify.listen({ host: config.apiHost, port: config.apiPort })
@@ -89,6 +84,13 @@ async function main({ config, warnings }: LoadedConfig): Promise<void> {
     await stop('the start failed')
     throw error
   }
+}
+
+async function close(fastify: App['fastify']): Promise<void> {
+  // Fastify waits for connections that nobody uses any more; a browser keeps some open for a minute.
+  const sweep = setInterval(() => fastify.server.closeIdleConnections(), IDLE_SWEEP_MS)
+  await fastify.close()
+  clearInterval(sweep)
 }
 
 /** The directory, made if need be; undefined when nothing can be kept there, which is said once. */

@@ -64,6 +64,5 @@ function databaseText({ config, ownDatabase }: Running): string {
   if (ownDatabase !== undefined)
     return `its own PostgreSQL, process ${ownDatabase.pid} (ends with ${ownDatabase.shared ? 'the service that started it' : 'the service'})`
   const url = URL.parse(config.databaseUrl?.reveal() ?? '')
-  if (url === null) return 'none yet: DATABASE_URL is unset, and its own PostgreSQL has not started'
-  return `${url.host}${url.pathname} (DATABASE_URL)`
+  return `${url?.host ?? ''}${url?.pathname ?? ''} (DATABASE_URL)`
 }

@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import type { Test } from 'tap'
 import { type App, buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
+import { Secret } from '../src/secret.ts'
 import { scratchDirectory } from './service-process.ts'
 
 /** The service inside the test's process, listening on a free port of loopback. */
@@ -32,7 +33,7 @@ export class ServiceApp {
       config,
       logger: pino({ level: 'info' }, sink),
       dataDirectory: scratchDirectory(t),
-      locateDatabase: async () => config.databaseUrl?.reveal() ?? '',
+      databaseUrl: config.databaseUrl ?? new Secret('postgres://nobody@127.0.0.1:1/nothing'),
     })
     t.teardown(() => app.fastify.close())
     const url = await app.fastify.listen({ host: '127.0.0.1', port: 0 })

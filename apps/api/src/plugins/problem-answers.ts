@@ -7,6 +7,7 @@ import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
+import { unavailability } from '../db/unavailable.ts'
 
 const PROBLEM_TYPE = 'application/problem+json; charset=utf-8'
 
@@ -36,16 +37,20 @@ export const problemAnswers = fastifyPlugin(
 
 /** Answers an error that reached Fastify, or that Fastify raised before it found a route. */
 export function answerError(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
-  const given = error.statusCode ?? 500
+  const unavailable = unavailability(error)
+  const given = unavailable?.status ?? error.statusCode ?? 500
   const status = given >= 400 && given <= 599 ? given : 500
   if (status < 500) {
     void sendProblem(reply, status, error.code ?? codeOf(status), error.message)
     return
   }
-  const retryAfter = retryAfterOf(error)
-  if (retryAfter === undefined) request.log.error({ err: error }, 'request failed')
-  else request.log.debug({ code: error.code, retryAfter }, 'request refused for now')
-  void sendProblem(reply, status, codeOf(status), DETAILS.get(status) ?? DETAIL_OTHERWISE, retryAfter)
+  if (unavailable === undefined) request.log.error({ err: error }, 'request failed')
+  else {
+    const told = { code: error.code, reason: error.message, route: request.routeOptions.url }
+    request.log[unavailable.refused ? 'debug' : 'warn'](told, 'request refused for now')
+  }
+  const detail = DETAILS.get(status) ?? DETAIL_OTHERWISE
+  void sendProblem(reply, status, codeOf(status), detail, unavailable?.retryAfterSeconds)
 }
 
 const DETAIL_OTHERWISE = 'The service could not answer this request.'
@@ -53,12 +58,6 @@ const DETAILS: ReadonlyMap<number, string> = new Map([
   [503, 'This is not available at the moment.'],
   [504, 'This took too long.'],
 ])
-
-/** Whole seconds, at least one: of errors that refuse for now and say for how long. */
-function retryAfterOf(error: object): number | undefined {
-  if (!('retryAfterSeconds' in error) || typeof error.retryAfterSeconds !== 'number') return undefined
-  return Math.max(1, Math.ceil(error.retryAfterSeconds))
-}
 
 /** Answers what is not a request that Node can read, and so never becomes one that Fastify sees. */
 export function answerUnreadable({ code }: ConnectionError, socket: Socket): void {

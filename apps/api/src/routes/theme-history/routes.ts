@@ -4,7 +4,8 @@
 import type { FastifyPluginCallback } from 'fastify'
 import { ApiTenantUnknownError, ApiThemeVersionUnknownError } from '../../errors.ts'
 import { isTenantSlug } from '../public-theme/theme.ts'
-import { acceptedEvent, historyPage, versionOf, versionOfCursor } from './theme-history.ts'
+import type { HistoryPages } from './history-pages.ts'
+import { acceptedEvent, versionOf, versionOfCursor } from './theme-history.ts'
 import type { PreviewEvent, ThemeHistoryRepository } from './theme-history-repository.ts'
 
 const MAX_BODY_BYTES = 1024
@@ -12,6 +13,7 @@ const MAX_BODY_BYTES = 1024
 /** What the routes need. */
 export interface ThemeHistoryOptions {
   readonly repository: ThemeHistoryRepository
+  readonly pages: HistoryPages
 }
 
 interface HistoryRoute {
@@ -25,7 +27,11 @@ interface PreviewRoute {
 }
 
 /** The routes. */
-export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (app, { repository }, done) => {
+export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
+  app,
+  { repository, pages },
+  done,
+) => {
   app.get<HistoryRoute>(
     '/:tenant/api/theme/history',
     {
@@ -42,9 +48,15 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (app, { 
     async ({ params: { tenant }, query: { limit, cursor } }, reply) => {
       const before = versionOfCursor(cursor)
       if (!isTenantSlug(tenant)) throw new ApiTenantUnknownError()
-      const versions = await repository.versions(tenant, before, limit + 1)
-      reply.header('cache-control', 'private, no-cache')
-      return historyPage(versions, limit)
+      const { body, staleSeconds } = await pages.read(tenant, limit, before)
+      reply.type('application/json; charset=utf-8')
+      if (staleSeconds === undefined) reply.header('cache-control', 'private, no-cache')
+      else {
+        // RFC 9111 has no field left that says this to a person; `Warning` is what tools still look for (RFC 7234).
+        reply.header('warning', '110 - "Response is Stale"').header('age', staleSeconds)
+        reply.header('cache-status', 'holdfast; hit; detail=stale').header('cache-control', 'no-store')
+      }
+      return reply.send(body)
     },
   )
 

@@ -1,0 +1,29 @@
+import { classifyError } from '@holdfast/pool-guard'
+
+/** What a client waits before it tries again when nobody knows better. */
+const DEFAULT_RETRY_SECONDS = 1
+
+/** That the database could not be asked, or did not answer in time. */
+export interface Unavailable {
+  /** 503; 504 when the statement had begun and took too long. */
+  readonly status: 503 | 504
+  readonly retryAfterSeconds: number
+  /** Whether somebody decided in advance to refuse, as opposed to something that went wrong. */
+  readonly refused: boolean
+}
+
+/**
+ * Whether an error says that the database is full, slow or gone, and not that a statement was wrong. Refusals of the
+ * pool say so themselves; what comes from the server or the network is told by its code.
+ */
+export function unavailability(error: unknown): Unavailable | undefined {
+  const { statusCode, retryAfterSeconds, code } = (error ?? {}) as Record<string, unknown>
+  const known = typeof retryAfterSeconds === 'number'
+  const seconds = known ? Math.max(1, Math.ceil(retryAfterSeconds)) : DEFAULT_RETRY_SECONDS
+  if (statusCode === 503 || statusCode === 504) {
+    const ours = known || String(code).startsWith('HOLDFAST_ERR_POOL_GUARD_')
+    return ours ? { status: statusCode, retryAfterSeconds: seconds, refused: known } : undefined
+  }
+  if (statusCode !== undefined || classifyError(error).kind === 'caller') return undefined
+  return { status: 503, retryAfterSeconds: seconds, refused: false }
+}
