@@ -8,70 +8,28 @@
  * happens to a connection ends the process; after `end()` nothing is left.
  */
 import { type Clock, systemClock } from '@holdfast/footing'
-import type { ClientConfig, QueryResult } from 'pg'
+import type { ClientConfig } from 'pg'
 import { type CancelTarget, sendCancelRequest } from './cancel-socket.ts'
 import { Canceller } from './canceller.ts'
+import type { ConnectionOptions } from './connection-options.ts'
 import type { CheckoutOptions, Connections } from './connections.ts'
 import { ClosedError, ConnectError, DeadlineExceededError, ExhaustedError, ReleasedError } from './errors.ts'
 import type { GuardedClient } from './guarded-client.ts'
-import type { Guardrails, ResolvedGuardrails } from './guardrails.ts'
+import type { ResolvedGuardrails } from './guardrails.ts'
 import { LeakWatch } from './leak-watch.ts'
 import { Loan, type LoanTerms } from './loan.ts'
 import { abortedBy, PgConnection } from './pg-connection.ts'
 import { type PoolEvent, publishPoolEvent } from './pool-events.ts'
 import { classifyError, sqlStateOf } from './sqlstate.ts'
 
-/** What `onConnect` gets: a connection that nobody else has yet. */
-export interface NewConnection {
-  query(sql: string, parameters?: readonly unknown[]): Promise<QueryResult>
-}
-
 /** Settings of a pool. Every one but the address has a default. */
-export interface ConnectionPoolSettings {
+export interface ConnectionPoolSettings extends ConnectionOptions {
   /** For logs. Default `database`. */
   readonly name?: string
-  /** `postgresql://...`, as pg takes it; it wins over `connection`. */
-  readonly connectionString?: string | undefined
-  /** Everything else pg takes, such as `ssl`. */
-  readonly connection?: ClientConfig | undefined
   /** Connections that stay open once they are. Default 20. */
   readonly max?: number
   /** More than `max` at need, which are closed when they come back. Default 0. */
   readonly overflow?: number
-  /** Connections kept open without work. Default 0. */
-  readonly min?: number
-  /** For one attempt to connect, in ms. Default 5000. */
-  readonly connectTimeoutMs?: number
-  /** Above `min`, an idle connection is closed after so many ms; `Infinity` for never. Default 30,000. */
-  readonly idleTimeoutMs?: number
-  /** A connection that was idle for longer is tried before it is lent, in ms. Default 10,000. */
-  readonly pingAfterIdleMs?: number
-  /** What the trial may take, in ms. Default 500. */
-  readonly pingTimeoutMs?: number
-  /** A connection is closed after so many ms, when it is not in use; `Infinity` for never. Default 3,600,000. */
-  readonly maxLifetimeMs?: number
-  /** The lifetime of each is shorter by up to this share, so that not all end at once. Default 0.2. */
-  readonly lifetimeJitter?: number
-  /** Runs on every new connection before its first loan. It may take `connectTimeoutMs`. */
-  readonly onConnect?: ((connection: NewConnection) => unknown) | undefined
-  /** One statement outside of a transaction, in ms; `Infinity` for no limit. Default 3000. */
-  readonly statementTimeoutMs?: number
-  /** What the server is to enforce in transactions. */
-  readonly guardrails?: Guardrails
-  /** What the server gets to enforce its limit before a CancelRequest is sent, in ms. Default 250. */
-  readonly graceMs?: number
-  /** How long a cancelled statement may take to end before its connection is destroyed, in ms. Default 250. */
-  readonly cancelTimeoutMs?: number
-  /** CancelRequests at a time. Default 2. */
-  readonly maxConcurrentCancels?: number
-  /** Whether statements may have names: they fail behind PgBouncer before 1.21. Default false. */
-  readonly namedStatements?: boolean
-  /** A client that is held for longer is reported, in ms; `Infinity` for never. Default 10,000. */
-  readonly leakAfterMs?: number
-  /** A client that is held for longer is taken back, in ms. Default `Infinity`: never. */
-  readonly reclaimAfterMs?: number
-  /** One checkout in so many records where it was. Default 32; 1 for every one. */
-  readonly stackEvery?: number
   readonly onEvent?: ((event: PoolEvent) => void) | undefined
   readonly clock?: Clock
   /** In [0, 1), for the jitter. Default: none, all connections live equally long. */

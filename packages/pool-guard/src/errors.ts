@@ -50,7 +50,7 @@ export const ClosedError = createError<[name: string]>(
 )
 
 /** The caller's signal aborted; its reason is the cause. */
-export const AbortedError = createError<[what: string]>(
+export const AbortedError = createError<[what: string, detail?: { cause: unknown }]>(
   'HOLDFAST_ERR_POOL_GUARD_ABORTED',
   'the caller left: %s',
   499,

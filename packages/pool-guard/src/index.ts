@@ -1,7 +1,7 @@
+export type { ConnectionOptions, NewConnection } from './connection-options.ts'
 export {
   ConnectionPool,
   type ConnectionPoolSettings,
-  type NewConnection,
   type PoolTotals,
 } from './connection-pool.ts'
 export type { CheckoutOptions, Connections, LeaseOutcome } from './connections.ts'
@@ -26,9 +26,20 @@ export {
   TxOutcomeUnknownError,
   TxRolledBackError,
 } from './errors.ts'
+export type { RouteMode } from './gate.ts'
 export type { GuardedClient, QueryOptions } from './guarded-client.ts'
+export type { FallbackContext, PoolGuardRouteOptions } from './guarded-route.ts'
 export type { BeginOptions, Guardrails } from './guardrails.ts'
 export type { LeakReport } from './leak-watch.ts'
+export type {
+  BreakerOptions,
+  PoolerOptions,
+  PoolGuardOptions,
+  PressureOptions,
+  WaitOptions,
+} from './options.ts'
+export { default, type PoolGuardPluginOptions, poolGuard } from './plugin.ts'
 export type { PoolEvent } from './pool-events.ts'
+export { PoolGuard, type PoolGuardHealthCheck, type PoolGuardSnapshot, type PoolRow } from './pool-guard.ts'
 export { type Criticality, currentScope, type PoolScope, runInScope } from './request-scope.ts'
 export { type Classification, classifyError, type ErrorKind, sqlStateOf } from './sqlstate.ts'

@@ -1,0 +1,43 @@
+import type { LeaseOutcome } from './connections.ts'
+import {
+  AcquireTimeoutError,
+  ClosedError,
+  ConnectError,
+  ConnectionLostError,
+  DeadlineExceededError,
+  ExhaustedError,
+  OpenError,
+  QueryTimeoutError,
+  QueueFullError,
+  SaturatedError,
+} from './errors.ts'
+import { classifyError } from './sqlstate.ts'
+
+/** A server that does not let us in, and one that does not within the deadline, count against it. */
+export function outcomeOfConnecting(error: unknown): LeaseOutcome {
+  if (error instanceof ConnectError || error instanceof DeadlineExceededError) return 'failure'
+  return classifyError(error).kind === 'infrastructure' ? 'failure' : 'ignored'
+}
+
+/**
+ * Whether an error says that the database cannot answer now, so that a cache should: every refusal of this package and
+ * every failure of the infrastructure. Not: errors of the statement, and a caller that left.
+ */
+export function isDatabaseTrouble(error: unknown): boolean {
+  if (troubles.some((kind) => error instanceof kind)) return true
+  const { kind } = classifyError(error)
+  return kind === 'infrastructure' || kind === 'timeout'
+}
+
+const troubles = [
+  AcquireTimeoutError,
+  ClosedError,
+  ConnectError,
+  ConnectionLostError,
+  DeadlineExceededError,
+  ExhaustedError,
+  OpenError,
+  QueryTimeoutError,
+  QueueFullError,
+  SaturatedError,
+] as const

@@ -1,0 +1,116 @@
+import type { MetricsRegistry } from '@holdfast/footing'
+import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
+import fp from 'fastify-plugin'
+import { AlreadyRegisteredError } from './errors.ts'
+import { GuardedRoute, type PoolGuardRouteOptions } from './guarded-route.ts'
+import { checks } from './option-checks.ts'
+import type { PoolGuardOptions } from './options.ts'
+import { PoolGuard } from './pool-guard.ts'
+
+/** Options of the plugin: those of `PoolGuard`, and its own. */
+export interface PoolGuardPluginOptions extends PoolGuardOptions {
+  /** Where the metrics are registered. Default: nowhere; prom-client is not loaded. */
+  readonly registry?: MetricsRegistry
+  /** Whose work a request is, for fairness. Called when the request first needs a connection. Default: nobody's. */
+  readonly tenant?: (request: FastifyRequest) => string | undefined
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    poolGuard: PoolGuard
+  }
+  interface FastifyContextConfig {
+    poolGuard?: PoolGuardRouteOptions | false
+  }
+}
+
+/** As `app.health` is used here, when it is registered before. */
+interface HealthDecorator {
+  addCheck(name: string, options: { check: (context: { signal: AbortSignal }) => unknown }): unknown
+}
+
+async function plugin(app: FastifyInstance, options: PoolGuardPluginOptions): Promise<void> {
+  if (app.hasDecorator('poolGuard')) throw new AlreadyRegisteredError()
+  const { registry, tenant, ...own } = options
+  checks.having('registry', registry, ['registerMetric', 'getSingleMetric'])
+  checks.callable('tenant', tenant)
+  const guard = new PoolGuard({ log: app.log, ...own })
+  app.decorate('poolGuard', guard)
+  const { handlerTimeout } = app.initialConfig as { readonly handlerTimeout?: number }
+  app.addHook('onRoute', (route) => guardRoute(route, guard, tenant, handlerTimeout))
+  app.addHook('onClose', () => guard.close())
+  if (registry !== undefined) {
+    const { registerMetrics } = await import('./metrics.ts')
+    registerMetrics(registry, () => guard.snapshot())
+  }
+  if (app.hasDecorator('health')) {
+    const { health } = app as unknown as { readonly health: HealthDecorator }
+    health.addCheck(guard.name === 'main' ? 'database' : `database-${guard.name}`, guard.healthCheck())
+  }
+}
+
+function guardRoute(
+  route: RouteOptions,
+  guard: PoolGuard,
+  tenant: PoolGuardPluginOptions['tenant'],
+  handlerTimeoutMs: number | undefined,
+): void {
+  const setting = route.config?.poolGuard
+  if (setting === undefined || setting === false) return
+  const name = `${[route.method].flat().join(',')} ${route.url}`
+  const resolved = resolveRoute(setting, route, name)
+  const limitMs = resolved.budgetMs ?? route.handlerTimeout ?? handlerTimeoutMs
+  const guarded = new GuardedRoute({
+    ...resolved,
+    clock: guard.clock,
+    routeMode: (criticality, onSaturated) => guard.routeMode(criticality, onSaturated),
+    tenant,
+    route: name,
+    budgetMs: limitMs === undefined || limitMs === 0 ? undefined : limitMs,
+  })
+  // After the body has been read, for that loses the scope; before the handler and the hooks of the route's own.
+  route.preValidation = [
+    (request, reply, done) => guarded.enter(request, reply, done),
+    ...[route.preValidation ?? []].flat(),
+  ]
+  if (resolved.fallback === undefined) return
+  const { handler } = route
+  route.handler = function (request, reply) {
+    return guarded.answer(request, reply, () => handler.call(this, request, reply))
+  }
+}
+
+function resolveRoute(setting: PoolGuardRouteOptions, route: RouteOptions, name: string) {
+  const owner = `config.poolGuard of ${name}`
+  checks.object(owner, setting)
+  checks.onlyKnown(`${owner}: `, setting, ['criticality', 'onSaturated', 'fallback', 'budgetMs'])
+  const criticality = checks.oneOf(`${owner}: criticality`, setting.criticality ?? 'normal', [
+    'critical',
+    'normal',
+    'background',
+  ])
+  const onSaturated = checks.oneOf(`${owner}: onSaturated`, setting.onSaturated ?? 'wait', [
+    'wait',
+    'fallback',
+  ])
+  const fallback = checks.callable(`${owner}: fallback`, setting.fallback)
+  const { budgetMs } = setting
+  if (budgetMs !== undefined) checks.duration(`${owner}: budgetMs`, budgetMs, 1)
+  const reads = [route.method].flat().every((method) => method === 'GET' || method === 'HEAD')
+  if (fallback !== undefined && (criticality === 'critical' || !reads)) {
+    checks.refuse(`${owner}: fallback`, 'left out: it is for GET and HEAD that are not critical', fallback)
+  }
+  if (onSaturated === 'fallback' && fallback === undefined) {
+    checks.refuse(`${owner}: onSaturated`, "'wait' without a fallback", onSaturated)
+  }
+  return { criticality, onSaturated, fallback, budgetMs }
+}
+
+/**
+ * The plugin; decorates the instance with `poolGuard` and reads `config.poolGuard` of routes.
+ *
+ * Raises `HOLDFAST_ERR_POOL_GUARD_OPTION` for a wrong option, at `register()` and when a route is added.
+ */
+export const poolGuard = fp(plugin, { fastify: '5.x', name: '@holdfast/pool-guard' })
+
+export default poolGuard

@@ -1,0 +1,258 @@
+import type { CircuitBreaker } from '@holdfast/circuit-breaker'
+import type { Clock } from '@holdfast/footing'
+import pg, { type ClientConfig, type QueryResult, type QueryResultRow } from 'pg'
+import { ConnectionPool, type PoolTotals } from './connection-pool.ts'
+import type { Connections } from './connections.ts'
+import { Gate, type GateLog, type GateSnapshot, type RouteMode } from './gate.ts'
+import type { GuardedClient, QueryOptions } from './guarded-client.ts'
+import { askOnce } from './one-question.ts'
+import { type PoolGuardOptions, resolveOptions } from './options.ts'
+import type { PoolEvent } from './pool-events.ts'
+import { type PoolerView, PoolerWatch } from './pooler-watch.ts'
+import type { PressureState } from './pressure.ts'
+import type { Criticality, PoolScope } from './request-scope.ts'
+
+/** One line of `showPools()`, with the columns of PgBouncer 1.18. Ours is `sv_*` for connections, `cl_*` for callers. */
+export interface PoolRow {
+  readonly database: string
+  readonly user: string
+  /** Callers that have a connection. */
+  readonly cl_active: number
+  /** Callers that wait for one. */
+  readonly cl_waiting: number
+  readonly cl_active_cancel_req: number
+  readonly cl_waiting_cancel_req: number
+  /** Connections on loan. */
+  readonly sv_active: number
+  readonly sv_active_cancel: number
+  readonly sv_being_canceled: number
+  readonly sv_idle: number
+  readonly sv_used: number
+  readonly sv_tested: number
+  /** Connections being opened. */
+  readonly sv_login: number
+  /** How long the first of those who wait has waited: whole seconds, and the rest in microseconds. */
+  readonly maxwait: number
+  readonly maxwait_us: number
+  readonly pool_mode: string
+}
+
+/** Everything the guard knows, as plain data. */
+export interface PoolGuardSnapshot extends GateSnapshot {
+  readonly connections: Connections['counts']
+  readonly totals: PoolTotals
+  /** What PgBouncer said last; `undefined` when it is not asked. */
+  readonly pooler: PoolerView | undefined
+}
+
+/** As `app.health.addCheck` takes it. */
+export interface PoolGuardHealthCheck {
+  readonly check: (context: { readonly signal: AbortSignal }) => Promise<{
+    readonly status: 'healthy' | 'degraded' | 'unhealthy'
+    readonly reason?: string
+    readonly data: Readonly<Record<string, unknown>>
+  }>
+}
+
+const US_PER_MS = 1000
+const MS_PER_SECOND = 1000
+
+/**
+ * The one door to a PostgreSQL, direct or behind PgBouncer: admission, connections, breaker and pressure in one.
+ * See the README for what it does.
+ */
+export class PoolGuard {
+  readonly name: string
+  readonly clock: Clock
+  readonly #gate: Gate
+  readonly #connections: ConnectionPool
+  readonly #config: ClientConfig
+  readonly #watch: PoolerWatch | undefined
+  readonly #log: GateLog | undefined
+  #closing: Promise<void> | undefined
+
+  /** @throws `HOLDFAST_ERR_POOL_GUARD_OPTION` */
+  constructor(options: PoolGuardOptions = {}) {
+    const { admission, connections, pooler, log } = resolveOptions(options)
+    const { name, clock, random, max, maxOverflow, breaker } = admission
+    const { connectionString, connection } = connections
+    this.name = name
+    this.clock = clock
+    this.#log = log
+    this.#config = { ...connection, ...(connectionString === undefined ? {} : { connectionString }) }
+    this.#connections = new ConnectionPool({
+      ...connections,
+      name,
+      max,
+      overflow: maxOverflow,
+      clock,
+      random,
+      onEvent: (event) => this.#tell(event),
+    })
+    const timeoutMs = breaker?.probeTimeoutMs ?? 0
+    this.#gate = new Gate(admission, {
+      connections: this.#connections,
+      ask: (signal) => askOnce(this.#config, 'select 1', { clock, timeoutMs, signal }),
+      log,
+    })
+    if (pooler === undefined) return
+    this.#watch = new PoolerWatch({
+      ...pooler,
+      database: pooler.database ?? this.#address.database,
+      clock,
+      random,
+      log,
+      onView: (saturated) => this.#gate.setExternalPressure(saturated),
+    })
+    this.#watch.start()
+  }
+
+  /** The breaker of this database, for operators (`isolate`, `disable`) and lists; `undefined` with `breaker: false`. */
+  get breaker(): CircuitBreaker | undefined {
+    return this.#gate.breaker
+  }
+
+  /** Instant: so many are in use or wait that only critical work should come. For routing one request. */
+  get saturated(): boolean {
+    return this.#gate.saturated
+  }
+
+  /** Latched: `pressed` when saturation lasts. For metrics, readiness, workers and refreshes. */
+  get pressure(): {
+    readonly state: PressureState
+    readonly changedMs: number
+    readonly transitions: number
+  } {
+    return this.#gate.pressure
+  }
+
+  /** Tells `listener` every change of `pressure`; answers how to stop that. */
+  onPressure(listener: (state: PressureState) => void): () => void {
+    return this.#gate.onPressure(listener)
+  }
+
+  /**
+   * Where work of this class should go now, without asking for a connection; a hint, for the next moment may be
+   * different. With `onSaturated: 'fallback'` not even when the pool is merely saturated or under pressure.
+   */
+  routeMode(criticality: Criticality, onSaturated?: 'wait' | 'fallback'): RouteMode {
+    return this.#gate.routeMode(criticality, onSaturated)
+  }
+
+  /**
+   * A connection, as soon as there is one for this class of work; `release()` it. What `options` leaves out comes from
+   * the scope of the request.
+   *
+   * Rejects with `QUEUE_FULL`, `SATURATED`, `ACQUIRE_TIMEOUT`, `OPEN`, `CLOSED`, `CONNECT` (503),
+   * `DEADLINE_EXCEEDED` (504), `ABORTED` (499).
+   */
+  acquire(options?: PoolScope): Promise<GuardedClient> {
+    return this.#gate.acquire(options)
+  }
+
+  /** One statement on a connection of its own. Rejects as `acquire`, and as `GuardedClient.query`. */
+  async query<R extends QueryResultRow = QueryResultRow>(
+    sql: string,
+    parameters?: readonly unknown[],
+    options?: PoolScope & Omit<QueryOptions, 'signal'>,
+  ): Promise<QueryResult<R>> {
+    const client = await this.#gate.acquire(options)
+    try {
+      const { timeoutMs, name } = options ?? {}
+      return await client.query<R>(sql, parameters, { timeoutMs, name })
+    } finally {
+      client.release()
+    }
+  }
+
+  /** The pool as PgBouncer would show it. */
+  showPools(): readonly PoolRow[] {
+    const { connecting, idle, inUse } = this.#connections.counts
+    const { inUse: granted, waiting, longestWaitMs } = this.#gate.snapshot()
+    const { database, user } = this.#address
+    return [
+      {
+        database,
+        user,
+        cl_active: granted,
+        cl_waiting: waiting,
+        cl_active_cancel_req: 0,
+        cl_waiting_cancel_req: 0,
+        sv_active: inUse,
+        sv_active_cancel: 0,
+        sv_being_canceled: 0,
+        sv_idle: idle,
+        sv_used: 0,
+        sv_tested: 0,
+        sv_login: connecting,
+        maxwait: Math.floor(longestWaitMs / MS_PER_SECOND),
+        maxwait_us: Math.floor((longestWaitMs % MS_PER_SECOND) * US_PER_MS),
+        pool_mode: 'transaction',
+      },
+    ]
+  }
+
+  /** Everything the guard knows, as plain data. */
+  snapshot(): PoolGuardSnapshot {
+    return {
+      ...this.#gate.snapshot(),
+      connections: this.#connections.counts,
+      totals: this.#connections.totals,
+      pooler: this.#watch?.view(),
+    }
+  }
+
+  /** A check for `app.health.addCheck`: asks the database as critical work, and says what the pool looks like. */
+  healthCheck(): PoolGuardHealthCheck {
+    return {
+      check: async ({ signal }) => {
+        const { breaker, inUse, max, waiting, pressure } = this.#gate.snapshot()
+        const data = {
+          in_use: inUse,
+          max,
+          waiting,
+          pressure: pressure.state,
+          breaker: breaker?.state ?? 'none',
+        }
+        if (breaker !== undefined && breaker.state !== 'closed') {
+          return { status: 'unhealthy', reason: `the breaker is open: ${breaker.reason}`, data }
+        }
+        await this.query('select 1', [], { criticality: 'critical', signal })
+        if (pressure.state === 'pressed')
+          return { status: 'degraded', reason: 'the pool is under pressure', data }
+        return { status: 'healthy', data }
+      },
+    }
+  }
+
+  /**
+   * Refuses newcomers and whoever waits with `CLOSED`, lets work that has a connection finish for `graceMs` (default
+   * 5000), then takes it away. Resolves when every connection is gone; never rejects.
+   */
+  close(options?: { readonly graceMs?: number }): Promise<void> {
+    this.#closing ??= this.#close(options)
+    return this.#closing
+  }
+
+  async #close(options: { readonly graceMs?: number } | undefined): Promise<void> {
+    this.#gate.close()
+    await Promise.all([this.#watch?.close(), this.#connections.end(options)])
+  }
+
+  get #address(): { readonly database: string; readonly user: string } {
+    // Never connects: a client knows how pg reads addresses and the environment.
+    const { database = '', user = '' } = new pg.Client(this.#config)
+    return { database, user }
+  }
+
+  #tell(event: PoolEvent): void {
+    if (event.kind !== 'leak' && event.kind !== 'returned-late' && event.kind !== 'dirty-release') return
+    this.#log?.warn({ pool: this.name, ...event }, leakTexts[event.kind])
+  }
+}
+
+const leakTexts = {
+  leak: 'a database connection is held for too long',
+  'returned-late': 'a database connection that was held for too long came back',
+  'dirty-release': 'a database connection was released in the middle of its work',
+} as const
