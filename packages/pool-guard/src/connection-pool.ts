@@ -20,7 +20,9 @@ import { LeakWatch } from './leak-watch.ts'
 import { Loan, type LoanTerms } from './loan.ts'
 import { abortedBy, PgConnection } from './pg-connection.ts'
 import { type PoolEvent, publishPoolEvent } from './pool-events.ts'
+import { type ConsoleQuery, runSelfCheck, type SelfCheckReport, type SelfCheckWishes } from './self-check.ts'
 import { classifyError, sqlStateOf } from './sqlstate.ts'
+import { startupTimeouts } from './startup-timeouts.ts'
 
 /** Settings of a pool. Every one but the address has a default. */
 export interface ConnectionPoolSettings extends ConnectionOptions {
@@ -175,6 +177,24 @@ export class ConnectionPool implements Connections {
       return Promise.resolve(this.#lend(connection, options, nowMs, acquiredAt))
     }
     return this.#tryFirst(connection, options, acquiredAt)
+  }
+
+  /**
+   * Looks at the way to the database. `connections` is what all processes of the service may open together (default:
+   * this pool's), `console` asks PgBouncer's console. Never rejects.
+   */
+  selfCheck(
+    options: { readonly connections?: number | undefined; readonly console?: ConsoleQuery | undefined } = {},
+  ): Promise<SelfCheckReport> {
+    const { guardrails, statementTimeoutMs, namedStatements } = this.#settings
+    const wishes: SelfCheckWishes = {
+      guardrails,
+      statementTimeoutMs,
+      namedStatements,
+      startupTimeouts: startupTimeouts(this.#config),
+      connections: options.connections ?? this.#capacity,
+    }
+    return runSelfCheck(() => this.checkout({ route: 'self-check' }), wishes, options.console)
   }
 
   /**

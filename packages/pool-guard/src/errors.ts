@@ -146,3 +146,10 @@ export const KyselyMissingError = createError<[detail: { cause: unknown }]>(
   'dialect() needs the package kysely; install it',
   500,
 )
+
+/** Only a SELECT can be streamed. */
+export const StreamError = createError<[kind: string]>(
+  'HOLDFAST_ERR_POOL_GUARD_STREAM',
+  'only a SELECT can be streamed, not a %s; run it with execute()',
+  500,
+)

@@ -4,6 +4,8 @@
  * simple message with BEGIN it costs no round trip.
  */
 
+import { OptionError } from './errors.ts'
+
 /** What the server is to enforce in a transaction, in ms. 0 is PostgreSQL's "no limit". */
 export interface Guardrails {
   /** One statement. Default 3000. */
@@ -18,13 +20,17 @@ export interface Guardrails {
 
 /** How a transaction begins. */
 export interface BeginOptions extends Guardrails {
-  readonly isolation?: 'read committed' | 'repeatable read' | 'serializable' | undefined
+  /** `read committed`, `repeatable read`, `serializable`. Default: that of the role. */
+  readonly isolation?: string | undefined
   /** Writing is an error. Default false. */
   readonly readOnly?: boolean | undefined
 }
 
 /** The guardrails with every default filled in. */
 export type ResolvedGuardrails = Required<Guardrails>
+
+/** They enter the text of a statement. */
+const isolations = new Set(['read committed', 'read uncommitted', 'repeatable read', 'serializable'])
 
 /** The first server with `transaction_timeout`. */
 const transactionTimeoutSince = 170_000
@@ -44,6 +50,9 @@ export function beginMessage(
   const idleMs = options.idleInTransactionTimeoutMs ?? limits.idleInTransactionTimeoutMs
   const transactionMs = options.transactionTimeoutMs ?? limits.transactionTimeoutMs
   let text = 'begin'
+  if (options.isolation !== undefined && !isolations.has(options.isolation)) {
+    throw new OptionError('isolation', `one of ${[...isolations].join(', ')}`, String(options.isolation))
+  }
   if (options.isolation !== undefined) text += ` isolation level ${options.isolation}`
   if (options.readOnly === true) text += ' read only'
   text += `; set local statement_timeout = ${statementTimeoutMs}; set local lock_timeout = ${lockTimeoutMs}`

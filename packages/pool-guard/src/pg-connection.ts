@@ -30,6 +30,9 @@ import { classifyError, endsConnection, sqlStateOf } from './sqlstate.ts'
 /** Statements that may wait for each other on one connection. */
 export const MAX_WAITING_STATEMENTS = 100
 
+/** A CancelRequest that came before its statement is sent again, about so often until the connection is given up. */
+const CANCELS_PER_STATEMENT = 5
+
 /** What a connection needs of its pool. */
 export interface ConnectionSurroundings {
   readonly clock: Clock
@@ -115,6 +118,7 @@ export class PgConnection {
   #active: Statement | undefined
   #cancel: PendingCancel | undefined
   #stopGrace: (() => void) | undefined
+  #stopResend: (() => void) | undefined
   #lost: Error | undefined
   #closing = false
   #gone: (() => void) | undefined
@@ -373,10 +377,7 @@ export class PgConnection {
   /** Starts the next statement, when the last one and its CancelRequest are through. */
   #next(): void {
     if (this.#active !== undefined || this.#cancel !== undefined) return
-    if (this.#stopGrace !== undefined) {
-      this.#stopGrace()
-      this.#stopGrace = undefined
-    }
+    if (this.#stopGrace !== undefined) this.#stopCancelTimers()
     const next = this.#waiting.shift()
     if (next !== undefined) this.#start(next)
     else if (this.#whenQuiet.length > 0) for (const tell of this.#whenQuiet.splice(0)) tell()
@@ -390,10 +391,13 @@ export class PgConnection {
     if (statement.cancelled !== undefined) return
     statement.cancelled = reason
     this.#timer.lift()
-    const { clock, canceller, cancelTimeoutMs } = this.#surroundings
-    const { processID, secretKey, ssl, sslNegotiation, connection } = this.#internals
-    // Before the statement that is cancelled ends the connection may be lost: the grace must know its cancel.
+    const { clock, cancelTimeoutMs } = this.#surroundings
     this.#stopGrace = clock.schedule(cancelTimeoutMs, () => this.#giveUp(reason))
+    this.#sendCancel(reason)
+  }
+
+  #sendCancel(reason: Error): void {
+    const { processID, secretKey, ssl, sslNegotiation, connection } = this.#internals
     const target: CancelTarget = {
       host: this.#client.host,
       port: this.#client.port,
@@ -403,15 +407,27 @@ export class PgConnection {
       processId: processID ?? 0,
       secretKey: secretKey ?? 0,
     }
-    this.#cancel = canceller.cancel(target, (outcome) => this.#cancelEnded(outcome, reason))
+    this.#cancel = this.#surroundings.canceller.cancel(target, (outcome) =>
+      this.#cancelEnded(outcome, reason),
+    )
   }
 
   #cancelEnded(outcome: CancelOutcome, reason: Error): void {
     this.#cancel = undefined
     if (this.#lost !== undefined) return
     // It may still arrive, and must not find another statement here.
-    if (outcome === 'unknown') this.#giveUp(reason)
-    else this.#next()
+    if (outcome === 'unknown') {
+      this.#giveUp(reason)
+    } else if (this.#active === undefined) {
+      this.#next()
+    } else {
+      // It overtook the statement and found nothing to cancel, or the server is slow to end it.
+      const { clock, cancelTimeoutMs } = this.#surroundings
+      this.#stopResend = clock.schedule(cancelTimeoutMs / CANCELS_PER_STATEMENT, () => {
+        this.#stopResend = undefined
+        this.#sendCancel(reason)
+      })
+    }
   }
 
   /** The server did not answer the CancelRequest, or may get it too late. */
@@ -424,6 +440,13 @@ export class PgConnection {
     this.#internals.connection.stream.destroy()
   }
 
+  #stopCancelTimers(): void {
+    this.#stopGrace?.()
+    this.#stopGrace = undefined
+    this.#stopResend?.()
+    this.#stopResend = undefined
+  }
+
   #learn(outcome: LeaseOutcome): void {
     if (this.outcome !== 'failure' && outcome !== 'ignored') this.outcome = outcome
   }
@@ -433,8 +456,7 @@ export class PgConnection {
     this.#lost = error
     if (!this.#closing) this.#learn(classifyError(error).kind === 'infrastructure' ? 'failure' : 'success')
     this.#timer.stop()
-    this.#stopGrace?.()
-    this.#stopGrace = undefined
+    this.#stopCancelTimers()
     const cancel = this.#cancel
     this.#cancel = undefined
     cancel?.abandon()
