@@ -121,7 +121,7 @@ export class CircuitBreaker {
   execute<T>(work: Work<T>, options?: ExecuteOptions<T>): Promise<T> {
     if (options === undefined && this.#options.timeoutMs === Infinity) {
       const permit = this.tryAcquire()
-      return permit === undefined ? Promise.reject(this.#refusal()) : this.#run(work, permit)
+      return permit === undefined ? Promise.reject(this.refusal()) : this.#run(work, permit)
     }
     return this.#executeGuarded(work, options ?? {})
   }
@@ -231,7 +231,7 @@ export class CircuitBreaker {
     if (remainingMs <= 0) throw new DeadlineError(this.name)
     const permit = this.#closed ? undefined : this.#breaker.acquire(nowMs)
     if (permit === undefined) {
-      const error = this.#refusal()
+      const error = this.refusal()
       if (fallback === undefined || this.#closed) throw error
       this.#fellBack += 1
       return fallback(error)
@@ -308,7 +308,8 @@ export class CircuitBreaker {
     return outcome
   }
 
-  #refusal(): Error {
+  /** The error for a call that `tryAcquire()` has refused just now. */
+  refusal(): Error {
     if (this.#closed) return new ClosedError(this.name)
     const retryAfterMs = this.#breaker.retryRefusedAfterMs(this.#clock.nowMs())
     return refusal(this.name, this.#breaker.lastRefusal, retryAfterMs)

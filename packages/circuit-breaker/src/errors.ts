@@ -107,3 +107,24 @@ export const BulkheadTimeoutError = createError<[bulkhead: string, maxWaitMs: nu
   'bulkhead "%s" had no place within %d ms (maxWaitMs)',
   503,
 )
+
+/** The handler of a guarded route has not begun to answer within its `timeoutMs`. */
+export const RouteTimeoutError = createError<[route: string, timeoutMs: number]>(
+  `${codes}_ROUTE_TIMEOUT`,
+  'route %s did not answer within %d ms (config.circuitBreaker.timeoutMs)',
+  503,
+)
+
+/** A route names a breaker that does not exist; create it before the route. Raised when the route is registered. */
+export const UnknownBreakerError = createError<[route: string, breaker: string]>(
+  `${codes}_UNKNOWN_BREAKER`,
+  'route %s names the circuit breaker "%s", which does not exist (yet): create it before the route',
+  500,
+)
+
+/** The plugin is registered already, in this scope or in one around it. Raised at registration. */
+export const AlreadyRegisteredError = createError<[]>(
+  `${codes}_ALREADY_REGISTERED`,
+  'circuit-breaker is registered already, here or in a scope around this one; use its app.circuitBreaker, or register it in scopes beside each other',
+  500,
+)

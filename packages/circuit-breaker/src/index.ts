@@ -20,9 +20,16 @@ export {
 } from './error-log.ts'
 export * as errors from './errors.ts'
 export type { BreakerState, Transition, TransitionCause } from './events.ts'
+export type { GuardedCall, RouteCounters } from './guarded-call.ts'
 export type { CircuitBreakerOptions } from './options.ts'
 export { type Outcome, withOutcome } from './outcome.ts'
-export { circuitBreaker, default } from './plugin.ts'
+export {
+  type CircuitBreakerPluginOptions,
+  type CircuitBreakerRouteOptions,
+  circuitBreaker,
+  default,
+  type FastifyCircuitBreakers,
+} from './plugin.ts'
 export { type AttemptContext, type GiveUpEvent, type RetryEvent, type RetryOptions, retry } from './retry.ts'
 export { RetryBudget, type RetryBudgetOptions, type RetryBudgetSnapshot } from './retry-budget.ts'
 export { type GiveUpReason, isRetryable } from './retry-decision.ts'

@@ -1,20 +1,159 @@
-import type { FastifyInstance } from 'fastify'
+import { type Clock, systemClock } from '@holdfast/footing'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { CircuitBreakers, type CircuitBreakersOptions } from './circuit-breakers.ts'
+import { ErrorLog, type ErrorLogOptions } from './error-log.ts'
+import { AlreadyRegisteredError } from './errors.ts'
+import { ExpiryQueue } from './expiry-queue.ts'
+import type { GuardedCall, RequestLike, RouteCounters } from './guarded-call.ts'
+import { type Fallback, GuardedRoute } from './guarded-route.ts'
+import type { ReplyLike } from './late-reply.ts'
+import { type CircuitBreakerOptions, checks } from './options.ts'
+import { DEFAULT_TIMEOUT_MS, resolveRoute } from './route-options.ts'
+
+/** Options of the plugin: those of `CircuitBreakers`, and its own. */
+export interface CircuitBreakerPluginOptions extends CircuitBreakersOptions {
+  /** Settings of `app.circuitBreaker.errorLog`. Default: its defaults. */
+  readonly errorLog?: ErrorLogOptions
+}
+
+/** Per-route setting `config.circuitBreaker`; the name of a breaker is short for `{ name }`. */
+export interface CircuitBreakerRouteOptions extends CircuitBreakerOptions {
+  /** A breaker that was created before. Default: one of its own, named `GET /path`, with the other options. */
+  readonly name?: string
+  /**
+   * Milliseconds after which the request is answered, whatever the handler does. Default: that of `defaults`, else
+   * 10,000; `Infinity` for no limit.
+   */
+  readonly timeoutMs?: number
+  /** The lowest status that counts as a failure, from 500 to 600 (600: none does). Default 500. */
+  readonly failureStatus?: number
+  /**
+   * Answers when the breaker refuses, when the time is up, and when the handler throws an error that is answered
+   * with `failureStatus` or more; in the way of a handler. `reason` is the error that would be answered otherwise.
+   * Has as long as the handler had. Default: none.
+   */
+  readonly fallback?: (request: FastifyRequest, reply: FastifyReply, reason: unknown) => unknown
+}
+
+/** `app.circuitBreaker`. */
+export interface FastifyCircuitBreakers extends CircuitBreakers {
+  /** What went wrong behind guarded routes, by breaker; record there what goes wrong elsewhere. */
+  readonly errorLog: ErrorLog
+  /** How requests of guarded routes ended other than by the answer of their handler. */
+  readonly routes: { snapshot(): Readonly<RouteCounters> }
+}
 
 declare module 'fastify' {
   interface FastifyInstance {
-    circuitBreaker: CircuitBreakers
+    circuitBreaker: FastifyCircuitBreakers
+  }
+  interface FastifyRequest {
+    /** The call of a guarded route, from when its handler is started; `null` before that, and elsewhere. */
+    circuitBreaker: GuardedCall | null
+  }
+  interface FastifyContextConfig {
+    circuitBreaker?: string | CircuitBreakerRouteOptions | false
   }
 }
 
-/** The plugin; raises `HOLDFAST_ERR_CIRCUIT_BREAKER_INVALID_OPTION` for a wrong option. */
-export const circuitBreaker = fp(
-  async (app: FastifyInstance, options: CircuitBreakersOptions) => {
-    const breakers = new CircuitBreakers(options)
-    app.decorate('circuitBreaker', breakers)
-    app.addHook('onClose', async () => breakers.close())
-  },
-  { fastify: '5.x', name: '@holdfast/circuit-breaker' },
-)
-export { circuitBreaker as default }
+async function plugin(app: FastifyInstance, options: CircuitBreakerPluginOptions): Promise<void> {
+  if (app.hasDecorator('circuitBreaker')) throw new AlreadyRegisteredError()
+  const { errorLog: errorLogOptions, ...registryOptions } = options
+  const breakers = new CircuitBreakers(registryOptions)
+  const clock = options.defaults?.clock ?? systemClock
+  const errorLog = new ErrorLog({ clock, ...checks.object('errorLog', errorLogOptions ?? {}) })
+  const timeoutMs = options.defaults?.timeoutMs ?? DEFAULT_TIMEOUT_MS
+  const routes = routeGuard({ breakers, errorLog, clock, timeoutMs })
+  app.decorate('circuitBreaker', Object.assign(breakers, { errorLog, routes: { snapshot: routes.snapshot } }))
+  app.decorateRequest('circuitBreaker', null)
+  app.addHook('onRoute', routes.onRoute)
+  app.addHook('onClose', async () => {
+    // Fastify comes here before the last requests are answered: their breakers may still judge.
+    if (app.server.listening) app.server.once('close', () => breakers.close())
+    else breakers.close()
+  })
+}
+
+interface Guarding {
+  readonly breakers: CircuitBreakers
+  readonly errorLog: ErrorLog
+  readonly clock: Clock
+  readonly timeoutMs: number
+}
+
+function routeGuard({ breakers, errorLog, clock, timeoutMs: defaultTimeoutMs }: Guarding) {
+  const counters: RouteCounters = { refused: 0, timedOut: 0, fellBack: 0, fallbackFailed: 0, abandoned: 0 }
+  const queues = new Map<number, ExpiryQueue>()
+  /** Routes by name: the HEAD route that Fastify adds to a GET route shares its breaker. */
+  const guards = new Map<string, { readonly setting: unknown; readonly guard: GuardedRoute }>()
+
+  function onRoute(route: RouteOptions): void {
+    const setting = route.config?.circuitBreaker
+    if (setting === undefined || setting === false) return
+    const guard = guardOf(route, setting)
+    const { handler } = route
+    route.handler = function (request, reply) {
+      return guard.answer(request as RequestLike, reply as ReplyLike, () =>
+        handler.call(this, request, reply),
+      )
+    }
+    route.onSend = [...[route.onSend ?? []].flat(), onSend]
+    route.onError = [...[route.onError ?? []].flat(), onError]
+  }
+
+  function guardOf(route: RouteOptions, setting: string | CircuitBreakerRouteOptions): GuardedRoute {
+    const key = `${route.url} ${JSON.stringify(route.constraints ?? {})}`
+    const known = guards.get(`GET ${key}`)
+    if (route.method === 'HEAD' && known?.setting === setting) return known.guard
+    const methods = [route.method].flat().join(',')
+    const constrained = Object.keys(route.constraints ?? {}).length > 0
+    const name = `${methods} ${constrained ? key : route.url}`
+    const { breaker, timeoutMs, failureStatus, fallback } = resolveRoute(
+      { name, setting },
+      breakers,
+      defaultTimeoutMs,
+    )
+    const queue = timeoutMs === Number.POSITIVE_INFINITY ? undefined : queueOf(timeoutMs)
+    const guard = new GuardedRoute(
+      { name, breaker, timeoutMs, queue, failureStatus, errorLog, counters },
+      fallback as Fallback | undefined,
+    )
+    guards.set(`${methods} ${key}`, { setting, guard })
+    return guard
+  }
+
+  function queueOf(timeoutMs: number): ExpiryQueue {
+    const known = queues.get(timeoutMs)
+    if (known !== undefined) return known
+    const queue = new ExpiryQueue(timeoutMs, clock)
+    queues.set(timeoutMs, queue)
+    return queue
+  }
+
+  return { onRoute, snapshot: () => ({ ...counters }) }
+}
+
+/** Last of the onSend hooks: the status is final, and what follows is the client's speed. */
+function onSend(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  payload: unknown,
+  done: (error?: null) => void,
+): void {
+  // A stream may still fail; what became of it is known when the response is over.
+  if (typeof payload !== 'object' || payload === null || Buffer.isBuffer(payload)) {
+    request.circuitBreaker?.answering(reply.statusCode)
+  }
+  done()
+}
+
+function onError(request: FastifyRequest, _reply: FastifyReply, error: Error, done: () => void): void {
+  request.circuitBreaker?.failed(error)
+  done()
+}
+
+/** The Fastify plugin; decorates the instance with `circuitBreaker` and reads `config.circuitBreaker` of routes. */
+export const circuitBreaker = fp(plugin, { fastify: '5.x', name: '@holdfast/circuit-breaker' })
+
+export default circuitBreaker

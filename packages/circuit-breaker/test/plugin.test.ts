@@ -1,6 +1,6 @@
 import Fastify from 'fastify'
 import t from 'tap'
-import plugin, { circuitBreaker } from '../src/index.ts'
+import plugin, { type CircuitBreakerPluginOptions, circuitBreaker } from '../src/index.ts'
 
 t.test('the default export is the named one', async (t) => {
   t.equal(plugin, circuitBreaker)
@@ -12,5 +12,109 @@ t.test('works with its defaults alone', async (t) => {
   await app.register(circuitBreaker)
   const breaker = app.circuitBreaker.create('quotes')
   t.equal(app.circuitBreaker.get('quotes'), breaker)
+  t.strictSame(app.circuitBreaker.list(), [breaker])
   t.equal(await breaker.execute(async () => 42), 42)
+})
+
+t.test('a second registration is refused in the same scope and inside it, and works beside it', async (t) => {
+  const app = Fastify()
+  await app.register(circuitBreaker)
+  const again = async () => {
+    await app.register(circuitBreaker)
+  }
+  await t.rejects(again, {
+    code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_ALREADY_REGISTERED',
+  })
+  const beside = Fastify()
+  for (const name of ['one', 'other']) {
+    await beside.register(async (scope) => {
+      await scope.register(circuitBreaker)
+      scope.get(
+        `/${name}`,
+        { config: { circuitBreaker: {} } },
+        async () => scope.circuitBreaker.list().length,
+      )
+    })
+  }
+  t.equal((await beside.inject('/other')).body, '1')
+})
+
+for (const options of [
+  { maxBreakers: 0 },
+  { defaults: { openMs: -1 } },
+  { errorLog: { maxKinds: 0 } },
+  { errorLog: 5 },
+  { breakers: 5 },
+]) {
+  t.test(`${JSON.stringify(options)} is refused at registration`, async (t) => {
+    await t.rejects(
+      Fastify()
+        .register(circuitBreaker, options as CircuitBreakerPluginOptions)
+        .ready(),
+      {
+        code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_INVALID_OPTION',
+      },
+    )
+  })
+}
+
+t.test('close closes every breaker', async (t) => {
+  const app = Fastify()
+  await app.register(circuitBreaker)
+  const breaker = app.circuitBreaker.create('quotes')
+  await app.close()
+  await t.rejects(
+    breaker.execute(() => 1),
+    { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_CLOSED' },
+  )
+})
+
+t.test('after close of a listening server, breakers closed as well', async (t) => {
+  const app = Fastify()
+  await app.register(circuitBreaker)
+  const breaker = app.circuitBreaker.create('quotes')
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  await app.close()
+  t.equal(breaker.tryAcquire(), undefined)
+})
+
+t.test('the setting of a route is checked when the route is registered', async (t) => {
+  const app = Fastify()
+  await app.register(circuitBreaker)
+  app.circuitBreaker.create('database')
+  const wrong: Record<string, [setting: unknown, code: string]> = {
+    '/number': [5, 'INVALID_OPTION'],
+    '/true': [true, 'INVALID_OPTION'],
+    '/null': [null, 'INVALID_OPTION'],
+    '/list': [['database'], 'INVALID_OPTION'],
+    '/empty': ['', 'INVALID_OPTION'],
+    '/unknown-name': ['databse', 'UNKNOWN_BREAKER'],
+    '/unknown-option': [{ timeout: 5 }, 'INVALID_OPTION'],
+    '/time-out': [{ timeoutMs: 0 }, 'INVALID_OPTION'],
+    '/status': [{ failureStatus: 404 }, 'INVALID_OPTION'],
+    '/fallback': [{ fallback: 'cached' }, 'INVALID_OPTION'],
+    '/two-masters': [{ name: 'database', openMs: 5 }, 'INVALID_OPTION'],
+  }
+  for (const [url, [setting, code]] of Object.entries(wrong)) {
+    t.throws(
+      () => app.get(url, { config: { circuitBreaker: setting as string } }, async () => 1),
+      { code: `HOLDFAST_ERR_CIRCUIT_BREAKER_${code}` },
+      url,
+    )
+  }
+})
+
+t.test('a route without the setting, or with false, is left as it is', async (t) => {
+  const app = Fastify()
+  await app.register(circuitBreaker)
+  const handler = async () => 'ok'
+  const seen: unknown[] = []
+  app.addHook('onRoute', ({ handler, onSend, onError }) => {
+    seen.push(handler, onSend, onError)
+  })
+  app.get('/plain', { exposeHeadRoute: false }, handler)
+  app.get('/false', { exposeHeadRoute: false, config: { circuitBreaker: false } }, handler)
+  t.strictSame(seen, [handler, undefined, undefined, handler, undefined, undefined])
+  t.equal((await app.inject('/false')).body, 'ok')
+  t.strictSame(app.circuitBreaker.list(), [])
 })

@@ -1,0 +1,191 @@
+/**
+ * One request of a guarded route while its handler runs. It settles its permit exactly once, however it ends:
+ * answered, failed, timed out, hijacked, broken off by the client or by the server.
+ */
+import type { Permit } from './breaker.ts'
+import type { CircuitBreaker } from './circuit-breaker.ts'
+import type { ErrorLog } from './error-log.ts'
+import { abortedBy, RouteTimeoutError } from './errors.ts'
+import { Expiring, type ExpiryQueue } from './expiry-queue.ts'
+import { disposeOf, type RawReply, type ReplyLike, takeOver } from './late-reply.ts'
+import { type Outcome, outcomeOf } from './outcome.ts'
+
+/** What this file needs of a Fastify request. */
+export interface RequestLike {
+  circuitBreaker: GuardedCall | null
+  readonly signal: AbortSignal
+  readonly log: { error(details: object, message: string): void }
+  readonly raw: {
+    readonly httpVersionMajor: number
+    readonly socket: { readonly readableEnded: boolean; readonly errored: Error | null } | null
+  }
+}
+
+/** How requests of guarded routes ended other than by the answer of their handler. Counts since the start. */
+export interface RouteCounters {
+  /** Refused by the breaker. */
+  refused: number
+  /** Answered when their time was up. */
+  timedOut: number
+  /** Answered by the fallback, refused and timed out ones included. */
+  fellBack: number
+  /** Fallbacks that failed or took too long. */
+  fallbackFailed: number
+  /** The client left before there was an answer. */
+  abandoned: number
+}
+
+/** What a call needs to know of its route. */
+export interface CallSettings {
+  /** The route, for errors. */
+  readonly name: string
+  readonly breaker: CircuitBreaker
+  readonly timeoutMs: number
+  /** Undefined when `timeoutMs` is `Infinity`. */
+  readonly queue: ExpiryQueue | undefined
+  /** The lowest status that counts as a failure. */
+  readonly failureStatus: number
+  readonly errorLog: ErrorLog
+  readonly counters: RouteCounters
+}
+
+/** Answers a request whose handler is late, with a reply that the handler does not know. */
+export type AnswerLate = (request: RequestLike, reply: ReplyLike, error: Error) => void
+
+/** `request.circuitBreaker` in the handler of a guarded route. */
+export class GuardedCall extends Expiring {
+  /** What the handler returned. */
+  result: unknown = undefined
+  readonly #settings: CallSettings
+  readonly #answerLate: AnswerLate
+  readonly #request: RequestLike
+  readonly #reply: ReplyLike
+  readonly #raw: RawReply
+  /** Undefined once it is settled. */
+  #permit: Permit | undefined
+  #controller: AbortController | undefined = undefined
+  #abortReason: unknown = undefined
+  #error: unknown = undefined
+
+  constructor(
+    settings: CallSettings,
+    answerLate: AnswerLate,
+    request: RequestLike,
+    reply: ReplyLike,
+    permit: Permit,
+  ) {
+    super()
+    this.#settings = settings
+    this.#answerLate = answerLate
+    this.#request = request
+    this.#reply = reply
+    this.#raw = reply.raw
+    this.#permit = permit
+    // The only event that comes in every case.
+    reply.raw.on('close', () => this.#closed())
+    settings.queue?.add(this)
+  }
+
+  /** The name of the breaker. */
+  get breaker(): string {
+    return this.#settings.breaker.name
+  }
+
+  /** When the request is answered at the latest, on the plugin's clock; `Infinity` without a time-out. */
+  get deadlineMs(): number {
+    return this.#settings.queue === undefined ? Number.POSITIVE_INFINITY : this.expiresMs
+  }
+
+  /**
+   * Aborts at the time-out, or when the client leaves. Made when first asked for. (`request.signal` of Fastify does
+   * not serve: it follows the request's own stream, which is closed as soon as a body was read.)
+   */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason)
+    }
+    return this.#controller.signal
+  }
+
+  /** The handler has failed; comes before `answering`, with the error that is about to be answered. */
+  failed(error: unknown): void {
+    this.#error ??= error
+  }
+
+  /** An answer of one piece is about to be written. */
+  answering(statusCode: number): void {
+    this.#settings.queue?.remove(this)
+    this.#settleByStatus(statusCode)
+  }
+
+  /** Tells the result before the answer is known, because something else answers. */
+  settleError(error: unknown): void {
+    this.#settings.queue?.remove(this)
+    this.#settle(outcomeOf(Object(error)) ?? 'failure', error)
+  }
+
+  /** The time is up. */
+  override expire(): void {
+    const { name, timeoutMs, counters } = this.#settings
+    const raw = this.#raw
+    // The answer has begun: what was promised is kept, and a stream may take as long as it takes.
+    if (raw.headersSent || raw.writableEnded || raw.destroyed) {
+      this.#settleByStatus(raw.statusCode)
+      return
+    }
+    // Whoever hijacked the reply answers in its own time; the breaker does not wait for that.
+    if (this.#reply.sent) {
+      this.#settle('ignored')
+      return
+    }
+    counters.timedOut += 1
+    const error = new RouteTimeoutError(name, timeoutMs)
+    this.#settle('failure', error)
+    const successor = takeOver(this.#reply)
+    Promise.resolve(this.result).then(disposeOf, () => {})
+    this.#answerLate(this.#request, successor, error)
+    this.#abort(error)
+  }
+
+  #settleByStatus(statusCode: number): void {
+    if (statusCode < this.#settings.failureStatus) {
+      this.#settle('success')
+      return
+    }
+    // An error that was marked (a refusal of a bulkhead, or of another breaker) knows more than its status.
+    const error = this.#error ?? { name: `status ${statusCode}`, message: this.#settings.name }
+    this.#settle(outcomeOf(Object(error)) ?? 'failure', error)
+  }
+
+  #settle(outcome: Outcome, error?: unknown): void {
+    const permit = this.#permit
+    if (permit === undefined) return
+    this.#permit = undefined
+    const { breaker, errorLog, counters } = this.#settings
+    breaker.settle(permit, outcome)
+    if (outcome === 'failure') errorLog.record(breaker.name, error)
+    else if (outcome === 'abandoned') counters.abandoned += 1
+  }
+
+  /** The response is over: sent, or broken off. */
+  #closed(): void {
+    this.#settings.queue?.remove(this)
+    if (this.#raw.writableEnded) {
+      this.#settleByStatus(this.#raw.statusCode)
+      return
+    }
+    const { httpVersionMajor, socket } = this.#request.raw
+    // A client that leaves ends its side of the connection, or resets it.
+    if (httpVersionMajor === 1 && socket?.readableEnded === false && socket.errored === null) {
+      this.#settle('failure', this.#error ?? { name: 'broken off', message: this.#settings.name })
+    } else this.#settle('abandoned')
+    this.#abort(abortedBy(this.breaker, 'the connection was closed before the answer was sent'))
+  }
+
+  #abort(reason: unknown): void {
+    if (this.#abortReason !== undefined) return
+    this.#abortReason = reason
+    this.#controller?.abort(reason)
+  }
+}

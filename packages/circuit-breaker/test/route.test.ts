@@ -1,0 +1,823 @@
+import { createServer, get as httpGet, request as httpRequest, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { holdProcess } from '@holdfast/footing'
+import { waitUntil } from '@holdfast/test-kit'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import t, { type Test } from 'tap'
+import circuitBreaker, { Bulkhead, type CircuitBreakerRouteOptions } from '../src/index.ts'
+
+type Handler = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply) => unknown
+
+const own = 'GET /guarded'
+
+// No timer of the plugin keeps a process alive, and a request through inject() has no socket that does.
+t.teardown(holdProcess())
+
+/** An application with one guarded route, `/guarded`. */
+async function guarded(t: Test, config: CircuitBreakerRouteOptions, handler: Handler) {
+  const app = Fastify({ forceCloseConnections: true })
+  t.teardown(() => app.close())
+  await app.register(circuitBreaker)
+  app.get('/guarded', { config: { circuitBreaker: config } }, handler)
+  const breaker = () => app.circuitBreaker.get(own)?.snapshot()
+  return { app, breaker, counts: () => breaker()?.counts, get: () => app.inject('/guarded') }
+}
+
+/** The base URL of the application on a socket. */
+async function listening(app: FastifyInstance): Promise<string> {
+  return app.listen({ host: '127.0.0.1', port: 0 })
+}
+
+/** Lets the process die of nothing, and fails the test for what it would have died of. */
+function survives(t: Test): void {
+  const died = (error: unknown) => t.fail(`the process would have ended: ${String(error)}`)
+  process.on('uncaughtException', died)
+  process.on('unhandledRejection', died)
+  t.teardown(async () => {
+    await sleep(5)
+    process.off('uncaughtException', died)
+    process.off('unhandledRejection', died)
+  })
+}
+
+const timeoutMs = 40
+
+t.test('an open breaker answers 503 with Retry-After, and the handler does not run', async (t) => {
+  let runs = 0
+  const { get, breaker, app } = await guarded(t, { failureThreshold: 2, openMs: 30_000 }, async () => {
+    runs += 1
+    throw new Error('down')
+  })
+  t.equal((await get()).statusCode, 500)
+  t.equal((await get()).statusCode, 500)
+  const refused = await get()
+  t.equal(refused.statusCode, 503)
+  t.equal(refused.headers['retry-after'], '30')
+  t.match(refused.json(), { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_OPEN' })
+  t.equal(runs, 2)
+  t.match(breaker(), { state: 'open', counts: { failed: 2, refused: { open: 1 } } })
+  t.match(app.circuitBreaker.routes.snapshot(), { refused: 1 })
+  t.match(app.circuitBreaker.errorLog.summary(own), { total: 2, recent: [{ message: 'down' }, {}] })
+})
+
+t.test('answers of 500 and more count, 4xx never does, however they are sent', async (t) => {
+  const answers: Record<string, [handler: Handler, outcome: 'succeeded' | 'failed']> = {
+    'an async answer': [async () => 'ok', 'succeeded'],
+    'a callback answer': [(_, reply) => void reply.send('ok'), 'succeeded'],
+    'an async error': [async () => Promise.reject(new Error('x')), 'failed'],
+    'a thrown error': [
+      () => {
+        throw new Error('x')
+      },
+      'failed',
+    ],
+    'an error sent': [(_, reply) => void reply.send(new Error('x')), 'failed'],
+    'a status set': [(_, reply) => void reply.code(502).send('bad gateway'), 'failed'],
+    'a status set, async': [async (_, reply) => reply.code(503).send('later'), 'failed'],
+    'a 404 thrown': [
+      async () => Promise.reject(Object.assign(new Error('x'), { statusCode: 404 })),
+      'succeeded',
+    ],
+    'a 404 set': [async (_, reply) => reply.code(404).send('no'), 'succeeded'],
+    'not found': [(_, reply) => void reply.callNotFound(), 'succeeded'],
+    'a 429': [async (_, reply) => reply.code(429).send('slow down'), 'succeeded'],
+    nothing: [async () => undefined, 'succeeded'],
+    null: [async () => null, 'succeeded'],
+    'an object': [async () => ({ ok: true }), 'succeeded'],
+    'a buffer': [async () => Buffer.from('ok'), 'succeeded'],
+    'a redirect': [async (_, reply) => reply.redirect('/x'), 'succeeded'],
+    'a stream': [async () => Readable.from(['a', 'b']), 'succeeded'],
+    'a web stream': [async () => new Response('ok'), 'succeeded'],
+    'a stream with an error status': [
+      (_, reply) => void reply.code(500).send(Readable.from(['a'])),
+      'failed',
+    ],
+    'an answer that cannot be serialised': [async () => ({ big: 1n }), 'failed'],
+  }
+  for (const [name, [handler, outcome]] of Object.entries(answers)) {
+    const { get, counts, breaker } = await guarded(t, {}, handler)
+    await get()
+    t.match(counts(), { succeeded: 0, failed: 0, [outcome]: 1 }, name)
+    t.equal(breaker()?.counts.ignored, 0)
+  }
+})
+
+t.test('failureStatus moves the limit', async (t) => {
+  const { get, counts } = await guarded(t, { failureStatus: 502 }, async (_, reply) =>
+    reply.code(501).send('x'),
+  )
+  await get()
+  t.match(counts(), { succeeded: 1, failed: 0 })
+})
+
+t.test(
+  'refusals of a bulkhead or of another breaker do not count, though they are answered with 503',
+  async (t) => {
+    const bulkhead = new Bulkhead('b', { maxConcurrent: 1, maxWaiting: 0 })
+    await bulkhead.acquire()
+    for (const handler of [
+      async () => bulkhead.execute(() => 1),
+      (_: FastifyRequest, reply: FastifyReply) =>
+        void bulkhead.execute(() => 1).catch((error) => reply.send(error)),
+    ]) {
+      const { get, counts } = await guarded(t, {}, handler)
+      t.equal((await get()).statusCode, 503)
+      t.match(counts(), { failed: 0, succeeded: 0, ignored: 1 })
+    }
+  },
+)
+
+t.test('two failures of three open it, in whatever order they come', async (t) => {
+  let calls = 0
+  const { get, breaker } = await guarded(t, { failureRate: 0.5, minimumCalls: 20 }, async () => {
+    calls += 1
+    if (calls % 3 !== 0) throw new Error('x')
+    return 'ok'
+  })
+  for (let request = 0; request < 30; request += 1) await get()
+  t.equal(breaker()?.state, 'open')
+})
+
+t.test('it answers at the time-out and not when the handler ends', async (t) => {
+  survives(t)
+  for (const handler of [
+    async () => sleep(500, 'late'),
+    (_: FastifyRequest, reply: FastifyReply) => void setTimeout(() => reply.send('late'), 500).unref(),
+  ]) {
+    const { get, counts, app } = await guarded(t, { timeoutMs }, handler)
+    const startedMs = performance.now()
+    const answer = await get()
+    const tookMs = performance.now() - startedMs
+    t.equal(answer.statusCode, 503)
+    t.match(answer.json(), {
+      code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_ROUTE_TIMEOUT',
+      message: /GET \/guarded .*40 ms/,
+    })
+    t.equal(answer.headers['retry-after'], '1')
+    t.ok(tookMs >= timeoutMs - 1 && tookMs < 300, `${tookMs} ms`)
+    t.match(counts(), { failed: 1 })
+    t.match(app.circuitBreaker.routes.snapshot(), { timedOut: 1 })
+  }
+})
+
+t.test('whatever a late handler does reaches nobody and ends nothing', async (t) => {
+  survives(t)
+  const destroyed: string[] = []
+  const stream = (name: string) =>
+    new Readable({
+      read() {},
+      destroy(_error, callback) {
+        destroyed.push(name)
+        callback(null)
+      },
+    })
+  const late: Record<string, Handler> = {
+    returns: async () => sleep(60, 'late'),
+    throws: async () => {
+      await sleep(60)
+      throw new Error('late')
+    },
+    'returns a stream': async () => {
+      await sleep(60)
+      return stream('returned')
+    },
+    'returns a response': async () => {
+      await sleep(60)
+      return new Response('late')
+    },
+    sends: (_, reply) => void setTimeout(() => reply.code(201).header('x-late', '1').send('late'), 60),
+    'sends an error': (_, reply) => void setTimeout(() => reply.send(new Error('late')), 60),
+    'sends a stream': (_, reply) => void setTimeout(() => reply.send(stream('sent')), 60),
+    'sends a web stream': (_, reply) => void setTimeout(() => reply.send(new Response('late').body), 60),
+    redirects: (_, reply) => void setTimeout(() => reply.redirect('/late'), 60),
+    'hijacks and writes': (_, reply) =>
+      void setTimeout(() => {
+        reply.hijack()
+        reply.raw.writeHead(200, { 'x-late': '1' })
+        reply.raw.write('late')
+        reply.raw.end('late', () => destroyed.push('ended'))
+      }, 60),
+    'writes to a response it took before': (_, reply) => {
+      const { raw } = reply
+      setTimeout(() => {
+        raw.statusCode = 201
+        raw.setHeader('x-late', '1')
+        raw.writeHead(200)
+        raw.write('late')
+        raw.end()
+      }, 60)
+    },
+    'pipes into the response': (_, reply) =>
+      void setTimeout(() => Readable.from(['late']).pipe(reply.raw), 60),
+    'destroys the response': (_, reply) => void setTimeout(() => reply.raw.destroy(), 60),
+    'waits for the reply': async (_, reply) => {
+      setTimeout(() => reply.send('late'), 60)
+      return reply
+    },
+    'sets the status': (_, reply) =>
+      void setTimeout(() => {
+        reply.raw.statusCode = 201
+        reply.raw.statusMessage = 'late'
+        reply.statusCode = 202
+      }, 60),
+  }
+  const app = Fastify({ forceCloseConnections: true })
+  t.teardown(() => app.close())
+  await app.register(circuitBreaker)
+  const statuses: number[] = []
+  app.addHook('onResponse', async (_request, reply) => {
+    statuses.push(reply.statusCode)
+  })
+  for (const [name, handler] of Object.entries(late)) {
+    app.get(`/${name.replaceAll(' ', '-')}`, { config: { circuitBreaker: { timeoutMs } } }, handler)
+  }
+  app.get('/after', async () => 'after')
+  const base = await listening(app)
+  for (const name of Object.keys(late)) {
+    const answer = await fetch(`${base}/${name.replaceAll(' ', '-')}`)
+    t.equal(answer.status, 503, name)
+    t.match(await answer.json(), { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_ROUTE_TIMEOUT' }, name)
+    t.equal(answer.headers.get('x-late'), null)
+    // fetch sends this over the same connection, which the late handler must not have spoilt.
+    await sleep(40)
+    t.equal(await (await fetch(`${base}/after`)).text(), 'after', name)
+  }
+  await waitUntil(() => destroyed.length === 3)
+  t.strictSame(
+    destroyed.toSorted(),
+    ['ended', 'returned', 'sent'],
+    'streams that nobody will read are let go',
+  )
+  t.strictSame(new Set(statuses), new Set([503, 200]), 'hooks see the status that was answered')
+})
+
+t.test('a late answer is not mixed into the one that hooks are still working on', async (t) => {
+  survives(t)
+  const { app, get } = await guarded(t, { timeoutMs }, (_, reply) => {
+    setTimeout(() => reply.code(201).header('x-late', '1').type('text/plain').send('late'), timeoutMs + 20)
+  })
+  app.addHook('onSend', async (_request, reply) => {
+    if (reply.statusCode === 503) await sleep(100)
+  })
+  const answer = await get()
+  t.equal(answer.statusCode, 503)
+  t.match(answer.json(), { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_ROUTE_TIMEOUT' })
+  t.equal(answer.headers['x-late'], undefined)
+})
+
+t.test('an answer that hooks are working on when the time is up reaches nobody', async (t) => {
+  survives(t)
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(circuitBreaker)
+  app.addHook('onSend', async (_request, reply, payload) => {
+    if (reply.statusCode === 200) await sleep(80)
+    return payload
+  })
+  app.get('/guarded', { config: { circuitBreaker: { timeoutMs } } }, async () => 'in time, but not out')
+  const answer = await app.inject('/guarded')
+  t.equal(answer.statusCode, 503)
+  await sleep(60)
+})
+
+t.test(
+  'the answer at the time-out keeps what hooks have set, and nothing of the handler about its content',
+  async (t) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(circuitBreaker)
+    app.decorateReply('startedBy', '')
+    app.addHook('onRequest', async (_request, reply) => {
+      reply.header('x-correlation-id', '7')
+      reply.startedBy = 'a hook'
+    })
+    app.setErrorHandler((error: Error & { code?: string; statusCode?: number }, _request, reply) =>
+      reply.code(error.statusCode ?? 500).send({ error: error.code, startedBy: reply.startedBy }),
+    )
+    app.get('/guarded', { config: { circuitBreaker: { timeoutMs } } }, async (_request, reply) => {
+      reply.header('cache-control', 'public, max-age=300').header('content-encoding', 'br').code(201)
+      reply.raw.setHeader('etag', '"1"')
+      await new Promise(() => {})
+    })
+    const answer = await app.inject('/guarded')
+    t.equal(answer.statusCode, 503)
+    t.strictSame(answer.json(), {
+      error: 'HOLDFAST_ERR_CIRCUIT_BREAKER_ROUTE_TIMEOUT',
+      startedBy: 'a hook',
+    })
+    const {
+      'x-correlation-id': id,
+      'cache-control': cached,
+      'content-encoding': encoding,
+      etag,
+    } = answer.headers
+    t.strictSame([id, cached, encoding, etag], ['7', undefined, undefined, undefined])
+  },
+)
+
+t.test('the handler is told that its time is up', async (t) => {
+  let reason: unknown
+  let deadlineMs = 0
+  const { get, app } = await guarded(t, { timeoutMs }, async ({ circuitBreaker }) => {
+    t.equal(circuitBreaker?.breaker, own)
+    deadlineMs = circuitBreaker?.deadlineMs ?? 0
+    await new Promise((resolve) => circuitBreaker?.signal.addEventListener('abort', resolve))
+    reason = circuitBreaker?.signal.reason
+  })
+  await get()
+  t.match(reason, { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_ROUTE_TIMEOUT' })
+  t.ok(Math.abs(deadlineMs - performance.now()) < 1000)
+  app.circuitBreaker.get(own)?.isolate('test')
+})
+
+t.test('who asks for the signal after the time-out gets one that has aborted', async (t) => {
+  let aborted: boolean | undefined
+  const { get } = await guarded(t, { timeoutMs }, async ({ circuitBreaker }) => {
+    await sleep(timeoutMs + 30)
+    aborted = circuitBreaker?.signal.aborted
+  })
+  await get()
+  await waitUntil(() => aborted !== undefined)
+  t.equal(aborted, true)
+})
+
+t.test('without a time-out a route may take as long as it takes', async (t) => {
+  const { get } = await guarded(t, { timeoutMs: Number.POSITIVE_INFINITY }, async ({ circuitBreaker }) => {
+    t.equal(circuitBreaker?.deadlineMs, Number.POSITIVE_INFINITY)
+    return sleep(60, 'ok')
+  })
+  t.equal((await get()).body, 'ok')
+})
+
+t.test('an answer that streams is not cut off at the time-out', async (t) => {
+  const { app, counts } = await guarded(t, { timeoutMs }, (_, reply) => {
+    const chunks = async function* () {
+      for (const chunk of ['a', 'b', 'c']) {
+        yield chunk
+        await sleep(30)
+      }
+    }
+    reply.send(Readable.from(chunks()))
+  })
+  const answer = await fetch(`${await listening(app)}/guarded`)
+  t.equal(await answer.text(), 'abc')
+  t.match(counts(), { succeeded: 1, failed: 0 })
+})
+
+t.test('a stream that never brings its first byte is answered at the time-out', async (t) => {
+  survives(t)
+  const { app, counts } = await guarded(t, { timeoutMs }, async () => new Readable({ read() {} }))
+  const answer = await fetch(`${await listening(app)}/guarded`)
+  t.equal(answer.status, 503)
+  t.match(counts(), { failed: 1 })
+})
+
+t.test('a stream that breaks half way counts as a failure', async (t) => {
+  survives(t)
+  const broken: Record<string, Handler> = {
+    'a stream': async () =>
+      Readable.from(
+        (async function* () {
+          yield 'a'
+          await sleep(10)
+          throw new Error('broken')
+        })(),
+      ),
+    'a web stream': async () =>
+      new ReadableStream({
+        async start(controller) {
+          controller.enqueue(new TextEncoder().encode('a'))
+          await sleep(10)
+          controller.error(new Error('broken'))
+        },
+      }),
+  }
+  for (const [name, handler] of Object.entries(broken)) {
+    const { app, counts } = await guarded(t, {}, handler)
+    await t.rejects(
+      fetch(`${await listening(app)}/guarded`).then((answer) => answer.text()),
+      name,
+    )
+    await waitUntil(() => counts()?.failed === 1)
+    t.match(counts(), { succeeded: 0, failed: 1, ignored: 0 }, name)
+  }
+})
+
+/** A client that leaves after `leaveMs`. */
+async function leaving(url: string, leaveMs: number): Promise<void> {
+  const request = httpGet(url)
+  request.on('error', () => {})
+  await sleep(leaveMs)
+  request.destroy()
+}
+
+t.test('a client that leaves never counts, and the handler is told', async (t) => {
+  const reasons: unknown[] = []
+  const { app, counts, breaker } = await guarded(t, { timeoutMs: 1000 }, async ({ circuitBreaker }) => {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    circuitBreaker?.signal.addEventListener('abort', () => resolve())
+    await promise
+    reasons.push(circuitBreaker?.signal.reason)
+    throw new Error('given up')
+  })
+  const base = await listening(app)
+  for (let client = 0; client < 6; client += 1) await leaving(`${base}/guarded`, 20)
+  await waitUntil(() => reasons.length === 6)
+  t.match(counts(), { succeeded: 0, failed: 0, ignored: 6 })
+  t.equal(breaker()?.state, 'closed')
+  t.match(reasons[0], { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_ABORTED', name: 'AbortError' })
+  t.match(app.circuitBreaker.routes.snapshot(), { abandoned: 6 })
+})
+
+t.test('a client that leaves in the middle of a stream never counts', async (t) => {
+  survives(t)
+  const { app, counts } = await guarded(t, {}, (_, reply) => {
+    reply.send(Readable.from(endless()))
+  })
+  async function* endless() {
+    for (;;) {
+      yield 'more'
+      await sleep(5)
+    }
+  }
+  await leaving(`${await listening(app)}/guarded`, 40)
+  await waitUntil(() => counts()?.ignored === 1)
+  t.match(counts(), { succeeded: 0, failed: 0 })
+})
+
+t.test('the signal of a request with a body lives as long as its client', async (t) => {
+  const app = Fastify({ forceCloseConnections: true })
+  t.teardown(() => app.close())
+  await app.register(circuitBreaker)
+  app.post('/write', { config: { circuitBreaker: {} } }, async ({ circuitBreaker }) => {
+    const { signal } = circuitBreaker ?? {}
+    await sleep(30)
+    return signal?.aborted
+  })
+  const answer = await fetch(`${await listening(app)}/write`, { method: 'POST', body: 'x' })
+  t.equal(await answer.text(), 'false')
+})
+
+t.test('a hijacked reply belongs to its handler, and keeps no probe for itself', async (t) => {
+  survives(t)
+  let fail = true
+  const settings = { timeoutMs, failureThreshold: 1, openMs: 20, probes: 1, rampMs: 0 }
+  const { app, breaker } = await guarded(t, settings, async (_, reply) => {
+    if (fail) throw new Error('down')
+    reply.hijack()
+    await sleep(timeoutMs + 40)
+    reply.raw.writeHead(200)
+    reply.raw.end('by hand')
+  })
+  const url = `${await listening(app)}/guarded`
+  t.equal((await fetch(url)).status, 500)
+  fail = false
+  await sleep(25)
+  const probe = fetch(url)
+  await waitUntil(() => breaker()?.probesInFlight === 1)
+  await waitUntil(() => breaker()?.probesInFlight === 0)
+  t.equal(breaker()?.state, 'half-open')
+  t.equal(await (await probe).text(), 'by hand')
+})
+
+t.test('a hijacked reply that is answered in time counts by its status', async (t) => {
+  for (const [status, outcome] of [
+    [200, 'succeeded'],
+    [500, 'failed'],
+  ] as const) {
+    const { app, counts } = await guarded(t, {}, (_, reply) => {
+      reply.hijack()
+      reply.raw.writeHead(status)
+      reply.raw.end()
+    })
+    await fetch(`${await listening(app)}/guarded`)
+    await waitUntil(() => counts()?.[outcome] === 1)
+  }
+})
+
+t.test('a hijacked reply that streams for ever is judged at the time-out', async (t) => {
+  const { app, counts } = await guarded(t, { timeoutMs }, (_, reply) => {
+    reply.hijack()
+    reply.raw.writeHead(200, { 'content-type': 'text/event-stream' })
+    reply.raw.write('data: 1\n\n')
+  })
+  const answer = await new Promise<IncomingMessage>((resolve) => {
+    listening(app).then((base) => httpGet(`${base}/guarded`, resolve))
+  })
+  await waitUntil(() => counts()?.succeeded === 1)
+  t.equal(answer.complete, false)
+  answer.destroy()
+})
+
+t.test('HEAD asks the breaker of the GET route it belongs to', async (t) => {
+  const { app } = await guarded(t, { failureThreshold: 2 }, async () => {
+    throw new Error('down')
+  })
+  t.equal((await app.inject({ method: 'HEAD', url: '/guarded' })).statusCode, 500)
+  t.equal((await app.inject('/guarded')).statusCode, 500)
+  const refused = await app.inject({ method: 'HEAD', url: '/guarded' })
+  t.equal(refused.statusCode, 503)
+  t.equal(refused.body, '')
+  t.ok(refused.headers['retry-after'])
+  t.equal(app.circuitBreaker.list().length, 1)
+})
+
+t.test('HEAD of a handler that hangs is answered at the time-out', async (t) => {
+  const { app } = await guarded(t, { timeoutMs }, () => new Promise(() => {}))
+  const answer = await fetch(`${await listening(app)}/guarded`, { method: 'HEAD' })
+  t.equal(answer.status, 503)
+  t.equal(await answer.text(), '')
+})
+
+t.test('errors of hooks before the handler are no business of the breaker', async (t) => {
+  for (const hook of ['onRequest', 'preParsing', 'preValidation', 'preHandler'] as const) {
+    const app = Fastify()
+    await app.register(circuitBreaker)
+    app.addHook(hook, async () => {
+      throw new Error('a hook')
+    })
+    app.get('/guarded', { config: { circuitBreaker: {} } }, async () => 'ok')
+    t.equal((await app.inject('/guarded')).statusCode, 500)
+    t.match(app.circuitBreaker.get(own)?.snapshot().counts, { succeeded: 0, failed: 0, ignored: 0 }, hook)
+  }
+})
+
+t.test('errors of hooks after the handler settle the permit all the same', async (t) => {
+  for (const hook of ['preSerialization', 'onSend'] as const) {
+    const app = Fastify()
+    await app.register(circuitBreaker)
+    app.addHook(hook, async (_request: FastifyRequest, reply: FastifyReply) => {
+      if (reply.statusCode === 200) throw new Error('a hook')
+    })
+    app.get('/guarded', { config: { circuitBreaker: {} } }, async () => ({ ok: true }))
+    t.equal((await app.inject('/guarded')).statusCode, 500)
+    t.match(app.circuitBreaker.get(own)?.snapshot().counts, { succeeded: 0, failed: 1 }, hook)
+  }
+})
+
+t.test('hooks of the route itself are kept', async (t) => {
+  const app = Fastify()
+  await app.register(circuitBreaker)
+  const ran: string[] = []
+  app.route({
+    method: 'GET',
+    url: '/guarded',
+    config: { circuitBreaker: {} },
+    onSend: async () => {
+      ran.push('onSend')
+    },
+    onError: [
+      async () => {
+        ran.push('onError')
+      },
+    ],
+    handler: async () => Promise.reject(new Error('x')),
+  })
+  await app.inject('/guarded')
+  t.strictSame(ran, ['onError', 'onSend'])
+})
+
+t.test('a handler has its server as this, and other requests have no call', async (t) => {
+  const { get, app } = await guarded(t, {}, function (request) {
+    return this.circuitBreaker === app.circuitBreaker && request.circuitBreaker !== null
+  })
+  app.get('/other', async (request) => request.circuitBreaker)
+  t.equal((await get()).body, 'true')
+  t.equal((await app.inject('/other')).body, 'null')
+  t.equal((await app.inject('/unknown')).statusCode, 404)
+  t.match(app.circuitBreaker.get(own)?.snapshot().counts, { succeeded: 1, failed: 0 })
+})
+
+t.test('routes that name a breaker share it', async (t) => {
+  const app = Fastify()
+  await app.register(circuitBreaker)
+  app.circuitBreaker.create('database', { failureThreshold: 2 })
+  app.get('/a', { config: { circuitBreaker: 'database' } }, async () => Promise.reject(new Error('x')))
+  app.get('/b', { config: { circuitBreaker: { name: 'database', timeoutMs: 50 } } }, async () => 'ok')
+  await app.inject('/a')
+  await app.inject('/a')
+  t.equal((await app.inject('/b')).statusCode, 503)
+  t.equal(app.circuitBreaker.list().length, 1)
+})
+
+t.test('a thousand routes have a thousand breakers, and none forgets its own', async (t) => {
+  const app = Fastify()
+  await app.register(circuitBreaker, { defaults: { failureThreshold: 3 } })
+  const setting = { timeoutMs: 1000 }
+  for (let route = 0; route < 1000; route += 1) {
+    app.get(`/routes/${route}`, { config: { circuitBreaker: setting } }, async () => {
+      if (route === 0) throw new Error('down')
+      return `route ${route}`
+    })
+  }
+  for (let route = 999; route > 0; route -= 1) {
+    if ((await app.inject(`/routes/${route}`)).body !== `route ${route}`) t.fail(`route ${route}`)
+  }
+  for (let request = 0; request < 3; request += 1) t.equal((await app.inject('/routes/0')).statusCode, 500)
+  t.equal((await app.inject('/routes/0')).statusCode, 503)
+  t.equal((await app.inject('/routes/1')).statusCode, 200)
+  t.equal(app.circuitBreaker.list().length, 1000)
+})
+
+t.test('routes that differ in method, version or host have breakers of their own', async (t) => {
+  const app = Fastify()
+  await app.register(circuitBreaker)
+  const config = { circuitBreaker: {} }
+  const handler = async () => 'ok'
+  app.get('/x', { config }, handler)
+  app.post('/x', { config }, handler)
+  app.get('/x', { config, constraints: { host: 'a.example' } }, handler)
+  app.route({ method: ['PUT', 'PATCH'], url: '/x', config, handler })
+  app.get('/y', { config, exposeHeadRoute: false }, handler)
+  app.head('/y', { config: { circuitBreaker: {} } }, handler)
+  t.strictSame(
+    app.circuitBreaker.list().map(({ name }) => name),
+    ['GET /x', 'POST /x', 'GET /x {"host":"a.example"}', 'PUT,PATCH /x', 'GET /y', 'HEAD /y'],
+  )
+  t.equal((await app.inject({ method: 'POST', url: '/x' })).body, 'ok')
+})
+
+const fallbacks: Record<string, NonNullable<CircuitBreakerRouteOptions['fallback']>> = {
+  'returned at once': () => 'cached',
+  'of a promise': async () => sleep(5, 'cached'),
+  'sent at once': (_request, reply) => void reply.send('cached'),
+  'sent later': (_request, reply) => void setTimeout(() => reply.send('cached'), 5),
+  'sent by an async function': async (_request, reply) => reply.send('cached'),
+}
+const troubles: Record<string, Handler> = {
+  'a handler that hangs': () => new Promise(() => {}),
+  'a callback that never comes': () => {},
+  'a rejection': async () => Promise.reject(new Error('down')),
+  'a throw': () => {
+    throw new Error('down')
+  },
+}
+for (const [trouble, handler] of Object.entries(troubles)) {
+  for (const [kind, fallback] of Object.entries(fallbacks)) {
+    t.test(`a fallback ${kind} answers in place of ${trouble}, and then of an open breaker`, async (t) => {
+      survives(t)
+      const settings = { timeoutMs, failureThreshold: 1, fallback }
+      const { get, counts, breaker, app } = await guarded(t, settings, handler)
+      const failed = await get()
+      t.strictSame([failed.statusCode, failed.body], [200, 'cached'])
+      t.match(counts(), { failed: 1 })
+      t.equal(breaker()?.state, 'open')
+      const refused = await get()
+      t.strictSame([refused.statusCode, refused.body], [200, 'cached'])
+      t.match(app.circuitBreaker.routes.snapshot(), { fellBack: 2, refused: 1, fallbackFailed: 0 })
+    })
+  }
+}
+
+t.test('a fallback is told why, and may set status and headers', async (t) => {
+  const { get } = await guarded(
+    t,
+    {
+      fallback: (_request, reply, reason) =>
+        reply
+          .code(203)
+          .header('warning', '110 - "stale"')
+          .send((reason as Error).message),
+    },
+    async () => Promise.reject(new Error('down')),
+  )
+  const answer = await get()
+  t.strictSame([answer.statusCode, answer.headers['warning'], answer.body], [203, '110 - "stale"', 'down'])
+})
+
+t.test("a fallback is not asked about the caller's mistakes, nor after the answer was sent", async (t) => {
+  let asked = 0
+  const fallback = () => {
+    asked += 1
+    return 'cached'
+  }
+  const refusing = await guarded(t, { fallback }, async () =>
+    Promise.reject(Object.assign(new Error('no'), { statusCode: 403 })),
+  )
+  t.equal((await refusing.get()).statusCode, 403)
+  const answered = await guarded(t, { fallback }, async (_, reply) => {
+    reply.send('answered')
+    throw new Error('afterwards')
+  })
+  t.equal((await answered.get()).body, 'answered')
+  t.equal(asked, 0)
+})
+
+t.test('a fallback that fails leaves the answer to the error it was to replace', async (t) => {
+  survives(t)
+  for (const fallback of [
+    () => {
+      throw new Error('no cache')
+    },
+    async () => Promise.reject(new Error('no cache')),
+  ]) {
+    const { get, app } = await guarded(
+      t,
+      { timeoutMs, failureThreshold: 1, fallback },
+      () => new Promise(() => {}),
+    )
+    const late = await get()
+    t.equal(late.statusCode, 503)
+    t.match(late.json(), { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_ROUTE_TIMEOUT' })
+    t.ok(late.headers['retry-after'])
+    const refused = await get()
+    t.match(refused.json(), { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_OPEN' })
+    t.equal(refused.headers['retry-after'], '60')
+    t.match(app.circuitBreaker.routes.snapshot(), { fellBack: 2, fallbackFailed: 2 })
+  }
+})
+
+t.test('a fallback that hangs is answered for when its time is up', async (t) => {
+  survives(t)
+  for (const fallback of [
+    async () => sleep(200, Readable.from(['late'])),
+    (_request: FastifyRequest, reply: FastifyReply) => void setTimeout(() => reply.send('late'), 200),
+  ]) {
+    const { get, app } = await guarded(
+      t,
+      { timeoutMs, failureThreshold: 1, fallback },
+      () => new Promise(() => {}),
+    )
+    const late = await get()
+    t.match(late.json(), { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_ROUTE_TIMEOUT' })
+    const refused = await get()
+    t.match(refused.json(), { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_OPEN' })
+    t.match(app.circuitBreaker.routes.snapshot(), { fellBack: 2, fallbackFailed: 2 })
+    await sleep(200)
+  }
+})
+
+t.test('a fallback whose answer cannot be sent ends nothing', async (t) => {
+  survives(t)
+  for (const fallback of [async () => ({ big: 1n }), () => ({ big: 1n })]) {
+    const { get } = await guarded(t, { timeoutMs, fallback }, () => new Promise(() => {}))
+    t.equal((await get()).statusCode, 500)
+  }
+})
+
+t.test('a client that leaves while the fallback works is forgotten', async (t) => {
+  survives(t)
+  const { app, counts } = await guarded(
+    t,
+    { timeoutMs: 100, fallback: () => new Promise(() => {}) },
+    async () => Promise.reject(new Error('down')),
+  )
+  await leaving(`${await listening(app)}/guarded`, 30)
+  await sleep(100)
+  t.match(counts(), { failed: 1 })
+  t.match(app.circuitBreaker.routes.snapshot(), { fallbackFailed: 0 })
+})
+
+t.test('requests in a pipeline on one connection get their own answers', async (t) => {
+  survives(t)
+  const app = Fastify({ forceCloseConnections: true })
+  t.teardown(() => app.close())
+  await app.register(circuitBreaker)
+  app.get('/slow', { config: { circuitBreaker: { timeoutMs } } }, async () => sleep(80, 'late'))
+  app.get('/fast', { config: { circuitBreaker: { timeoutMs } } }, async () => 'fast')
+  await listening(app)
+  const { port } = app.server.address() as AddressInfo
+  const { connect } = await import('node:net')
+  const socket = connect(port, '127.0.0.1')
+  let text = ''
+  socket.setEncoding('utf8').on('data', (chunk) => {
+    text += chunk
+  })
+  socket.write(['/slow', '/fast', '/slow'].map((url) => `GET ${url} HTTP/1.1\r\nhost: x\r\n\r\n`).join(''))
+  await waitUntil(() => text.split('HTTP/1.1 ').length === 4)
+  t.strictSame(text.match(/HTTP\/1\.1 (\d+)/g), ['HTTP/1.1 503', 'HTTP/1.1 200', 'HTTP/1.1 503'])
+  await sleep(60)
+  t.notMatch(text, 'late')
+  socket.destroy()
+})
+
+t.test('a proxy behind a guarded route: the upstream hangs, the client is answered', async (t) => {
+  survives(t)
+  const upstream = createServer(() => {})
+  await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    upstream.closeAllConnections()
+    upstream.close()
+  })
+  const { port } = upstream.address() as AddressInfo
+  let released = false
+  const { get } = await guarded(t, { timeoutMs }, (request, reply) => {
+    const { signal } = request.circuitBreaker ?? {}
+    const asked = httpRequest({ port, host: '127.0.0.1', signal }, (answer) => reply.send(answer))
+    asked.on('error', (error) => {
+      released = true
+      reply.send(error)
+    })
+    asked.end()
+  })
+  t.equal((await get()).statusCode, 503)
+  await waitUntil(() => released)
+})
+
+declare module 'fastify' {
+  interface FastifyReply {
+    startedBy: string
+  }
+}
