@@ -43,7 +43,8 @@ export class GuardedRoute {
       if (statusOf(error) < this.#settings.failureStatus || isAnswered(reply)) throw error
       call.settleError(error)
       // A fallback that sends through the reply returns nothing, which from a promise would mean an empty answer.
-      return this.#answerInstead(request, reply, error) ?? reply
+      const result = this.#answerInstead(request, reply, error)
+      return result === undefined ? reply : result
     }
     return caught(handler, reply, failed)
   }

@@ -39,22 +39,19 @@ t.test('a second registration is refused in the same scope and inside it, and wo
   t.equal((await beside.inject('/other')).body, '1')
 })
 
-for (const options of [
-  { maxBreakers: 0 },
-  { defaults: { openMs: -1 } },
-  { errorLog: { maxKinds: 0 } },
-  { errorLog: 5 },
-  { breakers: 5 },
-]) {
-  t.test(`${JSON.stringify(options)} is refused at registration`, async (t) => {
-    await t.rejects(
-      Fastify()
-        .register(circuitBreaker, options as CircuitBreakerPluginOptions)
-        .ready(),
-      {
-        code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_INVALID_OPTION',
-      },
-    )
+const wrong: Record<string, object> = {
+  'a registry without a place': { maxBreakers: 0 },
+  'a wrong default': { defaults: { openMs: -1 } },
+  'a wrong setting of the error log': { errorLog: { maxKinds: 0 } },
+  'an error log that is none': { errorLog: 5 },
+  'an unknown name': { breakers: 5 },
+}
+for (const [name, options] of Object.entries(wrong)) {
+  t.test(`${name} is refused at registration`, async (t) => {
+    const registering = async () => {
+      await Fastify().register(circuitBreaker, options as CircuitBreakerPluginOptions)
+    }
+    await t.rejects(registering, { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_INVALID_OPTION' })
   })
 }
 

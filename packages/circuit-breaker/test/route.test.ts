@@ -2,45 +2,11 @@ import { createServer, get as httpGet, request as httpRequest, type IncomingMess
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { holdProcess } from '@holdfast/footing'
 import { waitUntil } from '@holdfast/test-kit'
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
-import t, { type Test } from 'tap'
-import circuitBreaker, { Bulkhead, type CircuitBreakerRouteOptions } from '../src/index.ts'
-
-type Handler = (this: FastifyInstance, request: FastifyRequest, reply: FastifyReply) => unknown
-
-const own = 'GET /guarded'
-
-// No timer of the plugin keeps a process alive, and a request through inject() has no socket that does.
-t.teardown(holdProcess())
-
-/** An application with one guarded route, `/guarded`. */
-async function guarded(t: Test, config: CircuitBreakerRouteOptions, handler: Handler) {
-  const app = Fastify({ forceCloseConnections: true })
-  t.teardown(() => app.close())
-  await app.register(circuitBreaker)
-  app.get('/guarded', { config: { circuitBreaker: config } }, handler)
-  const breaker = () => app.circuitBreaker.get(own)?.snapshot()
-  return { app, breaker, counts: () => breaker()?.counts, get: () => app.inject('/guarded') }
-}
-
-/** The base URL of the application on a socket. */
-async function listening(app: FastifyInstance): Promise<string> {
-  return app.listen({ host: '127.0.0.1', port: 0 })
-}
-
-/** Lets the process die of nothing, and fails the test for what it would have died of. */
-function survives(t: Test): void {
-  const died = (error: unknown) => t.fail(`the process would have ended: ${String(error)}`)
-  process.on('uncaughtException', died)
-  process.on('unhandledRejection', died)
-  t.teardown(async () => {
-    await sleep(5)
-    process.off('uncaughtException', died)
-    process.off('unhandledRejection', died)
-  })
-}
+import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
+import t from 'tap'
+import circuitBreaker, { Bulkhead } from '../src/index.ts'
+import { guarded, type Handler, leaving, listening, own, survives } from './guarded-app.ts'
 
 const timeoutMs = 40
 
@@ -405,14 +371,6 @@ t.test('a stream that breaks half way counts as a failure', async (t) => {
   }
 })
 
-/** A client that leaves after `leaveMs`. */
-async function leaving(url: string, leaveMs: number): Promise<void> {
-  const request = httpGet(url)
-  request.on('error', () => {})
-  await sleep(leaveMs)
-  request.destroy()
-}
-
 t.test('a client that leaves never counts, and the handler is told', async (t) => {
   const reasons: unknown[] = []
   const { app, counts, breaker } = await guarded(t, { timeoutMs: 1000 }, async ({ circuitBreaker }) => {
@@ -637,137 +595,6 @@ t.test('routes that differ in method, version or host have breakers of their own
     ['GET /x', 'POST /x', 'GET /x {"host":"a.example"}', 'PUT,PATCH /x', 'GET /y', 'HEAD /y'],
   )
   t.equal((await app.inject({ method: 'POST', url: '/x' })).body, 'ok')
-})
-
-const fallbacks: Record<string, NonNullable<CircuitBreakerRouteOptions['fallback']>> = {
-  'returned at once': () => 'cached',
-  'of a promise': async () => sleep(5, 'cached'),
-  'sent at once': (_request, reply) => void reply.send('cached'),
-  'sent later': (_request, reply) => void setTimeout(() => reply.send('cached'), 5),
-  'sent by an async function': async (_request, reply) => reply.send('cached'),
-}
-const troubles: Record<string, Handler> = {
-  'a handler that hangs': () => new Promise(() => {}),
-  'a callback that never comes': () => {},
-  'a rejection': async () => Promise.reject(new Error('down')),
-  'a throw': () => {
-    throw new Error('down')
-  },
-}
-for (const [trouble, handler] of Object.entries(troubles)) {
-  for (const [kind, fallback] of Object.entries(fallbacks)) {
-    t.test(`a fallback ${kind} answers in place of ${trouble}, and then of an open breaker`, async (t) => {
-      survives(t)
-      const settings = { timeoutMs, failureThreshold: 1, fallback }
-      const { get, counts, breaker, app } = await guarded(t, settings, handler)
-      const failed = await get()
-      t.strictSame([failed.statusCode, failed.body], [200, 'cached'])
-      t.match(counts(), { failed: 1 })
-      t.equal(breaker()?.state, 'open')
-      const refused = await get()
-      t.strictSame([refused.statusCode, refused.body], [200, 'cached'])
-      t.match(app.circuitBreaker.routes.snapshot(), { fellBack: 2, refused: 1, fallbackFailed: 0 })
-    })
-  }
-}
-
-t.test('a fallback is told why, and may set status and headers', async (t) => {
-  const { get } = await guarded(
-    t,
-    {
-      fallback: (_request, reply, reason) =>
-        reply
-          .code(203)
-          .header('warning', '110 - "stale"')
-          .send((reason as Error).message),
-    },
-    async () => Promise.reject(new Error('down')),
-  )
-  const answer = await get()
-  t.strictSame([answer.statusCode, answer.headers['warning'], answer.body], [203, '110 - "stale"', 'down'])
-})
-
-t.test("a fallback is not asked about the caller's mistakes, nor after the answer was sent", async (t) => {
-  let asked = 0
-  const fallback = () => {
-    asked += 1
-    return 'cached'
-  }
-  const refusing = await guarded(t, { fallback }, async () =>
-    Promise.reject(Object.assign(new Error('no'), { statusCode: 403 })),
-  )
-  t.equal((await refusing.get()).statusCode, 403)
-  const answered = await guarded(t, { fallback }, async (_, reply) => {
-    reply.send('answered')
-    throw new Error('afterwards')
-  })
-  t.equal((await answered.get()).body, 'answered')
-  t.equal(asked, 0)
-})
-
-t.test('a fallback that fails leaves the answer to the error it was to replace', async (t) => {
-  survives(t)
-  for (const fallback of [
-    () => {
-      throw new Error('no cache')
-    },
-    async () => Promise.reject(new Error('no cache')),
-  ]) {
-    const { get, app } = await guarded(
-      t,
-      { timeoutMs, failureThreshold: 1, fallback },
-      () => new Promise(() => {}),
-    )
-    const late = await get()
-    t.equal(late.statusCode, 503)
-    t.match(late.json(), { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_ROUTE_TIMEOUT' })
-    t.ok(late.headers['retry-after'])
-    const refused = await get()
-    t.match(refused.json(), { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_OPEN' })
-    t.equal(refused.headers['retry-after'], '60')
-    t.match(app.circuitBreaker.routes.snapshot(), { fellBack: 2, fallbackFailed: 2 })
-  }
-})
-
-t.test('a fallback that hangs is answered for when its time is up', async (t) => {
-  survives(t)
-  for (const fallback of [
-    async () => sleep(200, Readable.from(['late'])),
-    (_request: FastifyRequest, reply: FastifyReply) => void setTimeout(() => reply.send('late'), 200),
-  ]) {
-    const { get, app } = await guarded(
-      t,
-      { timeoutMs, failureThreshold: 1, fallback },
-      () => new Promise(() => {}),
-    )
-    const late = await get()
-    t.match(late.json(), { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_ROUTE_TIMEOUT' })
-    const refused = await get()
-    t.match(refused.json(), { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_OPEN' })
-    t.match(app.circuitBreaker.routes.snapshot(), { fellBack: 2, fallbackFailed: 2 })
-    await sleep(200)
-  }
-})
-
-t.test('a fallback whose answer cannot be sent ends nothing', async (t) => {
-  survives(t)
-  for (const fallback of [async () => ({ big: 1n }), () => ({ big: 1n })]) {
-    const { get } = await guarded(t, { timeoutMs, fallback }, () => new Promise(() => {}))
-    t.equal((await get()).statusCode, 500)
-  }
-})
-
-t.test('a client that leaves while the fallback works is forgotten', async (t) => {
-  survives(t)
-  const { app, counts } = await guarded(
-    t,
-    { timeoutMs: 100, fallback: () => new Promise(() => {}) },
-    async () => Promise.reject(new Error('down')),
-  )
-  await leaving(`${await listening(app)}/guarded`, 30)
-  await sleep(100)
-  t.match(counts(), { failed: 1 })
-  t.match(app.circuitBreaker.routes.snapshot(), { fallbackFailed: 0 })
 })
 
 t.test('requests in a pipeline on one connection get their own answers', async (t) => {
