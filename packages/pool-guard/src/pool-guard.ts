@@ -1,8 +1,10 @@
 import type { CircuitBreaker } from '@holdfast/circuit-breaker'
 import type { Clock } from '@holdfast/footing'
+import type { Dialect } from 'kysely'
 import pg, { type ClientConfig, type QueryResult, type QueryResultRow } from 'pg'
 import { ConnectionPool, type PoolTotals } from './connection-pool.ts'
 import type { Connections } from './connections.ts'
+import { guardedDialect } from './dialect.ts'
 import { Gate, type GateLog, type GateSnapshot, type RouteMode } from './gate.ts'
 import type { GuardedClient, QueryOptions } from './guarded-client.ts'
 import { askOnce } from './one-question.ts'
@@ -11,6 +13,13 @@ import type { PoolEvent } from './pool-events.ts'
 import { type PoolerView, PoolerWatch } from './pooler-watch.ts'
 import type { PressureState } from './pressure.ts'
 import type { Criticality, PoolScope } from './request-scope.ts'
+import type { SelfCheckReport } from './self-check.ts'
+import {
+  runTransaction,
+  type Transaction,
+  type TransactionOptions,
+  type TransactionSource,
+} from './transaction.ts'
 
 /** One line of `showPools()`, with the columns of PgBouncer 1.18. Ours is `sv_*` for connections, `cl_*` for callers. */
 export interface PoolRow {
@@ -54,6 +63,7 @@ export interface PoolGuardHealthCheck {
   }>
 }
 
+const CONSOLE_TIMEOUT_MS = 2000
 const US_PER_MS = 1000
 const MS_PER_SECOND = 1000
 
@@ -67,6 +77,8 @@ export class PoolGuard {
   readonly #gate: Gate
   readonly #connections: ConnectionPool
   readonly #config: ClientConfig
+  readonly #transactions: TransactionSource
+  readonly #consoleConfig: ClientConfig | undefined
   readonly #watch: PoolerWatch | undefined
   readonly #log: GateLog | undefined
   #closing: Promise<void> | undefined
@@ -95,7 +107,9 @@ export class PoolGuard {
       ask: (signal) => askOnce(this.#config, 'select 1', { clock, timeoutMs, signal }),
       log,
     })
+    this.#transactions = { acquire: (scope) => this.#gate.acquire(scope), clock, random }
     if (pooler === undefined) return
+    this.#consoleConfig = { connectionString: pooler.connectionString }
     this.#watch = new PoolerWatch({
       ...pooler,
       database: pooler.database ?? this.#address.database,
@@ -163,6 +177,33 @@ export class PoolGuard {
     } finally {
       client.release()
     }
+  }
+
+  /**
+   * A transaction with the guardrails. `work` may run again when `retries` is given. Rejects as `acquire`, with what
+   * `work` throws, with `TX_ROLLED_BACK`, `TX_OUTCOME_UNKNOWN` or `TX_NESTED`.
+   */
+  transaction<T>(options: TransactionOptions, work: (tx: Transaction) => Promise<T>): Promise<T> {
+    return runTransaction(this.#transactions, options, work)
+  }
+
+  /** For `new Kysely({ dialect })`: all of its queries pass this door. Throws `KYSELY_MISSING`. */
+  dialect(): Dialect {
+    return guardedDialect(this.#transactions)
+  }
+
+  /**
+   * Looks at the way to the database, and at PgBouncer's console when `pooler` is given. `connections` is what all
+   * processes of the service may open together; default: what this one may. Never rejects.
+   */
+  selfCheck(options: { readonly connections?: number } = {}): Promise<SelfCheckReport> {
+    const config = this.#consoleConfig
+    const { clock } = this
+    const ask = async (text: string) => {
+      const { signal } = new AbortController()
+      return (await askOnce(config ?? {}, text, { clock, timeoutMs: CONSOLE_TIMEOUT_MS, signal })).rows
+    }
+    return this.#connections.selfCheck({ ...options, console: config === undefined ? undefined : ask })
   }
 
   /** The pool as PgBouncer would show it. */
