@@ -335,8 +335,9 @@ export class Gate {
   #released(ticket: Ticket, permit: Permit | undefined, outcome: LeaseOutcome): void {
     const nowMs = this.clock.nowMs()
     if (outcome === 'success') this.#answeredMs = nowMs
-    this.#admission.release(nowMs, ticket)
+    // First, so that a slot of a database that is gone is handed on to nobody.
     if (permit !== undefined) this.breaker?.settle(permit, outcome)
+    this.#admission.release(nowMs, ticket)
     if (!this.#closed) this.#observe(nowMs)
   }
 
