@@ -1,4 +1,17 @@
-export type { Clock } from './clock.ts'
-export { FullError, OptionError } from './errors.ts'
-export type { RedisGuardOptions } from './options.ts'
-export { type RedisGuard, redisGuard, redisGuard as default } from './plugin.ts'
+export type { Clock, MetricsRegistry } from '@holdfast/footing'
+export type { RedisClient } from './client.ts'
+export * as errors from './errors.ts'
+export { GuardedRedis } from './guarded-redis.ts'
+export type { ClusterNode, GuardedRedisOptions, RedisGuardOptions } from './options.ts'
+export { default, redisGuard } from './plugin.ts'
+export type {
+  CallCounts,
+  CallOptions,
+  ChannelHandlers,
+  RedisArgument,
+  RedisGuard,
+  RedisGuardSnapshot,
+  RedisHealth,
+  RedisScript,
+  RedisState,
+} from './redis-guard.ts'

@@ -1,39 +1,49 @@
-import type { FastifyInstance } from 'fastify'
-import fp from 'fastify-plugin'
-import { FullError } from './errors.ts'
-import { type RedisGuardOptions, resolveOptions } from './options.ts'
-import { pass, type Window, windowAt } from './window.ts'
-
-/** What `app.redisGuard` is. */
-export interface RedisGuard {
-  /** Takes one place in the current window; throws `HOLDFAST_ERR_REDIS_GUARD_FULL` when there is none. */
-  pass(): void
-  /** What is left of the current window. */
-  snapshot(): { readonly maxPerWindow: number; readonly windowMs: number; readonly remaining: number }
-}
+import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import fastifyPlugin from 'fastify-plugin'
+import { AlreadyRegisteredError } from './errors.ts'
+import { GuardedRedis } from './guarded-redis.ts'
+import { type RedisGuardOptions, resolvePluginOptions } from './options.ts'
+import type { RedisHealth } from './redis-guard.ts'
 
 declare module 'fastify' {
   interface FastifyInstance {
-    redisGuard: RedisGuard
+    redisGuard: GuardedRedis
   }
 }
 
-/** The plugin; raises `HOLDFAST_ERR_REDIS_GUARD_OPTION` for a wrong option. */
-export const redisGuard = fp(
-  async (app: FastifyInstance, options: RedisGuardOptions) => {
-    const { maxPerWindow, windowMs, clock } = resolveOptions(options)
-    let window: Window | undefined
-    app.decorate('redisGuard', {
-      pass() {
-        const decision = pass(window, clock.nowMs(), { maxPerWindow, windowMs })
-        window = decision.window
-        if (!decision.allowed) throw new FullError(maxPerWindow, Math.ceil(decision.retryAfterMs))
-      },
-      snapshot() {
-        const { passed } = windowAt(window, clock.nowMs(), windowMs)
-        return { maxPerWindow, windowMs, remaining: maxPerWindow - passed }
-      },
-    })
-  },
-  { fastify: '5.x', name: '@holdfast/redis-guard' },
-)
+/** What this plugin uses of `app.health`, without needing `@holdfast/health`. */
+interface HealthChecks {
+  addCheck(name: string, options: { readonly check: () => RedisHealth; readonly intervalMs: number }): unknown
+}
+
+const plugin: FastifyPluginAsync<RedisGuardOptions> = async (app: FastifyInstance, options) => {
+  if (app.hasDecorator('redisGuard')) throw new AlreadyRegisteredError()
+  const { settings, startupWaitMs, healthCheckName, registry } = resolvePluginOptions(options)
+  const guard = new GuardedRedis(settings)
+  app.decorate('redisGuard', guard)
+  app.addHook('onClose', () => guard.close())
+  guard.onStateChange((state, reason) => {
+    if (state === 'up') app.log.info({ redis: state }, 'redis is usable')
+    else if (state === 'down') app.log.warn({ redis: state, reason }, `redis is not usable: ${reason}`)
+  })
+  if (registry !== undefined) {
+    // Loaded only here: prom-client is an optional peer.
+    const { registerMetrics } = await import('./metrics.ts')
+    registerMetrics(registry, () => guard.snapshot())
+  }
+  if (app.hasDecorator('health')) {
+    const health = app.getDecorator<HealthChecks>('health')
+    health.addCheck(healthCheckName, { check: () => guard.healthCheck(), intervalMs: 1000 })
+  }
+  await guard.ready(startupWaitMs)
+}
+
+/**
+ * The door to Redis for Fastify: `app.redisGuard`. Registering waits a moment for Redis and succeeds without it.
+ * Raises `HOLDFAST_ERR_REDIS_GUARD_OPTION` and `..._ALREADY_REGISTERED` at `register()`.
+ */
+export const redisGuard: FastifyPluginAsync<RedisGuardOptions> = fastifyPlugin(plugin, {
+  fastify: '5.x',
+  name: '@holdfast/redis-guard',
+})
+export default redisGuard

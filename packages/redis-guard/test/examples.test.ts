@@ -1,11 +1,7 @@
-import { execFileSync } from 'node:child_process'
-import { join } from 'node:path'
-import t from 'tap'
+import { examplesSuite } from '@holdfast/test-kit'
+import t, { type Test } from 'tap'
 
-t.test('basic.ts lets two pass and refuses the third', async (t) => {
-  const example = join(import.meta.dirname, '../examples/basic.ts')
-  const output = execFileSync(process.execPath, ['--conditions=@holdfast/source', example], {
-    encoding: 'utf8',
-  })
-  t.equal(output, '1 200\n2 200\n3 503\n')
+await examplesSuite<Test>(t, new URL('../examples/', import.meta.url), {
+  'basic.ts':
+    'visits [ 1, 2, 3 ] in 1 batch\nfirst HOLDFAST_ERR_REDIS_GUARD_BUDGET\nsecond HOLDFAST_ERR_REDIS_GUARD_UNAVAILABLE\nusable again true\n',
 })

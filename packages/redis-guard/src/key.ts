@@ -1,0 +1,46 @@
+/*
+ * Keys that cannot collide. Each part is escaped on its own, so that the separators in a key are always ours: two
+ * different lists of arguments give two different keys, whatever users put into them. The slot tag is the only text
+ * between braces, so it alone decides about the slot.
+ */
+import { KeyError } from './errors.ts'
+
+/** The most bytes a key may have. */
+export const MAX_KEY_BYTES = 1024
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const special = /[%:{}\u0000-\u001f\u007f]/
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const everySpecial = /[%:{}\u0000-\u001f\u007f]/g
+
+/** `<prefix>:<namespace>:{<slot tag>}:<parts>`. Raises `HOLDFAST_ERR_REDIS_GUARD_KEY`. */
+export function buildKey(
+  prefix: string,
+  namespace: string,
+  slotTag: string,
+  parts: readonly string[],
+): string {
+  if (namespace === '') throw new KeyError('the namespace must not be empty')
+  // Redis would hash the whole key, and each key would get a slot of its own.
+  if (slotTag === '') throw new KeyError('the slot tag must not be empty')
+  let key = `${prefix}:${escaped(namespace)}:{${escaped(slotTag)}}`
+  for (const part of parts) key += `:${escaped(part)}`
+  // No text has more bytes than three times its length.
+  if (key.length * 3 > MAX_KEY_BYTES && Buffer.byteLength(key) > MAX_KEY_BYTES) {
+    throw new KeyError(
+      `a key has at most ${MAX_KEY_BYTES} bytes, this one has ${Buffer.byteLength(key)}; put a hash of the long part into it`,
+    )
+  }
+  return key
+}
+
+function escaped(part: string): string {
+  if (typeof part !== 'string') throw new KeyError(`every part must be a text, received ${String(part)}`)
+  // In UTF-8 every lone surrogate becomes the same replacement character.
+  if (!part.isWellFormed()) throw new KeyError('a part has half of a surrogate pair')
+  if (!special.test(part)) return part
+  return part.replace(
+    everySpecial,
+    (character) => `%${character.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`,
+  )
+}

@@ -1,0 +1,53 @@
+import { startRedis } from '@holdfast/test-kit'
+import Fastify from 'fastify'
+import { Registry } from 'prom-client'
+import t from 'tap'
+import { redisGuard } from '../src/index.ts'
+
+const names = [
+  'holdfast_redis_guard_up',
+  'holdfast_redis_guard_breaker_state',
+  'holdfast_redis_guard_calls_total',
+  'holdfast_redis_guard_commands_total',
+  'holdfast_redis_guard_batches_total',
+  'holdfast_redis_guard_batched_calls_total',
+  'holdfast_redis_guard_script_loads_total',
+  'holdfast_redis_guard_round_trip_seconds_total',
+  'holdfast_redis_guard_round_trips_total',
+  'holdfast_redis_guard_connections_total',
+  'holdfast_redis_guard_failed_probes_total',
+  'holdfast_redis_guard_messages_total',
+  'holdfast_redis_guard_gaps_total',
+  'holdfast_redis_guard_handler_errors_total',
+  'holdfast_redis_guard_in_flight',
+  'holdfast_redis_guard_last_round_trip_seconds',
+  'holdfast_redis_guard_subscriber_up',
+  'holdfast_redis_guard_channels',
+]
+
+t.test('the metrics tell what the snapshot tells, and nothing is labelled by what users send', async (t) => {
+  const server = await startRedis()
+  const registry = new Registry()
+  const app = Fastify()
+  t.teardown(() => server.stop())
+  t.teardown(() => app.close())
+  await app.register(redisGuard, { url: server.url, registry })
+  await app.redisGuard.call('SET', 'a', '1')
+  await t.rejects(app.redisGuard.call('INCR'), { code: 'HOLDFAST_ERR_REDIS_GUARD_COMMAND' })
+  const text = await registry.metrics()
+  t.strictSame(
+    registry.getMetricsAsArray().map(({ name }) => name),
+    names,
+  )
+  for (const line of [
+    'holdfast_redis_guard_up 1',
+    'holdfast_redis_guard_breaker_state{state="closed"} 1',
+    'holdfast_redis_guard_breaker_state{state="open"} 0',
+    'holdfast_redis_guard_calls_total{outcome="ok"} 1',
+    'holdfast_redis_guard_calls_total{outcome="failed"} 1',
+    'holdfast_redis_guard_commands_total 2',
+    'holdfast_redis_guard_in_flight 0',
+  ]) {
+    t.ok(text.includes(`${line}\n`), line)
+  }
+})

@@ -1,0 +1,165 @@
+import { once } from 'node:events'
+import { startRedis, waitUntil } from '@holdfast/test-kit'
+import t, { type Test } from 'tap'
+import { GuardedRedis, type GuardedRedisOptions, type RedisScript } from '../src/index.ts'
+
+const server = await startRedis()
+t.teardown(() => server.stop())
+
+const add: RedisScript<number> = {
+  name: 'add',
+  lua: "return redis.call('INCRBY', KEYS[1], ARGV[1])",
+  keys: 1,
+  decode: Number,
+}
+
+async function guardOf(t: Test, options: GuardedRedisOptions = {}): Promise<GuardedRedis> {
+  const guard = new GuardedRedis({ url: server.url, ...options })
+  t.teardown(() => guard.close())
+  t.equal(await guard.ready(5000), true)
+  return guard
+}
+
+async function timed(work: Promise<unknown>): Promise<{ ms: number; code: unknown; mayHaveRun: unknown }> {
+  const startedMs = performance.now()
+  const error = await work.then(
+    () => ({}) as { code?: unknown; mayHaveRun?: unknown },
+    (error) => error,
+  )
+  return { ms: performance.now() - startedMs, code: error.code, mayHaveRun: error.mayHaveRun }
+}
+
+t.test('a script and a plain command are answered, byte for byte', async (t) => {
+  const guard = await guardOf(t)
+  const key = guard.key('test', 'a', 'n')
+  t.equal(await guard.run(add, [key], [2]), 2)
+  t.equal(await guard.run(add, [key], [3]), 5)
+  const bytes = Buffer.from([0, 255, 10, 13])
+  t.strictSame(await guard.call('SET', guard.key('test', 'b'), bytes), Buffer.from('OK'))
+  t.strictSame(await guard.call('GET', guard.key('test', 'b')), bytes)
+  t.match(guard.snapshot(), { scriptLoads: 1, calls: { ok: 4 }, inFlight: 0, state: 'up' })
+  t.match(guard.healthCheck(), { status: 'healthy', data: { state: 'up', breaker: 'closed' } })
+})
+
+t.test('a script that fails in Redis fails its caller and opens nothing', async (t) => {
+  const guard = await guardOf(t)
+  await guard.call('SET', 'text', 'no number')
+  const failure = { code: 'HOLDFAST_ERR_REDIS_GUARD_SCRIPT', mayHaveRun: true }
+  await t.rejects(guard.run(add, ['text'], [1]), { ...failure, message: /not an integer/ })
+  await t.rejects(guard.run({ ...add, lua: 'not lua' }, ['a'], []), { ...failure, message: /compiling/ })
+  await t.rejects(guard.call('HGET', 'text', 'a'), {
+    code: 'HOLDFAST_ERR_REDIS_GUARD_COMMAND',
+    message: /WRONGTYPE/,
+  })
+  const unreadable: RedisScript = {
+    ...add,
+    decode: () => {
+      throw new Error('no')
+    },
+  }
+  await t.rejects(guard.run(unreadable, ['n'], [1]), { ...failure, message: /could not be decoded/ })
+  t.equal(guard.available, true)
+  t.match(guard.snapshot().calls, { failed: 4, ok: 1 })
+})
+
+t.test('a frozen server costs the first call its budget, and later ones nothing', async (t) => {
+  const guard = await guardOf(t)
+  await guard.run(add, ['n'], [1])
+  server.freeze()
+  t.teardown(() => server.thaw())
+  const first = await timed(guard.run(add, ['n'], [1]))
+  t.match(first, { code: 'HOLDFAST_ERR_REDIS_GUARD_BUDGET', mayHaveRun: true })
+  t.ok(first.ms < 100, `first ${first.ms} ms`)
+  t.equal(guard.available, false)
+  const later = await timed(guard.run(add, ['n'], [1]))
+  t.match(later, { code: 'HOLDFAST_ERR_REDIS_GUARD_UNAVAILABLE', mayHaveRun: false })
+  t.ok(later.ms < 20, `later ${later.ms} ms`)
+  t.match(guard.healthCheck(), { status: 'unhealthy', reason: 'no answer within 50 ms' })
+  server.thaw()
+  t.equal(await guard.ready(2000), true)
+  t.equal(guard.snapshot().inFlight, 0)
+})
+
+t.test('a call keeps its own budget', async (t) => {
+  const guard = await guardOf(t, { heartbeatMs: 60_000 })
+  server.freeze()
+  t.teardown(() => server.thaw())
+  const long = timed(guard.run(add, ['n'], [1], { budgetMs: 200 }))
+  t.ok((await timed(guard.run(add, ['n'], [1], { budgetMs: 10 }))).ms < 60)
+  t.ok((await long).ms < 260)
+})
+
+t.test('a process that was busy itself takes the answer that lies there', async (t) => {
+  const guard = await guardOf(t, { url: server.directUrl })
+  await guard.run(add, ['n'], [1])
+  const answer = guard.run(add, ['n'], [1])
+  const untilMs = performance.now() + 150
+  while (performance.now() < untilMs);
+  t.type(await answer, 'number')
+  t.equal(guard.available, true)
+})
+
+t.test('calls without a reply are bounded, also when their callers have gone', async (t) => {
+  const guard = await guardOf(t, { maxInFlight: 3, heartbeatMs: 60_000 })
+  server.freeze()
+  t.teardown(() => server.thaw())
+  const controller = new AbortController()
+  const { signal } = controller
+  const aborted = [1, 2].map((by) => timed(guard.run(add, ['n'], [by], { signal })))
+  controller.abort()
+  for (const { code, mayHaveRun } of await Promise.all(aborted)) {
+    t.equal(code, 'HOLDFAST_ERR_REDIS_GUARD_ABORTED')
+    t.equal(mayHaveRun, true)
+  }
+  t.equal((await timed(guard.run(add, ['n'], [1], { signal }))).mayHaveRun, false)
+  const third = timed(guard.call('PING'))
+  t.equal(guard.snapshot().inFlight, 3)
+  const fourth = await timed(guard.call('PING'))
+  t.match(fourth, { code: 'HOLDFAST_ERR_REDIS_GUARD_FULL', mayHaveRun: false })
+  t.equal((await third).code, 'HOLDFAST_ERR_REDIS_GUARD_BUDGET')
+  server.thaw()
+  t.equal(await guard.ready(2000), true)
+  t.match(guard.snapshot(), { inFlight: 0, calls: { aborted: 3, full: 1, budget: 1, ok: 0 } })
+})
+
+t.test('a connection that ends under a call says that it may have run, and is made again', async (t) => {
+  const guard = await guardOf(t)
+  server.blackhole()
+  t.teardown(() => server.heal())
+  const lost = timed(guard.call('PING'))
+  server.proxy.reset()
+  t.match(await lost, { code: 'HOLDFAST_ERR_REDIS_GUARD_LOST', mayHaveRun: true })
+  t.equal(guard.available, false)
+  await server.heal()
+  t.equal(await guard.ready(2000), true)
+})
+
+t.test('what the server forgot is sent again, once, and runs once', async (t) => {
+  const guard = await guardOf(t)
+  const key = guard.key('test', 'flush', t.name)
+  const batched = { ...add, batch: true }
+  await guard.run(add, [key], [1])
+  await guard.run(batched, [key], [1])
+  await guard.call('SCRIPT', 'FLUSH')
+  await Promise.all(Array.from({ length: 20 }, () => guard.run(add, [key], [1])))
+  await Promise.all(Array.from({ length: 20 }, () => guard.run(batched, [key], [1])))
+  t.equal(await guard.run(add, [key], [0]), 42)
+})
+
+t.test('the breaker can be isolated, and the state tells everybody', async (t) => {
+  const guard = await guardOf(t, { heartbeatMs: 20 })
+  const states: string[] = []
+  const warned = once(process, 'warning')
+  guard.onStateChange(() => {
+    throw new Error('a listener')
+  })
+  const forget = guard.onStateChange((state, reason) => states.push(`${state} ${reason}`))
+  const release = guard.breaker.isolate('maintenance')
+  t.equal(guard.available, false)
+  await t.rejects(guard.call('PING'), { message: /maintenance/ })
+  release()
+  await waitUntil(() => guard.available)
+  forget()
+  t.strictSame(states, ['down maintenance', 'up undefined'])
+  t.match((await warned)[0], { message: 'a listener' })
+})
