@@ -2,16 +2,24 @@
 // listening, so that tests can use it as it is.
 
 import { join } from 'node:path'
+import { circuitBreaker } from '@holdfast/circuit-breaker'
 import { health } from '@holdfast/health'
+import { poolGuard } from '@holdfast/pool-guard'
 import { singleflight } from '@holdfast/singleflight'
 import { staleCache } from '@holdfast/stale-cache'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import { Kysely } from 'kysely'
 import { Registry } from 'prom-client'
 import { bearerGuard } from './bearer.ts'
 import type { Config } from './config.ts'
-import { DatabaseConnection } from './db/connection.ts'
+import type { Database } from './db/database.ts'
+import { patientPool, servicePool } from './db/pool-options.ts'
+import { prepare } from './db/preparation.ts'
+import { Once } from './once.ts'
+import { dependencyReports } from './plugins/dependency-reports.ts'
 import { metrics } from './plugins/metrics.ts'
 import { answerError, answerUnreadable, problemAnswers } from './plugins/problem-answers.ts'
+import { redis } from './plugins/redis.ts'
 import { registerPublicTheme } from './routes/public-theme/register.ts'
 import { withDecodableTenant } from './routes/public-theme/route.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
@@ -21,7 +29,6 @@ import { ThemeHistoryRepository } from './routes/theme-history/theme-history-rep
 import type { Secret } from './secret.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
-const DATABASE_CHECK_INTERVAL_MS = 2000
 
 /** What the service is made of that is not in its configuration. */
 export interface AppOptions {
@@ -72,41 +79,34 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     }),
     ...shared,
   })
+  await fastify.register(circuitBreaker)
+  await fastify.register(redis, { target: config.redisUrl, ...shared })
   await fastify.register(singleflight, shared)
   await fastify.register(staleCache, shared)
+  await fastify.register(poolGuard, {
+    ...servicePool(config, databaseUrl),
+    tenant: ({ params }) => (params as { tenant?: string }).tenant,
+    ...shared,
+  })
+  await fastify.register(dependencyReports)
   if (registry !== undefined) await fastify.register(metrics, { registry, authorize })
 
-  const database = new DatabaseConnection({
-    config,
-    locate: async () => databaseUrl.reveal(),
-    mayChange: config.environment !== 'production',
-    onPrepared: (prepared) => {
-      logger.info(prepared, 'database prepared')
-      if (fastify.health.phase === 'draining') return
-      // Looked at while it was still starting, it would count as not there until the next look.
-      stopLooking()
-      stopLooking = lookAtDatabase()
-    },
-    onConnectionLost: (error) => logger.warn({ reason: error.message }, 'connection to the database lost'),
-  })
-  const lookAtDatabase = () =>
-    fastify.health.addCheck('database', {
-      check: ({ signal }) => database.ping(signal),
-      intervalMs: DATABASE_CHECK_INTERVAL_MS,
-      severity: 'degrading',
-      degradedAboveMs: 100,
-    })
-  let stopLooking = lookAtDatabase()
-  fastify.addHook('onClose', () => database.close())
-
+  const db = new Kysely<Database>({ dialect: fastify.poolGuard.dialect() })
+  const preparation = new Once(() =>
+    prepare(fastify.poolGuard, {
+      mayChange: config.environment !== 'production',
+      patient: patientPool(config, config.databaseMigrationUrl ?? databaseUrl, 'preparation'),
+      log: logger,
+    }),
+  )
   const { firstTurn } = await registerPublicTheme(fastify, {
-    db: database.db,
-    prepare: () => database.prepare(),
+    db,
+    prepare: () => preparation.get(),
     intervalMs: config.themeRefreshIntervalMs,
     maxBytes: config.themeCacheMaxBytes,
     snapshotFile: dataDirectory === undefined ? undefined : join(dataDirectory, 'themes.snapshot'),
   })
-  const repository = new ThemeHistoryRepository(database.db)
+  const repository = new ThemeHistoryRepository(db)
   const pages = new HistoryPages(repository, fastify.staleCache)
   await fastify.register(themeHistory, { repository, pages })
   return { fastify, firstTurn }

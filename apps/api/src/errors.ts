@@ -24,10 +24,10 @@ export const ApiNoDevelopmentDatabaseError = createError(
   'DATABASE_URL is unset, and a service that was installed without devDependencies cannot start a PostgreSQL of its own; set DATABASE_URL=postgres://user:password@host:5432/database',
 )
 
-/** The service is closing. */
-export const ApiDatabaseClosedError = createError(
-  'HOLDFAST_ERR_API_DATABASE_CLOSED',
-  'the service is closing and opens no connection any more',
+/** The database, or the pooler in front of it, is set up so that the service cannot keep what it promises. */
+export const ApiDatabaseUnsafeError = createError<[string]>(
+  'HOLDFAST_ERR_API_DATABASE_UNSAFE',
+  'the database cannot be used like this: %s',
 )
 
 /** The request lacks a token that is required. */
@@ -48,6 +48,13 @@ export const ApiTenantUnknownError = createError(
   'HOLDFAST_ERR_API_TENANT_UNKNOWN',
   'there is no such tenant',
   404,
+)
+
+/** The database cannot be asked, and this page was not read lately. */
+export const ApiHistoryUnavailableError = createError(
+  'HOLDFAST_ERR_API_HISTORY_UNAVAILABLE',
+  'this page of the history is not available at the moment',
+  503,
 )
 
 /** The cursor of a list was not given out by this service. */

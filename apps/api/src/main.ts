@@ -13,6 +13,7 @@ import {
 } from './config.ts'
 import { startDevelopmentDatabase } from './db/development-database.ts'
 import {
+  ApiDatabaseUnsafeError,
   ApiMigrationChangedError,
   ApiMigrationsPendingError,
   ApiNoDevelopmentDatabaseError,
@@ -127,9 +128,12 @@ function isExplained(error: unknown): error is Error {
 
 /** Errors that a person has to put right before the service may run. */
 function isRefusal(error: unknown): error is Error {
-  return [ApiMigrationsPendingError, ApiMigrationChangedError, ApiNoDevelopmentDatabaseError].some(
-    (refusal) => error instanceof refusal,
-  )
+  return [
+    ApiDatabaseUnsafeError,
+    ApiMigrationsPendingError,
+    ApiMigrationChangedError,
+    ApiNoDevelopmentDatabaseError,
+  ].some((refusal) => error instanceof refusal)
 }
 
 function describe(turn: ThemeTurn | undefined): string {

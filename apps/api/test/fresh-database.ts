@@ -1,19 +1,26 @@
 import { randomUUID } from 'node:crypto'
-import type { Pool } from 'pg'
-import { createPool } from '../src/db/pool.ts'
+import { PoolGuard } from '@holdfast/pool-guard'
+import { Pool } from 'pg'
+import type { Test } from 'tap'
 
-/** A pool as the service makes it, with time-outs that suit a test. */
+/** A plain pool, for a test that looks at the database past the service. */
 export function testPool(url: string, max = 4): Pool {
-  return createPool({
-    url,
-    applicationName: 'holdfast-test',
+  const pool = new Pool({
+    connectionString: url,
+    application_name: 'holdfast-test',
     max,
-    min: 0,
-    connectionTimeoutMs: 2000,
-    statementTimeoutMs: 3000,
-    idleInTransactionTimeoutMs: 5000,
-    onConnectionLost: () => {},
+    connectionTimeoutMillis: 2000,
+    query_timeout: 5000,
   })
+  pool.on('error', () => {})
+  return pool
+}
+
+/** A guarded pool, as migrations and repositories want it; it ends with the test. */
+export function testGuard(t: Test, url: string, max = 4): PoolGuard {
+  const guard = new PoolGuard({ connectionString: url, max, min: 0 })
+  t.teardown(() => guard.close())
+  return guard
 }
 
 /** The URL of a new, empty database on that server. */

@@ -6,15 +6,14 @@ import { prepareDatabase } from '../src/db/preparation.ts'
 import { migrations } from '../src/migrations/index.ts'
 import type { Migration } from '../src/migrations/migration.ts'
 import { parseThemeDocument } from '../src/routes/public-theme/theme.ts'
-import { freshDatabase, testPool } from './fresh-database.ts'
+import { freshDatabase, testGuard } from './fresh-database.ts'
 
 const postgres = await startPostgres()
 t.teardown(() => postgres.stop())
 
 async function freshPool(t: Test) {
   const url = await freshDatabase(postgres.directUrl)
-  const pool = testPool(url)
-  t.teardown(() => pool.end())
+  const pool = testGuard(t, url)
   return { url, pool }
 }
 
@@ -42,7 +41,7 @@ t.test(
       rows.map(({ name, direction }) => `${direction} ${name}`),
       ['up 0001-a', 'up 0002-b', 'down 0002-b', 'down 0001-a', 'up 0001-a', 'up 0002-b'],
     )
-    t.equal(rows[0].checksum, checksumOf(first))
+    t.equal(rows[0]?.['checksum'], checksumOf(first))
   },
 )
 
@@ -58,7 +57,11 @@ t.test('an applied migration whose text has changed since is refused', async (t)
     await t.rejects(migrateUp(pool, [changed, second]), refusal)
     await t.rejects(migrateDown(pool, [changed]), refusal)
   }
-  t.equal((await pool.query(`select to_regclass('b') as b`)).rows[0].b, null, 'and nothing else was applied')
+  t.equal(
+    (await pool.query(`select to_regclass('b') as b`)).rows[0]?.['b'],
+    null,
+    'and nothing else was applied',
+  )
 })
 
 t.test('a migration that fails leaves nothing behind, and the ones before it stay', async (t) => {
@@ -69,7 +72,7 @@ t.test('a migration that fails leaves nothing behind, and the ones before it sta
     (await migrationStates(pool, [first, broken])).map(({ state }) => state),
     ['applied', 'pending'],
   )
-  t.equal((await pool.query(`select to_regclass('c') as c`)).rows[0].c, null)
+  t.equal((await pool.query(`select to_regclass('c') as c`)).rows[0]?.['c'], null)
 })
 
 t.test(
@@ -88,9 +91,8 @@ t.test(
 
 t.test('six processes that start at once migrate and seed an empty database once', async (t) => {
   const { url, pool } = await freshPool(t)
-  const pools = Array.from({ length: 6 }, () => testPool(url, 1))
+  const pools = Array.from({ length: 6 }, () => testGuard(t, url, 1))
   const results = await Promise.all(pools.map((each) => prepareDatabase(each, { mayChange: true })))
-  await Promise.all(pools.map((each) => each.end()))
   t.strictSame(
     results.flatMap(({ applied }) => applied),
     migrations.map(({ name }) => name),

@@ -122,7 +122,7 @@ export class MixedLoad {
     const body = JSON.stringify(event)
     const path = `/${tenant}/api/theme/preview-events`
     do {
-      const answer = await this.#ask('preview', 'POST', path, body, [201, 503])
+      const answer = await this.#ask('preview', 'POST', path, body, [201, 503, 504])
       if (answer?.status === 201) {
         const { id } = JSON.parse(answer.text) as { id: string }
         this.acknowledged.set(event.event_id, id)
@@ -154,7 +154,7 @@ export class MixedLoad {
       const stale = headers['warning'] !== undefined
       count(tally.answers, stale ? 'stale' : String(statusCode))
       if (!allowed.includes(statusCode)) count(tally.wrong, `${statusCode}: ${text.slice(0, 200)}`)
-      if (statusCode === 503 && headers['retry-after'] === undefined) count(tally.wrong, 'no Retry-After')
+      if (statusCode >= 503 && headers['retry-after'] === undefined) count(tally.wrong, 'no Retry-After')
       return { status: statusCode, text }
     } catch (error) {
       const what = error instanceof Error ? error.message : String(error)

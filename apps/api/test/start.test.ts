@@ -2,7 +2,7 @@ import { startPostgres, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { migrateUp } from '../src/db/migrator.ts'
 import { migrations } from '../src/migrations/index.ts'
-import { testPool } from './fresh-database.ts'
+import { testGuard, testPool } from './fresh-database.ts'
 import { runCommand } from './run-command.ts'
 import { brandOf, ServiceProcess, scratchDirectory } from './service-process.ts'
 
@@ -98,7 +98,7 @@ t.test(
     await waitUntil(() => service.stdout.includes('lacks migrations'))
     t.equal((await fetch(`${service.url}/acme/api/public/load-theme`)).status, 200)
     const pool = testPool(postgres.directUrl, 1)
-    await migrateUp(pool, migrations)
+    await migrateUp(testGuard(t, postgres.directUrl, 1), migrations)
     await pool.query(`insert into tenants (slug, name) values ('acme', 'Acme')`)
     await pool.query(`insert into themes (slug, theme) values ('acme', '{"brand_name": "Late"}')`)
     await pool.end()

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { Pool } from 'undici'
 import { migrateDown, migrateUp } from '../src/db/migrator.ts'
 import { migrations } from '../src/migrations/index.ts'
-import { freshDatabase, testPool } from './fresh-database.ts'
+import { freshDatabase, testGuard, testPool } from './fresh-database.ts'
 import { ServiceApp } from './service-app.ts'
 
 const postgres = await startPostgres()
@@ -244,14 +244,15 @@ t.test('the history of a database that has themes already begins with them', asy
   const url = await freshDatabase(postgres.directUrl)
   const sql = testPool(url, 1)
   t.teardown(() => sql.end())
-  await migrateUp(sql, migrations.slice(0, 1))
+  const guard = testGuard(t, url, 1)
+  await migrateUp(guard, migrations.slice(0, 1))
   await sql.query(`insert into tenants (slug, name) values ('old', 'Old')`)
   await sql.query(`insert into themes (slug, theme) values ('old', '{"brand_name": "Old"}')`)
-  await migrateUp(sql, migrations.slice(0, 2))
+  await migrateUp(guard, migrations.slice(0, 2))
   const kept = async () => (await sql.query('select theme from theme_versions order by version')).rows
   t.strictSame(await kept(), [{ theme: { brand_name: 'Old' } }])
-  await migrateDown(sql, migrations.slice(0, 2))
+  await migrateDown(guard, migrations.slice(0, 2))
   await sql.query(`update themes set theme = '{}'`)
-  await migrateUp(sql, migrations.slice(0, 2))
+  await migrateUp(guard, migrations.slice(0, 2))
   t.strictSame(await kept(), [{ theme: {} }])
 })

@@ -1,18 +1,21 @@
 import { startPostgres } from '@holdfast/test-kit'
+import { Kysely } from 'kysely'
 import t, { type Test } from 'tap'
-import { createDatabase } from '../src/db/pool.ts'
+import type { Database } from '../src/db/database.ts'
 import { prepareDatabase } from '../src/db/preparation.ts'
 import { ThemeRepository } from '../src/routes/public-theme/theme-repository.ts'
-import { freshDatabase, testPool } from './fresh-database.ts'
+import { freshDatabase, testGuard, testPool } from './fresh-database.ts'
 
 const postgres = await startPostgres()
 t.teardown(() => postgres.stop())
 
 async function demoDatabase(t: Test) {
-  const pool = testPool(await freshDatabase(postgres.directUrl))
+  const url = await freshDatabase(postgres.directUrl)
+  const guard = testGuard(t, url)
+  const pool = testPool(url)
   t.teardown(() => pool.end())
-  await prepareDatabase(pool, { mayChange: true })
-  return { pool, themes: new ThemeRepository(createDatabase(async () => pool)) }
+  await prepareDatabase(guard, { mayChange: true })
+  return { pool, themes: new ThemeRepository(new Kysely<Database>({ dialect: guard.dialect() })) }
 }
 
 t.test('any change by plain SQL gives a theme a new, higher version', async (t) => {

@@ -1,14 +1,12 @@
 // What the commands of this service share: they read the same configuration as the service, use the database
 // that it uses, and end with exit code 1 and one readable message when something is wrong.
 
-import type { Pool } from 'pg'
+import { PoolGuard } from '@holdfast/pool-guard'
 import { ConfigError, dataDirectory, loadConfig } from '../config.ts'
 import { findDevelopmentDatabase } from '../db/development-database.ts'
-import { createPool } from '../db/pool.ts'
+import { patientPool } from '../db/pool-options.ts'
 import { reasonOf } from '../reason.ts'
-
-/** A command may take its time, but not forever. */
-const STATEMENT_TIMEOUT_MS = 600_000
+import { Secret } from '../secret.ts'
 
 /** Something that a person has to put right; its message says what. */
 export class CommandError extends Error {}
@@ -18,7 +16,7 @@ export class UsageError extends CommandError {}
 
 /** What a command works with. */
 export interface CommandContext {
-  readonly pool: Pool
+  readonly pool: PoolGuard
   readonly print: (text: string) => void
 }
 
@@ -37,7 +35,7 @@ export async function runCommand(
     try {
       await work({ pool, print: (text) => console.log(text) }, words)
     } finally {
-      await pool.end()
+      await pool.close()
     }
   } catch (error) {
     process.exitCode = 1
@@ -49,24 +47,15 @@ export async function runCommand(
   }
 }
 
-async function openPool(): Promise<Pool> {
+async function openPool(): Promise<PoolGuard> {
   const { config } = loadConfig()
-  const open = (url: string) =>
-    createPool({
-      url,
-      applicationName: 'holdfast-command',
-      max: 1,
-      min: 0,
-      connectionTimeoutMs: config.dbConnTimeoutMs,
-      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-      idleInTransactionTimeoutMs: STATEMENT_TIMEOUT_MS,
-      onConnectionLost: () => {},
-    })
-  if (config.databaseUrl !== undefined) return open(config.databaseUrl.reveal())
+  const open = (url: Secret) => new PoolGuard(patientPool(config, url, 'command'))
+  const given = config.databaseMigrationUrl ?? config.databaseUrl
+  if (given !== undefined) return open(given)
   const url = await findDevelopmentDatabase(dataDirectory(config))
-  const pool = url === undefined ? undefined : open(url)
+  const pool = url === undefined ? undefined : open(new Secret(url))
   // Its address outlives a service that was killed: whether it still answers, only asking tells.
-  const answers = await pool?.query('select 1').catch(() => pool.end())
+  const answers = await pool?.query('select 1').catch(() => pool.close())
   if (pool === undefined || answers === undefined) {
     throw new CommandError(
       'DATABASE_URL is unset and no development database is running; start the service first (npx -y pnpm@12 start)',

@@ -3,8 +3,9 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { Kysely } from 'kysely'
 import { callerDirectory } from '../config.ts'
-import { createDatabase } from '../db/pool.ts'
+import type { Database } from '../db/database.ts'
 import { reasonOf } from '../reason.ts'
 import { parseThemeDocument } from '../routes/public-theme/theme.ts'
 import { ThemeRepository } from '../routes/public-theme/theme-repository.ts'
@@ -18,7 +19,7 @@ A running service shows a change within THEME_REFRESH_INTERVAL.`
 const MAX_LISTED = 1000
 
 await runCommand(USAGE, async ({ pool, print }, [action, slug, file, ...rest]) => {
-  const themes = new ThemeRepository(createDatabase(async () => pool))
+  const themes = new ThemeRepository(new Kysely<Database>({ dialect: pool.dialect() }))
   if (rest.length > 0) throw new UsageError(`unexpected: ${rest.join(' ')}`)
   if (action === 'list' && slug === undefined) {
     const tenants = await themes.list(MAX_LISTED)

@@ -1,4 +1,4 @@
-import type { Pool } from 'pg'
+import type { PoolGuard } from '@holdfast/pool-guard'
 import type { ThemeDocument } from '../routes/public-theme/theme.ts'
 import { inLockedTransaction } from './migrator.ts'
 
@@ -53,13 +53,13 @@ const DEMO_TENANTS: readonly DemoTenant[] = [
  * Puts the demo tenants into a database that has no tenant yet; answers whether it did. Any number of processes
  * may call it at once.
  */
-export async function seedDemoTenants(pool: Pool): Promise<boolean> {
-  return inLockedTransaction(pool, async (client) => {
-    const { rowCount } = await client.query('select from tenants limit 1')
+export async function seedDemoTenants(pool: PoolGuard): Promise<boolean> {
+  return inLockedTransaction(pool, async (tx) => {
+    const { rowCount } = await tx.query('select from tenants limit 1')
     if (rowCount !== 0) return false
     for (const { slug, name, theme } of DEMO_TENANTS) {
-      await client.query('insert into tenants (slug, name) values ($1, $2)', [slug, name])
-      await client.query('insert into themes (slug, theme) values ($1, $2)', [slug, JSON.stringify(theme)])
+      await tx.query('insert into tenants (slug, name) values ($1, $2)', [slug, name])
+      await tx.query('insert into themes (slug, theme) values ($1, $2)', [slug, JSON.stringify(theme)])
     }
     return true
   })

@@ -5,13 +5,17 @@
 // database has and this code does not know is reported, and left alone.
 
 import { createHash } from 'node:crypto'
-import type { Pool, PoolClient } from 'pg'
+import type { PoolGuard, Transaction } from '@holdfast/pool-guard'
 import { ApiMigrationChangedError, ApiMigrationUnknownError } from '../errors.ts'
 import type { Migration } from '../migrations/migration.ts'
 
 // One lock for this schema; any constant does, as long as every version of the service uses the same.
 const ADVISORY_LOCK_KEY = 4_765_646_101
 const LOCK_WAIT_MS = 60_000
+const STATEMENT_TIMEOUT_MS = 600_000
+
+/** What statements are given to: a pool, or one transaction on it. */
+type Statements = Pick<PoolGuard | Transaction, 'query'>
 
 /** Where one migration stands. */
 export interface MigrationState {
@@ -38,7 +42,7 @@ export function checksumOf({ up, down }: Migration): string {
  * @throws {ApiMigrationChangedError} when an applied migration no longer has the text it was applied with.
  */
 export async function migrationStates(
-  pool: Pool,
+  pool: PoolGuard,
   migrations: readonly Migration[],
 ): Promise<MigrationState[]> {
   return statesOf(migrations, await readHistory(pool))
@@ -48,17 +52,17 @@ export async function migrationStates(
  * Applies every pending migration, one transaction each; answers the names that this call applied.
  * @throws {ApiMigrationChangedError} see {@link migrationStates}.
  */
-export async function migrateUp(pool: Pool, migrations: readonly Migration[]): Promise<string[]> {
+export async function migrateUp(pool: PoolGuard, migrations: readonly Migration[]): Promise<string[]> {
   const applied: string[] = []
   for (;;) {
-    const name = await inLockedTransaction(pool, async (client) => {
-      const states = statesOf(migrations, await readHistory(client))
+    const name = await inLockedTransaction(pool, async (tx) => {
+      const states = statesOf(migrations, await readHistory(tx))
       const next = migrations.find((migration) =>
         states.some(({ name, state }) => name === migration.name && state === 'pending'),
       )
       if (next === undefined) return undefined
-      await client.query(next.up)
-      await record(client, next, 'up')
+      await tx.query(next.up)
+      await record(tx, next, 'up')
       return next.name
     })
     if (name === undefined) return applied
@@ -70,15 +74,18 @@ export async function migrateUp(pool: Pool, migrations: readonly Migration[]): P
  * Takes back the migration that was applied last; answers its name, or undefined when there is none.
  * @throws {ApiMigrationUnknownError} when the last one is unknown to this code, which then cannot revert it.
  */
-export async function migrateDown(pool: Pool, migrations: readonly Migration[]): Promise<string | undefined> {
-  return inLockedTransaction(pool, async (client) => {
-    const applied = statesOf(migrations, await readHistory(client)).filter(({ state }) => state !== 'pending')
+export async function migrateDown(
+  pool: PoolGuard,
+  migrations: readonly Migration[],
+): Promise<string | undefined> {
+  return inLockedTransaction(pool, async (tx) => {
+    const applied = statesOf(migrations, await readHistory(tx)).filter(({ state }) => state !== 'pending')
     const last = applied.sort((left, right) => compareText(left.name, right.name)).at(-1)
     if (last === undefined) return undefined
     const migration = migrations.find(({ name }) => name === last.name)
     if (migration === undefined) throw new ApiMigrationUnknownError(last.name)
-    await client.query(migration.down)
-    await record(client, migration, 'down')
+    await tx.query(migration.down)
+    await record(tx, migration, 'down')
     return migration.name
   })
 }
@@ -98,19 +105,19 @@ function statesOf(migrations: readonly Migration[], history: readonly HistoryRow
   return [...known, ...unknown]
 }
 
-async function readHistory(client: Pool | PoolClient): Promise<HistoryRow[]> {
-  const exists = await client.query<{ exists: boolean }>(
+async function readHistory(statements: Statements): Promise<HistoryRow[]> {
+  const exists = await statements.query<{ exists: boolean }>(
     `select to_regclass('migration_history') is not null as exists`,
   )
   if (exists.rows[0]?.exists !== true) return []
-  const history = await client.query<HistoryRow>(
+  const history = await statements.query<HistoryRow>(
     'select name, direction, checksum, at from migration_history order by id',
   )
   return history.rows
 }
 
-async function record(client: PoolClient, migration: Migration, direction: 'up' | 'down'): Promise<void> {
-  await client.query(`
+async function record(tx: Statements, migration: Migration, direction: 'up' | 'down'): Promise<void> {
+  await tx.query(`
     create table if not exists migration_history (
       id bigint generated always as identity primary key,
       name text not null,
@@ -118,7 +125,7 @@ async function record(client: PoolClient, migration: Migration, direction: 'up' 
       checksum text not null,
       at timestamptz not null default clock_timestamp()
     )`)
-  await client.query('insert into migration_history (name, direction, checksum) values ($1, $2, $3)', [
+  await tx.query('insert into migration_history (name, direction, checksum) values ($1, $2, $3)', [
     migration.name,
     direction,
     checksumOf(migration),
@@ -126,26 +133,16 @@ async function record(client: PoolClient, migration: Migration, direction: 'up' 
 }
 
 /** Runs the work alone: no other process is between its own lock and commit. */
-export async function inLockedTransaction<T>(
-  pool: Pool,
-  work: (client: PoolClient) => Promise<T>,
-): Promise<T> {
-  const client = await pool.connect()
-  let broken: Error | undefined
-  try {
-    await client.query('begin')
-    await client.query(`set local lock_timeout = ${LOCK_WAIT_MS}`)
-    await client.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCK_KEY])
-    const answer = await work(client)
-    await client.query('commit')
-    return answer
-  } catch (error) {
-    broken = error instanceof Error ? error : new Error(String(error))
-    throw error
-  } finally {
-    // A transaction that failed is not worth repairing: closing the connection rolls it back.
-    client.release(broken)
+export function inLockedTransaction<T>(pool: PoolGuard, work: (tx: Transaction) => Promise<T>): Promise<T> {
+  const limits = {
+    lockTimeoutMs: LOCK_WAIT_MS,
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    idleInTransactionTimeoutMs: STATEMENT_TIMEOUT_MS,
   }
+  return pool.transaction({ criticality: 'critical', ...limits }, async (tx) => {
+    await tx.query('select pg_advisory_xact_lock($1)', [ADVISORY_LOCK_KEY])
+    return work(tx)
+  })
 }
 
 function compareText(left: string, right: string): number {

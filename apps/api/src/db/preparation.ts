@@ -1,8 +1,9 @@
 // What has to happen once before the first statement: outside production the schema is brought up to date and
 // an empty database gets the demo tenants; in production a database that lacks migrations is refused.
 
-import type { Pool } from 'pg'
-import { ApiMigrationsPendingError } from '../errors.ts'
+import { PoolGuard, type PoolGuardOptions } from '@holdfast/pool-guard'
+import type { FastifyBaseLogger } from 'fastify'
+import { ApiDatabaseUnsafeError, ApiMigrationsPendingError } from '../errors.ts'
 import { migrations } from '../migrations/index.ts'
 import { seedDemoTenants } from './demo-tenants.ts'
 import { migrateUp, migrationStates } from './migrator.ts'
@@ -20,7 +21,10 @@ export interface Prepared {
  * Makes the database ready, or says why it is not. Any number of processes may do so at once.
  * @throws {ApiMigrationsPendingError} when `mayChange` is false and migrations are missing.
  */
-export async function prepareDatabase(pool: Pool, { mayChange }: { mayChange: boolean }): Promise<Prepared> {
+export async function prepareDatabase(
+  pool: PoolGuard,
+  { mayChange }: { mayChange: boolean },
+): Promise<Prepared> {
   const applied = mayChange ? await migrateUp(pool, migrations) : []
   const states = await migrationStates(pool, migrations)
   const named = (wanted: string) => states.filter(({ state }) => state === wanted).map(({ name }) => name)
@@ -28,4 +32,35 @@ export async function prepareDatabase(pool: Pool, { mayChange }: { mayChange: bo
   if (pending.length > 0) throw new ApiMigrationsPendingError(pending.join(', '))
   const seeded = mayChange && (await seedDemoTenants(pool))
   return { applied, unknown: named('unknown'), seeded }
+}
+
+/** How {@link prepare} is done. */
+export interface PreparationOptions {
+  readonly mayChange: boolean
+  /** The pool for migrations and demo data; it is opened and ended here. */
+  readonly patient: PoolGuardOptions
+  readonly log: FastifyBaseLogger
+}
+
+/**
+ * Prepares the database with a pool of its own, then looks at what the service's pool leads to. A setting that breaks
+ * what the service promises is refused in production, and told everywhere.
+ * @throws {ApiMigrationsPendingError}
+ * @throws {ApiDatabaseUnsafeError} never because the database is away: that is another error, and waited for.
+ */
+export async function prepare(
+  pool: PoolGuard,
+  { mayChange, patient, log }: PreparationOptions,
+): Promise<void> {
+  const own = new PoolGuard(patient)
+  try {
+    log.info(await prepareDatabase(own, { mayChange }), 'database prepared')
+  } finally {
+    await own.close()
+  }
+  const { pooler, serverVersion, findings } = await pool.selfCheck()
+  log.info({ pooler, serverVersion, findings: findings.length }, 'database checked')
+  for (const { code, level, hint } of findings) log[level === 'fail' ? 'error' : 'warn']({ code }, hint)
+  const failed = findings.filter(({ level }) => level === 'fail').map(({ hint }) => hint)
+  if (failed.length > 0 && !mayChange) throw new ApiDatabaseUnsafeError(failed.join('; '))
 }

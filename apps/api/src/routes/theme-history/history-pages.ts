@@ -3,7 +3,6 @@
 
 import type { StaleCache } from '@holdfast/stale-cache'
 import type { FastifyInstance } from 'fastify'
-import { unavailability } from '../../db/unavailable.ts'
 import { historyPage } from './theme-history.ts'
 import type { ThemeHistoryRepository } from './theme-history-repository.ts'
 
@@ -11,12 +10,11 @@ const MAX_PAGES = 2000
 const MAX_BYTES = 16 * 1024 * 1024
 const STALE_MS = 3_600_000
 
-/** A page as it is sent. */
-export interface SentPage {
+/** A page that was read some time ago. */
+export interface RememberedPage {
   /** JSON. */
   readonly body: string
-  /** Seconds since the database answered it; undefined when that was just now. */
-  readonly staleSeconds: number | undefined
+  readonly ageSeconds: number
 }
 
 /** At most 2,000 pages in 16 MiB are remembered, each for an hour; the one not asked for the longest leaves first. */
@@ -39,25 +37,23 @@ export class HistoryPages {
     })
   }
 
-  /**
-   * The page of at most `limit` versions below `before`. Rejects as the repository does; when the database is
-   * unavailable, only if this page was not read in the last hour.
-   */
-  async read(tenant: string, limit: number, before: bigint): Promise<SentPage> {
-    const key = `${tenant} ${limit} ${before}`
-    try {
-      // One more than asked for tells whether there is another page.
-      const body = JSON.stringify(
-        historyPage(await this.#repository.versions(tenant, before, limit + 1), limit),
-      )
-      // Only tenants that exist get here, so nobody fills the memory with others.
-      this.#remembered.set(key, { value: body })
-      return { body, staleSeconds: undefined }
-    } catch (error) {
-      if (unavailability(error) === undefined) throw error
-      const { source, value, ageMs } = this.#remembered.peek(key)
-      if (source === 'default') throw error
-      return { body: value, staleSeconds: Math.round(ageMs / 1000) }
-    }
+  /** The page of at most `limit` versions below `before`, as JSON. Rejects as the repository does. */
+  async read(tenant: string, limit: number, before: bigint): Promise<string> {
+    // One more than asked for tells whether there is another page.
+    const versions = await this.#repository.versions(tenant, before, limit + 1)
+    const body = JSON.stringify(historyPage(versions, limit))
+    // Only tenants that exist get here, so nobody fills the memory with others.
+    this.#remembered.set(keyOf(tenant, limit, before), { value: body })
+    return body
   }
+
+  /** The page as it was read last; undefined when that was never, or too long ago. */
+  remembered(tenant: string, limit: number, before: bigint): RememberedPage | undefined {
+    const { source, value, ageMs } = this.#remembered.peek(keyOf(tenant, limit, before))
+    return source === 'default' ? undefined : { body: value, ageSeconds: Math.round(ageMs / 1000) }
+  }
+}
+
+function keyOf(tenant: string, limit: number, before: bigint): string {
+  return `${tenant} ${limit} ${before}`
 }

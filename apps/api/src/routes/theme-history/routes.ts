@@ -1,14 +1,22 @@
 // GET /:tenant/api/theme/history and POST /:tenant/api/theme/preview-events. Neither knows who asks: signing in
 // comes with the sign-in slice, and until then both are open to everybody who reaches the service.
 
-import type { FastifyPluginCallback } from 'fastify'
-import { ApiTenantUnknownError, ApiThemeVersionUnknownError } from '../../errors.ts'
+import { withRetryAfter } from '@holdfast/footing'
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
+import {
+  ApiHistoryUnavailableError,
+  ApiTenantUnknownError,
+  ApiThemeVersionUnknownError,
+} from '../../errors.ts'
 import { isTenantSlug } from '../public-theme/theme.ts'
 import type { HistoryPages } from './history-pages.ts'
 import { acceptedEvent, versionOf, versionOfCursor } from './theme-history.ts'
 import type { PreviewEvent, ThemeHistoryRepository } from './theme-history-repository.ts'
 
 const MAX_BODY_BYTES = 1024
+/** What the database may take for one request in all. */
+const HISTORY_BUDGET_MS = 1000
+const EVENT_BUDGET_MS = 3000
 
 /** What the routes need. */
 export interface ThemeHistoryOptions {
@@ -35,6 +43,20 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
   app.get<HistoryRoute>(
     '/:tenant/api/theme/history',
     {
+      config: {
+        poolGuard: {
+          criticality: 'normal',
+          budgetMs: HISTORY_BUDGET_MS,
+          // Runs instead of the handler, or after it failed, when the database cannot be asked.
+          fallback: (request, reply, { retryAfterMs }) => {
+            const found = pages.remembered(...pageOf(request as FastifyRequest<HistoryRoute>))
+            if (found === undefined) throw withRetryAfter(new ApiHistoryUnavailableError(), retryAfterMs)
+            // The pool guard adds `Warning: 110`.
+            reply.header('age', found.ageSeconds).header('cache-status', 'holdfast; hit; detail=stale')
+            return sendPage(reply, found.body, 'no-store')
+          },
+        },
+      },
       schema: {
         querystring: {
           type: 'object',
@@ -45,24 +67,13 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
         },
       },
     },
-    async ({ params: { tenant }, query: { limit, cursor } }, reply) => {
-      const before = versionOfCursor(cursor)
-      if (!isTenantSlug(tenant)) throw new ApiTenantUnknownError()
-      const { body, staleSeconds } = await pages.read(tenant, limit, before)
-      reply.type('application/json; charset=utf-8')
-      if (staleSeconds === undefined) reply.header('cache-control', 'private, no-cache')
-      else {
-        // RFC 9111 has no field left that says this to a person; `Warning` is what tools still look for (RFC 7234).
-        reply.header('warning', '110 - "Response is Stale"').header('age', staleSeconds)
-        reply.header('cache-status', 'holdfast; hit; detail=stale').header('cache-control', 'no-store')
-      }
-      return reply.send(body)
-    },
+    async (request, reply) => sendPage(reply, await pages.read(...pageOf(request)), 'private, no-cache'),
   )
 
   app.post<PreviewRoute>(
     '/:tenant/api/theme/preview-events',
     {
+      config: { poolGuard: { criticality: 'critical', budgetMs: EVENT_BUDGET_MS } },
       bodyLimit: MAX_BODY_BYTES,
       schema: {
         body: {
@@ -88,4 +99,15 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
     },
   )
   done()
+}
+
+/** Which page is asked for. Throws for a cursor and for a tenant that cannot be. */
+function pageOf({ params: { tenant }, query: { limit, cursor } }: FastifyRequest<HistoryRoute>) {
+  const before = versionOfCursor(cursor)
+  if (!isTenantSlug(tenant)) throw new ApiTenantUnknownError()
+  return [tenant, limit, before] as const
+}
+
+function sendPage(reply: FastifyReply, body: string, cacheControl: string): FastifyReply {
+  return reply.type('application/json; charset=utf-8').header('cache-control', cacheControl).send(body)
 }

@@ -1,0 +1,49 @@
+// How the configuration becomes a pool: that of the service, and that of somebody who changes tables.
+
+import type { Guardrails, PoolGuardOptions } from '@holdfast/pool-guard'
+import type { Config } from '../config.ts'
+import type { Secret } from '../secret.ts'
+
+const DEFAULT_LOCK_TIMEOUT_MS = 1000
+/** Migrations and commands may take their time, but not forever. */
+const PATIENT_STATEMENT_TIMEOUT_MS = 600_000
+
+/** The pool that requests and the service's own loops share. */
+export function servicePool(config: Config, url: Secret): PoolGuardOptions {
+  const { pgbouncerAdminUrl } = config
+  return {
+    connectionString: url.reveal(),
+    connection: { application_name: 'holdfast-api', keepAlive: true },
+    max: config.dbWebPoolMax,
+    maxOverflow: config.dbMaxOverflow,
+    min: config.dbPoolMin,
+    connectTimeoutMs: config.dbConnTimeoutMs,
+    statementTimeoutMs: config.dbStatementTimeoutMs,
+    guardrails: guardrailsOf(config),
+    ...(pgbouncerAdminUrl !== undefined && { pooler: { connectionString: pgbouncerAdminUrl.reveal() } }),
+  }
+}
+
+/** One connection for migrations, demo data and commands, under another name and without the service's haste. */
+export function patientPool(config: Config, url: Secret, name: string): PoolGuardOptions {
+  return {
+    name,
+    connectionString: url.reveal(),
+    connection: { application_name: `holdfast-${name}`, keepAlive: true },
+    max: 1,
+    min: 0,
+    connectTimeoutMs: config.dbConnTimeoutMs,
+    statementTimeoutMs: PATIENT_STATEMENT_TIMEOUT_MS,
+    leakAfterMs: Number.POSITIVE_INFINITY,
+    breaker: false,
+  }
+}
+
+function guardrailsOf(config: Config): Guardrails {
+  const { dbStatementTimeoutMs, dbLockTimeoutMs, dbIdleInTransactionTimeoutMs } = config
+  return {
+    statementTimeoutMs: dbStatementTimeoutMs,
+    lockTimeoutMs: dbLockTimeoutMs ?? Math.min(DEFAULT_LOCK_TIMEOUT_MS, dbStatementTimeoutMs / 2),
+    idleInTransactionTimeoutMs: dbIdleInTransactionTimeoutMs,
+  }
+}

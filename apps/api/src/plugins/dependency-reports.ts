@@ -1,0 +1,41 @@
+// What `/health/check` tells about the doors besides the verdicts of the checks: every breaker, every pool, Redis.
+
+import type { BreakerSnapshot } from '@holdfast/circuit-breaker'
+import type { FastifyInstance } from 'fastify'
+import { fastifyPlugin } from 'fastify-plugin'
+
+/** Adds the reports `breakers`, `pools` and `redis`. */
+export const dependencyReports = fastifyPlugin(
+  async (app) => {
+    app.health.addReport('check', 'breakers', () => breakersOf(app).map(summary))
+    app.health.addReport('check', 'pools', () => {
+      const { max, maxOverflow, reserve, usage, saturated, pressure, pooler } = app.poolGuard.snapshot()
+      const guard = { max, max_overflow: maxOverflow, reserve, usage, saturated, pressure, pooler }
+      return app.poolGuard.showPools().map((row) => ({ ...row, ...guard }))
+    })
+  },
+  {
+    fastify: '5.x',
+    name: '@holdfast/api/dependency-reports',
+    dependencies: ['@holdfast/health', '@holdfast/circuit-breaker', '@holdfast/pool-guard'],
+  },
+)
+
+/** That of the pool, and those that anybody made by name. */
+function breakersOf({ poolGuard, circuitBreaker }: FastifyInstance): BreakerSnapshot[] {
+  const pool = poolGuard.breaker?.snapshot()
+  return [...(pool === undefined ? [] : [pool]), ...circuitBreaker.snapshot()]
+}
+
+function summary({ name, state, reason, stateForMs, retryAfterMs, isolated, held, counts }: BreakerSnapshot) {
+  return {
+    name,
+    state,
+    reason,
+    state_for_ms: Math.round(stateForMs),
+    retry_after_ms: Math.ceil(retryAfterMs),
+    isolated,
+    held,
+    counts,
+  }
+}

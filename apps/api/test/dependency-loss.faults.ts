@@ -1,0 +1,157 @@
+// Every way to lose PostgreSQL, PgBouncer and Redis that a service can meet, one after the other under 200 closed-loop
+// clients that read themes (public), read histories (may be stale or refused) and store events (must not be lost).
+
+import { startPgBouncer, startPostgres, startRedis } from '@holdfast/test-kit'
+import { Client } from 'pg'
+import t, { type Test } from 'tap'
+import { type Fault, runTrial } from './dependency-loss.ts'
+import { onConnection } from './deployed-pgbouncer.ts'
+import { ServiceProcess, scratchDirectory } from './service-process.ts'
+
+t.setTimeout(900_000)
+
+// Half of the requests need the database. The pause leaves room for the clients on the same machine.
+const MIX = { clients: 200, historyShare: 30, previewShare: 20, pauseMs: 100 }
+const CLEAN = { code: 0, signal: null }
+
+async function setUp(t: Test) {
+  const postgres = await startPostgres({ settings: { max_connections: '60' } })
+  t.teardown(() => postgres.stop())
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const start = (environment: Record<string, string>) =>
+    ServiceProcess.start(t, {
+      REDIS_URL: redis.url,
+      DATA_DIRECTORY: scratchDirectory(t),
+      THEME_REFRESH_INTERVAL: '250ms',
+      ...environment,
+    })
+  return { postgres, redis, start }
+}
+
+/** What can happen to a server, whatever it is. */
+function faultsOf(
+  name: string,
+  server: {
+    kill9(): Promise<void>
+    restart(): Promise<void>
+    freeze(): void
+    thaw(): void
+    blackhole(): void
+    heal(): Promise<void>
+  },
+  freezeMs: number,
+): Fault[] {
+  return [
+    { name: `${name} killed`, begin: () => server.kill9(), lastsMs: 2000, end: () => server.restart() },
+    {
+      name: `${name} frozen`,
+      begin: () => server.freeze(),
+      lastsMs: freezeMs,
+      end: () => server.thaw(),
+    },
+    { name: `${name} restarted`, begin: () => server.restart(), lastsMs: 0, end: () => {} },
+    {
+      name: `${name} unreachable`,
+      begin: () => server.blackhole(),
+      lastsMs: 3000,
+      end: () => server.heal(),
+    },
+  ]
+}
+
+t.test('PostgreSQL is lost in every way, and only what needs it notices', async (t) => {
+  const { postgres, start } = await setUp(t)
+  const service = await start({ DATABASE_URL: postgres.url })
+  const observe = (sql: string) => onConnection(postgres.directUrl, (client) => client.query(sql))
+  const hoarders: Client[] = []
+  await runTrial(t, {
+    service,
+    databaseUrl: postgres.directUrl,
+    mix: MIX,
+    faults: [
+      ...faultsOf('PostgreSQL', postgres, 5000),
+      {
+        name: 'every connection ended by an administrator',
+        begin: async () => {
+          await observe(
+            `select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'holdfast%'`,
+          )
+        },
+        lastsMs: 1000,
+        end: () => {},
+      },
+      {
+        name: 'every connection slot taken by others',
+        begin: async () => {
+          await observe(`create role hoarder login`).catch(() => {})
+          await observe(
+            `select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'holdfast%'`,
+          )
+          const url = postgres.directUrl.replace('postgres@', 'hoarder@')
+          for (;;) {
+            const client = new Client({ connectionString: url })
+            client.on('error', () => {})
+            try {
+              await client.connect()
+            } catch {
+              return
+            }
+            hoarders.push(client)
+          }
+        },
+        lastsMs: 3000,
+        end: async () => {
+          await Promise.all(hoarders.splice(0).map((client) => client.end()))
+        },
+      },
+    ],
+  })
+  t.strictSame(await service.stop(), CLEAN)
+})
+
+t.test('PgBouncer is lost in every way, and PostgreSQL behind it', async (t) => {
+  const { postgres, start } = await setUp(t)
+  const bouncer = await startPgBouncer({
+    target: postgres,
+    settings: {
+      max_client_conn: '400',
+      default_pool_size: '30',
+      server_login_retry: '0.5',
+      query_wait_timeout: '5',
+      server_connect_timeout: '3',
+    },
+  })
+  t.teardown(() => bouncer.stop())
+  const service = await start({ DATABASE_URL: bouncer.url })
+  const console = bouncer.directUrl.replace(/\/[^/]*$/, '/pgbouncer')
+  const tell = (command: string) => onConnection(console, (client) => client.query(command))
+  await runTrial(t, {
+    service,
+    databaseUrl: postgres.directUrl,
+    mix: MIX,
+    faults: [
+      ...faultsOf('PgBouncer', bouncer, 3000),
+      ...faultsOf('PostgreSQL behind PgBouncer', postgres, 5000),
+      {
+        name: 'PgBouncer paused',
+        begin: () => {
+          void tell('pause').catch(() => {})
+        },
+        lastsMs: 3000,
+        end: async () => {
+          await tell('resume')
+        },
+      },
+    ],
+  })
+  t.strictSame(await service.stop(), CLEAN)
+})
+
+t.test('Redis is lost in every way, and nobody notices', async (t) => {
+  const { postgres, redis, start } = await setUp(t)
+  const service = await start({ DATABASE_URL: postgres.url })
+  const faults = faultsOf('Redis', redis, 5000).map((fault) => ({ ...fault, unnoticed: true }))
+  await runTrial(t, { service, databaseUrl: postgres.directUrl, mix: MIX, faults })
+  t.strictSame(await service.stop(), CLEAN)
+})

@@ -1,0 +1,131 @@
+// A running service under load, something that happens to what it depends on, and what its clients saw.
+
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { waitUntil } from '@holdfast/test-kit'
+import type { Test } from 'tap'
+import { testPool } from './fresh-database.ts'
+import { type Kind, type KindReport, type Mix, MixedLoad } from './mixed-load.ts'
+import type { ServiceProcess } from './service-process.ts'
+
+/** Longest time that an answer may take, by kind: the route's budget, and what a busy machine adds. */
+const LONGEST_MS: Readonly<Record<Kind, number>> = { theme: 1000, history: 1600, preview: 3700 }
+const RECOVERY_MS = 2000
+
+/** Something that happens. */
+export interface Fault {
+  readonly name: string
+  /** Resolves when it has happened. */
+  begin(): Promise<void> | void
+  /** How long it lasts. */
+  readonly lastsMs: number
+  /** Resolves when the dependency works again. */
+  end(): Promise<void> | void
+  /** Of what depends on the database: whether it goes on as if nothing had happened. */
+  readonly unnoticed?: boolean
+}
+
+/** What to try it on. */
+export interface Trial {
+  readonly service: ServiceProcess
+  /** The database, past everything that has faults. */
+  readonly databaseUrl: string
+  readonly mix: Mix
+  readonly faults: readonly Fault[]
+}
+
+/**
+ * Runs every fault under load, and checks: no request without its answer, themes always 200, histories 200, stale or
+ * refused, events stored or refused; nothing longer than its budget; all of it as before within two seconds; at the
+ * end every acknowledged event stored once.
+ */
+export async function runTrial(t: Test, { service, databaseUrl, mix, faults }: Trial): Promise<void> {
+  const load = await MixedLoad.start(service.url, mix)
+  t.teardown(() => load.stop())
+  await sleep(1500)
+  checkCalm(t, 'before', load.report())
+  for (const fault of faults) {
+    await fault.begin()
+    await sleep(fault.lastsMs)
+    const during = load.report()
+    if (fault.unnoticed === true) checkCalm(t, `${fault.name}, meanwhile`, during)
+    else checkAnswers(t, `${fault.name}, meanwhile`, during)
+    await fault.end()
+    const recoveredMs = await recovery(service.url)
+    t.ok(recoveredMs <= RECOVERY_MS, `${fault.name}: reads and writes work after ${recoveredMs} ms`)
+    await sleep(Math.max(0, RECOVERY_MS - recoveredMs))
+    checkAnswers(t, `${fault.name}, in the two seconds after`, load.report())
+    await sleep(1500)
+    checkCalm(t, `${fault.name}, afterwards`, load.report())
+  }
+  await load.stop()
+  await checkEvents(t, databaseUrl, load.acknowledged)
+}
+
+/** Milliseconds until a page comes from the database and an event is stored, each by a client that has just come. */
+async function recovery(url: string): Promise<number> {
+  const startMs = performance.now()
+  const version = await waitFor(async () => {
+    const answer = await fetch(`${url}/acme/api/theme/history?limit=1`)
+    const { items } = (await answer.json()) as { items?: { version: string }[] }
+    return answer.status === 200 && !answer.headers.has('warning') ? items?.[0]?.version : undefined
+  })
+  const event = { event_id: randomUUID(), theme_version: version, viewport: 'tablet' }
+  await waitFor(async () => {
+    const answer = await fetch(`${url}/acme/api/theme/preview-events`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(event),
+    })
+    await answer.text()
+    return answer.status === 201 ? true : undefined
+  })
+  return Math.round(performance.now() - startMs)
+}
+
+async function waitFor<T>(look: () => Promise<T | undefined>): Promise<T> {
+  let found: T | undefined
+  await waitUntil(
+    async () => {
+      found = await look()
+      return found !== undefined
+    },
+    { timeoutMs: 30_000, what: 'reads and writes to work again' },
+  )
+  if (found === undefined) throw new Error('unreachable')
+  return found
+}
+
+/** Everything succeeds; a page may be an older one, where the pool has no room for it. */
+function checkCalm(t: Test, when: string, report: Record<Kind, KindReport>): void {
+  checkAnswers(t, when, report)
+  const { history, preview } = report
+  t.strictSame(Object.keys(preview.answers), ['201'], `${when}: every event is stored`)
+  t.notOk(history.answers['503'], `${when}: no page is refused`)
+}
+
+/** Every request gets an answer that it may get, in time. */
+function checkAnswers(t: Test, when: string, report: Record<Kind, KindReport>): void {
+  for (const kind of ['theme', 'history', 'preview'] as const) {
+    const { requests, answers, wrong, p50Ms, p99Ms, maxMs } = report[kind]
+    const times = `p50 ${p50Ms.toFixed(0)}, p99 ${p99Ms.toFixed(0)}, max ${maxMs.toFixed(0)} ms`
+    t.strictSame(wrong, {}, `${when}: ${kind}, ${requests} requests: ${JSON.stringify(answers)}, ${times}`)
+    t.ok(requests === 0 || maxMs <= LONGEST_MS[kind], `${when}: ${kind}, at most ${LONGEST_MS[kind]} ms`)
+  }
+}
+
+/** What was acknowledged is stored, under the id that was told, and nothing is stored twice. */
+async function checkEvents(t: Test, url: string, acknowledged: ReadonlyMap<string, string>): Promise<void> {
+  const pool = testPool(url, 1)
+  try {
+    const { rows } = await pool.query<{ event_id: string; id: string }>(
+      'select event_id, id from theme_preview_events',
+    )
+    const stored = new Map(rows.map(({ event_id, id }) => [event_id, id]))
+    const lost = [...acknowledged].filter(([event, id]) => stored.get(event) !== id)
+    t.strictSame(lost, [], `${acknowledged.size} acknowledged events, none lost`)
+    t.equal(stored.size, rows.length, `${rows.length} stored events, none twice`)
+  } finally {
+    await pool.end()
+  }
+}
