@@ -2,8 +2,9 @@
 import type { Row } from '../harness/row.ts'
 import { api } from './api.ts'
 import { cacheHit } from './cache-hit.ts'
+import { guardedRoute } from './guarded-route.ts'
 import { healthz } from './healthz.ts'
 import { herd } from './herd.ts'
 import { theme } from './theme.ts'
 
-export const rows: readonly Row[] = [theme, cacheHit, herd, healthz, api]
+export const rows: readonly Row[] = [theme, cacheHit, herd, guardedRoute, healthz, api]
