@@ -10,12 +10,14 @@ import { Expiring, type ExpiryQueue } from './expiry-queue.ts'
 import { disposeOf, type RawReply, type ReplyLike, takeOver } from './late-reply.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
 
+/** Where the call of a request is found. On Node's own request: a member of Fastify's would cost every request. */
+const CALL = Symbol('holdfast.circuit-breaker.call')
+
 /** What this file needs of a Fastify request. */
 export interface RequestLike {
-  circuitBreaker: GuardedCall | null
-  readonly signal: AbortSignal
   readonly log: { error(details: object, message: string): void }
   readonly raw: {
+    [CALL]?: GuardedCall
     readonly httpVersionMajor: number
     readonly socket: { readonly readableEnded: boolean; readonly errored: Error | null } | null
   }
@@ -49,15 +51,18 @@ export interface CallSettings {
   readonly counters: RouteCounters
 }
 
-/** Answers a request whose handler is late, with a reply that the handler does not know. */
-export type AnswerLate = (request: RequestLike, reply: ReplyLike, error: Error) => void
+/** The route of a call. */
+export interface CallOwner {
+  readonly settings: CallSettings
+  /** Answers a request whose handler is late, with a reply that the handler does not know. */
+  answerLate(request: RequestLike, reply: ReplyLike, error: Error): void
+}
 
 /** `request.circuitBreaker` in the handler of a guarded route. */
 export class GuardedCall extends Expiring {
   /** What the handler returned. */
   result: unknown = undefined
-  readonly #settings: CallSettings
-  readonly #answerLate: AnswerLate
+  readonly #owner: CallOwner
   readonly #request: RequestLike
   readonly #reply: ReplyLike
   readonly #raw: RawReply
@@ -67,33 +72,29 @@ export class GuardedCall extends Expiring {
   #abortReason: unknown = undefined
   #error: unknown = undefined
 
-  constructor(
-    settings: CallSettings,
-    answerLate: AnswerLate,
-    request: RequestLike,
-    reply: ReplyLike,
-    permit: Permit,
-  ) {
+  constructor(owner: CallOwner, request: RequestLike, reply: ReplyLike, permit: Permit) {
     super()
-    this.#settings = settings
-    this.#answerLate = answerLate
+    this.#owner = owner
     this.#request = request
     this.#reply = reply
     this.#raw = reply.raw
     this.#permit = permit
+    request.raw[CALL] = this
+    // The answer was written, and what follows is the client's speed. Streams get here when they have ended.
+    reply.raw.on('prefinish', onPrefinish)
     // The only event that comes in every case.
-    reply.raw.on('close', () => this.#closed())
-    settings.queue?.add(this)
+    reply.raw.on('close', onClose)
+    owner.settings.queue?.add(this, permit.startedAtMs)
   }
 
   /** The name of the breaker. */
   get breaker(): string {
-    return this.#settings.breaker.name
+    return this.#owner.settings.breaker.name
   }
 
   /** When the request is answered at the latest, on the plugin's clock; `Infinity` without a time-out. */
   get deadlineMs(): number {
-    return this.#settings.queue === undefined ? Number.POSITIVE_INFINITY : this.expiresMs
+    return this.#owner.settings.queue === undefined ? Number.POSITIVE_INFINITY : this.expiresMs
   }
 
   /**
@@ -108,26 +109,42 @@ export class GuardedCall extends Expiring {
     return this.#controller.signal
   }
 
-  /** The handler has failed; comes before `answering`, with the error that is about to be answered. */
+  /** The handler has failed; comes before the answer to it is written. */
   failed(error: unknown): void {
     this.#error ??= error
   }
 
-  /** An answer of one piece is about to be written. */
-  answering(statusCode: number): void {
-    this.#settings.queue?.remove(this)
-    this.#settleByStatus(statusCode)
+  /** The answer was written, completely. */
+  answered(): void {
+    this.#owner.settings.queue?.remove(this)
+    this.#settleByStatus(this.#raw.statusCode)
+  }
+
+  /** The response is over: sent, or broken off. */
+  closed(): void {
+    if (this.#raw.writableEnded) {
+      this.answered()
+      return
+    }
+    const { queue, name } = this.#owner.settings
+    queue?.remove(this)
+    const { httpVersionMajor, socket } = this.#request.raw
+    // A client that leaves ends its side of the connection, or resets it.
+    if (httpVersionMajor === 1 && socket?.readableEnded === false && socket.errored === null) {
+      this.#settle('failure', this.#error ?? { name: 'broken off', message: name })
+    } else this.#settle('abandoned')
+    this.#abort(abortedBy(this.breaker, 'the connection was closed before the answer was sent'))
   }
 
   /** Tells the result before the answer is known, because something else answers. */
   settleError(error: unknown): void {
-    this.#settings.queue?.remove(this)
+    this.#owner.settings.queue?.remove(this)
     this.#settle(outcomeOf(Object(error)) ?? 'failure', error)
   }
 
   /** The time is up. */
   override expire(): void {
-    const { name, timeoutMs, counters } = this.#settings
+    const { name, timeoutMs, counters } = this.#owner.settings
     const raw = this.#raw
     // The answer has begun: what was promised is kept, and a stream may take as long as it takes.
     if (raw.headersSent || raw.writableEnded || raw.destroyed) {
@@ -144,17 +161,17 @@ export class GuardedCall extends Expiring {
     this.#settle('failure', error)
     const successor = takeOver(this.#reply)
     Promise.resolve(this.result).then(disposeOf, () => {})
-    this.#answerLate(this.#request, successor, error)
+    this.#owner.answerLate(this.#request, successor, error)
     this.#abort(error)
   }
 
   #settleByStatus(statusCode: number): void {
-    if (statusCode < this.#settings.failureStatus) {
+    if (statusCode < this.#owner.settings.failureStatus) {
       this.#settle('success')
       return
     }
     // An error that was marked (a refusal of a bulkhead, or of another breaker) knows more than its status.
-    const error = this.#error ?? { name: `status ${statusCode}`, message: this.#settings.name }
+    const error = this.#error ?? { name: `status ${statusCode}`, message: this.#owner.settings.name }
     this.#settle(outcomeOf(Object(error)) ?? 'failure', error)
   }
 
@@ -162,25 +179,10 @@ export class GuardedCall extends Expiring {
     const permit = this.#permit
     if (permit === undefined) return
     this.#permit = undefined
-    const { breaker, errorLog, counters } = this.#settings
+    const { breaker, errorLog, counters } = this.#owner.settings
     breaker.settle(permit, outcome)
     if (outcome === 'failure') errorLog.record(breaker.name, error)
     else if (outcome === 'abandoned') counters.abandoned += 1
-  }
-
-  /** The response is over: sent, or broken off. */
-  #closed(): void {
-    this.#settings.queue?.remove(this)
-    if (this.#raw.writableEnded) {
-      this.#settleByStatus(this.#raw.statusCode)
-      return
-    }
-    const { httpVersionMajor, socket } = this.#request.raw
-    // A client that leaves ends its side of the connection, or resets it.
-    if (httpVersionMajor === 1 && socket?.readableEnded === false && socket.errored === null) {
-      this.#settle('failure', this.#error ?? { name: 'broken off', message: this.#settings.name })
-    } else this.#settle('abandoned')
-    this.#abort(abortedBy(this.breaker, 'the connection was closed before the answer was sent'))
   }
 
   #abort(reason: unknown): void {
@@ -188,4 +190,22 @@ export class GuardedCall extends Expiring {
     this.#abortReason = reason
     this.#controller?.abort(reason)
   }
+}
+
+/** The call of a request; `undefined` when its route is not guarded, or its handler has not been started. */
+export function callOf(request: RequestLike): GuardedCall | undefined {
+  return request.raw[CALL]
+}
+
+interface ListenedReply {
+  readonly req: RequestLike['raw']
+}
+
+// Functions of their own for every request would be closures that the garbage collector has to find.
+function onPrefinish(this: ListenedReply): void {
+  this.req[CALL]?.answered()
+}
+
+function onClose(this: ListenedReply): void {
+  this.req[CALL]?.closed()
 }

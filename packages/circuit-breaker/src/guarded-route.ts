@@ -4,7 +4,7 @@
  */
 import { withRetryAfter } from '@holdfast/footing'
 import { Expiring } from './expiry-queue.ts'
-import { type CallSettings, GuardedCall, type RequestLike } from './guarded-call.ts'
+import { type CallOwner, type CallSettings, GuardedCall, type RequestLike } from './guarded-call.ts'
 import { disposeOf, type ReplyLike, takeOver } from './late-reply.ts'
 
 /** Answers in place of the handler, in the way of a handler: by what it returns, or by `reply.send`. */
@@ -13,25 +13,24 @@ export type Fallback = (request: RequestLike, reply: ReplyLike, reason: unknown)
 /** What a client is told at least: a breaker that is still closed has no time to name. */
 const MIN_RETRY_AFTER_MS = 1000
 
-export class GuardedRoute {
-  readonly #settings: CallSettings
+export class GuardedRoute implements CallOwner {
+  readonly settings: CallSettings
   readonly #fallback: Fallback | undefined
 
   constructor(settings: CallSettings, fallback: Fallback | undefined) {
-    this.#settings = settings
+    this.settings = settings
     this.#fallback = fallback
   }
 
   /** What a handler does: returns the answer or a promise of it, throws, or sends it through the reply. */
   answer(request: RequestLike, reply: ReplyLike, handler: () => unknown): unknown {
-    const { breaker, counters } = this.#settings
+    const { breaker, counters } = this.settings
     const permit = breaker.tryAcquire()
     if (permit === undefined) {
       counters.refused += 1
       return this.#answerInstead(request, reply, breaker.refusal())
     }
-    const call = new GuardedCall(this.#settings, this.#answerLate, request, reply, permit)
-    request.circuitBreaker = call
+    const call = new GuardedCall(this, request, reply, permit)
     const result = this.#fallback === undefined ? handler() : this.#orFallback(call, request, reply, handler)
     call.result = result
     return result
@@ -40,7 +39,7 @@ export class GuardedRoute {
   /** Runs the handler; when that fails in a way that counts, the fallback answers. */
   #orFallback(call: GuardedCall, request: RequestLike, reply: ReplyLike, handler: () => unknown): unknown {
     const failed = (error: unknown) => {
-      if (statusOf(error) < this.#settings.failureStatus || isAnswered(reply)) throw error
+      if (statusOf(error) < this.settings.failureStatus || isAnswered(reply)) throw error
       call.settleError(error)
       // A fallback that sends through the reply returns nothing, which from a promise would mean an empty answer.
       const result = this.#answerInstead(request, reply, error)
@@ -51,7 +50,7 @@ export class GuardedRoute {
 
   /** The fallback's answer; without one, or when it fails, `reason` is thrown. */
   #answerInstead(request: RequestLike, reply: ReplyLike, reason: unknown): unknown {
-    const { counters, name } = this.#settings
+    const { counters, name } = this.settings
     const fallback = this.#fallback
     if (fallback === undefined) throw tellRetryAfter(reply, reason)
     counters.fellBack += 1
@@ -70,7 +69,7 @@ export class GuardedRoute {
 
   /** It may hang like the handler before it, so it has as long as that had. */
   #limitFallback(reply: ReplyLike, result: unknown, reason: unknown): void {
-    const { counters, queue } = this.#settings
+    const { counters, queue } = this.settings
     const { raw } = reply
     const limit = new Limit(() => {
       if (isAnswered(reply) || raw.destroyed) return
@@ -84,8 +83,8 @@ export class GuardedRoute {
   }
 
   /** Does with an answer what Fastify does with that of a handler; nothing may throw here, for nobody catches. */
-  readonly #answerLate = (request: RequestLike, reply: ReplyLike, error: Error): void => {
-    const retryAfterMs = Math.max(MIN_RETRY_AFTER_MS, this.#settings.breaker.retryAfterMs())
+  answerLate(request: RequestLike, reply: ReplyLike, error: Error): void {
+    const retryAfterMs = Math.max(MIN_RETRY_AFTER_MS, this.settings.breaker.retryAfterMs())
     const reason = withRetryAfter(error, retryAfterMs)
     let result: unknown
     try {

@@ -25,7 +25,7 @@ export interface RawReply {
   readonly destroyed: boolean
   removeHeader(name: string): void
   destroy(): unknown
-  on(event: 'close' | 'error' | 'finish', listener: () => void): unknown
+  on(event: 'close' | 'error' | 'finish' | 'prefinish', listener: () => void): unknown
 }
 
 /** Headers that belong to the answer the handler had in mind, and would be a lie about another one. */

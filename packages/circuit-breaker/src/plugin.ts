@@ -5,7 +5,7 @@ import { CircuitBreakers, type CircuitBreakersOptions } from './circuit-breakers
 import { ErrorLog, type ErrorLogOptions } from './error-log.ts'
 import { AlreadyRegisteredError } from './errors.ts'
 import { ExpiryQueue } from './expiry-queue.ts'
-import type { GuardedCall, RequestLike, RouteCounters } from './guarded-call.ts'
+import { callOf, type GuardedCall, type RequestLike, type RouteCounters } from './guarded-call.ts'
 import { type Fallback, GuardedRoute } from './guarded-route.ts'
 import type { ReplyLike } from './late-reply.ts'
 import { type CircuitBreakerOptions, checks } from './options.ts'
@@ -50,7 +50,7 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     /** The call of a guarded route, from when its handler is started; `null` before that, and elsewhere. */
-    circuitBreaker: GuardedCall | null
+    readonly circuitBreaker: GuardedCall | null
   }
   interface FastifyContextConfig {
     circuitBreaker?: string | CircuitBreakerRouteOptions | false
@@ -66,7 +66,11 @@ async function plugin(app: FastifyInstance, options: CircuitBreakerPluginOptions
   const timeoutMs = options.defaults?.timeoutMs ?? DEFAULT_TIMEOUT_MS
   const routes = routeGuard({ breakers, errorLog, clock, timeoutMs })
   app.decorate('circuitBreaker', Object.assign(breakers, { errorLog, routes: { snapshot: routes.snapshot } }))
-  app.decorateRequest('circuitBreaker', null)
+  app.decorateRequest('circuitBreaker', {
+    getter() {
+      return callOf(this as RequestLike) ?? null
+    },
+  })
   app.addHook('onRoute', routes.onRoute)
   app.addHook('onClose', async () => {
     // Fastify comes here before the last requests are answered: their breakers may still judge.
@@ -98,7 +102,6 @@ function routeGuard({ breakers, errorLog, clock, timeoutMs: defaultTimeoutMs }: 
         handler.call(this, request, reply),
       )
     }
-    route.onSend = [...[route.onSend ?? []].flat(), onSend]
     route.onError = [...[route.onError ?? []].flat(), onError]
   }
 
@@ -134,22 +137,9 @@ function routeGuard({ breakers, errorLog, clock, timeoutMs: defaultTimeoutMs }: 
   return { onRoute, snapshot: () => ({ ...counters }) }
 }
 
-/** Last of the onSend hooks: the status is final, and what follows is the client's speed. */
-function onSend(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  payload: unknown,
-  done: (error?: null) => void,
-): void {
-  // A stream may still fail; what became of it is known when the response is over.
-  if (typeof payload !== 'object' || payload === null || Buffer.isBuffer(payload)) {
-    request.circuitBreaker?.answering(reply.statusCode)
-  }
-  done()
-}
-
+/** Costs nothing while all goes well. */
 function onError(request: FastifyRequest, _reply: FastifyReply, error: Error, done: () => void): void {
-  request.circuitBreaker?.failed(error)
+  callOf(request as RequestLike)?.failed(error)
   done()
 }
 
