@@ -20,6 +20,7 @@ import {
   type TransactionOptions,
   type TransactionSource,
 } from './transaction.ts'
+import { type Worker, WorkerLoop, type WorkerOptions } from './worker-loop.ts'
 
 /** One line of `showPools()`, with the columns of PgBouncer 1.18. Ours is `sv_*` for connections, `cl_*` for callers. */
 export interface PoolRow {
@@ -63,6 +64,8 @@ export interface PoolGuardHealthCheck {
   }>
 }
 
+/** How long a worker may take to notice that it is to stop, in ms. */
+const WORKER_GRACE_MS = 1000
 const CONSOLE_TIMEOUT_MS = 2000
 const US_PER_MS = 1000
 const MS_PER_SECOND = 1000
@@ -81,6 +84,7 @@ export class PoolGuard {
   readonly #consoleConfig: ClientConfig | undefined
   readonly #watch: PoolerWatch | undefined
   readonly #log: GateLog | undefined
+  readonly #workers = new Set<Worker>()
   #closing: Promise<void> | undefined
 
   /** @throws `HOLDFAST_ERR_POOL_GUARD_OPTION` */
@@ -206,6 +210,25 @@ export class PoolGuard {
     return this.#connections.selfCheck({ ...options, console: config === undefined ? undefined : ask })
   }
 
+  /**
+   * Starts a worker: it finds, saves and pauses, and holds a connection for the save alone. `close()` stops it.
+   *
+   * @throws `HOLDFAST_ERR_POOL_GUARD_OPTION`
+   */
+  startWorker<Found>(options: WorkerOptions<Found>): Worker {
+    const { clock, random } = this.#transactions
+    const worker = new WorkerLoop(options, {
+      clock,
+      random,
+      log: this.#log,
+      pressure: () => this.pressure.state,
+      transaction: (transactionOptions, work) => this.transaction(transactionOptions, work),
+      onStopped: (stopped) => this.#workers.delete(stopped),
+    })
+    this.#workers.add(worker)
+    return worker
+  }
+
   /** The pool as PgBouncer would show it. */
   showPools(): readonly PoolRow[] {
     const { connecting, idle, inUse } = this.#connections.counts
@@ -276,8 +299,18 @@ export class PoolGuard {
   }
 
   async #close(options: { readonly graceMs?: number } | undefined): Promise<void> {
+    // First: what they have begun to save is theirs to finish, and a pause ends at once.
+    const stopped = Promise.all([...this.#workers].map((worker) => worker.stop()))
     this.#gate.close()
     await Promise.all([this.#watch?.close(), this.#connections.end(options)])
+    // A search that does not heed its signal has no connection to lose, and must not hold up the end.
+    await new Promise<void>((resolve) => {
+      const cancel = this.clock.schedule(options?.graceMs ?? WORKER_GRACE_MS, resolve)
+      void stopped.then(() => {
+        cancel()
+        resolve()
+      })
+    })
   }
 
   get #address(): { readonly database: string; readonly user: string } {

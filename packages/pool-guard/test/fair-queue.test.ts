@@ -49,18 +49,18 @@ t.test('does what a plain list of lines does, in random traces', async (t) => {
         const full = new Set(tenants.filter(() => random.next() < 0.3))
         const hasEnough = (tenant: string) => full.has(tenant)
         const value = queue.next(hasEnough)
-        if (value !== plain.next(hasEnough)) return t.fail(`another turn at step ${step} of trace ${trace}`)
+        if (value !== plain.next(hasEnough)) throw new Error(`another turn at step ${step} of trace ${trace}`)
         if (value !== undefined) places.delete(value)
       } else if (places.size > 0) {
         const value = random.pick([...places.keys()])
         const place = places.get(value)
         places.delete(value)
-        if (place === undefined || !queue.remove(place)) return t.fail('a place was lost')
+        if (place === undefined || !queue.remove(place)) throw new Error('a place was lost')
         plain.remove(value)
       }
-      if (queue.length !== places.size || queue.tenants !== plain.lines.length) return t.fail('miscounted')
+      if (queue.length !== places.size || queue.tenants !== plain.lines.length) throw new Error('miscounted')
       if (queue.oldest?.value !== (places.size === 0 ? undefined : Math.min(...places.keys()))) {
-        return t.fail(`not the oldest at step ${step}`)
+        throw new Error(`not the oldest at step ${step}`)
       }
     }
   }

@@ -6,7 +6,8 @@ import { codeOf, gateOnHandClock } from './gate-on-hand-clock.ts'
 t.test('the errors of a full pool say why, when to come back, and come in time', async (t) => {
   const seen = gateOnHandClock()
   await seen.fill(17)
-  const waiting = Array.from({ length: 5 }, () => seen.acquire())
+  const first = seen.acquire()
+  const waiting = [first, ...Array.from({ length: 4 }, () => seen.acquire())]
   const codes = Promise.all(waiting.map(codeOf))
   await t.rejects(seen.acquire(), {
     code: 'HOLDFAST_ERR_POOL_GUARD_QUEUE_FULL',
@@ -20,7 +21,7 @@ t.test('the errors of a full pool say why, when to come back, and come in time',
   })
   await seen.clock.advance(50)
   t.same(await codes, Array(5).fill('ACQUIRE_TIMEOUT'))
-  await t.rejects(waiting[0], { statusCode: 503, retryAfterSeconds: 1, message: /waited 50 ms/ })
+  await t.rejects(first, { statusCode: 503, retryAfterSeconds: 1, message: /waited 50 ms/ })
   t.equal(seen.checkouts.length, 17)
 })
 
@@ -115,7 +116,11 @@ t.test(
     await late
     const checkouts = seen.checkouts.length
     t.equal(await codeOf(seen.acquire({ criticality: 'critical' })), 'OPEN')
-    await t.rejects(seen.acquire(), { statusCode: 503, retryAfterMs: 1000 })
+    await t.rejects(seen.acquire(), {
+      code: 'HOLDFAST_ERR_POOL_GUARD_OPEN',
+      statusCode: 503,
+      retryAfterMs: 1000,
+    } as Error)
     t.same(seen.gate.routeMode('critical'), { use: 'nothing', reason: 'open', retryAfterMs: 1000 })
     t.same(seen.gate.routeMode('normal'), { use: 'fallback', reason: 'open', retryAfterMs: 1000 })
     await seen.clock.advance(1900)
