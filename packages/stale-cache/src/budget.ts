@@ -1,5 +1,4 @@
-import type { Clock } from '@holdfast/singleflight'
-import { holdProcess } from './clock.ts'
+import { type Clock, holdProcess } from '@holdfast/footing'
 
 /**
  * Waits for `work`, but not longer than `budgetMs`, and keeps the process alive meanwhile. Returns whether it

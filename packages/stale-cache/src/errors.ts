@@ -61,6 +61,13 @@ export const BackingOffError = createError<[key: string, detail: { cause: unknow
   503,
 )
 
+/** Another process of the fleet has just loaded this key and failed; its words follow. */
+export const SharedLoadError = createError<[key: string, reason: string]>(
+  `${codes}_SHARED_LOAD`,
+  'the load of key %s has just failed in another process: %s',
+  503,
+)
+
 /** The cache was closed; the server is shutting down. */
 export const ClosedError = createError<[name: string]>(
   `${codes}_CLOSED`,

@@ -1,4 +1,5 @@
 import diagnostics from 'node:diagnostics_channel'
+import type { FleetChanges } from './options.ts'
 
 /** Published on `holdfast:stale-cache:load` when a call of `load` has settled, or was given up. */
 export interface LoadEvent {
@@ -31,9 +32,15 @@ export interface SnapshotEvent {
   readonly problem?: string
 }
 
+/** Published on `holdfast:stale-cache:fleet` when another process has told of changes, or may have in vain. */
+export interface FleetEvent extends FleetChanges {
+  readonly cache: string
+}
+
 /** The channels; a message is built only when somebody subscribed. */
 export const channels = {
   load: diagnostics.channel('holdfast:stale-cache:load'),
   invalidate: diagnostics.channel('holdfast:stale-cache:invalidate'),
+  fleet: diagnostics.channel('holdfast:stale-cache:fleet'),
   snapshot: diagnostics.channel('holdfast:stale-cache:snapshot'),
 }

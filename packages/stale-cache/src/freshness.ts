@@ -21,20 +21,28 @@ export function backoffMs(failures: number, baseMs: number, maxMs: number, rando
   return meanMs * (0.5 + random)
 }
 
-/** When a state was read from its source: its version, and its place in the order of loads and writes. */
+/** When a state was read from its source: its version, its fence, and its place in the order of loads and writes. */
 export interface Standing {
   readonly version: Version | undefined
+  /** Its place in the order of all processes that share a Redis; undefined when it was read without one. */
+  readonly fence?: number | undefined
+  /** When its reading began. Only needed to compare a state with a fence to one without. */
+  readonly asOfMs?: number
   /** A load has the number of its beginning: what it read is at least as old as that. */
   readonly order: number
 }
 
 /**
- * Whether `candidate` may replace `held`. Versions decide when both have one and they differ. Otherwise the
- * order decides: what was read later wins.
+ * Whether `candidate` may replace `held`. Versions decide when both have one and they differ. Otherwise what was
+ * read later wins: by the fences where both have one, by the time of reading where one has, and by the order of
+ * this process where none has.
  */
 export function mayReplace(candidate: Standing, held: Standing): boolean {
   if (candidate.version !== undefined && held.version !== undefined && candidate.version !== held.version) {
     return candidate.version > held.version
   }
-  return candidate.order >= held.order
+  if (candidate.fence === undefined && held.fence === undefined) return candidate.order >= held.order
+  if (candidate.fence !== undefined && held.fence !== undefined) return candidate.fence >= held.fence
+  const [candidateMs, heldMs] = [candidate.asOfMs ?? 0, held.asOfMs ?? 0]
+  return candidateMs === heldMs ? candidate.order >= held.order : candidateMs > heldMs
 }

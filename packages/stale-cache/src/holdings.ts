@@ -23,7 +23,13 @@ export interface Entry<V> {
   readonly tags: readonly string[]
   /** The order of the load or write that read it, or of the confirmation since. */
   readonly order: number
+  /** Its place in the order of all processes that share a Redis; undefined when it was read without one. */
+  readonly fence: number | undefined
   readonly asOfMs: number
+  /** When it was last declared outdated here; what was read before that does not make it fresh. */
+  readonly outdatedMs: number
+  /** The same by the fleet's order, as far as the fleet knows of it. */
+  readonly outdatedFence: number
   readonly freshUntilMs: number
   readonly staleUntilMs: number
   readonly origin: 'source' | 'snapshot'
@@ -41,11 +47,20 @@ export interface Absence {
   readonly error: unknown
 }
 
-/** A row on its way in, whoever brings it. */
-export interface Arrival<V> extends Row<V> {
+/** When something was read, in the order of this process and, where there is one, of the fleet. */
+export interface Reading {
   readonly order: number
   readonly asOfMs: number
+  readonly fence?: number | undefined
+}
+
+/** A row on its way in, whoever brings it. */
+export interface Arrival<V> extends Row<V>, Reading {
   readonly origin: 'source' | 'snapshot'
+  /** Whether it was declared outdated since it was read, by whoever brings it. */
+  readonly outdated?: boolean
+  /** The fleet says that it was not. */
+  readonly vouched?: boolean
 }
 
 /** What became of an arrival. 'confirmed': stored, and its bytes are the ones held before. */
@@ -131,17 +146,20 @@ export class Holdings<V> {
    * `HOLDFAST_ERR_STALE_CACHE_ROW_INVALID`; then nothing has changed.
    */
   place(arrival: Arrival<V>, nowMs: number): Placement {
-    const { key, value, version, order, asOfMs, origin } = arrival
+    const { key, value, version, order, fence, asOfMs, origin, outdated = false, vouched = false } = arrival
     const { random, freshMs, staleMs, ttlJitter, freeze } = this.#options
     const tags = this.#checkRow(arrival)
     const held = this.#entries.look(key)
-    if (held !== undefined && !mayReplace({ version, order }, held)) return 'older'
+    if (held !== undefined && !mayReplace({ version, fence, asOfMs, order }, held)) return 'older'
     if (order < (this.#absences.look(key)?.order ?? 0)) return 'older'
 
     const representation = represented(this.#options, value, key, held?.representation)
     const bytes = ENTRY_BYTES + freezeAndWeigh(value, freeze) + freezeAndWeigh([key, ...tags], false)
     const freshUntilMs = asOfMs + jittered(freshMs, ttlJitter, random())
-    const current = origin === 'source' && !this.#changedSince(order, key, tags)
+    const outdatedMs = (vouched ? undefined : held?.outdatedMs) ?? Number.NEGATIVE_INFINITY
+    const outdatedFence = held?.outdatedFence ?? 0
+    const outlived = asOfMs < outdatedMs || (fence !== undefined && fence <= outdatedFence)
+    const current = origin === 'source' && !outdated && !outlived && !this.#changedSince(order, key, tags)
     const entry: Held<V> = {
       key,
       value,
@@ -149,7 +167,10 @@ export class Holdings<V> {
       version,
       tags,
       order,
+      fence,
       asOfMs,
+      outdatedMs,
+      outdatedFence,
       freshUntilMs: current ? freshUntilMs : Math.min(nowMs, freshUntilMs),
       staleUntilMs: freshUntilMs + staleMs,
       origin,
@@ -177,6 +198,7 @@ export class Holdings<V> {
     const { random, freshMs, staleMs, ttlJitter } = this.#options
     const entry = this.#entries.look(key)
     if (entry === undefined || entry.order > order || this.#changedSince(order, key, entry.tags)) return false
+    if (asOfMs < entry.outdatedMs || asOfMs < entry.asOfMs) return false
     entry.order = order
     entry.asOfMs = asOfMs
     entry.freshUntilMs = asOfMs + jittered(freshMs, ttlJitter, random())
@@ -188,10 +210,11 @@ export class Holdings<V> {
   }
 
   /** The source does not know this key. Returns the value that outlives that, because it was read later. */
-  miss(key: string, order: number, nowMs: number): Entry<V> | undefined {
+  miss(key: string, reading: Reading, nowMs: number): Entry<V> | undefined {
     const { random, negativeMs, ttlJitter } = this.#options
+    const { order } = reading
     const held = this.#entries.look(key)
-    if (held !== undefined && held.order > order) return held
+    if (held !== undefined && !mayReplace({ ...reading, version: undefined }, held)) return held
     // It may have come into being since: what is held stays, and nothing says that it is unknown.
     if (this.changes.changedSince(order, `key:${key}`)) return undefined
     if (this.#entries.delete(key)) this.#onGone(key)
@@ -217,15 +240,34 @@ export class Holdings<V> {
     }
   }
 
-  /** Whatever was read of this key before now is outdated. Returns whether anything is held. */
-  outdate(key: string, nowMs: number): boolean {
+  /**
+   * Whatever was read of this key before now, or with a smaller fence where one is given, is outdated. Returns
+   * whether that says anything about what is held.
+   */
+  outdate(key: string, nowMs: number, fence?: number): boolean {
     this.changes.change(`key:${key}`)
     this.#absences.delete(key)
     const entry = this.#entries.look(key)
-    if (entry === undefined) return false
+    if (entry === undefined || (fence !== undefined && (entry.fence ?? 0) > fence)) return false
     entry.freshUntilMs = Math.min(entry.freshUntilMs, nowMs)
+    if (fence === undefined) entry.outdatedMs = nowMs
+    else entry.outdatedFence = Math.max(entry.outdatedFence, fence)
     entry.retryAtMs = 0
     return true
+  }
+
+  /** The fleet knows now of what was declared outdated here at that time. */
+  outdatedWith(key: string, outdatedMs: number, fence: number): void {
+    const entry = this.#entries.look(key)
+    if (entry?.outdatedMs !== outdatedMs) return
+    entry.outdatedMs = Number.NEGATIVE_INFINITY
+    entry.outdatedFence = Math.max(entry.outdatedFence, fence)
+  }
+
+  /** The fleet has given what was read here at `asOfMs` its place, unless something else is held meanwhile. */
+  fencedWith(key: string, asOfMs: number, fence: number): void {
+    const entry = this.#entries.look(key)
+    if (entry?.asOfMs === asOfMs && entry.fence === undefined) entry.fence = fence
   }
 
   /** Gives a value that is still held with these bytes the other encodings of them. */

@@ -5,10 +5,13 @@ export {
 } from './cache-headers.ts'
 export type { PreconditionOutcome } from './conditional-request.ts'
 export * as errors from './errors.ts'
-export type { InvalidateEvent, LoadEvent, SnapshotEvent } from './events.ts'
+export type { FleetEvent, InvalidateEvent, LoadEvent, SnapshotEvent } from './events.ts'
+export type { FleetSnapshot } from './fleet.ts'
 export type { Version } from './freshness.ts'
 export type { LastKnownGoodSnapshot } from './last-known-good.ts'
 export type {
+  Clock,
+  FleetChanges,
   LoadContext,
   MetricsRegistry,
   Row,
@@ -32,6 +35,7 @@ export {
   type RepresentationSenderSnapshot,
   withoutSetCookie,
 } from './send-representation.ts'
-export { type RefreshReport, StaleCache, type Write } from './stale-cache.ts'
+export type { SharedRedis } from './shared-redis.ts'
+export { type RefreshOptions, type RefreshReport, StaleCache, type Write } from './stale-cache.ts'
 export type { StaleCacheSnapshot } from './stale-cache-snapshot.ts'
 export { StaleCaches } from './stale-caches.ts'

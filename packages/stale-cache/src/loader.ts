@@ -3,14 +3,17 @@
  *
  * Guarantees: a load that does not settle within `maxLoadMs` is given up, and its late answer is still taken.
  * Every key that was asked for is dealt with once: stored, kept, missing or failed; one that failed rests.
- * Does not decide which keys are loaded, or when; what may replace what is decided where values are placed. (A
- * second level and a lease across processes belong around the one call of `load` below.)
+ * Does not decide which keys are loaded, or when; what may replace what is decided where values are placed. With a
+ * second level the fleet is asked around the one call of `load` below.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { LoadGivenUpError, RowInvalidError } from './errors.ts'
 import { channels, type LoadEvent } from './events.ts'
-import { type Arrival, type Entry, type Holdings, type Placement, shown } from './holdings.ts'
+import type { FetchContext, Fetched, RowReading } from './fleet-load.ts'
+import { type Arrival, type Entry, type Holdings, type Placement, type Reading, shown } from './holdings.ts'
 import type { ResolvedOptions, Row } from './options.ts'
+import type { Notice } from './outbox.ts'
+import type { Since, Want } from './shared-store.ts'
 
 /** What a load did to one key. */
 export interface Loaded<V> {
@@ -29,7 +32,15 @@ export interface LoadTarget<V> {
   /** Takes a row. Throws when it cannot be stored. */
   readonly place: (arrival: Arrival<V>) => Placement
   /** Takes that a key is unknown at the source. Answers what is held because it was read later. */
-  readonly miss: (key: string, order: number) => Entry<V> | undefined
+  readonly miss: (key: string, reading: Reading) => Entry<V> | undefined
+  /** The fleet, where there is one: it answers from Redis, by another process, or by `load`. */
+  readonly fleet: FleetSource<V> | undefined
+}
+
+/** What a load needs of the fleet. */
+export interface FleetSource<V> {
+  fetch(wants: readonly Want[], context: FetchContext<V>): Promise<Fetched<V>>
+  tell(notice: Notice): void
 }
 
 /** When a load began: its place in the order of loads and writes, and the time of its values. */
@@ -37,6 +48,8 @@ interface Beginning {
   readonly order: number
   readonly asOfMs: number
 }
+
+type Asked<V> = Omit<Fetched<V>, 'rows'> & { readonly rows: Iterable<Row<V>> }
 
 export class Loader<V> {
   readonly #name: string
@@ -75,18 +88,20 @@ export class Loader<V> {
    * Asks the source for these keys. What comes back tells of each of them what became of it, or throws why it
    * failed. Rejects when all of them failed: with what `load` rejected with, or because the load was given up.
    */
-  async load(keys: readonly string[]): Promise<(key: string) => Loaded<V>> {
-    const { clock, load, maxLoadMs } = this.#options
+  async load(
+    keys: readonly string[],
+    sinceOf: (key: string) => Since = () => 0,
+  ): Promise<(key: string) => Loaded<V>> {
+    const { clock, maxLoadMs } = this.#options
     const { holdings } = this.#target
     const order = holdings.changes.begin()
     const asOfMs = clock.nowMs()
     const controller = new AbortController()
     this.#running.add(controller)
-    this.#counts.loads += 1
-    const answered = this.#neutral(async () => load(keys, { signal: controller.signal }))
+    const answered = this.#fetch(keys, sinceOf, controller.signal)
     // Also after the load was given up: a late answer is an answer, and cannot replace anything newer.
     const stored = answered
-      .then((rows) => this.#store(keys, rows, { order, asOfMs }))
+      .then((fetched) => this.#store(keys, fetched, { order, asOfMs }))
       .finally(() => {
         holdings.changes.end(order)
         this.#running.delete(controller)
@@ -104,8 +119,7 @@ export class Loader<V> {
     } catch (error) {
       const givenUp = error instanceof LoadGivenUpError
       if (givenUp) this.#counts.loadsGivenUp += 1
-      else this.#counts.loadsFailed += 1
-      for (const key of keys) this.#fail(key, order, error)
+      for (const key of keys) this.#fail(key, { order, asOfMs }, error)
       this.#publish(keys, asOfMs, givenUp ? 'given-up' : 'failed', error)
       throw error
     } finally {
@@ -113,17 +127,45 @@ export class Loader<V> {
     }
   }
 
-  #store(keys: readonly string[], rows: Iterable<Row<V>>, beginning: Beginning): (key: string) => Loaded<V> {
+  async #fetch(
+    keys: readonly string[],
+    sinceOf: (key: string) => Since,
+    signal: AbortSignal,
+  ): Promise<Asked<V>> {
+    const { fleet } = this.#target
+    const load = async (some: readonly string[]) => {
+      this.#counts.loads += 1
+      try {
+        return [...(await this.#neutral(async () => this.#options.load(some, { signal })))]
+      } catch (error) {
+        // Of a load that was given up this is the late end.
+        if (!(signal.reason instanceof LoadGivenUpError)) this.#counts.loadsFailed += 1
+        throw error
+      }
+    }
+    if (fleet === undefined) return { rows: await load(keys), readings: new Map(), failed: new Map() }
+    const wants = keys.map((key) => ({ key, since: sinceOf(key) }))
+    return fleet.fetch(wants, { signal, load })
+  }
+
+  #store(
+    keys: readonly string[],
+    { rows, readings, failed }: Asked<V>,
+    beginning: Beginning,
+  ): (key: string) => Loaded<V> {
+    const readingOf = (key: string) => ({ ...beginning, ...readings.get(key) })
     const unanswered = new Set(keys)
     const outcomes = new Map<string, Loaded<V> | Failed>()
     let unreadable = false
     for (const row of rows) {
       if (typeof row?.key !== 'string') unreadable = true
-      else if (unanswered.delete(row.key)) outcomes.set(row.key, this.#take(row, beginning))
+      else if (unanswered.delete(row.key)) outcomes.set(row.key, this.#take(row, readingOf(row.key)))
       else this.#counts.rowsUnasked += 1
     }
     for (const key of unanswered) {
-      outcomes.set(key, unreadable ? this.#unread(key, beginning) : this.#miss(key, beginning))
+      const reading = readingOf(key)
+      if (failed.has(key)) outcomes.set(key, this.#fail(key, reading, failed.get(key)))
+      else outcomes.set(key, unreadable ? this.#unread(key, reading) : this.#miss(key, reading))
     }
     return (key) => {
       const result = outcomes.get(key) as Loaded<V> | Failed
@@ -132,15 +174,17 @@ export class Loader<V> {
     }
   }
 
-  #take(row: Row<V>, { order, asOfMs }: Beginning): Loaded<V> | Failed {
+  #take(row: Row<V>, reading: Beginning & RowReading): Loaded<V> | Failed {
     const { key, value } = row
+    const { order, asOfMs, fence, vouched = false } = reading
     try {
-      const placement = this.#target.place({ ...row, order, asOfMs, origin: 'source' })
-      return placement === 'stored' || placement === 'confirmed'
-        ? this.#stored(value)
-        : this.#kept(key, value, placement, order)
+      const placement = this.#target.place({ ...row, order, asOfMs, fence, vouched, origin: 'source' })
+      if (placement !== 'stored' && placement !== 'confirmed')
+        return this.#kept(key, value, placement, reading)
+      this.#tell('store', key, reading)
+      return this.#stored(value)
     } catch (error) {
-      return this.#fail(key, order, error)
+      return this.#unusable(key, reading, error)
     }
   }
 
@@ -150,31 +194,49 @@ export class Loader<V> {
   }
 
   /** Nothing became fresh: without a pause the next request would load the same row again. */
-  #kept(key: string, value: V, placement: 'older' | 'too-large', order: number): Loaded<V> {
+  #kept(key: string, value: V, placement: 'older' | 'too-large', reading: Beginning & RowReading): Loaded<V> {
     const { holdings } = this.#target
     this.#counts.keysKept += 1
-    holdings.rest(key, order, undefined, this.#options.clock.nowMs())
+    this.#tell('release', key, reading)
+    holdings.rest(key, reading.order, undefined, this.#options.clock.nowMs())
     const held = placement === 'older' ? holdings.look(key) : undefined
     return { outcome: 'kept', value: held === undefined ? value : held.value }
   }
 
-  #miss(key: string, { order }: Beginning): Loaded<V> {
-    const held = this.#target.miss(key, order)
+  #miss(key: string, reading: Beginning & RowReading): Loaded<V> {
+    const held = this.#target.miss(key, reading)
+    this.#tell(held === undefined ? 'missing' : 'release', key, reading)
     if (held !== undefined) return { outcome: 'kept', value: held.value }
     this.#counts.keysMissing += 1
     return { outcome: 'missing', value: undefined }
   }
 
   /** A row that cannot be read may have been about this key: it does not say that the key is gone. */
-  #unread(key: string, { order }: Beginning): Failed {
+  #unread(key: string, reading: Beginning & RowReading): Failed {
     const problem = 'load answered a row whose key is no text'
-    return this.#fail(key, order, new RowInvalidError(shown(key), problem))
+    return this.#unusable(key, reading, new RowInvalidError(shown(key), problem))
   }
 
-  #fail(key: string, order: number, error: unknown): Failed {
+  #unusable(key: string, reading: Beginning & RowReading, error: unknown): Failed {
+    this.#tell('failed', key, reading, error instanceof Error ? error.message : String(error))
+    return this.#fail(key, reading, error)
+  }
+
+  #fail(key: string, { order }: Beginning, error: unknown): Failed {
     this.#counts.keysFailed += 1
     this.#target.holdings.rest(key, order, error, this.#options.clock.nowMs())
     return { outcome: 'failed', error }
+  }
+
+  /** What this process has read from the source itself is news for the fleet. */
+  #tell(
+    kind: Notice['kind'],
+    name: string,
+    { lease, fence, asOfMs }: Beginning & RowReading,
+    reason = '',
+  ): void {
+    if (lease === undefined && fence !== undefined) return
+    this.#target.fleet?.tell({ kind, name, asOfMs, fence, lease, reason: reason.slice(0, 500) })
   }
 
   #publish(keys: readonly string[], beganMs: number, outcome: LoadEvent['outcome'], error: unknown): void {

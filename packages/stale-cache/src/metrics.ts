@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Registry } from 'prom-client'
+import type { FleetSnapshot } from './fleet.ts'
 import type { LastKnownGoodSnapshot } from './last-known-good.ts'
 import type { MetricsRegistry } from './options.ts'
 import type { RepresentationSenderSnapshot } from './send-representation.ts'
@@ -27,6 +28,11 @@ const counters: readonly Described[] = [
     name: 'cache_misses_total',
     help: 'Reads answered with a default, with nothing, or after a load',
     read: missesOf,
+  },
+  {
+    name: 'cache_shared_messages_total',
+    help: 'Messages of other processes',
+    read: ({ fleet }) => fleet?.messages ?? 0,
   },
   { name: 'cache_loads_total', help: 'Calls of load', read: field('loads') },
   { name: 'cache_loads_failed_total', help: 'Calls of load that rejected', read: field('loadsFailed') },
@@ -80,12 +86,66 @@ const gauges: readonly Described[] = [
     help: 'Keys remembered as unknown or failing',
     read: field('negativeEntries'),
   },
+  {
+    name: 'cache_shared_waiting',
+    help: 'Values and invalidations that wait for Redis',
+    read: ({ fleet }) => fleet?.waiting ?? 0,
+  },
+  {
+    name: 'cache_shared_listening',
+    help: 'Whether messages of other processes arrive',
+    read: ({ fleet }) => (fleet?.listening === true ? 1 : 0),
+  },
   { name: 'cache_queued_keys', help: 'Keys that wait for the next background load', read: field('queued') },
   { name: 'cache_loads_running', help: 'Calls of load that have not settled', read: field('loadsRunning') },
   {
     name: 'cache_snapshot_bytes',
     help: 'Size of the last-known-good file written last',
     read: file('bytesWritten'),
+  },
+]
+
+/** What becomes of the second level. Each with its label and the values of that. */
+const shared: readonly {
+  readonly name: string
+  readonly help: string
+  readonly label: string
+  readonly values: readonly (readonly [string, NumberField<FleetSnapshot>])[]
+}[] = [
+  {
+    name: 'cache_shared_keys_total',
+    help: 'Keys wanted with a second level, by who brought them',
+    label: 'outcome',
+    values: [
+      ['hit', 'hits'],
+      ['led', 'led'],
+      ['followed', 'followed'],
+      ['failed_elsewhere', 'failedElsewhere'],
+      ['direct', 'direct'],
+    ],
+  },
+  {
+    name: 'cache_shared_writes_total',
+    help: 'Values and invalidations for Redis',
+    label: 'outcome',
+    values: [
+      ['written', 'written'],
+      ['fenced', 'fenced'],
+      ['unshared', 'unshared'],
+      ['dropped', 'dropped'],
+    ],
+  },
+  {
+    name: 'cache_shared_faults_total',
+    help: 'What went wrong with the second level',
+    label: 'fault',
+    values: [
+      ['call_failed', 'callsFailed'],
+      ['damaged', 'damaged'],
+      ['message_refused', 'messagesRefused'],
+      ['lease_lost', 'leasesLost'],
+      ['gap', 'gaps'],
+    ],
   },
 ]
 
@@ -116,6 +176,21 @@ export function registerMetrics(given: MetricsRegistry, source: MetricSource): v
       registers,
       collect() {
         for (const snapshot of source.snapshot()) this.set({ cache: snapshot.name }, read(snapshot))
+      },
+    })
+  }
+  for (const { name, help, label, values } of shared) {
+    new Counter({
+      name,
+      help,
+      labelNames: ['cache', label],
+      registers,
+      collect() {
+        this.reset()
+        for (const { name: cache, fleet } of source.snapshot()) {
+          if (fleet === undefined) continue
+          for (const [value, field] of values) this.inc({ cache, [label]: value }, fleet[field])
+        }
       },
     })
   }

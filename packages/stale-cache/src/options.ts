@@ -1,12 +1,20 @@
 import { resolve } from 'node:path'
-import { type Clock, systemClock } from '@holdfast/singleflight'
+import {
+  type Clock,
+  LONGEST_TIMER_MS,
+  type MetricsRegistry,
+  OptionChecks,
+  systemClock,
+} from '@holdfast/footing'
 import { InvalidOptionError } from './errors.ts'
 import type { Version } from './freshness.ts'
 import type { RepresentationContent, RepresentationOptions } from './representation.ts'
+import type { SharedRedis } from './shared-redis.ts'
 
-/** The longest delay a timer of Node.js can hold (24.8 days). */
-const LONGEST_TIMER_MS = 2_147_483_647
+export type { Clock, MetricsRegistry }
+
 const MEBIBYTE = 1_048_576
+const WEEK_MS = 604_800_000
 const representationOptionNames: readonly (keyof RepresentationOptions)[] = [
   'encodings',
   'maxBodyBytes',
@@ -126,16 +134,42 @@ export interface StaleCacheSettings<V> {
   readonly maxSnapshotBytes?: number
   /** Milliseconds that `ready` waits for the file; a slower one is still read, behind it. Default 250. */
   readonly snapshotLoadBudgetMs?: number
-  /** Where time comes from. Default: `systemClock` of `@holdfast/singleflight`. */
+  /**
+   * `app.redisGuard`: the second level, and the messages between processes. Caches of one name in several processes
+   * share their values through it. `false`: none, also where the plugin has one. Default: that of the plugin.
+   */
+  readonly redis?: SharedRedis | false
+  /**
+   * Milliseconds for which a process that loads keeps others from loading the same keys, should it fall silent.
+   * Default 3,000.
+   */
+  readonly leaseMs?: number
+  /** Milliseconds that Redis keeps a value. Default: `freshMs` and `staleMs` together, at most 7 days. */
+  readonly sharedMs?: number
+  /** Largest value, as text, that is shared. Default 1 MiB. */
+  readonly maxSharedBytes?: number
+  /** Keys whose last write or invalidation is kept for Redis while it is away. Default 1,000. */
+  readonly maxReplays?: number
+  /**
+   * Told after a change that another process has made was taken in. Without messages a cache needs nobody to be
+   * told; this is for who refreshes a cache himself. Default: nobody.
+   */
+  readonly onFleetChange?: (changes: FleetChanges) => void
+  /** Where time comes from. Default: `systemClock` of `@holdfast/footing`. */
   readonly clock?: Clock
   /** Numbers in [0, 1) for jitter. Default: `Math.random`. */
   readonly random?: () => number
 }
 
-/** What this package needs of a prom-client `Registry`, so that its types do not need prom-client installed. */
-export interface MetricsRegistry {
-  registerMetric(metric: never): void
-  getSingleMetric(name: string): unknown
+/** What another process has told, in names of keys (and tags). */
+export interface FleetChanges {
+  readonly stored: readonly string[]
+  /** Unknown at the source. */
+  readonly missing: readonly string[]
+  readonly invalidated: readonly string[]
+  readonly tags: readonly string[]
+  /** True: messages may have been missed, anything may have changed. */
+  readonly gap: boolean
 }
 
 /** Settings of one cache. Only `load` and `fallback` have no default. */
@@ -163,8 +197,9 @@ export type OptionsFor<V, R> = [R] extends [undefined]
     : StaleCacheOptions<V>
 
 /** The options with every default filled in. */
-export type ResolvedOptions<V> = Required<Omit<StaleCacheSettings<V>, 'snapshotFile'>> & {
+export type ResolvedOptions<V> = Required<Omit<StaleCacheSettings<V>, 'snapshotFile' | 'redis'>> & {
   readonly snapshotFile: string | undefined
+  readonly redis: SharedRedis | undefined
   readonly represent: ((value: V, key: string) => RepresentationContent) | false
 }
 
@@ -175,6 +210,8 @@ export type ResolvedOptions<V> = Required<Omit<StaleCacheSettings<V>, 'snapshotF
  */
 export function resolveOptions<V>(options: AnyOptions<V>): ResolvedOptions<V> {
   record('options', options)
+  const freshMs = duration('freshMs', options.freshMs ?? 300_000)
+  const staleMs = options.staleMs === Infinity ? Infinity : duration('staleMs', options.staleMs ?? 86_400_000)
   const hardTimeoutMs = delay('hardTimeoutMs', options.hardTimeoutMs ?? 5_000, 1)
   const maxLoadMs = delay('maxLoadMs', options.maxLoadMs ?? 30_000, 1)
   const backoffMs = delay('backoffMs', options.backoffMs ?? 1_000, 1)
@@ -184,8 +221,8 @@ export function resolveOptions<V>(options: AnyOptions<V>): ResolvedOptions<V> {
     represent: representer(options.represent ?? asJson),
     representation: record('representation', options.representation ?? {}),
     isKey: callable('isKey', options.isKey ?? (() => true)),
-    freshMs: duration('freshMs', options.freshMs ?? 300_000),
-    staleMs: options.staleMs === Infinity ? Infinity : duration('staleMs', options.staleMs ?? 86_400_000),
+    freshMs,
+    staleMs,
     ttlJitter: share('ttlJitter', options.ttlJitter ?? 0.1),
     negativeMs: duration('negativeMs', options.negativeMs ?? 10_000),
     softTimeoutMs: delay('softTimeoutMs', options.softTimeoutMs ?? 0, 0),
@@ -211,6 +248,16 @@ export function resolveOptions<V>(options: AnyOptions<V>): ResolvedOptions<V> {
     snapshotIntervalMs: delay('snapshotIntervalMs', options.snapshotIntervalMs ?? 10_000, 0),
     maxSnapshotBytes: count('maxSnapshotBytes', options.maxSnapshotBytes ?? 64 * MEBIBYTE, 1_024),
     snapshotLoadBudgetMs: delay('snapshotLoadBudgetMs', options.snapshotLoadBudgetMs ?? 250, 0),
+    redis: guarding('redis', options.redis),
+    leaseMs: delay('leaseMs', options.leaseMs ?? 3_000, 100),
+    sharedMs: delay(
+      'sharedMs',
+      options.sharedMs ?? Math.max(1_000, Math.min(freshMs + staleMs, WEEK_MS)),
+      1_000,
+    ),
+    maxSharedBytes: count('maxSharedBytes', options.maxSharedBytes ?? MEBIBYTE, 1),
+    maxReplays: count('maxReplays', options.maxReplays ?? 1_000, 0),
+    onFleetChange: callable('onFleetChange', options.onFleetChange ?? (() => {})),
     clock: ticking('clock', options.clock ?? systemClock),
     random: callable('random', options.random ?? Math.random),
   }
@@ -285,6 +332,12 @@ function ticking(option: string, clock: Clock): Clock {
   return clock
 }
 
+/** A guarded Redis, or none. */
+export function guarding(option: string, value: SharedRedis | false | undefined): SharedRedis | undefined {
+  if (value === undefined || value === false) return undefined
+  return checks.having(option, value, ['run', 'call', 'key', 'subscribe', 'listening', 'onStateChange'])
+}
+
 function callable<F extends (...args: never[]) => unknown>(option: string, value: F): F {
   if (typeof value !== 'function') refuse(option, 'a function', value)
   return value
@@ -295,15 +348,16 @@ function representer<F extends (...args: never[]) => unknown>(value: F | false):
   return value
 }
 
+const checks: OptionChecks = new OptionChecks(
+  (option, expected, received) => new InvalidOptionError(option, expected, received),
+)
+
 /** A mistyped name would leave its default in force, unnoticed. `owner` begins the name in the message. */
 export function refuseUnknown(owner: string, given: object, accepted: readonly string[]): void {
-  for (const [name, value] of Object.entries(given)) {
-    if (!accepted.includes(name)) refuse(owner + name, `left out (accepted: ${accepted.join(', ')})`, value)
-  }
+  checks.onlyKnown(owner, given, accepted)
 }
 
 /** Raises the coded error for a refused option. */
 export function refuse(option: string, expected: string, received: unknown): never {
-  const shown = typeof received === 'string' ? JSON.stringify(received) : String(received)
-  throw new InvalidOptionError(option, expected, shown)
+  checks.refuse(option, expected, received)
 }

@@ -11,6 +11,8 @@ export interface Peeked<V, R extends Representation | undefined = Representation
   /** Shared by everybody who peeks: never mutate it. */
   readonly value: V
   readonly version: Version | undefined
+  /** Its place in the order of all processes that share the second level; undefined when it was read without one. */
+  readonly fence: number | undefined
   /** Milliseconds since the load that brought it began; 0 for a default. */
   readonly ageMs: number
   /** Milliseconds of freshness left, 0 or negative when it is not fresh. */

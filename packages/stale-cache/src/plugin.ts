@@ -1,9 +1,10 @@
 import type { FastifyPluginAsync } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { RepresentationPolicy, RepresentationPolicyOptions } from './cache-headers.ts'
-import { count, type MetricsRegistry, refuse, refuseUnknown } from './options.ts'
+import { count, guarding, type MetricsRegistry, refuse, refuseUnknown } from './options.ts'
 import type { Representation } from './representation.ts'
 import { type PeekedRepresentation, RepresentationSender } from './send-representation.ts'
+import type { SharedRedis } from './shared-redis.ts'
 import { StaleCaches } from './stale-caches.ts'
 
 declare module 'fastify' {
@@ -29,15 +30,20 @@ export interface StaleCachePluginOptions {
   readonly policy?: RepresentationPolicyOptions
   /** A `prom-client` registry that the metrics of all caches are registered on. Default: none. */
   readonly registry?: MetricsRegistry
+  /** `app.redisGuard`: the second level of every cache that does not say `redis: false`. Default: none. */
+  readonly redis?: SharedRedis
 }
 
 const plugin: FastifyPluginAsync<StaleCachePluginOptions> = async (app, options) => {
-  refuseUnknown('', options, ['maxCaches', 'policy', 'registry'])
+  refuseUnknown('', options, ['maxCaches', 'policy', 'registry', 'redis'])
   const { registry } = options
   if (registry !== undefined && typeof registry?.registerMetric !== 'function') {
     refuse('registry', 'a prom-client registry', registry)
   }
-  const caches = new StaleCaches(count('maxCaches', options.maxCaches ?? 64, 1))
+  const caches = new StaleCaches(
+    count('maxCaches', options.maxCaches ?? 64, 1),
+    guarding('redis', options.redis),
+  )
   const sender = new RepresentationSender(options.policy)
   app.decorate('staleCache', caches)
   app.decorateReply('sendRepresentation', function (answer, policy) {

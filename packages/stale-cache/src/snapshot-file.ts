@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto'
 import type { Stats } from 'node:fs'
 import { type FileHandle, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import type { Clock } from '@holdfast/singleflight'
+import type { Clock } from '@holdfast/footing'
 import { mayReplace } from './freshness.ts'
 import {
   decodeRecord,

@@ -1,3 +1,4 @@
+import type { FleetSnapshot } from './fleet.ts'
 import type { LastKnownGoodSnapshot } from './last-known-good.ts'
 
 /** Counters since construction, and gauges of this moment. */
@@ -57,5 +58,7 @@ export interface StaleCacheSnapshot {
   readonly compressionFailed: number
   /** The last-known-good file, where there is one. */
   readonly file: LastKnownGoodSnapshot | undefined
+  /** The second level and the messages, where there is one. */
+  readonly fleet: FleetSnapshot | undefined
   readonly closed: boolean
 }

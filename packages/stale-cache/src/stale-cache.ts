@@ -6,8 +6,8 @@
  * larger one; a load that began before an invalidation never makes anything fresh again. A failed load keeps
  * what is held, and its keys rest. Every map and queue in here has a bound.
  *
- * Does not guarantee anything across processes. A value that was evicted takes its version along: the order of
- * versions holds for what is held.
+ * Does not guarantee anything across processes, unless it has a second level (`fleet.ts`). A value that was evicted
+ * takes its version along: the order of versions holds for what is held.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Singleflight, type WaiterOptions } from '@holdfast/singleflight'
@@ -15,9 +15,18 @@ import { Batcher } from './batcher.ts'
 import { settledWithin } from './budget.ts'
 import { type Compiled, CompiledDefaults } from './compiled-defaults.ts'
 import { CompressionQueue } from './compression-queue.ts'
-import { BackingOffError, ClosedError, KeyRefusedError, withRetryHint } from './errors.ts'
+import { BackingOffError, ClosedError, InvalidOptionError, KeyRefusedError, withRetryHint } from './errors.ts'
 import { channels, type InvalidateEvent } from './events.ts'
-import { type Arrival, compile, type Entry, Holdings, type Placement, shown } from './holdings.ts'
+import { type Fleet, joinFleet } from './fleet.ts'
+import {
+  type Arrival,
+  compile,
+  type Entry,
+  Holdings,
+  type Placement,
+  type Reading,
+  shown,
+} from './holdings.ts'
 import { type LastKnownGood, openLastKnownGood } from './last-known-good.ts'
 import { type Loaded, Loader } from './loader.ts'
 import {
@@ -26,17 +35,23 @@ import {
   type OptionsFor,
   type ResolvedOptions,
   type Row,
-  refuse,
   resolveOptions,
   type StaleCacheSettings,
 } from './options.ts'
 import type { Peeked, StaleReader } from './peeked.ts'
 import { type Lane, RefreshQueue } from './refresh-queue.ts'
 import type { Representation } from './representation.ts'
+import type { Since } from './shared-store.ts'
 import type { StaleCacheSnapshot } from './stale-cache-snapshot.ts'
 
 /** What `set` stores. */
 export type Write<V> = Omit<Row<V>, 'key'>
+
+/** What a `refresh` may take instead of a new load. */
+export interface RefreshOptions {
+  /** Values read with this fence or a larger one are new enough. Without a second level it means nothing. */
+  readonly sinceFence?: number | undefined
+}
 
 /** How a `refresh` went, in numbers of keys. */
 export interface RefreshReport {
@@ -69,11 +84,12 @@ export class StaleCache<V, R extends Representation | undefined = Representation
   readonly #compression: CompressionQueue
   readonly #file: LastKnownGood<V> | undefined
   readonly #queue: RefreshQueue
+  readonly #fleet: Fleet<V> | undefined
   readonly #loader: Loader<V>
   readonly #batcher: Batcher<Loaded<V>>
   readonly #flights: Singleflight
   /** Keys with a flight that owns them; `begun` once their load is on its way. */
-  readonly #inFlight = new Map<string, { begun: boolean }>()
+  readonly #inFlight = new Map<string, { begun: boolean; since: Since }>()
   readonly #neutral = AsyncLocalStorage.snapshot()
   readonly #counts = {
     fresh: 0,
@@ -98,13 +114,23 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       this.#options
     this.#holdings = new Holdings(this.#options, (key) => this.#compression.drop(key))
     this.#queue = new RefreshQueue({ known: maxEntries, unknown: maxQueuedKeys })
+    const place = (arrival: Arrival<V>) => this.#place(arrival)
+    const miss = (key: string, reading: Reading) => this.#miss(key, reading)
+    this.#fleet = joinFleet(this.name, this.#options, {
+      holdings: this.#holdings,
+      place,
+      miss,
+      outdate: (key, fence) => this.#outdate(key, fence),
+      outdateTag: (tag, fence) => this.#outdateTag(tag, fence),
+    })
     this.#loader = new Loader(this.name, this.#options, {
       holdings: this.#holdings,
-      place: (arrival) => this.#place(arrival),
-      miss: (key, order) => this.#miss(key, order),
+      place,
+      miss,
+      fleet: this.#fleet,
     })
     this.#batcher = new Batcher({
-      run: (keys) => this.#loader.load(keys),
+      run: (keys) => this.#loader.load(keys, (key) => this.#inFlight.get(key)?.since ?? 0),
       maxBatch: maxBatchKeys,
       maxConcurrent: maxConcurrentLoads,
     })
@@ -136,6 +162,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
         source,
         value: entry.value,
         version: entry.version,
+        fence: entry.fence,
         ageMs: nowMs - entry.asOfMs,
         ttlMs: entry.freshUntilMs - nowMs,
         representation: entry.representation as R,
@@ -147,6 +174,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       source: 'default',
       value,
       version: undefined,
+      fence: undefined,
       ageMs: 0,
       ttlMs: 0,
       representation: representation as R,
@@ -186,17 +214,21 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     const asOfMs = this.#options.clock.nowMs()
     const order = this.#holdings.changes.next()
     const placement = this.#place({ ...write, key, order, asOfMs, origin: 'source' })
-    return placement === 'stored' || placement === 'confirmed'
+    const taken = placement === 'stored' || placement === 'confirmed'
+    if (taken) this.#tell('store', key, asOfMs)
+    return taken
   }
 
   /**
    * Loads keys now, in as few loads as `maxBatchKeys` allows, whether or not they are fresh or resting. Each
-   * load begins after this call. Never rejects because a load failed: read the report. Text is one key, not a
-   * list of letters.
+   * load begins after this call, unless `sinceFence` says that values will do which any process has read at that
+   * fence or later (`peek().fence` of another cache on the same Redis, for example). Never rejects because a load
+   * failed: read the report. Text is one key, not a list of letters.
    *
    * @throws `HOLDFAST_ERR_STALE_CACHE_CLOSED` (as a rejection)
    */
-  async refresh(keys: Iterable<string>): Promise<RefreshReport> {
+  async refresh(keys: Iterable<string>, options: RefreshOptions = {}): Promise<RefreshReport> {
+    const since: Since = options.sinceFence ?? 'now'
     const report = { loaded: 0, missing: 0, kept: 0, failed: 0, refused: 0 }
     const accepted: string[] = []
     for (const key of new Set(listOf(keys))) {
@@ -207,7 +239,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     const step = Math.min(maxBatchKeys, maxFlights)
     for (let from = 0; from < accepted.length; from += step) {
       if (this.#closed) throw this.#closedError()
-      const batch = accepted.slice(from, from + step).map((key) => this.#reload(key))
+      const batch = accepted.slice(from, from + step).map((key) => this.#reload(key, since))
       for (const result of await Promise.allSettled(batch)) {
         if (result.status === 'rejected') report.failed += 1
         else if (result.value.outcome === 'stored') report.loaded += 1
@@ -224,17 +256,17 @@ export class StaleCache<V, R extends Representation | undefined = Representation
    */
   invalidate(key: string): boolean {
     const marked = this.#outdate(key)
+    this.#tell('invalidate', key, this.#options.clock.nowMs())
     this.#publishInvalidation({ key }, marked ? 1 : 0)
     return marked
   }
 
   /** Like `invalidate` for every value stored with this tag. Returns how many there are. */
   invalidateTag(tag: string): number {
-    this.#holdings.changes.change(`tag:${tag}`)
-    const keys = this.#holdings.keysOf(tag)
-    for (const key of keys) this.#outdate(key)
-    this.#publishInvalidation({ tag }, keys.length)
-    return keys.length
+    const marked = this.#outdateTag(tag)
+    this.#tell('tag', tag, this.#options.clock.nowMs())
+    this.#publishInvalidation({ tag }, marked)
+    return marked
   }
 
   /**
@@ -242,18 +274,19 @@ export class StaleCache<V, R extends Representation | undefined = Representation
    * before the source is asked, and what it returns, once, with the keys whose held values the source found
    * current (with none when it could not be asked): they are as fresh as if they had been loaded by a load that
    * began with this call. A key that was invalidated in between, or holds nothing, is left as it is. What is
-   * returned answers how many keys it confirmed.
+   * returned answers how many keys it confirmed. Where the source was not asked anew, but an answer was taken that
+   * is `ageMs` old, say so: what is confirmed is as old.
    */
-  beginConfirmation(): (keys: Iterable<string>) => number {
+  beginConfirmation(): (keys: Iterable<string>, ageMs?: number) => number {
     const order = this.#holdings.changes.begin()
     const asOfMs = this.#options.clock.nowMs()
     let open = true
-    return (keys) => {
+    return (keys, ageMs = 0) => {
       // Once closed, what changed since is no longer remembered.
       if (!open) return 0
       open = false
       let confirmed = 0
-      for (const key of listOf(keys)) if (this.#holdings.confirm(key, order, asOfMs)) confirmed += 1
+      for (const key of listOf(keys)) if (this.#holdings.confirm(key, order, asOfMs - ageMs)) confirmed += 1
       this.#holdings.changes.end(order)
       if (confirmed > 0) this.#file?.age()
       return confirmed
@@ -276,6 +309,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       compressionFailed: this.#compression.failures,
       recordsRefused: this.#file?.recordsRefused ?? 0,
       file: this.#file?.snapshot(),
+      fleet: this.#fleet?.snapshot(),
       closed: this.#closed,
     }
   }
@@ -298,6 +332,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     this.#flights.close()
     this.#loader.abort(this.#closedError())
     this.#compression.close()
+    await this.#fleet?.close()
     await this.#file?.close()
   }
 
@@ -314,22 +349,40 @@ export class StaleCache<V, R extends Representation | undefined = Representation
   }
 
   /** The source does not know this key. Answers what is held nevertheless, because it was read later. */
-  #miss(key: string, order: number): Entry<V> | undefined {
+  #miss(key: string, reading: Reading): Entry<V> | undefined {
     const before = this.#holdings.look(key)
-    const held = this.#holdings.miss(key, order, this.#options.clock.nowMs())
+    const held = this.#holdings.miss(key, reading, this.#options.clock.nowMs())
     if (before !== this.#holdings.look(key)) this.#file?.change()
     return held
   }
 
-  #outdate(key: string): boolean {
+  #outdate(key: string, fence?: number): boolean {
     this.#forgetFlight(key)
-    return this.#holdings.outdate(key, this.#options.clock.nowMs())
+    return this.#holdings.outdate(key, this.#options.clock.nowMs(), fence)
+  }
+
+  #outdateTag(tag: string, fence?: number): number {
+    this.#holdings.changes.change(`tag:${tag}`)
+    const keys = this.#holdings.keysOf(tag)
+    for (const key of keys) this.#outdate(key, fence)
+    return keys.length
+  }
+
+  #tell(kind: 'store' | 'invalidate' | 'tag', name: string, asOfMs: number): void {
+    this.#fleet?.tell({ kind, name, asOfMs, fence: undefined, lease: undefined })
   }
 
   /** Waits for a load of a key of which nothing usable is held. */
   async #await(key: string, lane: Lane, waiter: WaiterOptions | undefined): Promise<V | undefined> {
     this.#counts.awaited += 1
-    return (await this.#fly(key, lane, waiter)).value
+    try {
+      return (await this.#fly(key, lane, waiter)).value
+    } catch (error) {
+      // The source failed, and Redis had something that is not fresh any more.
+      const entry = waiter?.signal?.aborted === true ? undefined : this.#holdings.look(key)
+      if (entry !== undefined && this.#options.clock.nowMs() < entry.staleUntilMs) return entry.value
+      throw error
+    }
   }
 
   #getAbsent(key: string, waiter: WaiterOptions | undefined): Promise<V | undefined> {
@@ -389,7 +442,7 @@ export class StaleCache<V, R extends Representation | undefined = Representation
   }
 
   async #want(key: string, lane: Lane): Promise<Loaded<V>> {
-    const flight = { begun: false }
+    const flight: { begun: boolean; since: Since } = { begun: false, since: 0 }
     this.#inFlight.set(key, flight)
     try {
       return await this.#batcher.want(key, lane, () => {
@@ -402,9 +455,14 @@ export class StaleCache<V, R extends Representation | undefined = Representation
   }
 
   /** A load that begins after this call, even when one is on its way. */
-  #reload(key: string): Promise<Loaded<V>> {
+  #reload(key: string, since: Since): Promise<Loaded<V>> {
     this.#forgetFlight(key)
-    return this.#fly(key, 'known')
+    const loaded = this.#fly(key, 'known')
+    const flight = this.#inFlight.get(key)
+    // It has not begun: it goes out after this turn.
+    if (flight !== undefined && flight.since !== 'now')
+      flight.since = since === 'now' ? since : Math.max(since, flight.since)
+    return loaded
   }
 
   #forgetFlight(key: string): void {
@@ -476,10 +534,10 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       const bounds = { maxEntries, maxBytes: Math.floor(maxBytes / 16) }
       return new CompiledDefaults(fallback, (value, key) => compile(this.#options, value, key), bounds)
     } catch (error) {
-      return refuse(
+      throw new InvalidOptionError(
         'fallback',
         'a function that answers for any key with a value that can be represented',
-        error,
+        String(error),
       )
     }
   }

@@ -11,6 +11,7 @@ import {
   type UnrepresentedSettings,
 } from './options.ts'
 import type { Representation } from './representation.ts'
+import type { SharedRedis } from './shared-redis.ts'
 import { StaleCache } from './stale-cache.ts'
 import type { StaleCacheSnapshot } from './stale-cache-snapshot.ts'
 
@@ -18,11 +19,14 @@ type AnyCacheOf<V> = StaleCache<V, Representation | undefined>
 
 export class StaleCaches {
   readonly #maxCaches: number
+  readonly #redis: SharedRedis | undefined
   readonly #caches = new Map<string, AnyCacheOf<unknown>>()
   readonly #files = new Set<string>()
 
-  constructor(maxCaches: number) {
+  /** `redis` is the second level of every cache that does not name another. */
+  constructor(maxCaches: number, redis?: SharedRedis) {
     this.#maxCaches = maxCaches
+    this.#redis = redis
   }
 
   /**
@@ -40,7 +44,10 @@ export class StaleCaches {
     if (snapshotFile !== undefined && this.#files.has(snapshotFile)) {
       refuse('snapshotFile', 'a file that no other cache has', snapshotFile)
     }
-    const cache: AnyCacheOf<V> = new StaleCache<V, Representation | undefined>(name, options)
+    const cache: AnyCacheOf<V> = new StaleCache<V, Representation | undefined>(
+      name,
+      this.#redis === undefined || options.redis !== undefined ? options : { ...options, redis: this.#redis },
+    )
     this.#caches.set(name, cache as unknown as AnyCacheOf<unknown>)
     if (snapshotFile !== undefined) this.#files.add(snapshotFile)
     return cache

@@ -263,7 +263,7 @@ t.test('of every key that leaves, whoever waits on its behalf is told', async (t
   t.same(gone, [], 'a value that is replaced is still held')
   place('c')
   t.same(gone, ['a'], 'evicted')
-  holdings.miss('b', holdings.changes.next(), 0)
+  holdings.miss('b', { order: holdings.changes.next(), asOfMs: 0 }, 0)
   t.same(gone, ['a', 'b'], 'unknown to the source')
 })
 
