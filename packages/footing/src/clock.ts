@@ -27,11 +27,25 @@ export const systemClock: Clock = {
   },
 }
 
+let holds = 0
+let keeper: NodeJS.Timeout | undefined
+
 /**
  * Keeps the process alive until the function it returns is called. The timers of a `Clock` do not: a process with
- * nothing else to do would end in the middle of what somebody waits for.
+ * nothing else to do would end in the middle of what somebody waits for. Cheap enough for every call: all holds
+ * share one timer.
  */
 export function holdProcess(): () => void {
-  const timer = setInterval(() => {}, LONGEST_TIMER_MS)
-  return () => clearInterval(timer)
+  holds += 1
+  if (holds === 1) {
+    keeper ??= setInterval(() => {}, LONGEST_TIMER_MS)
+    keeper.ref()
+  }
+  let held = true
+  return () => {
+    if (!held) return
+    held = false
+    holds -= 1
+    if (holds === 0) keeper?.unref()
+  }
 }

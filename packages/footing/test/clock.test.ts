@@ -46,4 +46,10 @@ t.test('a pending callback does not keep the process alive, a held process stays
     ),
     'called\n',
   )
+  t.equal(
+    run(`const first = holdProcess(); const second = holdProcess(); first(); first()
+      systemClock.schedule(50, () => { console.log('still held'); second(); holdProcess()() })`),
+    'still held\n',
+    'every hold counts once',
+  )
 })
