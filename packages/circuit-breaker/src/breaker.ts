@@ -109,6 +109,9 @@ export class Breaker {
   /** The state as of the last operation; `stateAt` knows whether the open time is over. */
   state: BreakerState = 'closed'
   changedAtMs: number
+  /** Whether `acquire`, and `settle` of a success, look at the time now: a clock costs more than all they do. */
+  acquireNeedsTime = true
+  successNeedsTime = true
   readonly #rules: BreakerRules
   readonly #onChange: OnChange
   readonly #window: RollingWindow
@@ -130,6 +133,7 @@ export class Breaker {
     this.#windowed = rules.failureRate <= 1 || (rules.slowCallRate <= 1 && rules.slowCallMs < Infinity)
     this.#shadows = rules.shadow ? 1 : 0
     this.changedAtMs = nowMs
+    this.#planTime()
   }
 
   /** The right to call, or undefined; `lastRefusal` then says why. */
@@ -262,6 +266,7 @@ export class Breaker {
       const remainingMs = Math.min(exported.remainingRampMs, rampMs) - elapsedMs
       if (remainingMs > 0) this.#rampEndMs = nowMs + remainingMs
       else this.openings = 0
+      this.#planTime()
       // Failures that are older than the window are no reason to open at the next one.
       if (elapsedMs >= windowMs) return
       this.consecutiveFailures = exported.consecutiveFailures
@@ -272,7 +277,7 @@ export class Breaker {
     }
     // A probe that was running died with its process: the next call probes.
     this.state = 'open'
-    this.#epoch += 1
+    this.#planTime()
     this.#openUntilMs = nowMs + Math.max(0, Math.min(exported.remainingOpenMs, maxOpenMs) - elapsedMs)
   }
 
@@ -285,10 +290,17 @@ export class Breaker {
     return this.#rules.probes - this.#probes.size - this.#probesSucceeded
   }
 
+  #planTime(): void {
+    const timed = this.state !== 'closed' || this.#rules.slowCallMs < Infinity
+    this.acquireNeedsTime = timed || this.#rampEndMs !== 0
+    this.successNeedsTime = timed || this.#windowed
+  }
+
   #passesRamp(nowMs: number): boolean {
     if (nowMs >= this.#rampEndMs) {
       this.#rampEndMs = 0
       this.openings = 0
+      this.#planTime()
       return true
     }
     return this.inFlight === 0 || this.#rules.random() < this.rampShare(nowMs)
@@ -418,6 +430,7 @@ export class Breaker {
     if (to !== 'closed') this.#rampEndMs = 0
     if (to === 'open') this.reason = reason
     this.changedAtMs = nowMs
+    this.#planTime()
     this.counts.transitions[to] += 1
     this.#onChange(from, to, cause, reason, nowMs)
   }

@@ -5,7 +5,7 @@
  * on after that is not waited for, and its late result reaches nobody. Without a limit and without a signal a call
  * costs one promise: no timer, no listener, no AbortController.
  */
-import { type Clock, LONGEST_TIMER_MS } from '@holdfast/footing'
+import type { Clock } from '@holdfast/footing'
 import { Breaker, type BreakerCounts, type ExportedState, type Permit } from './breaker.ts'
 import { Call, type CallContext } from './call.ts'
 import { classifyAbort } from './classification.ts'
@@ -15,12 +15,13 @@ import {
   ClosedError,
   DeadlineError,
   HoldsFullError,
-  refusal,
+  OpenError,
   TimeoutError,
 } from './errors.ts'
 import { type BreakerState, channels, type Transition, type TransitionCause } from './events.ts'
 import { type CircuitBreakerOptions, checks, type ResolvedOptions, resolveOptions } from './options.ts'
 import type { Outcome } from './outcome.ts'
+import { race } from './race.ts'
 
 /** The work of a call. */
 export type Work<T> = (context: CallContext) => T | PromiseLike<T>
@@ -121,14 +122,23 @@ export class CircuitBreaker {
   execute<T>(work: Work<T>, options?: ExecuteOptions<T>): Promise<T> {
     if (options === undefined && this.#options.timeoutMs === Infinity) {
       const permit = this.tryAcquire()
-      return permit === undefined ? Promise.reject(this.refusal()) : this.#run(work, permit)
+      return permit === undefined ? this.#refuse() : this.#run(work, permit)
     }
     return this.#executeGuarded(work, options ?? {})
   }
 
   /** The right to make one call, to be settled once; undefined when the call is refused. O(1), no promise. */
   tryAcquire(): Permit | undefined {
-    return this.#closed ? undefined : this.#breaker.acquire(this.#clock.nowMs())
+    if (this.#closed) return undefined
+    const breaker = this.#breaker
+    return breaker.acquire(breaker.acquireNeedsTime ? this.#clock.nowMs() : 0)
+  }
+
+  /** The error for a call that `tryAcquire()` has refused just now. */
+  refusal(): Error {
+    if (this.#closed) return new ClosedError(this.name)
+    const retryAfterMs = this.#breaker.retryRefusedAfterMs(this.#clock.nowMs())
+    return new OpenError(this.name, this.#breaker.lastRefusal, retryAfterMs)
   }
 
   /** The right to probe, for the owner of a breaker with `probing: 'manual'`; at any time while it is not held. */
@@ -138,7 +148,9 @@ export class CircuitBreaker {
 
   /** Tells the result of a call. Results of an earlier epoch change nothing, and so does a second settling. */
   settle(permit: Permit, outcome: Outcome): void {
-    this.#breaker.settle(permit, outcome, this.#clock.nowMs())
+    const breaker = this.#breaker
+    const timed = breaker.successNeedsTime || outcome !== 'success'
+    breaker.settle(permit, outcome, timed ? this.#clock.nowMs() : 0)
   }
 
   /** Opens now. Open already, the open time begins anew. */
@@ -206,6 +218,13 @@ export class CircuitBreaker {
     this.#closed = true
   }
 
+  async #refuse(): Promise<never> {
+    const error = this.refusal()
+    // Rejected a moment later, when its caller listens: Node.js takes a microsecond to note an unheard rejection.
+    await undefined
+    throw error
+  }
+
   async #run<T>(work: Work<T>, permit: Permit): Promise<T> {
     let value: T
     try {
@@ -222,78 +241,46 @@ export class CircuitBreaker {
     const { signal, fallback } = options
     const nowMs = this.#clock.nowMs()
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs
-    const remainingMs = options.deadlineMs === undefined ? Infinity : options.deadlineMs - nowMs
-    // NaN is neither; a comparison would let it pass as no limit.
-    if (!(timeoutMs >= 0)) checks.refuse('timeoutMs', 'milliseconds of at least 0, or Infinity', timeoutMs)
-    if (Number.isNaN(remainingMs))
-      checks.refuse('deadlineMs', 'a time on the clock of the breaker', options.deadlineMs)
+    const remainingMs = (options.deadlineMs ?? Infinity) - nowMs
     if (signal?.aborted === true) throw abortedBy(this.name, signal.reason)
-    if (remainingMs <= 0) throw new DeadlineError(this.name)
+    // A budget that is spent, or none at all, is not the fault of the dependency: it is not even asked.
+    if (!(timeoutMs > 0)) throw spent('timeoutMs', timeoutMs, () => new TimeoutError(this.name, timeoutMs))
+    if (!(remainingMs > 0)) throw spent('deadlineMs', remainingMs, () => new DeadlineError(this.name))
     const permit = this.#closed ? undefined : this.#breaker.acquire(nowMs)
     if (permit === undefined) {
-      const error = this.refusal()
-      if (fallback === undefined || this.#closed) throw error
+      const refused = this.refusal()
+      if (fallback === undefined) throw refused
       this.#fellBack += 1
-      return fallback(error)
+      return fallback(refused)
     }
-    const limitMs = Math.min(timeoutMs, remainingMs)
-    let outcome: Outcome
-    let error: unknown
+    let failure: unknown
     try {
       const call = new Call()
+      const limitMs = Math.min(timeoutMs, remainingMs)
       const value =
         limitMs === Infinity && signal === undefined
           ? await work(call)
-          : await this.#race(work, call, signal, limitMs, timeoutMs <= remainingMs)
+          : await race(call, () => work(call), {
+              clock: this.#clock,
+              limitMs,
+              signal,
+              timedOut: () => this.#timeUp(timeoutMs, remainingMs),
+              left: (reason) => abortedBy(this.name, reason),
+            })
       this.#settleValue(permit, value)
       return value
-    } catch (thrown) {
-      error = thrown
-      outcome = this.#settleError(permit, thrown)
+    } catch (error) {
+      failure = error
+      if (this.#settleError(permit, error) !== 'failure' || fallback === undefined) throw error
     }
-    if (fallback === undefined || outcome !== 'failure') throw error
     this.#fellBack += 1
-    return fallback(error)
+    return fallback(failure)
   }
 
-  /** The first of: the result of the work, the limit, the abort of the caller. */
-  #race<T>(
-    work: Work<T>,
-    call: Call,
-    signal: AbortSignal | undefined,
-    limitMs: number,
-    byTimeout: boolean,
-  ): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      let cancelTimer: (() => void) | undefined
-      const release = () => {
-        cancelTimer?.()
-        signal?.removeEventListener('abort', leave)
-      }
-      const giveUp = (error: Error) => {
-        release()
-        reject(error)
-        call.abort(error)
-      }
-      const leave = () => giveUp(abortedBy(this.name, signal?.reason))
-      signal?.addEventListener('abort', leave, { once: true })
-      if (limitMs !== Infinity) {
-        cancelTimer = this.#clock.schedule(Math.min(limitMs, LONGEST_TIMER_MS), () => {
-          if (byTimeout) this.#timedOut += 1
-          giveUp(byTimeout ? new TimeoutError(this.name, limitMs) : new DeadlineError(this.name))
-        })
-      }
-      new Promise<T>((done) => done(work(call))).then(
-        (value) => {
-          release()
-          resolve(value)
-        },
-        (error: unknown) => {
-          release()
-          reject(error)
-        },
-      )
-    })
+  #timeUp(timeoutMs: number, remainingMs: number): Error {
+    if (remainingMs < timeoutMs) return new DeadlineError(this.name)
+    this.#timedOut += 1
+    return new TimeoutError(this.name, timeoutMs)
   }
 
   #settleValue(permit: Permit, value: unknown): void {
@@ -306,13 +293,6 @@ export class CircuitBreaker {
       error instanceof AbortedError ? classifyAbort(error.cause) : judged(this.#options.classifyError, error)
     this.settle(permit, outcome)
     return outcome
-  }
-
-  /** The error for a call that `tryAcquire()` has refused just now. */
-  refusal(): Error {
-    if (this.#closed) return new ClosedError(this.name)
-    const retryAfterMs = this.#breaker.retryRefusedAfterMs(this.#clock.nowMs())
-    return refusal(this.name, this.#breaker.lastRefusal, retryAfterMs)
   }
 
   #keepOpen(kind: 'held' | 'isolated', holds: Set<Hold>, source: string, reason: string): () => void {
@@ -363,6 +343,13 @@ function judged(classify: (subject: unknown) => Outcome, subject: unknown): Outc
   } catch {
     return 'failure'
   }
+}
+
+/** The error of a call that has no time left; a time that is no number is a mistake. */
+function spent(option: string, ms: number, error: () => Error): Error {
+  return Number.isNaN(ms) || typeof ms !== 'number'
+    ? checks.refuse(option, 'a number of milliseconds', ms)
+    : error()
 }
 
 function once(release: () => void): () => void {

@@ -1,5 +1,5 @@
 import createError from '@fastify/error'
-import { type RetryAfter, withRetryAfter } from '@holdfast/footing'
+import type { RetryAfter } from '@holdfast/footing'
 import { withOutcome } from './outcome.ts'
 
 const codes = 'HOLDFAST_ERR_CIRCUIT_BREAKER'
@@ -14,23 +14,36 @@ export const InvalidOptionError = createError<[option: string, expected: string,
 /** Why a call was refused. */
 export type RefusalReason = 'open' | 'probing' | 'ramp' | 'held' | 'isolated'
 
-/** What an `OpenError` carries. */
-export interface Refusal extends RetryAfter {
+/**
+ * The breaker lets no call through now; the work was not started. It has no stack: it says nothing about a line of
+ * code, and while a dependency is down it is made for every call.
+ */
+export class OpenError
+  extends createError<[breaker: string, reason: string, retryAfterMs: number]>(
+    `${codes}_OPEN`,
+    'circuit breaker "%s" does not let this call through (%s); try again in %d ms',
+    503,
+    Error,
+    false,
+  )
+  implements RetryAfter
+{
   readonly breaker: string
   readonly reason: RefusalReason
-}
+  readonly retryAfterMs: number
+  readonly retryAfterSeconds: number
 
-/**
- * The breaker lets no call through now; the work was not started. It has no stack: it says nothing about a line
- * of code, and while a dependency is down it is made for every call.
- */
-export const OpenError = createError<[breaker: string, reason: string, retryAfterMs: number]>(
-  `${codes}_OPEN`,
-  'circuit breaker "%s" does not let this call through (%s); try again in %d ms',
-  503,
-  Error,
-  false,
-)
+  constructor(breaker: string, reason: RefusalReason, retryAfterMs: number) {
+    const waitMs = Math.max(1, Math.ceil(retryAfterMs))
+    super(breaker, reason, waitMs)
+    this.breaker = breaker
+    this.reason = reason
+    this.retryAfterMs = waitMs
+    this.retryAfterSeconds = Math.ceil(waitMs / 1000)
+  }
+}
+// The dependency behind an outer breaker was not asked, so that breaker must not count it.
+withOutcome(OpenError.prototype, 'ignored')
 
 /** The call took longer than its `timeoutMs`; the work may go on, its result is ignored. */
 export const TimeoutError = createError<[breaker: string, timeoutMs: number]>(
@@ -80,14 +93,6 @@ export const HoldsFullError = createError<[breaker: string, maximum: number]>(
   'circuit breaker "%s" is held or isolated %d times already; release each one when its cause has gone',
   500,
 )
-
-/** The error of a refused call. */
-export function refusal(breaker: string, reason: RefusalReason, retryAfterMs: number): Error & Refusal {
-  const waitMs = Math.max(1, Math.ceil(retryAfterMs))
-  const error = withRetryAfter(new OpenError(breaker, reason, waitMs), waitMs)
-  // The dependency behind an outer breaker was not asked, so its breaker must not count this.
-  return withOutcome(Object.assign(error, { breaker, reason }), 'ignored')
-}
 
 /** The error of a caller whose signal aborted. Like Node's own it is named AbortError and keeps the reason. */
 export function abortedBy(breaker: string, reason: unknown): Error {

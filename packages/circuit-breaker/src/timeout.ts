@@ -1,7 +1,8 @@
-import { type Clock, holdProcess, LONGEST_TIMER_MS, systemClock } from '@holdfast/footing'
+import { type Clock, systemClock } from '@holdfast/footing'
 import { Call, type CallContext } from './call.ts'
 import { abortedBy, DeadlineError, TimeoutError } from './errors.ts'
 import { checks } from './options.ts'
+import { race } from './race.ts'
 
 /** Settings of one call of `timeout`. */
 export interface TimeoutOptions {
@@ -46,28 +47,12 @@ export async function within<T>(
   if (signal?.aborted === true) throw abortedBy(name, signal.reason)
   const remainingMs = deadlineMs - clock.nowMs()
   if (remainingMs <= 0) throw new DeadlineError(name)
-  return new Promise<T>((resolve, reject) => {
-    let cancelTimer: (() => void) | undefined
-    const letGo = holdProcess()
-    const finish = () => {
-      letGo()
-      cancelTimer?.()
-      signal?.removeEventListener('abort', leave)
-    }
-    const giveUp = (error: Error) => {
-      finish()
-      // First the caller, then the work: its listeners must not decide how this ends.
-      reject(error)
-      call.abort(error)
-    }
-    const leave = () => giveUp(abortedBy(name, signal?.reason))
-    signal?.addEventListener('abort', leave, { once: true })
-    const limitMs = Math.min(timeoutMs, remainingMs)
-    if (limitMs <= LONGEST_TIMER_MS) {
-      cancelTimer = clock.schedule(limitMs, () => {
-        giveUp(timeoutMs <= remainingMs ? new TimeoutError(name, timeoutMs) : new DeadlineError(name))
-      })
-    }
-    new Promise<T>((done) => done(work())).finally(finish).then(resolve, reject)
+  const limitMs = Math.min(timeoutMs, remainingMs)
+  return race(call, work, {
+    clock,
+    limitMs,
+    signal,
+    timedOut: () => (timeoutMs <= remainingMs ? new TimeoutError(name, timeoutMs) : new DeadlineError(name)),
+    left: (reason) => abortedBy(name, reason),
   })
 }
