@@ -1,10 +1,21 @@
 /** Every row, in the order in which they run. */
 import type { Row } from '../harness/row.ts'
 import { api } from './api.ts'
+import { breaker } from './breaker.ts'
+import { breakerFailures } from './breaker-failures.ts'
 import { cacheHit } from './cache-hit.ts'
 import { guardedRoute } from './guarded-route.ts'
 import { healthz } from './healthz.ts'
 import { herd } from './herd.ts'
 import { theme } from './theme.ts'
 
-export const rows: readonly Row[] = [theme, cacheHit, herd, guardedRoute, healthz, api]
+export const rows: readonly Row[] = [
+  theme,
+  cacheHit,
+  herd,
+  breaker,
+  breakerFailures,
+  guardedRoute,
+  healthz,
+  api,
+]
