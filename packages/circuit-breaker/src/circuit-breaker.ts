@@ -213,7 +213,7 @@ export class CircuitBreaker {
     return this.#breaker.exportAt(this.#clock.nowMs(), this.#clock.wallMs())
   }
 
-  /** For good: calls are refused with `CLOSED`, results and holds change nothing, nobody is told anything. */
+  /** For good: calls are refused with `CLOSED`, and nobody is told any more what late results change. */
   close(): void {
     this.#closed = true
   }

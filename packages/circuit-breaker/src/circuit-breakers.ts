@@ -17,6 +17,8 @@ export class CircuitBreakers {
   readonly #maxBreakers: number
   readonly #defaults: CircuitBreakerOptions
   readonly #breakers = new Map<string, CircuitBreaker>()
+  /** Those made here; others have an owner who closes them. */
+  readonly #own: CircuitBreaker[] = []
   #closed = false
 
   /** @throws `HOLDFAST_ERR_CIRCUIT_BREAKER_INVALID_OPTION` */
@@ -35,12 +37,22 @@ export class CircuitBreakers {
    * @throws `HOLDFAST_ERR_CIRCUIT_BREAKER_` + `NAME_TAKEN`, `BREAKERS_FULL`, `INVALID_OPTION`, `CLOSED`.
    */
   create(name: string, options?: CircuitBreakerOptions): CircuitBreaker {
-    if (this.#closed) throw new ClosedError(String(name))
-    if (this.#breakers.has(name)) throw new NameTakenError(name)
-    if (this.#breakers.size >= this.#maxBreakers) throw new BreakersFullError(this.#maxBreakers)
+    if (options !== undefined) checks.object('options', options)
+    this.#checkPlace(name)
     const breaker = new CircuitBreaker(name, { ...this.#defaults, ...options })
+    this.#own.push(breaker)
     this.#breakers.set(name, breaker)
     return breaker
+  }
+
+  /**
+   * Takes in a breaker that was made elsewhere, so that it is found and shown like the others.
+   *
+   * @throws `HOLDFAST_ERR_CIRCUIT_BREAKER_` + `NAME_TAKEN`, `BREAKERS_FULL`, `CLOSED`.
+   */
+  add(breaker: CircuitBreaker): void {
+    this.#checkPlace(breaker.name)
+    this.#breakers.set(breaker.name, breaker)
   }
 
   get(name: string): CircuitBreaker | undefined {
@@ -57,9 +69,15 @@ export class CircuitBreakers {
     return this.list().map((breaker) => breaker.snapshot())
   }
 
-  /** Closes every breaker for good. */
+  /** Closes every breaker made here for good. */
   close(): void {
     this.#closed = true
-    for (const breaker of this.#breakers.values()) breaker.close()
+    for (const breaker of this.#own) breaker.close()
+  }
+
+  #checkPlace(name: string): void {
+    if (this.#closed) throw new ClosedError(String(name))
+    if (this.#breakers.has(name)) throw new NameTakenError(name)
+    if (this.#breakers.size >= this.#maxBreakers) throw new BreakersFullError(this.#maxBreakers)
   }
 }

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from '@holdfast/footing'
+import { type Clock, type MetricsRegistry, systemClock } from '@holdfast/footing'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { CircuitBreakers, type CircuitBreakersOptions } from './circuit-breakers.ts'
@@ -15,6 +15,8 @@ import { DEFAULT_TIMEOUT_MS, resolveRoute } from './route-options.ts'
 export interface CircuitBreakerPluginOptions extends CircuitBreakersOptions {
   /** Settings of `app.circuitBreaker.errorLog`. Default: its defaults. */
   readonly errorLog?: ErrorLogOptions
+  /** A prom-client `Registry` for the metrics. Default: none; prom-client is not loaded. */
+  readonly registry?: MetricsRegistry
 }
 
 /** Per-route setting `config.circuitBreaker`; the name of a breaker is short for `{ name }`. */
@@ -59,7 +61,7 @@ declare module 'fastify' {
 
 async function plugin(app: FastifyInstance, options: CircuitBreakerPluginOptions): Promise<void> {
   if (app.hasDecorator('circuitBreaker')) throw new AlreadyRegisteredError()
-  const { errorLog: errorLogOptions, ...registryOptions } = options
+  const { errorLog: errorLogOptions, registry, ...registryOptions } = options
   const breakers = new CircuitBreakers(registryOptions)
   const clock = options.defaults?.clock ?? systemClock
   const errorLog = new ErrorLog({ clock, ...checks.object('errorLog', errorLogOptions ?? {}) })
@@ -77,6 +79,11 @@ async function plugin(app: FastifyInstance, options: CircuitBreakerPluginOptions
     if (app.server.listening) app.server.once('close', () => breakers.close())
     else breakers.close()
   })
+  if (registry !== undefined) {
+    checks.having('registry', registry, ['registerMetric', 'getSingleMetric'])
+    const { registerMetrics } = await import('./metrics.ts')
+    registerMetrics(registry, () => breakers.snapshot())
+  }
 }
 
 interface Guarding {
