@@ -83,6 +83,9 @@ export const ClosedError = createError<[what: string]>(
   503,
 )
 
+/** The reason of a lease's signal: it is lost, and somebody else may hold it. */
+export const LeaseLostError = createError<[how: string]>(`${codes}_LEASE_LOST`, 'the lease is lost: %s', 499)
+
 /** Added to the errors of a call: whether Redis can have executed it. */
 export interface MayHaveRun {
   readonly mayHaveRun: boolean

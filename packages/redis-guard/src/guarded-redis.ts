@@ -11,10 +11,12 @@ import { Dispatcher } from './dispatcher.ts'
 import { ClosedError, CommandError, callError, KeyError, ScriptError } from './errors.ts'
 import { reportState } from './events.ts'
 import { buildKey } from './key.ts'
+import { FencedLeases } from './lease.ts'
 import {
   checks,
   type GuardedRedisOptions,
   MAX_BUDGET_MS,
+  newOwnerName,
   type ResolvedOptions,
   resolveOptions,
 } from './options.ts'
@@ -46,6 +48,7 @@ type StateListener = (state: RedisState, reason: string | undefined) => void
 export class GuardedRedis implements RedisGuard {
   /** Opened by a call without an answer, a server of no use and a lost connection. `isolate()` keeps it open. */
   readonly breaker: CircuitBreaker
+  readonly lease: FencedLeases
   readonly #options: ResolvedOptions
   readonly #clients: Clients
   readonly #commands: Connection
@@ -68,6 +71,7 @@ export class GuardedRedis implements RedisGuard {
   constructor(options: GuardedRedisOptions) {
     this.#options = resolveOptions(options)
     const { source, clock, random, connectTimeoutMs, maxReconnectMs, maxSubscriptions } = this.#options
+    this.lease = new FencedLeases(this, { clock, ownerName: newOwnerName() })
     this.#clients = new Clients(source, connectTimeoutMs)
     this.breaker = new CircuitBreaker('redis', {
       probing: 'manual',

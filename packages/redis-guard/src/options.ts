@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { type Clock, type MetricsRegistry, OptionChecks, systemClock } from '@holdfast/footing'
 import { MAX_BATCH_ROWS } from './batch.ts'
 import type { ClientSource, RedisClient } from './client.ts'
@@ -101,6 +102,11 @@ export function resolvePluginOptions(options: RedisGuardOptions) {
       Object.entries(options).filter(([name]) => !ownNames.some((own) => own === name)),
     ) as GuardedRedisOptions,
   }
+}
+
+/** Differs in every process and at every call: what makes the tokens of its leases its own. */
+export function newOwnerName(): string {
+  return randomBytes(12).toString('base64url')
 }
 
 function prefixOf(value: string): string {

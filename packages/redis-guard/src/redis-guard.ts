@@ -1,3 +1,5 @@
+import type { FencedLeases } from './lease.ts'
+
 /** What one call may bring along to Redis. A Buffer goes and comes back byte for byte. */
 export type RedisArgument = string | number | Buffer
 
@@ -111,6 +113,8 @@ export interface RedisGuard {
   /** Whether calls pass at present. Synchronous and free: ask it before every call, and go local when it is false. */
   readonly available: boolean
   readonly state: RedisState
+  /** Leases with fences: one holder at a time among all processes. */
+  readonly lease: FencedLeases
   /**
    * Runs a script. Rejects, within the budget, with one of the errors `HOLDFAST_ERR_REDIS_GUARD_...`; their
    * `mayHaveRun` says whether Redis can have executed the call. It is never sent a second time once it may have run.
