@@ -96,6 +96,30 @@ export const ReentrantError = createError<[]>(
   500,
 )
 
+/** A value of a flight across processes is one that JSON would lose or change; name a codec, or return plain data. */
+export const ValueNotShareableError = createError<[place: string, received: string]>(
+  `${codes}_VALUE_NOT_SHAREABLE`,
+  'a flight across processes carries plain JSON data, and %s is %s; return plain data, or set fleet.codec',
+  500,
+)
+
+/** The codec's `encode` threw, or answered neither bytes nor text; `cause` is what it threw. */
+export const CodecFailedError = createError<[problem: string, detail: { cause: unknown }]>(
+  `${codes}_CODEC_FAILED`,
+  'fleet.codec.encode %s; it must return a string or a Uint8Array',
+  500,
+)
+
+/** The work failed in another process, with an error that has no code of its own. */
+export const RemoteFailedError = createError<[message: string]>(`${codes}_REMOTE_FAILED`, '%s', 500)
+
+/** The reason of a work's signal when another process has taken over its lease. */
+export const LeaseLostError = createError<[]>(
+  `${codes}_LEASE_LOST`,
+  'the lease of this flight is lost: it ran out unrenewed, and another process may run the same work',
+  499,
+)
+
 /** The group was closed, which rejects everybody who waits and everybody who comes. */
 export const ClosedError = createError<[]>(
   `${codes}_CLOSED`,

@@ -15,6 +15,15 @@ export interface FlightEvent {
   readonly waiters: number
 }
 
+/** Published on `holdfast:singleflight:fleet` for every step of a flight across processes. */
+export interface FleetEvent {
+  /** The counter of `snapshot().fleet` that grew. */
+  readonly role: string
+  readonly flightId: string
+  readonly encodedKey: string
+  readonly fence: number | undefined
+}
+
 /** The channels; a message is built only when somebody subscribed. */
 export const channels = {
   landed: diagnostics.channel('holdfast:singleflight:landed'),
@@ -22,4 +31,5 @@ export const channels = {
   givenUp: diagnostics.channel('holdfast:singleflight:given-up'),
   abandoned: diagnostics.channel('holdfast:singleflight:abandoned'),
   forgotten: diagnostics.channel('holdfast:singleflight:forgotten'),
+  fleet: diagnostics.channel('holdfast:singleflight:fleet'),
 }

@@ -6,7 +6,7 @@
  * answered more than once (first by the hard time-out, later by its landing), each time for those who wait
  * then. Who owns the key, and when time is up, is decided by `Singleflight`.
  */
-import type { Clock } from './clock.ts'
+import type { Clock } from '@holdfast/footing'
 import { AbortedError, WaitTimeoutError } from './errors.ts'
 import type { FlightKey } from './key.ts'
 
@@ -18,6 +18,11 @@ export interface FlightContext {
   readonly flightId: string
   /** The key as the first caller gave it. */
   readonly key: FlightKey
+  /**
+   * With `fleet`: larger than that of every earlier flight of this key in any process. Undefined without, and while
+   * Redis cannot be reached. `signal` aborts when the lease behind it is lost.
+   */
+  readonly fence: number | undefined
 }
 
 /** How a result reaches the waiters that did not start the flight. `undefined`: as it is. */
@@ -58,6 +63,10 @@ export class Flight {
   /** Past its hard time-out, but still in the air. */
   overdue = false
   abandoned = false
+  /** Waits for another process: nothing runs here. */
+  following = false
+  /** Its work was started here. */
+  ran = false
   cancelTimer: (() => void) | undefined = undefined
 
   readonly #sharing: Sharing

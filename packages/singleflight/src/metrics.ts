@@ -1,6 +1,6 @@
+import type { MetricsRegistry } from '@holdfast/footing'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { ResponseCounters } from './coalesced-route.ts'
-import type { MetricsRegistry } from './options.ts'
 import type { SingleflightSnapshot } from './singleflight.ts'
 
 /** Where the numbers come from: `run` is `app.singleflight`, `responses` the coalesced routes. */
@@ -71,6 +71,21 @@ const outcomes = [
   { outcome: 'taken_over', field: 'takenOver' },
 ] as const
 
+/** What flights across processes came to. Label `role`. */
+const roles = [
+  { role: 'led', field: 'led' },
+  { role: 'took_over', field: 'tookOver' },
+  { role: 'followed', field: 'followed' },
+  { role: 'hit', field: 'hit' },
+  { role: 'failed_elsewhere', field: 'failedElsewhere' },
+  { role: 'stale', field: 'stale' },
+  { role: 'alone', field: 'alone' },
+  { role: 'degraded', field: 'degraded' },
+  { role: 'lost', field: 'lost' },
+  { role: 'fenced', field: 'fenced' },
+  { role: 'unpublished', field: 'unpublished' },
+] as const
+
 /**
  * Registers the metrics. The numbers are read from snapshots when Prometheus scrapes; no call pays for them.
  * Every label has a fixed, small set of values; keys never become labels.
@@ -114,6 +129,27 @@ export function registerMetrics(given: MetricsRegistry, sources: MetricSources):
       this.reset()
       const snapshot = sources.responses()
       for (const { outcome, field } of outcomes) this.inc({ outcome }, snapshot[field])
+    },
+  })
+  new Counter({
+    name: 'holdfast_singleflight_fleet_total',
+    help: 'Steps of flights across processes, by what this process did',
+    labelNames: ['role'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      const { fleet } = sources.run()
+      for (const { role, field } of roles) this.inc({ role }, fleet[field])
+    },
+  })
+  new Gauge({
+    name: 'holdfast_singleflight_fleet_flights',
+    help: 'Flights across processes that this process leads or follows now',
+    labelNames: ['role'],
+    registers: [registry],
+    collect() {
+      const { fleet } = sources.run()
+      for (const role of ['leading', 'following'] as const) this.set({ role }, fleet[role])
     },
   })
 }

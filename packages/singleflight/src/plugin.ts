@@ -1,4 +1,5 @@
 import { types } from 'node:util'
+import type { MetricsRegistry } from '@holdfast/footing'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { CoalescedRoute, type ReplyLike, type ResponseCounters } from './coalesced-route.ts'
@@ -10,13 +11,7 @@ import {
   UnsafeMethodError,
 } from './errors.ts'
 import { encodeKey, type FlightKey } from './key.ts'
-import {
-  type MetricsRegistry,
-  refuse,
-  refuseUnknown,
-  resolveOptions,
-  type SingleflightOptions,
-} from './options.ts'
+import { refuse, refuseUnknown, resolveOptions, type SingleflightOptions } from './options.ts'
 import { copyError } from './shared-error.ts'
 import { carriesCredentials, PER_REQUEST_HEADERS, preconditionsOf } from './shared-response.ts'
 import { Singleflight, type SingleflightSnapshot } from './singleflight.ts'
@@ -82,6 +77,7 @@ async function plugin(app: FastifyInstance, options: SingleflightPluginOptions):
     // Fastify comes here before the last requests are answered: their waiters may still land.
     if (app.server.listening) app.server.once('close', close)
     else close()
+    await flights.drained()
   })
   if (registry !== undefined) {
     const { registerMetrics } = await import('./metrics.ts')
@@ -91,7 +87,14 @@ async function plugin(app: FastifyInstance, options: SingleflightPluginOptions):
 
 function routeCoalescer(flightOptions: SingleflightOptions, perRequestHeaders: readonly string[]) {
   // What travels through these flights are outcomes of handlers, never values or errors of the application.
-  const { copyValue: _, errorTtlMs: __, whenAbandoned: ___, ...limits } = flightOptions
+  const {
+    copyValue: _,
+    errorTtlMs: __,
+    whenAbandoned: ___,
+    redis: ____,
+    fleet: _____,
+    ...limits
+  } = flightOptions
   const flights = new Singleflight({ ...limits, copyErrors: true })
   const counters: ResponseCounters = { replayed: 0, ranAlone: 0, bypassed: 0, takenOver: 0 }
   let routesSeen = 0

@@ -7,13 +7,15 @@
  * wait for it, and to nobody else. Work runs in the async context in which the Singleflight was constructed,
  * never in a caller's.
  *
- * Does not guarantee anything across processes, and does not remember values: it is no cache.
+ * Does not guarantee anything across processes (flights with `fleet` do, see fleet.ts), and does not remember
+ * values: it is no cache.
  *
  * After golang.org/x/sync/singleflight, with what it lacks: leaving, deadlines, bounds and an owned key after
  * a time-out.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Channel } from 'node:diagnostics_channel'
+import { newOwnerName } from '@holdfast/redis-guard'
 import { ErrorMemory } from './error-memory.ts'
 import {
   AbandonedError,
@@ -27,19 +29,24 @@ import {
   withRetryHint,
 } from './errors.ts'
 import { channels } from './events.ts'
+import { Fleet, type FleetSnapshot } from './fleet.ts'
+import type { FleetStore } from './fleet-store.ts'
 import { abortedBy, Flight, type FlightContext, type Outcome, type Sharing } from './flight.ts'
 import { encodeKey, type FlightKey } from './key.ts'
 import {
+  type ResolvedFleetCall,
   type ResolvedOptions,
+  resolveFleetCall,
   resolveOptions,
   type SingleflightOptions,
   type WaiterOptions,
 } from './options.ts'
+import { RedisFleetStore } from './redis-fleet-store.ts'
 import { copyError } from './shared-error.ts'
 
 /** Counters since construction, and gauges of this moment. */
 export interface SingleflightSnapshot {
-  /** Works started. */
+  /** Works started in this process. */
   readonly executions: number
   /** Calls that joined a flight instead of starting one. */
   readonly joined: number
@@ -65,6 +72,8 @@ export interface SingleflightSnapshot {
   readonly errorsRemembered: number
   /** Age of the oldest work that has not settled, in milliseconds; 0 when there is none. */
   readonly oldestFlightMs: number
+  /** The flights across processes. */
+  readonly fleet: FleetSnapshot
   readonly closed: boolean
 }
 
@@ -94,6 +103,10 @@ class Context implements FlightContext {
   get flightId(): string {
     return this.#flight.id
   }
+
+  get fence(): undefined {
+    return undefined
+  }
 }
 
 /** A group of keys in which each key has at most one execution at a time. */
@@ -101,6 +114,7 @@ export class Singleflight {
   readonly #options: ResolvedOptions
   readonly #sharing: Sharing
   readonly #errors: ErrorMemory
+  readonly #fleet: Fleet
   /** The flight that owns each key. */
   readonly #owners = new Map<string, Flight>()
   /** Every flight in the air, with or without a key. Oldest first. */
@@ -118,9 +132,20 @@ export class Singleflight {
   #answeredFromError = 0
   #closed = false
 
-  /** @throws `HOLDFAST_ERR_SINGLEFLIGHT_INVALID_OPTION` */
-  constructor(options?: SingleflightOptions) {
+  /**
+   * `store` is where flights across processes meet; default: `options.redis`, and none without it.
+   *
+   * @throws `HOLDFAST_ERR_SINGLEFLIGHT_INVALID_OPTION`
+   */
+  constructor(options?: SingleflightOptions, store?: FleetStore) {
     this.#options = resolveOptions(options)
+    const { redis, fleet, clock, random } = this.#options
+    this.#fleet = new Fleet({
+      store: store ?? (redis === undefined ? undefined : new RedisFleetStore(redis, fleet.namespace)),
+      clock,
+      random,
+      processName: newOwnerName(),
+    })
     this.#errors = new ErrorMemory(this.#options.errorTtlMs, this.#options.maxFlights)
     this.#sharing = {
       onValue: this.#options.copyValue,
@@ -135,9 +160,14 @@ export class Singleflight {
    * others a copy of it (see `copyErrors`). All receive the same value: do not mutate it, or set `copyValue`.
    * `work` starts at once, in the async context in which this object was constructed.
    *
+   * With `fleet` the flight is one across all processes that share a Redis: `work` runs in one of them, after one
+   * question to Redis, and at once in each of them while Redis cannot be reached.
+   *
    * Rejects with `HOLDFAST_ERR_SINGLEFLIGHT_` + `KEY_INVALID`, `KEY_TOO_LONG`, `INVALID_OPTION` (caller's
    * mistake), `FLIGHTS_FULL`, `WAITERS_FULL`, `CLOSED` (503, with `retryAfterSeconds`), `WAIT_TIMEOUT`,
-   * `FLIGHT_TIMEOUT` (504), `ABORTED` (the caller's own signal), `REENTRANT`.
+   * `FLIGHT_TIMEOUT` (504), `ABORTED` (the caller's own signal), `REENTRANT`; with `fleet` also with
+   * `VALUE_NOT_SHAREABLE`, `CODEC_FAILED` (the work's mistake), and with the failure of another process (see
+   * `RemoteFailure`).
    */
   run<T>(key: FlightKey, work: Work<T>, waiter?: WaiterOptions): Promise<T> {
     let encodedKey: string
@@ -168,10 +198,19 @@ export class Singleflight {
     const hadError = this.#errors.forget(encodedKey)
     const flight = this.#owners.get(encodedKey)
     if (flight === undefined) return hadError
-    this.#owners.delete(encodedKey)
-    this.#forgotten += 1
-    publish(channels.forgotten, flight)
+    this.#disown(flight, 'forgotten')
     return true
+  }
+
+  /**
+   * `forget` in all processes of the fleet: the next call anywhere starts afresh, a value or failure that has just
+   * landed is dropped, and the flight that is in the air lands for those alone who joined it. Resolves with false
+   * when Redis could not be told: then others may get a value of before for as long as `handoffMs`. Never rejects
+   * because of Redis; throws like `encodeKey`.
+   */
+  forgetEverywhere(key: FlightKey): Promise<boolean> {
+    this.forget(key)
+    return this.#fleet.forget(encodeKey(key))
   }
 
   /** Whether a flight owns this key now. Throws like `encodeKey`. */
@@ -198,6 +237,7 @@ export class Singleflight {
       answeredFromError: this.#answeredFromError,
       errorsRemembered: this.#errors.size,
       oldestFlightMs: oldest === undefined ? 0 : this.#options.clock.nowMs() - oldest.startedAtMs,
+      fleet: this.#fleet.snapshot(),
       closed: this.#closed,
     }
   }
@@ -210,6 +250,12 @@ export class Singleflight {
     for (const flight of [...this.#inAir]) {
       this.#release(flight, withRetryHint(new ClosedError()))
     }
+    this.#fleet.close()
+  }
+
+  /** Resolves when everything that flights had to tell the other processes is told, or has failed. */
+  drained(): Promise<void> {
+    return this.#fleet.drained()
   }
 
   #start(key: FlightKey, encodedKey: string, work: Work<unknown>, waiter: WaiterOptions | undefined) {
@@ -224,6 +270,14 @@ export class Singleflight {
     }
     const excuse = this.#excuse(waiter)
     if (excuse !== undefined) return Promise.reject(excuse)
+    let fleet: ResolvedFleetCall | undefined
+    if (waiter?.fleet !== undefined && waiter.fleet !== false) {
+      try {
+        fleet = resolveFleetCall(waiter.fleet, this.#options.fleet)
+      } catch (error) {
+        return Promise.reject(error)
+      }
+    }
     if (this.#inAir.size >= maxFlights) {
       this.#rejectedFull += 1
       return Promise.reject(withRetryHint(new FlightsFullError(maxFlights)))
@@ -232,19 +286,22 @@ export class Singleflight {
     const flight = new Flight(key, encodedKey, clock.nowMs(), parent, this.#sharing)
     this.#owners.set(encodedKey, flight)
     this.#inAir.add(flight)
-    this.#executions += 1
     const answer =
       waiter === undefined ? flight.wait(true) : this.#waitPatiently(flight, true, waiter, Infinity)
     this.#neutral(() => {
       if (hardTimeoutMs !== Infinity) {
         flight.cancelTimer = clock.schedule(hardTimeoutMs, () => this.#isOverdue(flight))
       }
-      flying.run(flight, () => this.#execute(flight, work))
+      flying.run(flight, () => {
+        if (fleet === undefined) this.#execute(flight, work)
+        else this.#executeInFleet(flight, work, fleet)
+      })
     })
     return answer
   }
 
   #execute(flight: Flight, work: Work<unknown>): void {
+    this.#ran(flight)
     // A synchronous throw lands like a rejection, after everybody who asks in this very tick has joined.
     new Promise((resolve) => {
       resolve(work(new Context(flight)))
@@ -254,13 +311,53 @@ export class Singleflight {
     )
   }
 
+  /** Runs the work here or waits for another process that does. */
+  #executeInFleet(flight: Flight, work: Work<unknown>, settings: ResolvedFleetCall): void {
+    const { id: flightId, encodedKey, key, signal } = flight
+    this.#fleet
+      .fly(
+        {
+          flightId,
+          encodedKey,
+          signal,
+          isWanted: () => flight.waiters > 0,
+          execute: async (fence, signal) => {
+            this.#ran(flight)
+            return work({ key, flightId, signal, fence })
+          },
+          follows: (following) => {
+            flight.following = following
+          },
+          disown: (reason) => this.#disown(flight, reason),
+        },
+        settings,
+      )
+      .then(
+        (value) => this.#land(flight, { failed: false, value }),
+        (error: unknown) => this.#land(flight, { failed: true, error }),
+      )
+  }
+
+  #ran(flight: Flight): void {
+    flight.ran = true
+    this.#executions += 1
+  }
+
+  #disown(flight: Flight, reason: 'forgotten' | 'unwanted'): void {
+    if (this.#owners.get(flight.encodedKey) !== flight) return
+    this.#owners.delete(flight.encodedKey)
+    if (reason === 'unwanted') return
+    this.#forgotten += 1
+    publish(channels.forgotten, flight)
+  }
+
   #land(flight: Flight, outcome: Outcome): void {
     // Given up or closed before: nobody waits for it and its key may belong to another.
     if (!this.#inAir.delete(flight)) return
     flight.parent = undefined
     flight.cancelTimer?.()
     const nowMs = this.#options.clock.nowMs()
-    if (outcome.failed) this.#failed += 1
+    if (outcome.failed && flight.ran) this.#failed += 1
     if (this.#owners.get(flight.encodedKey) === flight) {
       this.#owners.delete(flight.encodedKey)
       if (outcome.failed) {
@@ -315,7 +412,8 @@ export class Singleflight {
     flight.abandoned = true
     this.#abandoned += 1
     publish(channels.abandoned, flight)
-    if (this.#options.whenAbandoned === 'continue') return
+    // A flight that waits for another process has no work to continue.
+    if (this.#options.whenAbandoned === 'continue' && !flight.following) return
     // The key first: whoever comes while the listeners of the signal run must not join a dying flight.
     if (this.#owners.get(flight.encodedKey) === flight) this.#owners.delete(flight.encodedKey)
     this.#abort(flight, new AbandonedError())

@@ -35,6 +35,21 @@ t.test('labels have a fixed set of values however many keys fly', async (t) => {
   t.equal(await lines(), before)
 })
 
+t.test('a scrape shows what flights across processes came to', async (t) => {
+  const registry = new Registry()
+  const app = Fastify()
+  await app.register(singleflight, { registry })
+  await app.singleflight.run(['a'], () => 1, { fleet: true })
+  const text = await registry.metrics()
+  for (const line of [
+    'holdfast_singleflight_fleet_total{role="led"} 0',
+    'holdfast_singleflight_fleet_total{role="took_over"} 0',
+    'holdfast_singleflight_fleet_flights{role="following"} 0',
+  ]) {
+    t.ok(text.includes(`${line}\n`), line)
+  }
+})
+
 t.test('ages are in seconds', async (t) => {
   const registry = new Registry()
   const app = Fastify()
@@ -68,6 +83,8 @@ t.test('these metrics are registered, and only these', async (t) => {
       'holdfast_singleflight_waiters',
       'holdfast_singleflight_oldest_flight_seconds',
       'holdfast_singleflight_responses_total',
+      'holdfast_singleflight_fleet_total',
+      'holdfast_singleflight_fleet_flights',
     ],
   )
 })
