@@ -200,7 +200,7 @@ function waitValues(now: PoolGuardSnapshot) {
     const buckets = waits[criticality].counts.map((count, index) => {
       total += count
       const le = WAIT_BUCKETS_SECONDS[index] ?? '+Inf'
-      return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: total }
+      return { metricName: `${name}_bucket`, labels: { le, ...labels }, value: total }
     })
     return [
       ...buckets,

@@ -1,0 +1,257 @@
+import { seededRandom, startPostgres, waitUntil } from '@holdfast/test-kit'
+import t from 'tap'
+import { PoolGuard, type PoolGuardOptions } from '../src/index.ts'
+import { codeOf } from './gate-on-hand-clock.ts'
+
+const postgres = await startPostgres({ settings: { max_connections: '60' } })
+t.teardown(() => postgres.stop())
+
+function guardOf(options: PoolGuardOptions = {}) {
+  const log: string[] = []
+  const keep = (_fields: object, message: string) => void log.push(message)
+  const guard = new PoolGuard({ connectionString: postgres.url, log: { info: keep, warn: keep }, ...options })
+  t.teardown(() => guard.close())
+  return { guard, log }
+}
+
+const sleeps = (
+  guard: PoolGuard,
+  seconds: number,
+  count: number,
+  criticality: 'critical' | 'normal' = 'normal',
+) => Array.from({ length: count }, () => guard.query('select pg_sleep($1)', [seconds], { criticality }))
+
+t.test('a query is one acquire, one statement, one release', async (t) => {
+  const { guard } = guardOf()
+  t.same((await guard.query<{ sum: number }>('select $1::int + 1 as sum', [1])).rows, [{ sum: 2 }])
+  await t.rejects(guard.query('select nonsense'), { code: '42703' })
+  t.match(guard.snapshot(), {
+    inUse: 0,
+    counts: { granted: { normal: 2 } },
+    breaker: { consecutiveFailures: 0 },
+  })
+  await t.rejects(guard.query('select pg_sleep(5)', [], { timeoutMs: 50 }), {
+    code: 'HOLDFAST_ERR_POOL_GUARD_QUERY_TIMEOUT',
+  })
+  await waitUntil(() => guard.snapshot().inUse === 0)
+})
+
+t.test(
+  'three times too much: critical work succeeds, the rest is answered or refused within its bound',
+  async (t) => {
+    const { guard } = guardOf()
+    await Promise.all(sleeps(guard, 0.01, 20, 'critical'))
+    const tally: Record<string, number> = {}
+    let slowestRefusalMs = 0
+    const ask = async (criticality: 'critical' | 'normal') => {
+      const startedMs = performance.now()
+      const code = await codeOf(guard.query('select pg_sleep(0.02)', [], { criticality }))
+      if (code !== 'granted') slowestRefusalMs = Math.max(slowestRefusalMs, performance.now() - startedMs)
+      const key = `${criticality} ${code}`
+      tally[key] = (tally[key] ?? 0) + 1
+    }
+    const endMs = performance.now() + 1500
+    const client = async (criticality: 'critical' | 'normal') => {
+      while (performance.now() < endMs) {
+        await ask(criticality)
+        await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+    }
+    await Promise.all([
+      ...Array.from({ length: 80 }, () => client('normal')),
+      ...Array.from({ length: 5 }, () => client('critical')),
+    ])
+    t.comment(tally, `slowest refusal ${slowestRefusalMs.toFixed(0)} ms`)
+    t.same(
+      Object.keys(tally).filter((key) => key.startsWith('critical')),
+      ['critical granted'],
+    )
+    t.ok((tally['normal granted'] ?? 0) > 300)
+    t.ok((tally['normal QUEUE_FULL'] ?? 0) > 0)
+    t.equal(guard.pressure.state, 'pressed')
+  },
+)
+
+t.test(
+  'pressure comes within 300 ms of saturation, goes a second after it, and ignores a burst of 20 ms',
+  async (t) => {
+    const { guard, log } = guardOf()
+    await Promise.all(sleeps(guard, 0.05, 17, 'critical'))
+    await Promise.all(sleeps(guard, 0.02, 17))
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    t.equal(guard.pressure.transitions, 0)
+    const startedMs = performance.now()
+    const work = sleeps(guard, 0.6, 17)
+    t.ok(guard.saturated, 'at once')
+    await waitUntil(() => guard.pressure.state === 'pressed')
+    const trippedMs = performance.now() - startedMs
+    t.ok(trippedMs >= 249 && trippedMs <= 300, `${trippedMs.toFixed(0)} ms`)
+    await Promise.all(work)
+    const releasedMs = performance.now()
+    t.notOk(guard.saturated)
+    await waitUntil(() => guard.pressure.state === 'normal')
+    const clearedMs = performance.now() - releasedMs
+    t.ok(clearedMs >= 990 && clearedMs <= 1300, `${clearedMs.toFixed(0)} ms`)
+    t.same(log, ['pool "main" is under pressure', 'pool "main" is not under pressure any more'])
+  },
+)
+
+t.test('two seconds of a steady load of 70 % change nothing', async (t) => {
+  const random = seededRandom()
+  random.announce(t)
+  const { guard } = guardOf()
+  await Promise.all(sleeps(guard, 0.05, 17))
+  const work: Promise<unknown>[] = []
+  const startedMs = performance.now()
+  for (let atMs = 0; atMs < 2000; atMs += -Math.log(1 - random.next()) * (1000 / 200)) {
+    const waitMs = atMs - (performance.now() - startedMs)
+    if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
+    // 200 a second of 70 ms each: 14 connections on average.
+    work.push(codeOf(guard.query('select pg_sleep(0.07)')))
+  }
+  const codes = await Promise.all(work)
+  t.equal(guard.pressure.transitions, 0)
+  t.ok(codes.filter((code) => code === 'granted').length > 0.9 * codes.length)
+})
+
+t.test(
+  'a database that is killed is refused at once, and found again by the probe alone within 2 s',
+  async (t) => {
+    const { guard, log } = guardOf()
+    await guard.query('select 1')
+    await postgres.kill9()
+    const codes = await Promise.all(Array.from({ length: 12 }, () => codeOf(guard.query('select 1'))))
+    t.notOk(codes.includes('granted'))
+    await waitUntil(() => guard.breaker?.state === 'open')
+    const startedMs = performance.now()
+    await t.rejects(guard.query('select 1', [], { criticality: 'critical' }), {
+      code: 'HOLDFAST_ERR_POOL_GUARD_OPEN',
+      statusCode: 503,
+      retryAfterSeconds: 1,
+    })
+    t.ok(performance.now() - startedMs < 20)
+    const opened = guard.snapshot().counts.granted
+    await postgres.restart()
+    const upMs = performance.now()
+    await waitUntil(() => guard.breaker?.state === 'closed')
+    const foundMs = performance.now() - upMs
+    t.ok(foundMs < 2000, `${foundMs.toFixed(0)} ms after the restart`)
+    t.same(guard.snapshot().counts.granted, opened, 'no request was needed')
+    t.same((await guard.query('select 1 as one')).rows, [{ one: 1 }])
+    t.match(log, [/is closed off/, /is open for work again/])
+  },
+)
+
+t.test(
+  'a database that is frozen under load is found out by the probe, before any time-out of a statement',
+  async (t) => {
+    const { guard } = guardOf({ max: 4, connection: { connectionTimeoutMillis: 500 } })
+    await Promise.all(sleeps(guard, 0.01, 4, 'critical'))
+    postgres.freeze()
+    const startedMs = performance.now()
+    try {
+      const held = sleeps(guard, 0.01, 4, 'critical').map(codeOf)
+      const codes: string[] = []
+      while (guard.breaker?.state === 'closed' && performance.now() - startedMs < 5000) {
+        codes.push(await codeOf(guard.query('select 1')))
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+      const openMs = performance.now() - startedMs
+      t.ok(openMs < 2500, `${openMs.toFixed(0)} ms, statements have 3000`)
+      t.notOk(codes.includes('granted'))
+      postgres.thaw()
+      const thawedMs = performance.now()
+      await waitUntil(() => guard.breaker?.state === 'closed')
+      t.ok(performance.now() - thawedMs < 2000)
+      await Promise.all(held)
+      t.equal(await codeOf(guard.query('select 1')), 'granted')
+    } finally {
+      postgres.thaw()
+    }
+  },
+)
+
+t.test('closing refuses newcomers and whoever waits, and lets work in use finish', async (t) => {
+  const { guard } = guardOf({ max: 2 })
+  await Promise.all(sleeps(guard, 0.05, 2, 'critical'))
+  const work = sleeps(guard, 0.2, 1)
+  const reserved = sleeps(guard, 0.2, 1, 'critical')
+  const waiting = codeOf(guard.query('select 1'))
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  const closed = guard.close()
+  t.equal(await waiting, 'CLOSED')
+  await t.rejects(guard.query('select 1'), { code: 'HOLDFAST_ERR_POOL_GUARD_CLOSED' })
+  await Promise.all([...work, ...reserved])
+  await closed
+  await guard.close()
+  t.match(guard.snapshot(), { closed: true, connections: { total: 0 } })
+})
+
+t.test('closing takes the connection from work that outlasts its grace', async (t) => {
+  const { guard } = guardOf({ max: 2 })
+  await guard.query('select 1')
+  const work = codeOf(guard.query('select pg_sleep(10)'))
+  const startedMs = performance.now()
+  await guard.close({ graceMs: 100 })
+  t.ok(performance.now() - startedMs < 1000)
+  t.not(await work, 'granted')
+})
+
+t.test('closing does not wait for a worker whose search never ends', async (t) => {
+  const { guard } = guardOf()
+  const worker = guard.startWorker({
+    name: 'stuck',
+    intervalMs: 10,
+    jitter: 0,
+    find: () => new Promise<undefined>(() => {}),
+    save: async () => {},
+  })
+  await waitUntil(() => worker.snapshot().state === 'finding')
+  const startedMs = performance.now()
+  await guard.close({ graceMs: 50 })
+  t.ok(performance.now() - startedMs < 500)
+})
+
+t.test('a worker saves in a transaction, and close() stops it', async (t) => {
+  const { guard, log } = guardOf()
+  await guard.query('create table odds (value int)')
+  const worker = guard.startWorker({
+    name: 'odds',
+    intervalMs: 20,
+    find: async () => 7,
+    save: (tx, value) => tx.query('insert into odds values ($1)', [value]),
+  })
+  await waitUntil(() => worker.snapshot().saved >= 2)
+  const { rows } = await guard.query<{ count: number }>(
+    'select count(*)::int as count from odds where value = 7',
+  )
+  t.ok((rows[0]?.count ?? 0) >= 2)
+  await guard.close()
+  t.equal(worker.snapshot().state, 'stopped')
+  t.ok(log.includes('worker "odds": opened, saved, closed'))
+})
+
+t.test('the health check asks the database, and says what it found', async (t) => {
+  const { guard } = guardOf({ pressure: { sustainMs: 0 } })
+  const { check } = guard.healthCheck()
+  const { signal } = new AbortController()
+  t.match(await check({ signal }), {
+    status: 'healthy',
+    data: { max: 20, pressure: 'normal', breaker: 'closed' },
+  })
+  const work = sleeps(guard, 0.1, 17)
+  t.match(await check({ signal }), { status: 'degraded', reason: 'the pool is under pressure' })
+  await Promise.all(work)
+  const end = guard.breaker?.isolate('maintenance')
+  t.match(await check({ signal }), { status: 'unhealthy', reason: 'the breaker is open: maintenance' })
+  end?.()
+})
+
+t.test('nothing is left open after close()', async (t) => {
+  const { guard } = guardOf()
+  const stop = guard.onPressure(() => {})
+  stop()
+  await guard.query('select 1')
+  await guard.close()
+  t.equal(guard.snapshot().connections.total, 0)
+})
