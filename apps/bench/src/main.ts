@@ -6,17 +6,23 @@ import { benchDirectory, pinThisProcess } from './harness/child.ts'
 import { runLoopRow } from './harness/loop-row.ts'
 import { describeOrigin } from './harness/machine.ts'
 import { goalsTable, type RowResult, resultOf, resultText } from './harness/report.ts'
+import type { Row } from './harness/row.ts'
+import type { RunOptions } from './harness/run.ts'
 import { runServerRow } from './harness/server-row.ts'
+import type { Slice } from './harness/statistics.ts'
+import { runTrialRow } from './harness/trial-row.ts'
 import { rows } from './rows/all.ts'
 
 /** Slices long enough to average out a garbage collection, short enough to have a near neighbour. */
 const FULL = {
   server: { warmUpMs: 1_000, sliceMs: 500, turns: 4 },
   loop: { warmUpMs: 500, sliceMs: 60, turns: 15 },
+  trial: { warmUpMs: 0, sliceMs: 0, turns: 1, trialScale: 1 },
 }
 const QUICK = {
   server: { warmUpMs: 150, sliceMs: 150, turns: 1 },
   loop: { warmUpMs: 30, sliceMs: 10, turns: 3 },
+  trial: { warmUpMs: 0, sliceMs: 0, turns: 1, trialScale: 0.1 },
 }
 
 process.exitCode = await main(process.argv.slice(2))
@@ -49,6 +55,7 @@ async function main(args: readonly string[]): Promise<number> {
   let unmetGoals = 0
   for (const row of command.rows) {
     const options = {
+      trialScale: 1,
       ...(command.quick ? QUICK : FULL)[row.kind],
       rounds: command.rounds,
       quick: command.quick,
@@ -58,7 +65,7 @@ async function main(args: readonly string[]): Promise<number> {
       progress: (text: string) => process.stderr.write(`${text}\n`),
     }
     try {
-      const slices = await (row.kind === 'server' ? runServerRow(row, options) : runLoopRow(row, options))
+      const slices = await runRow(row, options)
       const result = resultOf(row, slices, describeOrigin(new Date()), options)
       console.log(resultText(result))
       await writeFile(
@@ -73,6 +80,11 @@ async function main(args: readonly string[]): Promise<number> {
   }
   if (failedRows > 0) return 1
   return command.gate && unmetGoals > 0 ? 1 : 0
+}
+
+function runRow(row: Row, options: RunOptions): Promise<readonly Slice[]> {
+  if (row.kind === 'server') return runServerRow(row, options)
+  return row.kind === 'loop' ? runLoopRow(row, options) : runTrialRow(row, options)
 }
 
 /** Readable where a person looks, one line per slice where only a program does. */

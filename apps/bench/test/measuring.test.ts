@@ -13,6 +13,7 @@ const options: RunOptions = {
   sliceMs: 5,
   profileDirectory: undefined,
   wrk: false,
+  trialScale: 1,
   progress: () => {},
 }
 const loops = (...variants: LoopRow['variants']): LoopRow => ({

@@ -29,6 +29,10 @@ t.test('every goal and every ratio names variants that the row measures', async 
 
 t.test('every script of a row exists, and every server is used', async (t) => {
   for (const row of rows) {
+    if (row.kind === 'trial') {
+      for (const { script } of row.variants) t.ok(existsSync(join(benchDirectory, script)), script)
+      continue
+    }
     if (row.kind === 'loop') {
       for (const { module } of row.variants) t.ok(existsSync(join(benchDirectory, module)), module)
       continue

@@ -134,20 +134,22 @@ function requestBytes(target: LoadTarget): Buffer {
 }
 
 /** Who is told what a connection brings. */
-interface ConnectionUser {
-  onAnswer(status: number): void
+export interface ConnectionUser {
+  /** `head` is the head of the answer in small letters. */
+  onAnswer(status: number, head: string): void
   /** The connection is of no use any more, and a request is without an answer. */
   onBroken(what: string): void
 }
 
 /** One socket, and the end of one answer at a time in its bytes. */
-class Connection {
+export class Connection {
   readonly #socket: Socket
   #user: ConnectionUser | undefined
   #awaitsAnswer = false
   #partialHead: Buffer | undefined
   #bodyBytesLeft = 0
   #status = 0
+  #head = ''
 
   private constructor(port: number) {
     this.#socket = connect({
@@ -216,6 +218,7 @@ class Connection {
     this.#partialHead = undefined
     const head = bytes.toString('latin1', 0, headEnd).toLowerCase()
     this.#status = Number(head.slice(9, 12))
+    this.#head = head
     const length = /\r\ncontent-length: *(\d+)/.exec(head)?.[1]
     const bodiless = this.#status === 304 || this.#status === 204
     if (length === undefined && !bodiless) {
@@ -234,6 +237,6 @@ class Connection {
       return
     }
     this.#awaitsAnswer = false
-    this.#user?.onAnswer(this.#status)
+    this.#user?.onAnswer(this.#status, this.#head)
   }
 }

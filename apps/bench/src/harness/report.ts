@@ -37,6 +37,7 @@ const RATIO_FIGURES = new Set([
   'p99Ms',
   'nanoseconds',
   'cpuNanoseconds',
+  'databasePerSecond',
 ])
 
 const COLUMNS: Readonly<Record<string, { title: string; digits: number }>> = {
@@ -49,6 +50,22 @@ const COLUMNS: Readonly<Record<string, { title: string; digits: number }>> = {
   nanoseconds: { title: 'ns', digits: 0 },
   cpuNanoseconds: { title: 'CPU ns', digits: 0 },
   executions: { title: 'executions', digits: 2 },
+  databasePerSecond: { title: 'from DB/s', digits: 0 },
+  usefulPerSecond: { title: 'within 250 ms/s', digits: 0 },
+  criticalP99Ms: { title: 'critical p99', digits: 0 },
+  normalP99Ms: { title: 'normal p99', digits: 0 },
+  publicP99Ms: { title: 'public p99', digits: 0 },
+  elsewhereP99Ms: { title: 'not from DB p99', digits: 0 },
+  criticalErrorPercent: { title: 'critical 5xx %', digits: 1 },
+  normalErrorPercent: { title: 'normal 5xx %', digits: 1 },
+  hung: { title: 'hung', digits: 0 },
+  duringP99Ms: { title: 'frozen p99', digits: 0 },
+  readErrorPercent: { title: 'read 5xx %', digits: 1 },
+  publicErrorPercent: { title: 'public 5xx %', digits: 1 },
+  errorsAfter: { title: '5xx after', digits: 0 },
+  recoveredMs: { title: 'well after ms', digits: 0 },
+  greatestQueue: { title: 'queue', digits: 0 },
+  lostWrites: { title: 'lost writes', digits: 0 },
 }
 
 /** Sums the slices of a row up. */

@@ -1,5 +1,7 @@
 /** The shape of a row: what runs against what, and what is promised. A row file is data plus its world. */
 import type { Goal } from './goals.ts'
+import type { MixLoad } from './mixed-load.ts'
+import type { Slice } from './statistics.ts'
 
 interface RowBase {
   readonly name: string
@@ -84,4 +86,66 @@ export interface LoopOutcome {
   readonly executions?: number
 }
 
-export type Row = ServerRow | LoopRow
+/**
+ * Variants are services that go through the same ten seconds or so: a load of several kinds of requests, and what
+ * happens to their database meanwhile. What counts is how each kind is answered, not how fast the server is.
+ */
+export interface TrialRow extends RowBase {
+  readonly kind: 'trial'
+  /** The kinds of requests, in the proportion in which they come. */
+  readonly mix: readonly RequestKind[]
+  readonly variants: readonly TrialVariant[]
+  /** Starts what the servers need, once per round. */
+  readonly prepare: () => Promise<World>
+  /** States of the world, each entered so many ms after the begin of the load. */
+  readonly events: readonly { readonly atMs: number; readonly state: string }[]
+  readonly durationMs: number
+  /** What the trial shows, from what became of every request. */
+  readonly figures: (outcome: TrialOutcome) => Slice['figures']
+}
+
+/** One kind of request. */
+export interface RequestKind {
+  readonly name: string
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  /** How many of the sum of all shares are of this kind. */
+  readonly share: number
+}
+
+export interface TrialVariant {
+  readonly name: string
+  /** Path of the script from `apps/bench`, which gets its port as its last argument, and its other arguments. */
+  readonly script: string
+  readonly args: readonly string[]
+  readonly load: MixLoad
+  /** The variant its ratio in the table is taken against. */
+  readonly against?: string
+  /** How long the load lasts, in place of the row's. */
+  readonly durationMs?: number
+}
+
+/** What is known at the end of a trial. */
+export interface TrialOutcome {
+  /** One entry per request, in the order in which they came. */
+  readonly requests: readonly TrialRequest[]
+  readonly durationMs: number
+  /** When each state was entered, in ms after the begin of the load. */
+  readonly entered: Readonly<Record<string, number>>
+  /** What the server answered to the question `report` afterwards. */
+  readonly report: Readonly<Record<string, number>>
+}
+
+/** One request, and what became of it. */
+export interface TrialRequest {
+  readonly kind: string
+  /** When it came, in ms after the begin of the load. An open loop counts from when it should have been sent. */
+  readonly startedMs: number
+  readonly tookMs: number
+  /** 0: no answer, or a broken connection. */
+  readonly status: number
+  /** Whether the answer said `x-source: database`. */
+  readonly fromDatabase: boolean
+}
+
+export type Row = ServerRow | LoopRow | TrialRow

@@ -10,6 +10,8 @@ export interface RunOptions {
   readonly warmUpMs: number
   readonly sliceMs: number
   readonly profileDirectory: string | undefined
+  /** By how much the times of trials are shortened: 1, or less in a quick run. */
+  readonly trialScale: number
   /** Whether wrk drives the server rows, in the place of our own load generator. */
   readonly wrk: boolean
   /** Told what is happening, for the person who waits. */

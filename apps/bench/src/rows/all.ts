@@ -4,9 +4,11 @@ import { api } from './api.ts'
 import { breaker } from './breaker.ts'
 import { breakerFailures } from './breaker-failures.ts'
 import { cacheHit } from './cache-hit.ts'
+import { freeze } from './freeze.ts'
 import { guardedRoute } from './guarded-route.ts'
 import { healthz } from './healthz.ts'
 import { herd } from './herd.ts'
+import { overload } from './overload.ts'
 import { theme } from './theme.ts'
 
 export const rows: readonly Row[] = [
@@ -18,4 +20,6 @@ export const rows: readonly Row[] = [
   guardedRoute,
   healthz,
   api,
+  overload,
+  freeze,
 ]

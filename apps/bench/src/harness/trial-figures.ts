@@ -1,0 +1,91 @@
+/** What the requests of a trial say together. Pure. */
+import type { TrialOutcome, TrialRequest } from './row.ts'
+
+/** The value at a quantile (nearest rank); 0 when there are none. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((left, right) => left - right)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
+}
+
+const isError = ({ status }: TrialRequest) => status === 0 || status >= 500
+const tookMs = (requests: readonly TrialRequest[]) => requests.map((request) => request.tookMs)
+const percent = (part: number, whole: number) => (whole === 0 ? 0 : (100 * part) / whole)
+
+/** An answer after this long is one that nobody waits for. */
+const PATIENCE_MS = 250
+
+/** The figures of a service whose database gets more work than it can do. */
+export function overloadFigures({ requests, durationMs, report }: TrialOutcome): Record<string, number> {
+  const of = (kind: string) => requests.filter((request) => request.kind === kind)
+  const [critical, normal, open] = [of('critical'), of('normal'), of('public')]
+  const fromDatabase = requests.filter((request) => request.fromDatabase && request.status === 200)
+  // What came back while the load lasted; a queue that is worked off afterwards was no capacity.
+  const inTime = fromDatabase.filter((request) => request.startedMs + request.tookMs <= durationMs)
+  const useful = inTime.filter((request) => request.tookMs <= PATIENCE_MS)
+  const elsewhere = normal.filter((request) => !request.fromDatabase)
+  return {
+    databasePerSecond: (inTime.length * 1000) / durationMs,
+    usefulPerSecond: (useful.length * 1000) / durationMs,
+    criticalP99Ms: quantile(tookMs(critical), 0.99),
+    normalP99Ms: quantile(tookMs(normal.filter((request) => request.fromDatabase)), 0.99),
+    publicP99Ms: quantile(tookMs(open), 0.99),
+    elsewhereP99Ms: quantile(tookMs(elsewhere), 0.99),
+    criticalErrorPercent: percent(critical.filter(isError).length, critical.length),
+    normalErrorPercent: percent(normal.filter(isError).length, normal.length),
+    publicErrorPercent: percent(open.filter(isError).length, open.length),
+    ...reported(critical, report),
+  }
+}
+
+/** Work that came in this long a piece of time is looked at as one, to see whether the service is well again. */
+const LOOK_MS = 100
+
+/** The figures of a service whose database answers nothing between two moments. */
+export function freezeFigures(outcome: TrialOutcome): Record<string, number> {
+  const { requests, entered, report } = outcome
+  const frozenMs = entered['frozen'] ?? 0
+  const thawedMs = entered['undisturbed'] ?? 0
+  const during = requests.filter(({ startedMs }) => startedMs >= frozenMs && startedMs < thawedMs)
+  const after = requests.filter(({ startedMs }) => startedMs >= thawedMs)
+  const reads = (kinds: readonly TrialRequest[]) => kinds.filter(({ kind }) => kind !== 'critical')
+  const critical = requests.filter(({ kind }) => kind === 'critical')
+  return {
+    hung: during.filter((request) => request.tookMs > 1000 * HUNG_S).length,
+    duringP99Ms: quantile(tookMs(during), 0.99),
+    readErrorPercent: percent(reads(during).filter(isError).length, reads(during).length),
+    publicErrorPercent: percent(
+      requests.filter((request) => request.kind === 'public' && isError(request)).length,
+      requests.filter(({ kind }) => kind === 'public').length,
+    ),
+    errorsAfter: after.filter(isError).length,
+    recoveredMs: recoveryMs(after, thawedMs),
+    ...reported(critical, report),
+  }
+}
+
+/** A client that waits longer than this hangs. */
+const HUNG_S = 2.5
+
+/** When, after the thaw, the database answered again for good: at least half of what came, and in time. */
+function recoveryMs(after: readonly TrialRequest[], thawedMs: number): number {
+  const looks = new Map<number, { asked: number; answered: number }>()
+  for (const request of after) {
+    if (request.kind === 'public') continue
+    const look = Math.floor((request.startedMs - thawedMs) / LOOK_MS)
+    const counts = looks.get(look) ?? { asked: 0, answered: 0 }
+    counts.asked += 1
+    if (request.fromDatabase && request.tookMs <= PATIENCE_MS) counts.answered += 1
+    looks.set(look, counts)
+  }
+  const unwell = [...looks].filter(([, { asked, answered }]) => answered < asked / 2).map(([look]) => look)
+  return unwell.length === 0 ? 0 : (Math.max(...unwell) + 1) * LOOK_MS
+}
+
+/** What the server knows of itself, and whether it kept its word about writes. */
+function reported(critical: readonly TrialRequest[], report: TrialOutcome['report']): Record<string, number> {
+  const acknowledged = critical.filter(({ status }) => status === 200).length
+  return {
+    greatestQueue: report['greatestQueue'] ?? 0,
+    lostWrites: Math.max(0, acknowledged - (report['written'] ?? 0)),
+  }
+}
