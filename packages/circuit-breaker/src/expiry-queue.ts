@@ -30,9 +30,8 @@ export class ExpiryQueue {
     this.#clock = clock
   }
 
-  /** `nowMs` is now, for callers that have looked at the clock already. */
-  add(entry: Expiring, nowMs: number = this.#clock.nowMs()): void {
-    entry.expiresMs = nowMs + this.#lifeMs
+  add(entry: Expiring): void {
+    entry.expiresMs = this.#clock.nowMs() + this.#lifeMs
     entry.queued = true
     entry.previous = this.#last
     if (this.#last === undefined) this.#first = entry

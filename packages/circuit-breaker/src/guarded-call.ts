@@ -84,7 +84,7 @@ export class GuardedCall extends Expiring {
     reply.raw.on('prefinish', onPrefinish)
     // The only event that comes in every case.
     reply.raw.on('close', onClose)
-    owner.settings.queue?.add(this, permit.startedAtMs)
+    owner.settings.queue?.add(this)
   }
 
   /** The name of the breaker. */
