@@ -17,6 +17,8 @@ export interface CancelTarget {
   readonly secretKey: number
 }
 
+/** Longer than PgBouncer's `cancel_wait_timeout`, 10 s by default. */
+const LINGER_MS = 30_000
 const sslRequest = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 
 /** The message CancelRequest (PostgreSQL documentation, 54.7): 16 bytes, never answered. */
@@ -33,7 +35,8 @@ export function cancelRequest(processId: number, secretKey: number): Buffer {
  * Sends one CancelRequest on a connection of its own, by the way the cancelled connection took: TCP or socket file,
  * with TLS where that has it. `done` never rejects: `passed-on` when the server has closed the connection in order,
  * which it does after it has passed the request on; `never-sent`; or `unknown`, when the request may still be on its
- * way. `abort` ends the attempt at once.
+ * way. `abort` ends the wait at once; a connection on which the request was sent is left to the other side to close,
+ * because PgBouncer (1.18 to 1.24 at least, issue 801) ends itself when a client that cancels leaves first.
  */
 export function sendCancelRequest(target: CancelTarget): CancelAttempt {
   const { host, port, address } = target
@@ -42,12 +45,23 @@ export function sendCancelRequest(target: CancelTarget): CancelAttempt {
     : connectTcp({ port, host: address ?? host })
   const sockets: Socket[] = [socket]
   let sent = false
-  let aborted = false
+  const gone = Promise.withResolvers<void>()
+  let giveUp = () => {}
   const done = new Promise<CancelOutcome>((resolve) => {
-    const settle = (failed: boolean) => {
+    const destroy = () => {
       for (const each of sockets) each.destroy()
+    }
+    const settle = (failed: boolean) => {
+      destroy()
+      gone.resolve()
       if (!sent) resolve('never-sent')
-      else resolve(failed || aborted ? 'unknown' : 'passed-on')
+      else resolve(failed ? 'unknown' : 'passed-on')
+    }
+    giveUp = () => {
+      if (!sent) return destroy()
+      resolve('unknown')
+      for (const each of sockets) each.unref()
+      socket.setTimeout(LINGER_MS, destroy)
     }
     const send = (through: Socket) => {
       sent = true
@@ -83,9 +97,5 @@ export function sendCancelRequest(target: CancelTarget): CancelAttempt {
       }
     })
   })
-  const abort = () => {
-    aborted = true
-    for (const each of sockets) each.destroy()
-  }
-  return { done, abort }
+  return { done, gone: gone.promise, abort: () => giveUp() }
 }

@@ -10,6 +10,8 @@ export type CancelOutcome = 'passed-on' | 'never-sent' | 'unknown'
 export interface CancelAttempt {
   /** Never rejects. */
   readonly done: Promise<CancelOutcome>
+  /** Resolves when its connection is closed, which may be long after `done`; its place is taken until then. */
+  readonly gone: Promise<void>
   readonly abort: () => void
 }
 
@@ -59,9 +61,9 @@ export class Canceller<Target> {
     this.#running += 1
     const attempt = this.#send(request.target)
     request.attempt = attempt
-    void attempt.done.then((outcome) => {
+    void attempt.done.then(request.onEnd)
+    void attempt.gone.then(() => {
       this.#running -= 1
-      request.onEnd(outcome)
       const [first] = this.#waiting
       if (first === undefined || this.#running >= this.#maxConcurrent) return
       this.#waiting.delete(first)
