@@ -89,8 +89,8 @@ const SETTINGS = {
   dbMaxOverflow: setting(
     'DB_MAX_OVERFLOW',
     integer(0, 1000),
-    '10',
-    'Connections beyond that for critical work alone, closed again soon.',
+    '0',
+    'Connections beyond that, for bursts. Each is closed when it comes back, and the pools of all processes plus their overflow must fit PgBouncer.',
   ),
   dbPoolMin: setting('DB_POOL_MIN', integer(0, 1000), '2', 'Connections that stay open when idle.'),
   dbConnTimeoutMs: setting(

@@ -13,6 +13,9 @@ export const dependencyReports = fastifyPlugin(
       const guard = { max, max_overflow: maxOverflow, reserve, usage, saturated, pressure, pooler }
       return app.poolGuard.showPools().map((row) => ({ ...row, ...guard }))
     })
+    app.health.addReport('check', 'redis', () =>
+      app.hasDecorator('redisGuard') ? app.redisGuard.snapshot() : { state: 'not configured' },
+    )
   },
   {
     fastify: '5.x',

@@ -53,7 +53,7 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
             if (found === undefined) throw withRetryAfter(new ApiHistoryUnavailableError(), retryAfterMs)
             // The pool guard adds `Warning: 110`.
             reply.header('age', found.ageSeconds).header('cache-status', 'holdfast; hit; detail=stale')
-            return sendPage(reply, found.body, 'no-store')
+            return pageBody(reply, found.body, 'no-store')
           },
         },
       },
@@ -67,7 +67,7 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
         },
       },
     },
-    async (request, reply) => sendPage(reply, await pages.read(...pageOf(request)), 'private, no-cache'),
+    async (request, reply) => pageBody(reply, await pages.read(...pageOf(request)), 'private, no-cache'),
   )
 
   app.post<PreviewRoute>(
@@ -108,6 +108,7 @@ function pageOf({ params: { tenant }, query: { limit, cursor } }: FastifyRequest
   return [tenant, limit, before] as const
 }
 
-function sendPage(reply: FastifyReply, body: string, cacheControl: string): FastifyReply {
-  return reply.type('application/json; charset=utf-8').header('cache-control', cacheControl).send(body)
+function pageBody(reply: FastifyReply, body: string, cacheControl: string): string {
+  reply.type('application/json; charset=utf-8').header('cache-control', cacheControl)
+  return body
 }
