@@ -13,6 +13,19 @@ const NANOSECONDS_PER_MICROSECOND = 1_000
 
 /** Runs every variant of the row; throws when a process fails or a loop produced a wrong result. */
 export async function runLoopRow(row: LoopRow, options: RunOptions): Promise<readonly Slice[]> {
+  const world = await row.prepare?.()
+  try {
+    return await runRounds(row, options, world?.args ?? [])
+  } finally {
+    await world?.close()
+  }
+}
+
+async function runRounds(
+  row: LoopRow,
+  options: RunOptions,
+  worldArgs: readonly string[],
+): Promise<readonly Slice[]> {
   const slices: Slice[] = []
   for (let round = 0; round < options.rounds; round += 1) {
     options.progress(`${row.name}: round ${round + 1} of ${options.rounds}`)
@@ -21,7 +34,7 @@ export async function runLoopRow(row: LoopRow, options: RunOptions): Promise<rea
       for (const variant of row.variants) {
         const child = new Child(options.pinning, {
           script: 'src/harness/loop-runner.ts',
-          args: [variant.module, ...(variant.args ?? [])],
+          args: [variant.module, ...worldArgs, ...(variant.args ?? [])],
           core: 'server',
           profileDirectory: options.profileDirectory,
         })

@@ -56,6 +56,15 @@ export interface World {
 export interface LoopRow extends RowBase {
   readonly kind: 'loop'
   readonly variants: readonly LoopVariant[]
+  /** Starts what the loops need, once for all rounds; it stays on the load core. */
+  readonly prepare?: () => Promise<LoopWorld>
+}
+
+/** What surrounds the loops: a database that all variants ask. */
+export interface LoopWorld {
+  /** Given to every module before its own arguments. */
+  readonly args: readonly string[]
+  close(): Promise<void>
 }
 
 export interface LoopVariant {

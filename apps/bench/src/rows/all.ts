@@ -1,5 +1,6 @@
 /** Every row, in the order in which they run. */
 import type { Row } from '../harness/row.ts'
+import { admission } from './admission.ts'
 import { api } from './api.ts'
 import { breaker } from './breaker.ts'
 import { breakerFailures } from './breaker-failures.ts'
@@ -18,6 +19,7 @@ export const rows: readonly Row[] = [
   breaker,
   breakerFailures,
   guardedRoute,
+  admission,
   healthz,
   api,
   overload,

@@ -1,0 +1,5 @@
+/** Kysely over the pool guard with its defaults: admission, breaker, pressure, time limits, leak watch. */
+import { PoolGuard } from '@holdfast/pool-guard'
+import { selectLoop } from './select.ts'
+
+export default selectLoop((connectionString) => new PoolGuard({ connectionString, max: 20 }).dialect())
