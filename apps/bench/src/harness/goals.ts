@@ -24,6 +24,9 @@ export interface JudgedGoal extends Goal {
 /** Below this share of its core the server was kept waiting by something else. */
 const SATURATED = 0.85
 
+/** A load generator that is later than this with its own work tells nothing about the service. */
+const MAX_LATE_MS = 10
+
 /** Figures that say something about the server only while it has its core. */
 const NEEDS_SATURATION = new Set(['requestsPerSecond', 'p50Ms', 'p99Ms', 'maxMs'])
 
@@ -35,6 +38,11 @@ export function judge(goal: Goal, slices: readonly Slice[]): JudgedGoal {
       : ratioOf(slices, goal.of, goal.against, goal.figure)
   if (Number.isNaN(value.median)) {
     return { ...goal, value, verdict: 'not judged', reason: 'the run has no such figure' }
+  }
+  const lateMs = spreadOf(slices, goal.of, 'lateMs').median
+  if (lateMs > MAX_LATE_MS) {
+    const reason = `the load itself was ${lateMs.toFixed(0)} ms late: the machine was busy with something else`
+    return { ...goal, value, verdict: 'not judged', reason }
   }
   if (NEEDS_SATURATION.has(goal.figure)) {
     for (const variant of [goal.of, goal.against]) {

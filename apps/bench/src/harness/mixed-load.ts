@@ -3,12 +3,13 @@
  * or a closed loop of clients, each of which waits for its answer. Every request is told about, also the one that is
  * never answered: a server that lets clients wait for ever must not look good for it.
  */
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Connection } from './http-load.ts'
 import type { RequestKind } from './row.ts'
 
-/** Requests per second that come whatever happens, or clients that each wait for their answer. */
-export type MixLoad = { readonly perSecond: number } | { readonly clients: number }
+/** Requests per second that come whatever happens, or clients that each wait for their answer, and then a while. */
+export type MixLoad = { readonly perSecond: number } | { readonly clients: number; readonly pauseMs: number }
 
 export interface MixPlan {
   readonly port: number
@@ -32,7 +33,12 @@ export interface MixResult {
   /** When the load began, in ms since the Unix epoch. */
   readonly beganWallMs: number
   readonly samples: readonly MixSample[]
+  /** How late this process was with what it had to do, at the p99: what it saw itself is late by that, too. */
+  readonly lateMs: number
 }
+
+/** How often lateness is looked at. */
+const LATENESS_RESOLUTION_MS = 5
 
 /** Connections to one server at once; an open loop over it counts requests as unanswered. */
 const MAX_CONNECTIONS = 12_000
@@ -40,8 +46,12 @@ const MAX_CONNECTIONS = 12_000
 /** Drives the load to its end. */
 export async function driveMix(plan: MixPlan): Promise<MixResult> {
   const run = new MixRun(plan)
+  const lateness = monitorEventLoopDelay({ resolution: LATENESS_RESOLUTION_MS })
+  lateness.enable()
   await run.run()
-  return { beganWallMs: run.beganWallMs, samples: run.samples }
+  lateness.disable()
+  const lateMs = Math.max(0, lateness.percentile(99) / 1e6 - LATENESS_RESOLUTION_MS)
+  return { beganWallMs: run.beganWallMs, samples: run.samples, lateMs }
 }
 
 class MixRun {
@@ -153,7 +163,10 @@ class MixRun {
     if (!this.#pending.delete(request)) return
     const tookMs = this.#nowMs() - request.startedMs
     this.samples.push([request.kind, request.startedMs, tookMs, status, database ? 1 : 0])
-    if ('clients' in this.#plan.load) this.#next()
+    const { load } = this.#plan
+    if (!('clients' in load)) return
+    if (load.pauseMs === 0) this.#next()
+    else setTimeout(() => this.#next(), load.pauseMs)
   }
 }
 

@@ -66,6 +66,7 @@ const COLUMNS: Readonly<Record<string, { title: string; digits: number }>> = {
   recoveredMs: { title: 'well after ms', digits: 0 },
   greatestQueue: { title: 'queue', digits: 0 },
   lostWrites: { title: 'lost writes', digits: 0 },
+  lateMs: { title: 'load late ms', digits: 0 },
 }
 
 /** Sums the slices of a row up. */

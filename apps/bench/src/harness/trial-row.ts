@@ -68,7 +68,7 @@ async function runTrial(
       await world.enter(state)
       wallMs[state] = Date.now()
     }
-    const { beganWallMs, samples } = await driven
+    const { beganWallMs, samples, lateMs } = await driven
     for (const [state, atWallMs] of Object.entries(wallMs)) entered[state] = atWallMs - beganWallMs
     const report = await server.ask<Record<string, number>>('report')
     const requests = samples.map(([kind, startedAtMs, tookMs, status, database]) => ({
@@ -78,7 +78,7 @@ async function runTrial(
       status,
       fromDatabase: database === 1,
     }))
-    return row.figures({ requests, durationMs, entered, report })
+    return { ...row.figures({ requests, durationMs, entered, report }), lateMs }
   } finally {
     await load.stop()
     await server.stop()

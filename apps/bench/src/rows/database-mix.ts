@@ -16,6 +16,9 @@ const contenders = [
   ['opossum', 'opossum'],
 ] as const
 
+/** A client that has its answer asks again after this long: without it, 200 clients of a cache are a load test of the cache. */
+const PAUSE_MS = 50
+
 /** Every contender under so many requests per second, and under 200 clients that each wait for their answer. */
 export function variantsAt(perSecond: number, against?: string): readonly TrialVariant[] {
   const compared = against === undefined ? {} : { against }
@@ -31,7 +34,7 @@ export function variantsAt(perSecond: number, against?: string): readonly TrialV
       name: `${name}, 200 clients`,
       script,
       args: [argument],
-      load: { clients: 200 },
+      load: { clients: 200, pauseMs: PAUSE_MS },
       ...compared,
     })),
   ]

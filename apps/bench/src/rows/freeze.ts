@@ -10,7 +10,7 @@ const loads = [`ours, ${offered}/s`, 'ours, 200 clients']
 export const freeze: TrialRow = {
   kind: 'trial',
   name: 'freeze',
-  title: `PostgreSQL stopped (SIGSTOP) from second 3 to second 8 of 20, at ${offered} requests/s and under 200 clients`,
+  title: `PostgreSQL stopped (SIGSTOP) from second 3 to second 8 of 20, at ${offered} requests/s and under 200 clients, 50 ms between two requests`,
   durationMs: 20_000,
   mix: databaseMix,
   prepare: frozenWorld,

@@ -12,7 +12,7 @@ const loads = [`ours, ${offered}/s`, 'ours, 200 clients']
 export const overload: TrialRow = {
   kind: 'trial',
   name: 'overload',
-  title: `10 s of ${offered} requests/s, of which 1,500 want one of 20 connections for 20 ms; and 200 clients without a pause`,
+  title: `10 s of ${offered} requests/s, of which 1,500 want one of 20 connections for 20 ms; and 200 clients, 50 ms between two requests`,
   durationMs: 10_000,
   mix: databaseMix,
   prepare: frozenWorld,
@@ -20,7 +20,7 @@ export const overload: TrialRow = {
   figures: overloadFigures,
   variants: [
     // What the database can do: 20 clients, one for each connection, and a pool without anything around it.
-    { name: capacity, script, args: ['plain'], load: { clients: 22 }, durationMs: 5_000 },
+    { name: capacity, script, args: ['plain'], load: { clients: 22, pauseMs: 0 }, durationMs: 5_000 },
     ...variantsAt(offered, capacity),
   ],
   goals: loads.flatMap((of) => [
