@@ -177,6 +177,7 @@ export class Breaker {
     if (kind === 'held') this.#holds += 1
     else this.#isolations += 1
     if (this.state === 'open') return
+    this.#forgetWhenWell(nowMs)
     // Whether the dependency is well is not known: when the hold ends, probes find out at once.
     this.#openUntilMs = nowMs
     this.#change('open', kind, reason, nowMs)
@@ -409,8 +410,7 @@ export class Breaker {
   }
 
   #open(cause: TransitionCause, reason: string, nowMs: number): void {
-    // The ramp may have ended without a call that noticed.
-    if (this.state === 'closed' && nowMs >= this.#rampEndMs) this.openings = 0
+    this.#forgetWhenWell(nowMs)
     const { openMs, openGrowth, maxOpenMs, openJitter, random } = this.#rules
     const grownMs = Math.min(openMs * openGrowth ** this.openings, maxOpenMs)
     // The first time it is as long as it was asked for; processes that fail together probe together only then.
@@ -418,6 +418,11 @@ export class Breaker {
     this.openings += 1
     this.#openUntilMs = nowMs + grownMs * (1 - jitter)
     this.#change('open', cause, reason, nowMs)
+  }
+
+  /** The ramp may have ended without a call that noticed. */
+  #forgetWhenWell(nowMs: number): void {
+    if (this.state === 'closed' && nowMs >= this.#rampEndMs) this.openings = 0
   }
 
   #change(to: BreakerState, cause: TransitionCause, reason: string, nowMs: number): void {
