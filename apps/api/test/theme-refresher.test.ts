@@ -1,6 +1,6 @@
 import { HandClock, seededRandom } from '@holdfast/test-kit'
 import t from 'tap'
-import { ThemeRefresher, type ThemeTurn } from '../src/routes/public-theme/theme-refresher.ts'
+import { type Sighting, ThemeRefresher, type ThemeTurn } from '../src/routes/public-theme/theme-refresher.ts'
 
 const INTERVAL_MS = 5000
 
@@ -17,11 +17,15 @@ function setUp({ maxThemes = 100, maxBatch = 100 } = {}) {
     most: 0,
     slowMs: 0,
     failingSlug: undefined as string | undefined,
+    ageMs: 0,
+    recalled: undefined as Sighting | undefined,
   }
   const turns: ThemeTurn[] = []
   const batches: string[][] = []
   const kept = new Map<string, bigint>()
   const confirmations: boolean[] = []
+  const recalls: string[][] = []
+  const ages: (number | undefined)[] = []
   const ask = async <T>(name: string, answer: () => T): Promise<T> => {
     state.queries.push(name)
     state.inside += 1
@@ -33,21 +37,32 @@ function setUp({ maxThemes = 100, maxBatch = 100 } = {}) {
   }
   const refresher = new ThemeRefresher({
     source: {
-      fingerprint: () => ask('fingerprint', () => JSON.stringify([...versions].map(String).sort())),
-      versions: (limit) => ask('versions', () => new Map([...versions].sort().slice(0, limit))),
+      look: () =>
+        ask('look', () => ({
+          fingerprint: JSON.stringify([...versions].map(String).sort()),
+          versions: new Map([...versions].sort().slice(0, maxThemes + 1)),
+          ageMs: state.ageMs,
+          fence: undefined,
+        })),
+      recall: async () => state.recalled,
     },
     target: {
-      refresh: (slugs) =>
+      refresh: (themes) =>
         ask('load', () => {
+          const slugs = [...themes.keys()]
           if (slugs.some((slug) => slug === state.failingSlug)) throw new Error('a load failed')
-          batches.push([...slugs])
+          batches.push(slugs)
           for (const slug of slugs) kept.set(slug, versions.get(slug) ?? 0n)
         }),
+      recall: async (slugs) => {
+        recalls.push([...slugs])
+      },
       retain: async (slugs) => {
         for (const slug of [...kept.keys()]) if (!slugs.has(slug)) kept.delete(slug)
       },
-      beginConfirmation: () => (current) => {
+      beginConfirmation: () => (current, ageMs) => {
         confirmations.push(current)
+        ages.push(ageMs)
       },
     },
     clock,
@@ -60,7 +75,7 @@ function setUp({ maxThemes = 100, maxBatch = 100 } = {}) {
     },
     onTurn: (turn) => turns.push(turn),
   })
-  return { clock, versions, state, turns, batches, kept, refresher, random, confirmations }
+  return { clock, versions, state, turns, batches, kept, refresher, random, confirmations, recalls, ages }
 }
 
 t.test('the first turn loads everything in one batch, a quiet one asks one question', async (t) => {
@@ -71,7 +86,7 @@ t.test('the first turn loads everything in one batch, a quiet one asks one quest
   t.strictSame(kept, versions)
   state.queries.length = 0
   await clock.advance(INTERVAL_MS * 3)
-  t.strictSame(state.queries, ['fingerprint', 'fingerprint', 'fingerprint'])
+  t.strictSame(state.queries, ['look', 'look', 'look'])
   t.strictSame(confirmations, [true, true, true, true], 'every good turn says that what is kept is current')
   await refresher.stop()
 })
@@ -181,5 +196,61 @@ t.test('nothing is asked before the database is prepared, and health says so', a
   await clock.advance(INTERVAL_MS * 4)
   t.equal(confirmations.at(-1), false, 'and a bad one that it cannot say so')
   t.match(refresher.health(), { status: 'degraded', data: { lastSuccessAgeMs: Number } })
+  await refresher.stop()
+})
+
+t.test('what was seen a while ago confirms no more than that', async (t) => {
+  const { state, refresher, ages } = setUp()
+  state.ageMs = 1234
+  await refresher.start()
+  t.strictSame(ages, [1234])
+  await refresher.stop()
+})
+
+t.test('whoever calls has the next turn begin at once, or after the one that runs', async (t) => {
+  const { clock, versions, state, refresher, turns, batches } = setUp()
+  refresher.wake()
+  t.equal(turns.length, 0, 'not before the start')
+  await refresher.start()
+  versions.set('acme', 1n)
+  refresher.wake()
+  await clock.advance(0)
+  t.strictSame(batches, [['acme']])
+  state.slowMs = 100
+  refresher.wake()
+  versions.set('acme', 2n)
+  refresher.wake()
+  refresher.wake()
+  await clock.advance(300)
+  t.equal(turns.length, 4, 'calls during one turn make one more')
+  await clock.advance(INTERVAL_MS + 200)
+  t.equal(turns.length, 5, 'and the pace is the old one then')
+  const stopped = refresher.stop()
+  await clock.advance(INTERVAL_MS)
+  await stopped
+  refresher.wake()
+  t.equal(clock.pendingTimers, 0)
+})
+
+t.test('a process that has never seen the database takes what others have', async (t) => {
+  const { clock, state, refresher, recalls } = setUp({ maxThemes: 1 })
+  const versions = new Map([
+    ['acme', 1n],
+    ['globex', 2n],
+  ])
+  state.recalled = { fingerprint: 'x', versions, ageMs: 0, fence: 1 }
+  state.prepared = false
+  await refresher.start()
+  t.strictSame(recalls, [['acme']])
+  state.prepared = true
+  state.failing = true
+  await clock.advance(INTERVAL_MS * 3)
+  t.strictSame(recalls.at(-1), ['acme'])
+  state.failing = false
+  await clock.advance(INTERVAL_MS * 3)
+  const { length } = recalls
+  state.failing = true
+  await clock.advance(INTERVAL_MS * 3)
+  t.equal(recalls.length, length, 'later its own are as good')
   await refresher.stop()
 })

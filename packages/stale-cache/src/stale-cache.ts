@@ -49,7 +49,10 @@ export type Write<V> = Omit<Row<V>, 'key'>
 
 /** What a `refresh` may take instead of a new load. */
 export interface RefreshOptions {
-  /** Values read with this fence or a larger one are new enough. Without a second level it means nothing. */
+  /**
+   * Values read with this fence or a larger one are new enough; 0: any that the fleet calls fresh. Without a second
+   * level it means nothing.
+   */
   readonly sinceFence?: number | undefined
 }
 
@@ -65,6 +68,8 @@ export interface RefreshReport {
   readonly failed: number
   /** Keys that cannot exist (`isKey`). */
   readonly refused: number
+  /** Why the first of those that failed has; absent when none has. */
+  readonly error?: unknown
 }
 
 /** How long `close` waits for loads that are out. */
@@ -229,7 +234,13 @@ export class StaleCache<V, R extends Representation | undefined = Representation
    */
   async refresh(keys: Iterable<string>, options: RefreshOptions = {}): Promise<RefreshReport> {
     const since: Since = options.sinceFence ?? 'now'
-    const report = { loaded: 0, missing: 0, kept: 0, failed: 0, refused: 0 }
+    const report: { -readonly [F in keyof RefreshReport]: RefreshReport[F] } = {
+      loaded: 0,
+      missing: 0,
+      kept: 0,
+      failed: 0,
+      refused: 0,
+    }
     const accepted: string[] = []
     for (const key of new Set(listOf(keys))) {
       if (this.#accepts(key)) accepted.push(key)
@@ -241,8 +252,10 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       if (this.#closed) throw this.#closedError()
       const batch = accepted.slice(from, from + step).map((key) => this.#reload(key, since))
       for (const result of await Promise.allSettled(batch)) {
-        if (result.status === 'rejected') report.failed += 1
-        else if (result.value.outcome === 'stored') report.loaded += 1
+        if (result.status === 'rejected') {
+          report.failed += 1
+          report.error ??= result.reason
+        } else if (result.value.outcome === 'stored') report.loaded += 1
         else report[result.value.outcome] += 1
       }
     }

@@ -2,10 +2,11 @@
 // that it uses, and end with exit code 1 and one readable message when something is wrong.
 
 import { PoolGuard } from '@holdfast/pool-guard'
-import { ConfigError, dataDirectory, loadConfig } from '../config.ts'
+import { type Config, ConfigError, dataDirectory, loadConfig } from '../config.ts'
 import { findDevelopmentDatabase } from '../db/development-database.ts'
 import { patientPool } from '../db/pool-options.ts'
 import { reasonOf } from '../reason.ts'
+import type { RedisTarget } from '../redis-target.ts'
 import { Secret } from '../secret.ts'
 
 /** Something that a person has to put right; its message says what. */
@@ -17,6 +18,8 @@ export class UsageError extends CommandError {}
 /** What a command works with. */
 export interface CommandContext {
   readonly pool: PoolGuard
+  /** The Redis that running services share; undefined when they share none. */
+  readonly redisUrl: RedisTarget | undefined
   readonly print: (text: string) => void
 }
 
@@ -31,9 +34,11 @@ export async function runCommand(
     return
   }
   try {
-    const pool = await openPool()
+    const { config } = loadConfig()
+    const { redisUrl } = config
+    const pool = await openPool(config)
     try {
-      await work({ pool, print: (text) => console.log(text) }, words)
+      await work({ pool, redisUrl, print: (text) => console.log(text) }, words)
     } finally {
       await pool.close()
     }
@@ -47,8 +52,7 @@ export async function runCommand(
   }
 }
 
-async function openPool(): Promise<PoolGuard> {
-  const { config } = loadConfig()
+async function openPool(config: Config): Promise<PoolGuard> {
   const open = (url: Secret) => new PoolGuard(patientPool(config, url, 'command'))
   const given = config.databaseMigrationUrl ?? config.databaseUrl
   if (given !== undefined) return open(given)

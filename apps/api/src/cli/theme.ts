@@ -7,6 +7,7 @@ import { Kysely } from 'kysely'
 import { callerDirectory } from '../config.ts'
 import type { Database } from '../db/database.ts'
 import { reasonOf } from '../reason.ts'
+import { announceThemeChange } from '../routes/public-theme/announce.ts'
 import { parseThemeDocument } from '../routes/public-theme/theme.ts'
 import { ThemeRepository } from '../routes/public-theme/theme-repository.ts'
 import { CommandError, runCommand, UsageError } from './command.ts'
@@ -14,11 +15,11 @@ import { CommandError, runCommand, UsageError } from './command.ts'
 const USAGE = `usage: pnpm --filter @holdfast/api theme list
        pnpm --filter @holdfast/api theme get <tenant>
        pnpm --filter @holdfast/api theme set <tenant> <file.json | ->
-A running service shows a change within THEME_REFRESH_INTERVAL.`
+Running services show a change at once when they share a Redis (REDIS_URL), and within THEME_REFRESH_INTERVAL else.`
 
 const MAX_LISTED = 1000
 
-await runCommand(USAGE, async ({ pool, print }, [action, slug, file, ...rest]) => {
+await runCommand(USAGE, async ({ pool, redisUrl, print }, [action, slug, file, ...rest]) => {
   const themes = new ThemeRepository(new Kysely<Database>({ dialect: pool.dialect() }))
   if (rest.length > 0) throw new UsageError(`unexpected: ${rest.join(' ')}`)
   if (action === 'list' && slug === undefined) {
@@ -45,6 +46,7 @@ await runCommand(USAGE, async ({ pool, print }, [action, slug, file, ...rest]) =
     if (version === undefined)
       throw new CommandError(await notThere(themes, slug, 'no row in the table tenants'))
     print(`the theme of ${slug} is now version ${version}`)
+    if (redisUrl !== undefined) await announceThemeChange(redisUrl)
     return
   }
   throw new UsageError(

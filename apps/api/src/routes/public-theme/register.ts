@@ -2,11 +2,13 @@
 // of the cache and nothing else.
 
 import { systemClock } from '@holdfast/singleflight'
+import type { SharedRedis } from '@holdfast/stale-cache'
 import type { FastifyInstance } from 'fastify'
 import type { Kysely } from 'kysely'
 import type { Database } from '../../db/database.ts'
 import { publicTheme } from './route.ts'
 import { ThemeCache } from './theme-cache.ts'
+import { ThemeIndex } from './theme-index.ts'
 import { ThemeRefresher, type ThemeTurn } from './theme-refresher.ts'
 import { ThemeRepository } from './theme-repository.ts'
 import { themeTurnLog } from './theme-turn-log.ts'
@@ -37,6 +39,7 @@ export async function registerPublicTheme(
   { db, prepare, intervalMs, maxBytes, snapshotFile }: PublicThemeSettings,
 ): Promise<{ readonly firstTurn: Promise<ThemeTurn> }> {
   const repository = new ThemeRepository(db)
+  const redis = app.hasDecorator('redisGuard') ? app.getDecorator<SharedRedis>('redisGuard') : undefined
   const themes = new ThemeCache({
     caches: app.staleCache,
     load: (slugs) => repository.themesOf(slugs),
@@ -48,9 +51,18 @@ export async function registerPublicTheme(
     maxBytes,
     maxBatch: MAX_BATCH,
     snapshotFile,
+    redis,
   })
-  const refresher = new ThemeRefresher({
-    source: repository,
+  const index = new ThemeIndex({
+    caches: app.staleCache,
+    queries: repository,
+    redis,
+    maxThemes: MAX_THEMES,
+    intervalMs,
+    onChange: () => refresher.wake(),
+  })
+  const refresher: ThemeRefresher = new ThemeRefresher({
+    source: index,
     target: themes,
     clock: systemClock,
     random: Math.random,

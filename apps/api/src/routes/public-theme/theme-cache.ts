@@ -1,7 +1,7 @@
 // The themes in memory: what the route reads, and what the refresher writes. Loading happens only on the
 // refresher's word; a request that finds nothing, or something stale, never causes it.
 
-import type { Row, StaleCache, StaleReader } from '@holdfast/stale-cache'
+import type { RefreshOptions, Row, SharedRedis, StaleCache, StaleReader } from '@holdfast/stale-cache'
 import type { FastifyInstance } from 'fastify'
 import { ApiThemesNotLoadedError } from '../../errors.ts'
 import type { PublicTheme } from './public-theme.ts'
@@ -31,6 +31,8 @@ export interface ThemeCacheOptions {
   readonly maxBatch: number
   /** Path of the last-known-good file; undefined: none is kept. */
   readonly snapshotFile: string | undefined
+  /** Where themes are shared with other processes; undefined: nowhere. */
+  readonly redis?: SharedRedis | undefined
 }
 
 /** See the top of the file. */
@@ -42,7 +44,8 @@ export class ThemeCache implements ThemeTarget {
   #evicted = 0
 
   constructor(options: ThemeCacheOptions) {
-    const { caches, load, onUnusable, onEvicted, maxThemes, maxBytes, maxBatch, snapshotFile } = options
+    const { caches, load, onUnusable, onEvicted, maxThemes, maxBytes, maxBatch, snapshotFile, redis } =
+      options
     this.#onEvicted = onEvicted
     this.#cache = caches.create<PublicTheme>('themes', {
       load: async (slugs) => this.#rowsOf(await load(slugs), onUnusable),
@@ -56,6 +59,7 @@ export class ThemeCache implements ThemeTarget {
       maxBytes,
       maxBatchKeys: maxBatch,
       ...(snapshotFile !== undefined && { snapshotFile }),
+      redis: redis ?? false,
       snapshotIntervalMs: SNAPSHOT_INTERVAL_MS,
       revive: (json, slug) => this.#revive(json, slug),
     })
@@ -71,31 +75,47 @@ export class ThemeCache implements ThemeTarget {
     return this.#cache.ready
   }
 
-  async refresh(slugs: readonly string[]): Promise<void> {
-    await this.#load(slugs)
+  async refresh(versions: ReadonlyMap<string, bigint>, fence?: number): Promise<void> {
+    const slugs = [...versions.keys()]
+    if (fence === undefined) await this.#load(slugs, {})
+    else {
+      // What a process that is new here finds in Redis may be older than the sighting, and still be the version seen.
+      await this.recall(slugs.filter((slug) => this.#cache.peek(slug).source === 'default'))
+      const older = slugs.filter((slug) => {
+        const { source, value } = this.#cache.peek(slug)
+        return source !== 'fresh' || value.version !== String(versions.get(slug))
+      })
+      await this.#load(older, { sinceFence: fence })
+    }
     for (const slug of slugs) this.#held.add(slug)
   }
 
-  async retain(slugs: ReadonlySet<string>): Promise<void> {
+  async recall(slugs: Iterable<string>): Promise<void> {
+    await this.#cache.refresh(slugs, { sinceFence: 0 })
+    for (const slug of slugs) if (this.#cache.peek(slug).source !== 'default') this.#held.add(slug)
+  }
+
+  async retain(slugs: ReadonlySet<string>, fence?: number): Promise<void> {
     const gone = [...this.#held].filter((slug) => !slugs.has(slug))
     if (gone.length === 0) return
     // The source does not know them any more, and says so.
-    await this.#load(gone)
+    await this.#load(gone, { sinceFence: fence })
     for (const slug of gone) this.#held.delete(slug)
   }
 
-  beginConfirmation(): (current: boolean) => void {
+  beginConfirmation(): (current: boolean, ageMs?: number) => void {
     const confirm = this.#cache.beginConfirmation()
-    return (current) => {
-      confirm(current ? this.#held : [])
+    return (current, ageMs) => {
+      confirm(current ? this.#held : [], ageMs)
       const { evicted } = this.#cache.snapshot()
       if (evicted > this.#evicted) this.#onEvicted(evicted - this.#evicted)
       this.#evicted = evicted
     }
   }
 
-  async #load(slugs: readonly string[]): Promise<void> {
-    const { failed } = await this.#cache.refresh(slugs)
+  async #load(slugs: readonly string[], options: RefreshOptions): Promise<void> {
+    if (slugs.length === 0) return
+    const { failed } = await this.#cache.refresh(slugs, options)
     if (failed > 0) throw new ApiThemesNotLoadedError(failed)
   }
 

@@ -6,25 +6,42 @@
 
 import type { Clock } from '@holdfast/singleflight'
 
-/** Where the themes come from. */
+/** What was seen of all themes. */
+export interface Sighting {
+  /** Differs whenever the versions do. */
+  readonly fingerprint: string
+  /** The version of every theme; one more than may be kept tells that there are more. */
+  readonly versions: ReadonlyMap<string, bigint>
+  /** How long ago the database was asked. */
+  readonly ageMs: number
+  /** When that was in the order of all processes; undefined when this one is alone. */
+  readonly fence: number | undefined
+}
+
+/** Where it is seen which themes there are. */
 export interface ThemeSource {
-  /** Differs whenever {@link versions} would. */
-  fingerprint(): Promise<string>
-  /** The version of every theme, at most `limit` of them. */
-  versions(limit: number): Promise<ReadonlyMap<string, bigint>>
+  /** The present state, as one process of the fleet has seen it within the interval. */
+  look(): Promise<Sighting>
+  /** The last state that anybody has seen, for a process that has none and cannot look. */
+  recall(): Promise<Sighting | undefined>
 }
 
 /** Where they are kept. */
 export interface ThemeTarget {
-  /** Loads these themes in one batch; the ones that no longer exist are forgotten. Rejects when that failed. */
-  refresh(slugs: readonly string[]): Promise<void>
+  /**
+   * Loads these themes in one batch, or takes what another process has loaded since `fence`; the ones that no longer
+   * exist are forgotten. Rejects when that failed.
+   */
+  refresh(versions: ReadonlyMap<string, bigint>, fence?: number): Promise<void>
+  /** Takes of these themes what anybody still has; asks nobody who may not answer. */
+  recall(slugs: Iterable<string>): Promise<void>
   /** Forgets every theme that is not in this list. */
-  retain(slugs: ReadonlySet<string>): Promise<void>
+  retain(slugs: ReadonlySet<string>, fence?: number): Promise<void>
   /**
    * Called before the source is asked. What it returns is called once, with true when every theme that is kept
-   * then was found to be current, with false when the source could not be asked.
+   * then was found to be current `ageMs` ago, with false when the source could not be asked.
    */
-  beginConfirmation(): (current: boolean) => void
+  beginConfirmation(): (current: boolean, ageMs?: number) => void
 }
 
 /** What a refresher needs. Times are in milliseconds. */
@@ -81,6 +98,7 @@ export class ThemeRefresher {
   #stopped = true
   #cancelTimer: (() => void) | undefined
   #running: Promise<ThemeTurn> | undefined
+  #wanted = false
 
   constructor(options: ThemeRefresherOptions) {
     this.#options = options
@@ -91,6 +109,17 @@ export class ThemeRefresher {
     this.#stopped = false
     this.#startedMs = this.#options.clock.nowMs()
     return this.#turn()
+  }
+
+  /** The next turn begins at once, or as soon as the one that is running has ended. */
+  wake(): void {
+    if (this.#stopped) return
+    if (this.#running !== undefined) {
+      this.#wanted = true
+      return
+    }
+    this.#cancelTimer?.()
+    void this.#turn()
   }
 
   /** Ends the loop; settles when the turn that is running, if any, has ended. */
@@ -136,45 +165,61 @@ export class ThemeRefresher {
     this.#turns += 1
     this.#options.onTurn(turn)
     if (!this.#stopped) {
-      const delayMs = turn.ok ? this.#options.intervalMs : turn.retryInMs
+      const pauseMs = turn.ok ? this.#options.intervalMs : turn.retryInMs
+      const delayMs = this.#wanted ? 0 : pauseMs
+      this.#wanted = false
       this.#cancelTimer = this.#options.clock.schedule(delayMs, () => void this.#turn())
     }
     return turn
   }
 
   async #confirmedSweep(): Promise<Sweep> {
-    await this.#options.prepare()
-    const confirm = this.#options.target.beginConfirmation()
-    let current = false
+    const { prepare, source, target } = this.#options
     try {
-      const sweep = await this.#sweep()
-      current = true
+      await prepare()
+    } catch (error) {
+      await this.#recall()
+      throw error
+    }
+    const confirm = target.beginConfirmation()
+    let ageMs: number | undefined
+    try {
+      const seen = await source.look()
+      const sweep = await this.#sweep(seen)
+      ageMs = seen.ageMs
       return sweep
+    } catch (error) {
+      await this.#recall()
+      throw error
     } finally {
-      confirm(current)
+      confirm(ageMs !== undefined, ageMs)
     }
   }
 
-  async #sweep(): Promise<Sweep> {
-    const { source, target, maxThemes, maxBatch } = this.#options
-    const fingerprint = await source.fingerprint()
-    let changed: string[] = []
-    let overLimit = false
+  async #sweep({ fingerprint, versions, fence }: Sighting): Promise<Sweep> {
+    const { target, maxThemes, maxBatch } = this.#options
+    const overLimit = versions.size > maxThemes
+    let changed: [string, bigint][] = []
     if (fingerprint !== this.#fingerprint) {
-      const found = [...(await source.versions(maxThemes + 1))]
-      overLimit = found.length > maxThemes
-      const current = new Map(found.slice(0, maxThemes))
-      changed = [...current].flatMap(([slug, version]) => (this.#known.get(slug) === version ? [] : [slug]))
-      await target.retain(new Set(current.keys()))
+      const current = new Map([...versions].slice(0, maxThemes))
+      changed = [...current].filter(([slug, version]) => this.#known.get(slug) !== version)
+      await target.retain(new Set(current.keys()), fence)
       for (let start = 0; start < changed.length; start += maxBatch) {
-        await target.refresh(changed.slice(start, start + maxBatch))
+        await target.refresh(new Map(changed.slice(start, start + maxBatch)), fence)
       }
-      // Only now, so that a turn which failed half-way is done again. The fingerprint was taken before the
-      // versions were read: a change in between makes the next turn look once more, and none is missed.
+      // Only now, so that a turn which failed half-way is done again.
       this.#known = current
       this.#fingerprint = fingerprint
     }
     return { changed: changed.length, themes: this.#known.size, overLimit }
+  }
+
+  /** A process that has never seen the database may know what others have seen. */
+  async #recall(): Promise<void> {
+    const { source, target, maxThemes } = this.#options
+    if (this.#fingerprint !== undefined) return
+    const { versions } = (await source.recall()) ?? {}
+    if (versions !== undefined) await target.recall([...versions.keys()].slice(0, maxThemes))
   }
 
   /** One interval after the first failure, two after further ones, each times 0.5 to 1.5. */
