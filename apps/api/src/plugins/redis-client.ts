@@ -27,7 +27,7 @@ export const redisClient = fastifyPlugin<RedisClientOptions>(
 )
 
 /** Makes a client that is not connected, and would keep no command for later. */
-function createClient(target: RedisTarget): Redis | Cluster {
+export function createClient(target: RedisTarget): Redis | Cluster {
   const { mode, nodes, masterName, tls, username, password, database } = target
   const options = {
     lazyConnect: true,
