@@ -128,6 +128,9 @@ export class ConnectionPool implements Connections {
       serverVersion: () => this.#serverVersion,
       giveBack: (loan, connection, destroy) => this.#giveBack(loan, connection, destroy),
       onMisuse: () => this.#watch.alert(),
+      onReclaim: () => {
+        this.#reclaimed += 1
+      },
     }
     if (resolved.min > 0) this.#maintainIn(0)
   }
@@ -330,9 +333,11 @@ export class ConnectionPool implements Connections {
     })
     this.#connections.add(connection)
     this.#dialing.add(connection)
-    void this.#open(connection).then(
-      () => this.#dialed(connection),
-      (error: unknown) => this.#dialFailed(connection, error),
+    this.#finish(
+      this.#open(connection).then(
+        () => this.#dialed(connection),
+        (error: unknown) => this.#dialFailed(connection, error),
+      ),
     )
   }
 

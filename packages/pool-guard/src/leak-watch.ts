@@ -137,7 +137,7 @@ export function fingerprint(sql: string): string {
     .slice(0, 10 * MAX_FINGERPRINT)
     .replaceAll(/--[^\n]*|\/\*[\s\S]*?(\*\/|$)/g, ' ')
     .replaceAll(/\$([A-Za-z_]*)\$[\s\S]*?(\$\1\$|$)/g, '?')
-    .replaceAll(/\b[EeBbXxNn]?'(?:[^'\\]|''|\\.)*('|$)/g, '?')
+    .replaceAll(/(?:\b[EeBbXxNn])?'(?:[^'\\]|''|\\.)*('|$)/g, '?')
     .replaceAll(/(?<![\w$])-?\d+(\.\d+)?([eE][-+]?\d+)?\b/g, '?')
     .replaceAll(/\s+/g, ' ')
     .trim()

@@ -31,6 +31,8 @@ export interface LoanTerms {
   readonly giveBack: (loan: Loan, connection: PgConnection, destroy: boolean) => void
   /** Somebody used a client after its release. */
   readonly onMisuse: () => void
+  /** A client is taken back because it was held for too long. */
+  readonly onReclaim: () => void
 }
 
 /** The one implementation of a `GuardedClient`: a connection for as long as it is on loan. */
@@ -161,6 +163,7 @@ export class Loan implements GuardedClient, Watched {
 
   /** Takes the connection back from whoever holds it. */
   reclaim(heldMs: number): void {
+    this.#terms.onReclaim()
     this.takeBack(new ReclaimedError(Math.round(heldMs)))
   }
 

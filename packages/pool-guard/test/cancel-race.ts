@@ -33,7 +33,7 @@ export async function cancelRace(
       const controller = new AbortController()
       const bySignal = random.next() < 0.7
       // Most of them end about when they are cancelled.
-      const sleepMs = random.int(0, 12)
+      const sleepMs = random.int(0, 24)
       const cancelMs = random.int(0, 14)
       const statement = client.query('select $1::int as it, pg_sleep($2::float8 / 1000)', [number, sleepMs], {
         signal: controller.signal,
