@@ -1,5 +1,5 @@
+import type { ServerResponse } from 'node:http'
 import type { Clock } from '@holdfast/footing'
-import type { FastifyReply, FastifyRequest } from 'fastify'
 import { isDatabaseTrouble } from './database-trouble.ts'
 import type { RouteMode } from './gate.ts'
 import { type Criticality, type PoolScope, runInScope } from './request-scope.ts'
@@ -13,35 +13,24 @@ export interface FallbackContext {
   readonly retryAfterMs: number
 }
 
-/** Per-route setting `config.poolGuard`. */
-export interface PoolGuardRouteOptions {
-  /** How much depends on the work of this route. Default `normal`. */
-  readonly criticality?: Criticality
-  /**
-   * Whether the database is tried while the pool is saturated or under pressure: `wait` takes what admission gives,
-   * `fallback` leaves the database to others. Default `wait`.
-   */
-  readonly onSaturated?: 'wait' | 'fallback'
-  /**
-   * Answers instead of the handler when the database cannot: cached or stale data, or a default. What it returns is
-   * sent with `Warning: 110 - "Response is Stale"`. Only for GET and HEAD, and not for critical work. Default: none,
-   * the error of the database is the answer.
-   */
-  readonly fallback?: (request: FastifyRequest, reply: FastifyReply, context: FallbackContext) => unknown
-  /** How long the database may take for one request in all, in ms. Default: what is left of `handlerTimeout`. */
-  readonly budgetMs?: number
+/** What a guarded route needs of a Fastify reply. */
+export interface ReplyLike {
+  readonly sent: boolean
+  readonly raw: Pick<ServerResponse, 'destroyed' | 'writableFinished' | 'once'>
+  getHeader(name: string): unknown
+  header(name: string, value: string): unknown
 }
 
 /** What a guarded route needs of the plugin. */
-export interface GuardedRouteParts {
+export interface GuardedRouteParts<Request, Reply extends ReplyLike> {
   readonly clock: Clock
   readonly routeMode: (criticality: Criticality, onSaturated: 'wait' | 'fallback') => RouteMode
-  readonly tenant: ((request: FastifyRequest) => string | undefined) | undefined
+  readonly tenant: ((request: Request) => string | undefined) | undefined
   /** `GET /orders/:id` */
   readonly route: string
   readonly criticality: Criticality
   readonly onSaturated: 'wait' | 'fallback'
-  readonly fallback: PoolGuardRouteOptions['fallback']
+  readonly fallback: ((request: Request, reply: Reply, context: FallbackContext) => unknown) | undefined
   readonly budgetMs: number | undefined
 }
 
@@ -49,18 +38,18 @@ export interface GuardedRouteParts {
 const STALE_WARNING = '110 - "Response is Stale"'
 
 /** What a request carries along; its signal and tenant are made when somebody asks for them. */
-class RequestScope implements PoolScope {
+class RequestScope<Request, Reply extends ReplyLike> implements PoolScope {
   readonly criticality: Criticality
   readonly route: string
   readonly deadlineMs: number | undefined
-  readonly #request: FastifyRequest
-  readonly #reply: FastifyReply
-  readonly #tenantOf: GuardedRouteParts['tenant']
+  readonly #request: Request
+  readonly #reply: Reply
+  readonly #tenantOf: ((request: Request) => string | undefined) | undefined
   #controller: AbortController | undefined
   #tenant: string | undefined
   #tenantKnown = false
 
-  constructor(request: FastifyRequest, reply: FastifyReply, parts: GuardedRouteParts) {
+  constructor(request: Request, reply: Reply, parts: GuardedRouteParts<Request, Reply>) {
     this.criticality = parts.criticality
     this.route = parts.route
     this.deadlineMs = parts.budgetMs === undefined ? undefined : parts.clock.nowMs() + parts.budgetMs
@@ -97,20 +86,20 @@ class RequestScope implements PoolScope {
 }
 
 /** One route with `config.poolGuard`: its scope, and its fallback. */
-export class GuardedRoute {
-  readonly #parts: GuardedRouteParts
+export class GuardedRoute<Request, Reply extends ReplyLike> {
+  readonly #parts: GuardedRouteParts<Request, Reply>
 
-  constructor(parts: GuardedRouteParts) {
+  constructor(parts: GuardedRouteParts<Request, Reply>) {
     this.#parts = parts
   }
 
   /** Runs what follows in the scope of the request. */
-  enter(request: FastifyRequest, reply: FastifyReply, next: () => void): void {
+  enter(request: Request, reply: Reply, next: () => void): void {
     runInScope(new RequestScope(request, reply, this.#parts), next)
   }
 
   /** Answers with the handler, or with the fallback when the database cannot. */
-  async answer(request: FastifyRequest, reply: FastifyReply, handler: () => unknown): Promise<unknown> {
+  async answer(request: Request, reply: Reply, handler: () => unknown): Promise<unknown> {
     const { fallback, routeMode, criticality, onSaturated } = this.#parts
     if (fallback === undefined) return handler()
     const mode = routeMode(criticality, onSaturated)
@@ -131,7 +120,7 @@ export class GuardedRoute {
     }
   }
 
-  async #fallBack(request: FastifyRequest, reply: FastifyReply, context: FallbackContext): Promise<unknown> {
+  async #fallBack(request: Request, reply: Reply, context: FallbackContext): Promise<unknown> {
     const { fallback } = this.#parts
     const payload = await fallback?.(request, reply, context)
     if (!reply.sent && reply.getHeader('warning') === undefined) reply.header('warning', STALE_WARNING)

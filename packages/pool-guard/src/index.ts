@@ -28,7 +28,7 @@ export {
 } from './errors.ts'
 export type { RouteMode } from './gate.ts'
 export type { GuardedClient, QueryOptions } from './guarded-client.ts'
-export type { FallbackContext, PoolGuardRouteOptions } from './guarded-route.ts'
+export type { FallbackContext } from './guarded-route.ts'
 export type { BeginOptions, Guardrails } from './guardrails.ts'
 export type { LeakReport } from './leak-watch.ts'
 export type {
@@ -38,7 +38,7 @@ export type {
   PressureOptions,
   WaitOptions,
 } from './options.ts'
-export { default, type PoolGuardPluginOptions, poolGuard } from './plugin.ts'
+export { default, type PoolGuardPluginOptions, type PoolGuardRouteOptions, poolGuard } from './plugin.ts'
 export type { PoolEvent } from './pool-events.ts'
 export { PoolGuard, type PoolGuardHealthCheck, type PoolGuardSnapshot, type PoolRow } from './pool-guard.ts'
 export { type Criticality, currentScope, type PoolScope, runInScope } from './request-scope.ts'

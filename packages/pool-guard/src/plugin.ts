@@ -1,11 +1,12 @@
 import type { MetricsRegistry } from '@holdfast/footing'
-import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { AlreadyRegisteredError } from './errors.ts'
-import { GuardedRoute, type PoolGuardRouteOptions } from './guarded-route.ts'
+import { type FallbackContext, GuardedRoute } from './guarded-route.ts'
 import { checks } from './option-checks.ts'
 import type { PoolGuardOptions } from './options.ts'
 import { PoolGuard } from './pool-guard.ts'
+import type { Criticality } from './request-scope.ts'
 
 /** Options of the plugin: those of `PoolGuard`, and its own. */
 export interface PoolGuardPluginOptions extends PoolGuardOptions {
@@ -13,6 +14,25 @@ export interface PoolGuardPluginOptions extends PoolGuardOptions {
   readonly registry?: MetricsRegistry
   /** Whose work a request is, for fairness. Called when the request first needs a connection. Default: nobody's. */
   readonly tenant?: (request: FastifyRequest) => string | undefined
+}
+
+/** Per-route setting `config.poolGuard`. */
+export interface PoolGuardRouteOptions {
+  /** How much depends on the work of this route. Default `normal`. */
+  readonly criticality?: Criticality
+  /**
+   * Whether the database is tried while the pool is saturated or under pressure: `wait` takes what admission gives,
+   * `fallback` leaves the database to others. Default `wait`.
+   */
+  readonly onSaturated?: 'wait' | 'fallback'
+  /**
+   * Answers instead of the handler when the database cannot: cached or stale data, or a default. What it returns is
+   * sent with `Warning: 110 - "Response is Stale"`. Only for GET and HEAD, and not for critical work. Default: none,
+   * the error of the database is the answer.
+   */
+  readonly fallback?: (request: FastifyRequest, reply: FastifyReply, context: FallbackContext) => unknown
+  /** How long the database may take for one request in all, in ms. Default: what is left of `handlerTimeout`. */
+  readonly budgetMs?: number
 }
 
 declare module 'fastify' {
@@ -60,7 +80,7 @@ function guardRoute(
   const name = `${[route.method].flat().join(',')} ${route.url}`
   const resolved = resolveRoute(setting, route, name)
   const limitMs = resolved.budgetMs ?? route.handlerTimeout ?? handlerTimeoutMs
-  const guarded = new GuardedRoute({
+  const guarded = new GuardedRoute<FastifyRequest, FastifyReply>({
     ...resolved,
     clock: guard.clock,
     routeMode: (criticality, onSaturated) => guard.routeMode(criticality, onSaturated),

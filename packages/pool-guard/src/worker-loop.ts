@@ -18,7 +18,7 @@ export interface WorkerOptions<Found> {
   readonly maxPauseMs?: number
   /** Each pause is shorter by up to this share, and the first round begins within one, so that workers are staggered. Default 0.2. */
   readonly jitter?: number
-  /** Default `background`. */
+  /** The class of its work. Default `background`. */
   readonly criticality?: Criticality
   /** Whether a round is skipped while the pool is under pressure. Default true for `background`, else false. */
   readonly pauseUnderPressure?: boolean
