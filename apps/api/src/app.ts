@@ -3,8 +3,9 @@
 
 import { join } from 'node:path'
 import { circuitBreaker } from '@holdfast/circuit-breaker'
+import { withRetryAfter } from '@holdfast/footing'
 import { health } from '@holdfast/health'
-import { poolGuard } from '@holdfast/pool-guard'
+import { poolGuard, runInScope } from '@holdfast/pool-guard'
 import { singleflight } from '@holdfast/singleflight'
 import { staleCache } from '@holdfast/stale-cache'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
@@ -15,6 +16,7 @@ import type { Config } from './config.ts'
 import type { Database } from './db/database.ts'
 import { patientPool, servicePool } from './db/pool-options.ts'
 import { prepare } from './db/preparation.ts'
+import { ApiDatabasePressedError } from './errors.ts'
 import { Once } from './once.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
 import { metrics } from './plugins/metrics.ts'
@@ -29,6 +31,7 @@ import { ThemeHistoryRepository } from './routes/theme-history/theme-history-rep
 import type { Secret } from './secret.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
+const PAUSE_MS = 1000
 
 /** What the service is made of that is not in its configuration. */
 export interface AppOptions {
@@ -79,9 +82,13 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     }),
     ...shared,
   })
-  await fastify.register(circuitBreaker)
+  await fastify.register(circuitBreaker, shared)
   await fastify.register(redis, { target: config.redisUrl, ...shared })
-  await fastify.register(singleflight, shared)
+  await fastify.register(singleflight, {
+    ...shared,
+    // Flights of all processes, where one asks for that.
+    ...(config.redisUrl !== undefined && { redis: fastify.redisGuard }),
+  })
   await fastify.register(staleCache, shared)
   await fastify.register(poolGuard, {
     ...servicePool(config, databaseUrl),
@@ -99,13 +106,20 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
       log: logger,
     }),
   )
-  const { firstTurn } = await registerPublicTheme(fastify, {
-    db,
-    prepare: () => preparation.get(),
-    intervalMs: config.themeRefreshIntervalMs,
-    maxBytes: config.themeCacheMaxBytes,
-    snapshotFile: dataDirectory === undefined ? undefined : join(dataDirectory, 'themes.snapshot'),
-  })
+  // What the refresher asks, nobody waits for: it takes the connections that are left, and pauses under pressure.
+  const { firstTurn } = await runInScope({ criticality: 'background', route: 'theme refresher' }, () =>
+    registerPublicTheme(fastify, {
+      db,
+      prepare: async () => {
+        await preparation.get()
+        const { state } = fastify.poolGuard.pressure
+        if (state === 'pressed') throw withRetryAfter(new ApiDatabasePressedError(), PAUSE_MS)
+      },
+      intervalMs: config.themeRefreshIntervalMs,
+      maxBytes: config.themeCacheMaxBytes,
+      snapshotFile: dataDirectory === undefined ? undefined : join(dataDirectory, 'themes.snapshot'),
+    }),
+  )
   const repository = new ThemeHistoryRepository(db)
   const pages = new HistoryPages(repository, fastify.staleCache)
   await fastify.register(themeHistory, { repository, pages })

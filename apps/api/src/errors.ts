@@ -30,6 +30,13 @@ export const ApiDatabaseUnsafeError = createError<[string]>(
   'the database cannot be used like this: %s',
 )
 
+/** Background work pauses, so that requests get what there is. */
+export const ApiDatabasePressedError = createError(
+  'HOLDFAST_ERR_API_DATABASE_PRESSED',
+  'the database is under pressure, and background work pauses',
+  503,
+)
+
 /** The request lacks a token that is required. */
 export const ApiUnauthorizedError = createError(
   'HOLDFAST_ERR_API_UNAUTHORIZED',

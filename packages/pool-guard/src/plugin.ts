@@ -65,7 +65,8 @@ async function plugin(app: FastifyInstance, options: PoolGuardPluginOptions): Pr
   }
   if (app.hasDecorator('health')) {
     const { health } = app as unknown as { readonly health: HealthDecorator }
-    health.addCheck(guard.name === 'main' ? 'database' : `database-${guard.name}`, guard.healthCheck())
+    const name = ['main', 'database'].includes(guard.name) ? 'database' : `database-${guard.name}`
+    health.addCheck(name, guard.healthCheck())
   }
 }
 

@@ -12,6 +12,7 @@ const PATIENT_STATEMENT_TIMEOUT_MS = 600_000
 export function servicePool(config: Config, url: Secret): PoolGuardOptions {
   const { pgbouncerAdminUrl } = config
   return {
+    name: 'database',
     connectionString: url.reveal(),
     connection: { application_name: 'holdfast-api', keepAlive: true },
     max: config.dbWebPoolMax,

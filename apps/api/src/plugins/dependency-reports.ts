@@ -1,13 +1,14 @@
 // What `/health/check` tells about the doors besides the verdicts of the checks: every breaker, every pool, Redis.
 
 import type { BreakerSnapshot } from '@holdfast/circuit-breaker'
-import type { FastifyInstance } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 
-/** Adds the reports `breakers`, `pools` and `redis`. */
+/** Adds the reports `breakers`, `pools` and `redis`; the pool's breaker is one of the service's from then on. */
 export const dependencyReports = fastifyPlugin(
   async (app) => {
-    app.health.addReport('check', 'breakers', () => breakersOf(app).map(summary))
+    const { breaker } = app.poolGuard
+    if (breaker !== undefined) app.circuitBreaker.add(breaker)
+    app.health.addReport('check', 'breakers', () => app.circuitBreaker.snapshot().map(summary))
     app.health.addReport('check', 'pools', () => {
       const { max, maxOverflow, reserve, usage, saturated, pressure, pooler } = app.poolGuard.snapshot()
       const guard = { max, max_overflow: maxOverflow, reserve, usage, saturated, pressure, pooler }
@@ -23,12 +24,6 @@ export const dependencyReports = fastifyPlugin(
     dependencies: ['@holdfast/health', '@holdfast/circuit-breaker', '@holdfast/pool-guard'],
   },
 )
-
-/** That of the pool, and those that anybody made by name. */
-function breakersOf({ poolGuard, circuitBreaker }: FastifyInstance): BreakerSnapshot[] {
-  const pool = poolGuard.breaker?.snapshot()
-  return [...(pool === undefined ? [] : [pool]), ...circuitBreaker.snapshot()]
-}
 
 function summary({ name, state, reason, stateForMs, retryAfterMs, isolated, held, counts }: BreakerSnapshot) {
   return {

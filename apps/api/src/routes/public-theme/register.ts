@@ -1,6 +1,7 @@
 // The feature in one place: the cache, what fills it, how it is watched, and the route, which is given the reader
 // of the cache and nothing else.
 
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { systemClock } from '@holdfast/singleflight'
 import type { SharedRedis } from '@holdfast/stale-cache'
 import type { FastifyInstance } from 'fastify'
@@ -80,10 +81,12 @@ export async function registerPublicTheme(
   await app.register(publicTheme, { themes: themes.reader })
 
   const { promise: firstTurn, resolve } = Promise.withResolvers<ThemeTurn>()
+  // Hooks run in a context of their own; the refresher's questions belong to whoever registers it.
+  const inScopeOfRegistration = AsyncLocalStorage.snapshot()
   app.addHook('onReady', async () => {
     await themes.ready
     // Not awaited: the service starts whatever state its database is in.
-    void refresher.start().then(resolve)
+    void inScopeOfRegistration(() => refresher.start()).then(resolve)
   })
   app.addHook('onClose', () => refresher.stop())
   return { firstTurn }

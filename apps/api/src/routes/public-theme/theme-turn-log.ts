@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify'
+import { unavailability } from '../../db/unavailable.ts'
 import { reasonOf } from '../../reason.ts'
 import type { ThemeTurn } from './theme-refresher.ts'
 
@@ -9,6 +10,11 @@ export function themeTurnLog(log: FastifyBaseLogger): (turn: ThemeTurn) => void 
     if (!turn.ok) {
       const { retryInMs, failures } = turn
       const reason = reasonOf(turn.error)
+      // Whoever refuses says so himself, once; the next turn is soon.
+      if (unavailability(turn.error)?.refused === true) {
+        log.debug({ reason, failures, retryInMs }, 'themes wait for the database')
+        return
+      }
       if (reason === lastReason)
         log.debug({ reason, failures, retryInMs }, 'themes still cannot be refreshed')
       else log.warn({ reason, retryInMs }, 'themes cannot be refreshed; the ones in memory are served')
