@@ -1,5 +1,8 @@
+import { waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { deployedFile, onConnection, startDeployment } from './deployed-pgbouncer.ts'
+import { runCommand } from './run-command.ts'
+import { brandOf, ServiceProcess, scratchDirectory } from './service-process.ts'
 
 t.setTimeout(120_000)
 
@@ -45,6 +48,71 @@ t.test('nobody is let in without his password, and the console shows its pools t
     ],
   )
   t.notMatch(bouncer.logText(), /unrecognized|unknown parameter|invalid value|syntax error/i)
+})
+
+t.test('in production the service runs behind it, with a role that owns nothing', async (t) => {
+  const { pooledUrl, directUrl, bouncer } = await startDeployment(t)
+  const environment = {
+    ENVIRONMENT: 'production',
+    DATABASE_URL: pooledUrl('holdfast_web'),
+    DATABASE_MIGRATION_URL: directUrl('holdfast_owner'),
+    PGBOUNCER_ADMIN_URL: pooledUrl('holdfast_stats', 'pgbouncer'),
+    METRICS_TOKEN: 'a-token-of-this-test',
+    DATA_DIRECTORY: scratchDirectory(t),
+  }
+  t.match(await runCommand(['migrate', 'up'], environment), {
+    code: 0,
+    output: /applied 0001[^]*applied 0002/,
+  })
+  await onConnection(directUrl('holdfast_owner'), async (client) => {
+    await client.query(`insert into tenants (slug, name) values ('acme', 'Acme')`)
+    await client.query(`insert into themes (slug, theme) values ('acme', '{"brand_name": "Pooled"}')`)
+  })
+  const service = await ServiceProcess.start(t, environment)
+  t.match(service.stdout, /"pooler":true,[^\n]*"msg":"database checked"/)
+  t.notMatch(service.stdout, /"level":50|STARTUP_PARAMETER|ROLE_FLOOR|SUPERUSER|ABANDONED/)
+  await waitUntil(async () => (await brandOf(service.url, 'acme')) === 'Pooled')
+  const answer = await fetch(`${service.url}/acme/api/theme/history`)
+  const { items } = (await answer.json()) as { items: { version: string }[] }
+  const post = () =>
+    fetch(`${service.url}/acme/api/theme/preview-events`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        event_id: '6f1ed002-ab5a-4d3a-9d0f-2f7a4b8c9d10',
+        theme_version: items[0]?.version,
+        viewport: 'desktop',
+      }),
+    })
+  const [first, again] = [await post(), await post()]
+  t.match([first.status, again.status], [201, 201])
+  t.strictSame(await again.json(), await first.json())
+  const details = await fetch(`${service.url}/health/check`, {
+    headers: { authorization: 'Bearer a-token-of-this-test' },
+  })
+  t.match(await details.json(), { reports: { pools: [{ database: 'holdfast', pooler: { failures: 0 } }] } })
+  // The pooler goes and comes back: the service does, too.
+  await bouncer.kill9()
+  await waitUntil(async () => (await post()).status === 503)
+  await bouncer.restart()
+  await waitUntil(async () => (await post()).status === 201)
+  t.strictSame(await service.stop(), { code: 0, signal: null })
+})
+
+t.test('in production a pooler that drops time limits silently is refused, in one line', async (t) => {
+  const { pooledUrl, directUrl } = await startDeployment(t, {
+    ignore_startup_parameters: 'extra_float_digits,statement_timeout',
+  })
+  const environment = {
+    ENVIRONMENT: 'production',
+    DATABASE_URL: `${pooledUrl('holdfast_web')}?statement_timeout=1500`,
+    DATABASE_MIGRATION_URL: directUrl('holdfast_owner'),
+    DATA_DIRECTORY: scratchDirectory(t),
+  }
+  t.match(await runCommand(['migrate', 'up'], environment), { code: 0 })
+  const service = ServiceProcess.spawn(t, environment)
+  t.strictSame(await service.ended, { code: 1, signal: null })
+  t.match(service.stderr, /^the database cannot be used like this: [^\n]*statement_timeout[^\n]*\n$/)
 })
 
 t.test('the numbers hang together as the README says', async (t) => {
