@@ -60,6 +60,7 @@ function figuresOf(slice: LoopSlice): Slice['figures'] {
   return {
     nanoseconds: (slice.elapsedMs * NANOSECONDS_PER_MS) / slice.operations,
     cpuNanoseconds: (slice.cpuMicroseconds * NANOSECONDS_PER_MICROSECOND) / slice.operations,
+    ...slice.figures,
     ...(slice.executions === undefined ? {} : { executions: slice.executions / slice.operations }),
   }
 }

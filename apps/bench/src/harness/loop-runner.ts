@@ -10,6 +10,7 @@ export interface LoopSlice {
   readonly elapsedMs: number
   readonly cpuMicroseconds: number
   readonly executions: number | undefined
+  readonly figures: Readonly<Record<string, number>>
 }
 
 const [module = '', ...args] = process.argv.slice(2)
@@ -28,7 +29,8 @@ async function slice(): Promise<LoopSlice> {
       `${operations} operations produced ${outcome.results} right results instead of ${operations * loop.resultsPerOperation}`,
     )
   }
-  return { operations, elapsedMs, cpuMicroseconds: cpu.user + cpu.system, executions: outcome.executions }
+  const { executions, figures = {} } = outcome
+  return { operations, elapsedMs, cpuMicroseconds: cpu.user + cpu.system, executions, figures }
 }
 
 answerParent({

@@ -67,6 +67,8 @@ const COLUMNS: Readonly<Record<string, { title: string; digits: number }>> = {
   greatestQueue: { title: 'queue', digits: 0 },
   lostWrites: { title: 'lost writes', digits: 0 },
   lateMs: { title: 'load late ms', digits: 0 },
+  followerP50Ms: { title: 'follower p50 ms', digits: 2 },
+  followerP99Ms: { title: 'follower p99 ms', digits: 2 },
 }
 
 /** Sums the slices of a row up. */

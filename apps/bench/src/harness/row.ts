@@ -93,6 +93,8 @@ export interface LoopOutcome {
   readonly results: number
   /** How often the guarded work ran, where the row counts that. */
   readonly executions?: number
+  /** Figures that the loop measures itself, by the names of the report's columns. */
+  readonly figures?: Readonly<Record<string, number>>
 }
 
 /**

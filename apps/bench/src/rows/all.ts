@@ -5,6 +5,7 @@ import { api } from './api.ts'
 import { breaker } from './breaker.ts'
 import { breakerFailures } from './breaker-failures.ts'
 import { cacheHit } from './cache-hit.ts'
+import { fleetFlight } from './fleet-flight.ts'
 import { freeze } from './freeze.ts'
 import { guardedRoute } from './guarded-route.ts'
 import { healthz } from './healthz.ts'
@@ -16,6 +17,7 @@ export const rows: readonly Row[] = [
   theme,
   cacheHit,
   herd,
+  fleetFlight,
   breaker,
   breakerFailures,
   guardedRoute,
