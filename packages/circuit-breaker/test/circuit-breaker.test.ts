@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import diagnostics from 'node:diagnostics_channel'
 import { getEventListeners } from 'node:events'
 import { HandClock } from '@holdfast/test-kit'
@@ -571,3 +572,18 @@ t.test('10,000 failing calls take no more for each than 1,000 (opossum sorts all
   const many = await cpuMs(10_000)
   t.ok(many < 40 * few + 50, `${few} ms for 1,000 and ${many} ms for 10,000; a square would be 100 times`)
 })
+
+t.test(
+  'a process with nothing else to do gets its answer at the time-out, and then ends by itself',
+  async (t) => {
+    const code = `import { CircuitBreaker } from '@holdfast/circuit-breaker'
+    const breaker = new CircuitBreaker('quotes', { timeoutMs: 30 })
+    await breaker.execute(() => new Promise(() => {})).catch((error) => console.log(error.code))`
+    const output = execFileSync(
+      process.execPath,
+      ['--conditions=@holdfast/source', '--input-type=module', '--eval', code],
+      { encoding: 'utf8', cwd: import.meta.dirname },
+    )
+    t.equal(output, 'HOLDFAST_ERR_CIRCUIT_BREAKER_TIMEOUT\n')
+  },
+)
