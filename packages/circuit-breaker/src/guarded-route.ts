@@ -137,11 +137,8 @@ function send(reply: ReplyLike, payload: unknown): void {
   try {
     reply.send(payload)
   } catch (error) {
-    try {
-      reply.send(error)
-    } catch {
-      reply.raw.destroy()
-    }
+    // As Fastify does it with what a handler returned; the error of an error it writes by itself.
+    reply.send(error)
   }
 }
 

@@ -63,6 +63,9 @@ export interface ResolvedOptions
   readonly initialState: ExportedState | undefined
 }
 
+/** Where chance comes from when nobody says. */
+export const defaultRandom: () => number = Math.random
+
 /** Refuses wrong options of this package with `HOLDFAST_ERR_CIRCUIT_BREAKER_INVALID_OPTION`. */
 export const checks = new OptionChecks((...details) => new InvalidOptionError(...details))
 

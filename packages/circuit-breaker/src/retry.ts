@@ -3,7 +3,7 @@ import { Call } from './call.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { ErrorLog } from './error-log.ts'
 import { AbortedError, abortedBy, DeadlineError } from './errors.ts'
-import { checks } from './options.ts'
+import { checks, defaultRandom } from './options.ts'
 import type { RetryBudget } from './retry-budget.ts'
 import { decideRetry, type GiveUpReason, isRetryable, type RetryRules } from './retry-decision.ts'
 import { retryHintMs } from './retry-hint.ts'
@@ -201,7 +201,7 @@ function resolveRetryOptions(options: RetryOptions): ResolvedRetryOptions {
     onGiveUp: checks.callable('onGiveUp', options.onGiveUp),
     name: checks.text('name', options.name ?? 'retry'),
     clock: checks.having('clock', options.clock, ['nowMs', 'wallMs', 'schedule']) ?? systemClock,
-    random: checks.callable('random', options.random) ?? Math.random,
+    random: checks.callable('random', options.random) ?? defaultRandom,
   }
   if (Number.isNaN(resolved.deadlineMs))
     checks.refuse('deadlineMs', 'a time on the clock', options.deadlineMs)

@@ -9,6 +9,22 @@ const printed: Record<string, string> = {
 3 open connect ECONNREFUSED
 4 open circuit breaker "quotes" does not let this call through (open); try again in 60000 ms
 `,
+  'retry.ts': `41.20 after 3 attempts, 2 of them from the budget
+[ { kind: 'ECONNREFUSED', total: 2 } ] steady
+"a vendor that hangs": no result within 20 ms (timeoutMs)
+`,
+  'route.ts': `/quote 503 1 HOLDFAST_ERR_CIRCUIT_BREAKER_ROUTE_TIMEOUT
+/last-quote 200 null 41
+/quote 503 30 HOLDFAST_ERR_CIRCUIT_BREAKER_OPEN
+/last-quote 200 null 41
+{
+  refused: 2,
+  timedOut: 2,
+  fellBack: 2,
+  fallbackFailed: 0,
+  abandoned: 0
+}
+`,
 }
 const examples = new URL('../examples/', import.meta.url)
 

@@ -130,6 +130,22 @@ t.test('a fallback whose answer cannot be sent ends nothing', async (t) => {
   }
 })
 
+t.test('a fallback whose answer Fastify refuses ends nothing', async (t) => {
+  survives(t)
+  const { get } = await guarded(
+    t,
+    {
+      timeoutMs,
+      fallback: (_request, reply) => {
+        reply.type('text/plain')
+        return { no: 'text' }
+      },
+    },
+    () => new Promise(() => {}),
+  )
+  t.equal((await get()).statusCode, 500)
+})
+
 t.test('a client that leaves while the fallback works is forgotten', async (t) => {
   survives(t)
   const { app, counts } = await guarded(
