@@ -98,6 +98,8 @@ export class WorkerLoop<Found> implements Worker {
   readonly #options: Required<WorkerOptions<Found>>
   readonly #parts: WorkerParts
   readonly #stopping = new AbortController()
+  /** A worker is what its process is for: its pauses are not a reason to end. */
+  readonly #letGo: () => void
   readonly #running: Promise<void>
   #state: WorkerSnapshot['state'] = 'pausing'
   #rounds = 0
@@ -111,6 +113,7 @@ export class WorkerLoop<Found> implements Worker {
   constructor(options: WorkerOptions<Found>, parts: WorkerParts) {
     this.#options = resolveWorker(options)
     this.#parts = parts
+    this.#letGo = holdProcess()
     this.#running = this.#run()
   }
 
@@ -128,6 +131,8 @@ export class WorkerLoop<Found> implements Worker {
 
   async stop(): Promise<void> {
     this.#stopping.abort()
+    // A search that does not heed its signal must not keep the process.
+    this.#letGo()
     await this.#running
   }
 
@@ -135,8 +140,6 @@ export class WorkerLoop<Found> implements Worker {
     const { intervalMs, maxPauseMs, jitter, pauseUnderPressure } = this.#options
     const { random, pressure } = this.#parts
     const { signal } = this.#stopping
-    // A worker is what its process is for: its pauses are not a reason to end.
-    const letGo = holdProcess()
     try {
       await this.#pause(intervalMs * jitter * random())
       while (!signal.aborted) {
@@ -147,7 +150,6 @@ export class WorkerLoop<Found> implements Worker {
       }
     } finally {
       this.#state = 'stopped'
-      letGo()
       this.#parts.onStopped(this)
     }
   }
