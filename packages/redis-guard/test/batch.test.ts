@@ -1,0 +1,129 @@
+import { startRedis } from '@holdfast/test-kit'
+import t, { type Test } from 'tap'
+import { verdictOf } from '../src/batch.ts'
+import { GuardedRedis, type GuardedRedisOptions, type RedisScript } from '../src/index.ts'
+
+const server = await startRedis()
+t.teardown(() => server.stop())
+
+/** Adds what it is given to its key, and answers the sum and how many arguments it saw. */
+const sum: RedisScript<readonly number[]> = {
+  name: 'sum',
+  keys: 1,
+  batch: true,
+  decode: (reply) => (reply as unknown[]).map(Number),
+  lua: `
+for _, by in ipairs(ARGV) do redis.call('INCRBY', KEYS[1], by) end
+return { tonumber(redis.call('GET', KEYS[1]) or 0), #ARGV } -- the row's own`,
+}
+
+async function guardOf(t: Test, options: GuardedRedisOptions = {}): Promise<GuardedRedis> {
+  const guard = new GuardedRedis({ url: server.url, ...options })
+  t.teardown(() => guard.close())
+  t.equal(await guard.ready(5000), true)
+  return guard
+}
+
+t.test('calls of one turn travel together, in their order, each with its own arguments', async (t) => {
+  const guard = await guardOf(t)
+  const answers = await Promise.all([
+    guard.run(sum, ['a'], [1, 2]),
+    guard.run(sum, ['a'], []),
+    guard.run(sum, ['b'], [Buffer.from('10')]),
+    guard.run(sum, ['a'], ['4']),
+  ])
+  t.strictSame(answers, [
+    [3, 2],
+    [3, 0],
+    [10, 1],
+    [7, 1],
+  ])
+  t.match(guard.snapshot(), { batches: 1, batchedCalls: 4, commands: 2, scriptLoads: 1 })
+  await guard.run(sum, ['a'], [])
+  t.match(guard.snapshot(), { batches: 2, batchedCalls: 5 })
+})
+
+t.test('a call that fails does not fail the others, however it fails', async (t) => {
+  const guard = await guardOf(t)
+  const odd: RedisScript = {
+    name: 'odd',
+    keys: 0,
+    batch: true,
+    lua: `
+if ARGV[1] == 'error' then error('thrown') end
+if ARGV[1] == 'table' then error({ err = 'MINE table' }) end
+if ARGV[1] == 'reply' then return redis.error_reply('MINE returned') end
+if ARGV[1] == 'call' then return redis.call('NOSUCH') end
+if ARGV[1] == 'pcall' then return redis.pcall('NOSUCH') end
+if ARGV[1] == 'nil' then return nil end
+if ARGV[1] == 'false' then return false end
+if ARGV[1] == 'nothing' then return end
+if ARGV[1] == 'nested' then return { 1, { 'two', {} }, false, 4 } end
+return ARGV[1]`,
+  }
+  const words = ['error', 'table', 'reply', 'call', 'pcall', 'nil', 'false', 'nothing', 'nested', 'fine']
+  const ended = await Promise.allSettled(words.map((word) => guard.run(odd, [], [word])))
+  const errors = ended.slice(0, 5).map((end) => (end.status === 'rejected' ? end.reason : undefined))
+  for (const [at, text] of [/thrown/, /MINE table/, /MINE returned/, /[Uu]nknown/, /[Uu]nknown/].entries()) {
+    t.match(errors[at], { code: 'HOLDFAST_ERR_REDIS_GUARD_SCRIPT', message: text, mayHaveRun: true })
+  }
+  const values = ended.slice(5).map((end) => (end.status === 'fulfilled' ? end.value : end.reason))
+  t.strictSame(values, [null, null, null, [1, [Buffer.from('two'), []], null, 4], Buffer.from('fine')])
+  t.equal(guard.snapshot().batches, 1)
+  t.equal(guard.available, true)
+})
+
+t.test('a batch has a most of rows, and several are in flight', async (t) => {
+  const guard = await guardOf(t)
+  await Promise.all(Array.from({ length: 300 }, () => guard.run(sum, ['many'], [1])))
+  t.match(guard.snapshot(), { batches: 3, batchedCalls: 300 })
+  t.strictSame(await guard.run(sum, ['many'], []), [300, 0])
+  const small = await guardOf(t, { maxBatchRows: 2 })
+  await Promise.all(Array.from({ length: 5 }, () => small.run(sum, ['few'], [1])))
+  t.equal(small.snapshot().batches, 3)
+})
+
+t.test('calls with budgets of their own travel apart', async (t) => {
+  const guard = await guardOf(t)
+  await Promise.all([
+    guard.run(sum, ['a'], []),
+    guard.run(sum, ['a'], [], { budgetMs: 500 }),
+    guard.run(sum, ['a'], [], { budgetMs: 50 }),
+  ])
+  t.equal(guard.snapshot().batches, 2)
+})
+
+t.test('who has left before the batch does is not run', async (t) => {
+  const guard = await guardOf(t)
+  const controller = new AbortController()
+  const left = guard.run(sum, ['left'], [5], { signal: controller.signal })
+  const alone = guard.run({ ...sum, name: 'alone' }, ['left'], [5], { signal: controller.signal })
+  const stays = guard.run(sum, ['left'], [1], { signal: new AbortController().signal })
+  controller.abort(new Error('gone'))
+  const aborted = { code: 'HOLDFAST_ERR_REDIS_GUARD_ABORTED', mayHaveRun: false, cause: { message: 'gone' } }
+  await t.rejects(left, aborted)
+  await t.rejects(alone, aborted)
+  t.strictSame(await stays, [1, 1])
+  t.match(guard.snapshot(), { inFlight: 0, batches: 1, batchedCalls: 1 })
+})
+
+t.test('what was collected for a connection that ended is turned away unsent', async (t) => {
+  const guard = await guardOf(t)
+  server.proxy.reset()
+  // The socket says so in this turn's look at it, before the batch leaves.
+  const refused = guard.run(sum, ['late'], [1])
+  await t.rejects(refused, { code: /_(UNAVAILABLE|LOST)$/ })
+  const isolated = guard.ready(2000).then(() => {
+    const call = guard.run(sum, ['late'], [1])
+    guard.breaker.isolate('maintenance')
+    return call
+  })
+  await t.rejects(isolated, { code: 'HOLDFAST_ERR_REDIS_GUARD_UNAVAILABLE', mayHaveRun: false })
+  t.equal(guard.snapshot().inFlight, 0)
+})
+
+t.test('a reply without a verdict is an error', async (t) => {
+  t.match(verdictOf('text', 0), { error: /no verdict/ })
+  t.match(verdictOf([[1]], 1), { error: /no verdict/ })
+  t.strictSame(verdictOf([[1]], 0), { reply: undefined })
+})
