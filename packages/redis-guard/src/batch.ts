@@ -1,7 +1,7 @@
 /*
  * Many calls of one script as one EVALSHA. The source becomes the body of a Lua function that runs once for each
  * row under pcall, so that a row that fails does not fail the others. All rows run in one go, in the order they
- * came; each has its own verdict: { 1, reply } or { 0, error }.
+ * came; each has its own reply, which is an error reply where the row failed.
  *
  * ARGV holds, for each row, how many arguments it has and then these; KEYS the keys of all rows, one after the other.
  */
@@ -10,33 +10,40 @@ import type { RedisArgument } from './redis-guard.ts'
 /** Beyond this a batch keeps Redis, which does one thing at a time, from everybody else for too long. */
 export const MAX_BATCH_ROWS = 128
 
-/** How one row ended. */
-export type Verdict = { readonly reply: unknown } | { readonly error: string }
+/** Beyond this, Lua's stack is too small for `unpack`. */
+const MAX_UNPACKED = 100
 
 /** The text of a script whose source is run for many rows of `keys` keys. */
 export function batchedLua(lua: string, keys: number): string {
+  const rowKeys = Array.from({ length: keys }, (_, at) => `KEYS[key + ${at + 1}]`)
   return `local function row(KEYS, ARGV)
 ${lua}
 end
-local verdicts, key, at = {}, 0, 1
-while at <= #ARGV do
+local pcall, type, tonumber, tostring, unpack = pcall, type, tonumber, tostring, unpack
+local KEYS, ARGV = KEYS, ARGV
+local replies, rows, key, at, last = {}, 0, 0, 1, #ARGV
+while at <= last do
   local count = tonumber(ARGV[at])
-  local keys, args = {}, {}
-  for i = 1, ${keys} do keys[i] = KEYS[key + i] end
-  for i = 1, count do args[i] = ARGV[at + i] end
+  local args
+  if count <= ${MAX_UNPACKED} then
+    args = { unpack(ARGV, at + 1, at + count) }
+  else
+    args = {}
+    for i = 1, count do args[i] = ARGV[at + i] end
+  end
+  local ok, reply = pcall(row, { ${rowKeys.join(', ')} }, args)
   key = key + ${keys}
   at = at + count + 1
-  local ok, reply = pcall(row, keys, args)
-  local failed = not ok and reply or (type(reply) == 'table' and reply.err)
-  if failed then
-    if type(failed) == 'table' then failed = failed.err end
-    verdicts[#verdicts + 1] = { 0, tostring(failed) }
+  rows = rows + 1
+  if not ok then
+    replies[rows] = { err = type(reply) == 'table' and reply.err or tostring(reply) }
+  elseif reply == nil then
+    replies[rows] = false
   else
-    if reply == nil then reply = false end
-    verdicts[#verdicts + 1] = { 1, reply }
+    replies[rows] = reply
   end
 end
-return verdicts
+return replies
 `
 }
 
@@ -51,9 +58,8 @@ export function packRow(
   for (const argument of args) batch.args.push(argument)
 }
 
-/** The verdict of row `index` in the reply of a batch. */
-export function verdictOf(reply: unknown, index: number): Verdict {
-  const verdict: unknown = Array.isArray(reply) ? reply[index] : undefined
-  if (!Array.isArray(verdict)) return { error: 'the reply has no verdict for this call' }
-  return verdict[0] === 1 ? { reply: verdict[1] } : { error: String(verdict[1]) }
+/** The reply of row `index` in the reply of a batch; an `Error` where the row failed. */
+export function replyOfRow(reply: unknown, index: number): unknown {
+  if (!Array.isArray(reply) || index >= reply.length) return new Error('the reply of the batch is too short')
+  return reply[index]
 }

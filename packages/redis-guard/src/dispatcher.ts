@@ -11,7 +11,7 @@
  */
 import type { CircuitBreaker } from '@holdfast/circuit-breaker'
 import type { Clock } from '@holdfast/footing'
-import { packRow, verdictOf } from './batch.ts'
+import { packRow, replyOfRow } from './batch.ts'
 import type { RawClient } from './client.ts'
 import { afterSockets } from './clock.ts'
 import {
@@ -338,9 +338,9 @@ export class Dispatcher {
       return
     }
     for (const [index, caller] of callers.entries()) {
-      const verdict = verdictOf(reply, index)
-      if ('error' in verdict) this.#failByReply(caller, line, new Error(verdict.error), true)
-      else this.#succeed(caller, verdict.reply)
+      const own = replyOfRow(reply, index)
+      if (own instanceof Error) this.#failByReply(caller, line, own, true)
+      else this.#succeed(caller, own)
     }
   }
 

@@ -1,6 +1,6 @@
 import { startRedis } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import { verdictOf } from '../src/batch.ts'
+import { replyOfRow } from '../src/batch.ts'
 import { GuardedRedis, type GuardedRedisOptions, type RedisScript } from '../src/index.ts'
 
 const server = await startRedis()
@@ -122,8 +122,19 @@ t.test('what was collected for a connection that ended is turned away unsent', a
   t.equal(guard.snapshot().inFlight, 0)
 })
 
-t.test('a reply without a verdict is an error', async (t) => {
-  t.match(verdictOf('text', 0), { error: /no verdict/ })
-  t.match(verdictOf([[1]], 1), { error: /no verdict/ })
-  t.strictSame(verdictOf([[1]], 0), { reply: undefined })
+t.test('a row may bring more arguments than the stack of Lua holds', async (t) => {
+  const guard = await guardOf(t)
+  const ones = Array.from({ length: 300 }, () => 1)
+  const patient = { budgetMs: 2000 }
+  const sums = [guard.run(sum, ['wide'], ones, patient), guard.run(sum, ['wide'], [1], patient)]
+  t.strictSame(await Promise.all(sums), [
+    [300, 300],
+    [301, 1],
+  ])
+})
+
+t.test('a reply that is too short is an error of those who are missing', async (t) => {
+  t.match(replyOfRow('text', 0), { message: /too short/ })
+  t.match(replyOfRow([1], 1), { message: /too short/ })
+  t.equal(replyOfRow([1, null], 1), null)
 })

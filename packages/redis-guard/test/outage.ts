@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { GuardedRedis, RedisScript } from '../src/index.ts'
 
@@ -16,9 +17,14 @@ export interface Outage {
   readonly firstCode: unknown
   /** The slowest of those that came after it. */
   readonly laterMs: number
+  readonly laterCode: unknown
   readonly refused: number
   /** From the moment when Redis was well again to the first call that was answered. */
   readonly recoveryMs: number
+  /** From the first to the last call that failed. */
+  readonly downMs: number
+  /** The longest that this process itself was kept from running: nothing shorter can be told apart. */
+  readonly stallMs: number
 }
 
 /**
@@ -32,9 +38,11 @@ export async function outage(
   fault: () => unknown,
   heal: () => unknown,
 ): Promise<Outage> {
-  const failures: { ms: number; code: unknown }[] = []
+  const failures: { ms: number; code: unknown; atMs: number }[] = []
   const passes: { startedMs: number; endedMs: number }[] = []
   let running = true
+  const stalls = monitorEventLoopDelay({ resolution: 1 })
+  stalls.enable()
   const callAll = async () => {
     const passStartedMs = performance.now()
     for (const key of keys) {
@@ -42,7 +50,8 @@ export async function outage(
       try {
         await guard.run(count, [key], [1])
       } catch (error) {
-        failures.push({ ms: performance.now() - startedMs, code: (error as { code?: unknown }).code })
+        const atMs = performance.now()
+        failures.push({ ms: atMs - startedMs, code: (error as { code?: unknown }).code, atMs })
         return
       }
     }
@@ -63,12 +72,17 @@ export async function outage(
   running = false
   await calling
   const recoveryMs = (passed()?.endedMs ?? Number.POSITIVE_INFINITY) - wellMs
+  stalls.disable()
   const [first, ...later] = failures
+  const slowest = later.toSorted((one, other) => other.ms - one.ms)[0]
   return {
     firstMs: first?.ms ?? 0,
     firstCode: first?.code,
-    laterMs: Math.max(0, ...later.map(({ ms }) => ms)),
+    laterMs: slowest?.ms ?? 0,
+    laterCode: slowest?.code,
     refused: later.length,
     recoveryMs,
+    downMs: (failures.at(-1)?.atMs ?? 0) - (first?.atMs ?? 0),
+    stallMs: stalls.max / 1_000_000,
   }
 }

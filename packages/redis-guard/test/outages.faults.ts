@@ -8,18 +8,21 @@ import { count, type Outage, outage } from './outage.ts'
 const rejections: unknown[] = []
 process.on('unhandledRejection', (reason) => rejections.push(reason))
 
-/** What a machine that is busy with other tests adds. */
-const slackMs = 40
+/** For what only prepares a test. */
+const patient = { budgetMs: 2000 }
 
-function fulfils(t: Test, measured: Outage, mayCostBudget: boolean): void {
+function fulfils(t: Test, measured: Outage): void {
   t.comment(
     Object.entries(measured)
       .map(([name, value]) => `${name} ${typeof value === 'number' ? value.toFixed(1) : value}`)
       .join(', '),
   )
-  t.ok(measured.firstMs <= 50 + slackMs, `the first call costs its budget at most: ${measured.firstMs}`)
-  t.ok(measured.laterMs <= (mayCostBudget ? 50 : 0) + slackMs, `later ones nothing: ${measured.laterMs}`)
-  t.ok(measured.recoveryMs <= 2000, `recovered after ${measured.recoveryMs} ms`)
+  const { firstMs, laterMs, recoveryMs, stallMs } = measured
+  // A machine that is busy with other things keeps the timers waiting, and every turn of the event loop.
+  const slackMs = 20 + 2 * stallMs
+  t.ok(firstMs <= 50 + slackMs, `the first call costs its budget at most: ${firstMs} ms`)
+  t.ok(laterMs <= slackMs, `later ones nothing: ${laterMs} ms`)
+  t.ok(recoveryMs <= 2000 + slackMs, `recovered after ${recoveryMs} ms`)
 }
 
 async function guardOf(t: Test, options: GuardedRedisOptions): Promise<GuardedRedis> {
@@ -48,9 +51,9 @@ t.test('one server', async (t) => {
     await t.test(name, async (t) => {
       const guard = await guardOf(t, { url: server.url })
       const key = guard.key('outage', name)
-      await guard.run(count, [key], [1])
+      await guard.run(count, [key], [1], patient)
       const measured = await outage(guard, [key], 3000, fault, heal)
-      fulfils(t, measured, false)
+      fulfils(t, measured)
       t.ok(measured.refused > 100)
       t.equal(guard.snapshot().inFlight, 0)
       t.ok(server.proxy.openConnections <= 3, `${server.proxy.openConnections} connections are open`)
@@ -91,13 +94,13 @@ t.test('Sentinel', async (t) => {
     const measured = await outage(
       guard,
       [key],
-      100,
+      3000,
       () => set.failover(),
       () => {},
     )
-    fulfils(t, measured, true)
+    fulfils(t, measured)
     t.not(await set.master(), before)
-    t.equal(measured.firstCode, 'HOLDFAST_ERR_REDIS_GUARD_LOST')
+    t.ok(measured.refused > 0 && measured.downMs <= 2000, `down for ${measured.downMs} ms`)
   })
 
   for (const fault of ['freeze', 'kill9'] as const) {
@@ -121,7 +124,7 @@ t.test('Sentinel', async (t) => {
         () => before[fault](),
         () => set.masterOtherThan(before),
       )
-      fulfils(t, measured, true)
+      fulfils(t, measured)
       await waitUntil(() => guard.listening('news'), { timeoutMs: 3000 })
       await guard.publish('news', 'after')
       await waitUntil(() => messages.includes('after'))
@@ -152,7 +155,7 @@ t.test('a cluster of three masters', async (t) => {
     const keys = tags.map((tag) => guard.key('cluster', tag))
     for (let round = 1; round <= 2; round++) {
       const answers = await Promise.all(
-        keys.flatMap((key) => [guard.run(count, [key], [1]), guard.run(count, [key], [1])]),
+        keys.flatMap((key) => [guard.run(count, [key], [1], patient), guard.run(count, [key], [1], patient)]),
       )
       t.strictSame(
         answers,
@@ -169,7 +172,7 @@ t.test('a cluster of three masters', async (t) => {
       const guard = await guardOf(t, { client: clientOf(t) })
       const keys = tags.map((tag) => guard.key(fault, tag))
       const [first = ''] = keys
-      await Promise.all(keys.map((key) => guard.run(count, [key], [1])))
+      await Promise.all(keys.map((key) => guard.run(count, [key], [1], patient)))
       const before = await cluster.masterOf(first)
       if (before === undefined) throw new Error('no master')
       const heal = async () => {
@@ -183,7 +186,7 @@ t.test('a cluster of three masters', async (t) => {
         }
       }
       const measured = await outage(guard, keys, 1500, () => before[fault](), heal)
-      fulfils(t, measured, false)
+      fulfils(t, measured)
       if (fault === 'freeze') before.thaw()
       if (fault === 'kill9') await before.restart()
     })

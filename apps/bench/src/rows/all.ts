@@ -2,6 +2,7 @@
 import type { Row } from '../harness/row.ts'
 import { admission } from './admission.ts'
 import { api } from './api.ts'
+import { batching } from './batching.ts'
 import { breaker } from './breaker.ts'
 import { breakerFailures } from './breaker-failures.ts'
 import { cacheHit } from './cache-hit.ts'
@@ -22,6 +23,7 @@ export const rows: readonly Row[] = [
   breakerFailures,
   guardedRoute,
   admission,
+  batching,
   healthz,
   api,
   overload,

@@ -1,0 +1,84 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import { startRedis, waitUntil } from '@holdfast/test-kit'
+import Fastify from 'fastify'
+import t from 'tap'
+import redisGuard, { redisGuard as named } from '../src/index.ts'
+
+t.test('the plugin is exported by default and by name', async (t) => {
+  t.equal(redisGuard, named)
+})
+
+t.test('an application starts without Redis, tells so in one line, and again when it is there', async (t) => {
+  const server = await startRedis()
+  t.teardown(() => server.stop())
+  server.blackhole()
+  const lines: { msg: string; level: number; reason?: string }[] = []
+  const stream = { write: (line: string) => void lines.push(JSON.parse(line)) }
+  const app = Fastify({ logger: { level: 'info', stream } })
+  t.teardown(() => app.close())
+  const startedMs = performance.now()
+  await app.register(redisGuard, { url: server.url, startupWaitMs: 50, connectTimeoutMs: 100 })
+  await app.ready()
+  t.ok(performance.now() - startedMs < 1000)
+  t.equal(app.redisGuard.available, false)
+  await waitUntil(() => lines.length > 0)
+  await server.heal()
+  t.equal(await app.redisGuard.ready(3000), true)
+  t.match(lines, [
+    { level: 40, msg: /^redis is not usable: no usable connection within 100 ms$/, redis: 'down' },
+    { level: 30, msg: 'redis is usable', redis: 'up' },
+  ])
+  t.equal(lines.length, 2)
+})
+
+t.test('beside health it has a check there', async (t) => {
+  const server = await startRedis()
+  t.teardown(() => server.stop())
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const added: { name: string; check: () => unknown; intervalMs: number }[] = []
+  const addCheck = (name: string, options: { check: () => unknown; intervalMs: number }) =>
+    void added.push({ name, ...options })
+  app.decorate('health', { addCheck } as never)
+  await app.register(redisGuard, { url: server.url, healthCheckName: 'sessions', startupWaitMs: 10_000 })
+  const [check] = added
+  t.match(check, { name: 'sessions', intervalMs: 1000 })
+  t.match(check?.check(), { status: 'healthy', data: { state: 'up', breaker: 'closed' } })
+  server.proxy.refuse()
+  server.proxy.reset()
+  await waitUntil(() => !app.redisGuard.available)
+  t.match(check?.check(), { status: 'unhealthy', reason: /connection|ECONN/ })
+})
+
+t.test('a process ends by itself once the application is closed, whatever Redis does', async (t) => {
+  const server = await startRedis()
+  t.teardown(() => server.stop())
+  const program = (fault: string) => `
+    import Fastify from 'fastify'
+    import { redisGuard } from '@holdfast/redis-guard'
+    const app = Fastify()
+    await app.register(redisGuard, { url: '${server.url}' })
+    app.redisGuard.subscribe('news', { onMessage() {}, onGap() {} })
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    ${fault}
+    const startedMs = performance.now()
+    await app.close()
+    console.log(performance.now() - startedMs)
+    process.on('exit', () => console.log(performance.now() - startedMs))
+  `
+  const run = async (fault: string) => {
+    const command = ['--conditions=@holdfast/source', '--input-type=module', '-e', program(fault)]
+    const cwd = new URL('..', import.meta.url).pathname
+    const { stdout } = await promisify(execFile)(process.execPath, command, { cwd, timeout: 30_000 })
+    return stdout.trim().split('\n').map(Number)
+  }
+  const [well = Number.NaN, ended = Number.NaN] = await run('')
+  t.comment(`closed after ${well} ms, ended after ${ended} ms`)
+  t.ok(well < 1000 && ended < 2000, `closed after ${well} ms, ended after ${ended} ms`)
+  const hole = `process.kill(${server.pid}, 'SIGSTOP'); app.redisGuard.call('PING').catch(() => {})`
+  const [held = Number.NaN, heldEnd = Number.NaN] = await run(hole)
+  server.thaw()
+  t.comment(`frozen: closed after ${held} ms, ended after ${heldEnd} ms`)
+  t.ok(held < 1000 && heldEnd < 2000, `closed after ${held} ms, ended after ${heldEnd} ms`)
+})
