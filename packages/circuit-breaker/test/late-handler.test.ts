@@ -1,4 +1,5 @@
 import { createServer, request as httpRequest } from 'node:http'
+import { connect as connectHttp2 } from 'node:http2'
 import { type AddressInfo, connect } from 'node:net'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -256,6 +257,35 @@ t.test('a proxy behind a guarded route: the upstream hangs, the client is answer
   })
   t.equal((await get()).statusCode, 503)
   await waitUntil(() => released)
+})
+
+t.test('HTTP/2: a late handler, a quick one, and a client that leaves', async (t) => {
+  survives(t)
+  const app = Fastify({ http2: true, forceCloseConnections: true })
+  await app.register(circuitBreaker)
+  app.get('/late', { config: { circuitBreaker: { timeoutMs } } }, () => sleep(80, 'late'))
+  app.get('/quick', { config: { circuitBreaker: { timeoutMs } } }, async () => 'quick')
+  app.get('/left', { config: { circuitBreaker: { timeoutMs: 1000 } } }, () => sleep(200, 'left'))
+  const session = connectHttp2(await app.listen({ host: '127.0.0.1', port: 0 }))
+  t.teardown(() => {
+    session.destroy()
+    return app.close()
+  })
+  const ask = (path: string) =>
+    new Promise<number | undefined>((resolve) => {
+      const stream = session.request({ ':path': path })
+      stream.on('response', (headers) => resolve(headers[':status'])).resume()
+    })
+  t.equal(await ask('/late'), 503)
+  t.equal(await ask('/quick'), 200)
+  const leaving = session.request({ ':path': '/left' })
+  leaving.on('error', () => {})
+  await sleep(50)
+  leaving.close()
+  await waitUntil(() => app.circuitBreaker.get('GET /left')?.snapshot().counts.ignored === 1)
+  t.match(app.circuitBreaker.get('GET /quick')?.snapshot().counts, { succeeded: 1 })
+  t.match(app.circuitBreaker.get('GET /late')?.snapshot().counts, { failed: 1 })
+  await sleep(60)
 })
 
 declare module 'fastify' {
