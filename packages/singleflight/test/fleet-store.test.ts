@@ -1,5 +1,6 @@
-import { GuardedRedis } from '@holdfast/redis-guard'
-import { contractSuite, HandClock, type RealServer, startRedis, waitUntil } from '@holdfast/test-kit'
+import { GuardedRedis, type GuardedRedisOptions } from '@holdfast/redis-guard'
+import { contractSuite, HandClock, startRedis, startRedisCluster, waitUntil } from '@holdfast/test-kit'
+import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { readMessage } from '../src/fleet-scripts.ts'
 import type { AcquireRequest, FleetMessage, FleetStore, Landing } from '../src/fleet-store.ts'
@@ -21,8 +22,6 @@ interface Subject {
 /** How many milliseconds of the real Redis one unit of the tests takes. */
 const UNIT_MS = 60
 
-let redis: RealServer
-let guards: GuardedRedis[] = []
 let namespaces = 0
 
 const memory = {
@@ -49,40 +48,81 @@ const memory = {
   },
 }
 
-const real = {
-  name: 'Redis',
-  async open() {
-    redis = await startRedis()
-    // Generous: this is about what is answered, on a machine that may be busy.
-    guards = [1, 2].map(() => new GuardedRedis({ url: redis.url, budgetMs: 5000 }))
-    for (const guard of guards) await guard.ready(10_000)
-  },
-  async setUp(): Promise<Subject> {
-    namespaces += 1
-    const [one, two] = guards.map((guard) => new RedisFleetStore(guard, `suite-${namespaces}`)) as [
-      RedisFleetStore,
-      RedisFleetStore,
-    ]
-    const heard: FleetMessage[] = []
-    const close = two.listen({ onMessage: (message) => heard.push(message), onGap() {}, onUnavailable() {} })
-    await waitUntil(() => two.listening)
-    return {
-      one,
-      two,
-      heard,
-      until: (condition) => waitUntil(condition),
-      flush: () => guards[0]?.call('FLUSHALL'),
-      async close() {
-        close()
-      },
-    }
-  },
-  tearDown: (subject: Subject) => subject.close(),
-  async close() {
-    for (const guard of guards) await guard.close()
-    await redis.stop()
-  },
+/** A Redis, and the connections of two processes to it. */
+interface World {
+  readonly settings: GuardedRedisOptions
+  flush(): Promise<unknown>
+  stop(): Promise<void>
 }
+
+function onRedis(name: string, start: () => Promise<World>) {
+  let world: World
+  let guards: GuardedRedis[] = []
+  return {
+    name,
+    async open() {
+      world = await start()
+      // Generous: this is about what is answered, on a machine that may be busy.
+      guards = [1, 2].map(() => new GuardedRedis({ ...world.settings, budgetMs: 5000 }))
+      for (const guard of guards) await guard.ready(10_000)
+    },
+    async setUp(): Promise<Subject> {
+      namespaces += 1
+      const [one, two] = guards.map((guard) => new RedisFleetStore(guard, `suite-${namespaces}`)) as [
+        RedisFleetStore,
+        RedisFleetStore,
+      ]
+      const heard: FleetMessage[] = []
+      const close = two.listen({
+        onMessage: (message) => heard.push(message),
+        onGap() {},
+        onUnavailable() {},
+      })
+      await waitUntil(() => two.listening)
+      return {
+        one,
+        two,
+        heard,
+        until: (condition) => waitUntil(condition),
+        flush: () => world.flush(),
+        async close() {
+          close()
+        },
+      }
+    },
+    tearDown: (subject: Subject) => subject.close(),
+    async close() {
+      for (const guard of guards) await guard.close()
+      await world.stop()
+    },
+  }
+}
+
+async function flushAll(urls: readonly string[]): Promise<void> {
+  for (const url of urls) {
+    const client = new Redis(url)
+    await client.flushall()
+    client.disconnect()
+  }
+}
+
+const single = onRedis('Redis', async () => {
+  const redis = await startRedis()
+  return {
+    settings: { url: redis.url },
+    flush: () => flushAll([redis.url]),
+    stop: () => redis.stop(),
+  }
+})
+
+const cluster = onRedis('Redis Cluster', async () => {
+  const nodes = await startRedisCluster()
+  return {
+    settings: { cluster: nodes.addresses },
+    flush: () => flushAll(nodes.nodes.map(({ directUrl }) => directUrl)),
+    stop: () => nodes.stop(),
+  }
+})
 
 const NOTHING = Buffer.alloc(0)
 const ask = (token: string, more: Partial<AcquireRequest> = {}): AcquireRequest => ({
@@ -105,7 +145,7 @@ async function lead(store: FleetStore, request: AcquireRequest): Promise<number>
   return answer.fence
 }
 
-await contractSuite<Subject, Test>(t, 'a store of a fleet', [memory, real], {
+await contractSuite<Subject, Test>(t, 'a store of a fleet', [memory, single, cluster], {
   'grants a lease once, and says to others how long it runs': async (t, { one, two }) => {
     const fence = await lead(one, ask('first'))
     const answer = await two.acquire(ask('second'))
