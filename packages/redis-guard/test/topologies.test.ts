@@ -1,0 +1,86 @@
+import { askRedis, startRedis, startRedisCluster, startRedisSentinel, waitUntil } from '@holdfast/test-kit'
+import { Cluster, Redis } from 'ioredis'
+import t from 'tap'
+import { GuardedRedis } from '../src/index.ts'
+import { isReply, saysElsewhere, saysUnusable } from '../src/reply-error.ts'
+import { count } from './outage.ts'
+
+const patient = { budgetMs: 5000 }
+
+t.test('a cluster is found from one of its nodes, or by the client that is given', async (t) => {
+  const cluster = await startRedisCluster()
+  t.teardown(() => cluster.stop())
+  const pattern = new Cluster([...cluster.addresses], { lazyConnect: true })
+  t.teardown(() => pattern.disconnect())
+  for (const options of [{ cluster: cluster.addresses.slice(0, 1) }, { client: pattern }]) {
+    const guard = new GuardedRedis({ ...options, connectTimeoutMs: 2000 })
+    t.equal(await guard.ready(10_000), true)
+    const key = (tag: string) => guard.key('topology', tag)
+    const tags = ['a', 'b', 'c', 'd', 'e', 'f']
+    await Promise.all(tags.map((tag) => guard.run(count, [key(tag)], [1], patient)))
+    t.ok(guard.snapshot().batches >= 3)
+    const heard: string[] = []
+    guard.subscribe('news', { onMessage: (payload) => void heard.push(String(payload)), onGap() {} })
+    await waitUntil(() => guard.listening('news'))
+    await guard.publish('news', 'x')
+    await waitUntil(() => heard.length === 1)
+    await guard.close()
+  }
+})
+
+t.test('Sentinel is asked for the primary', async (t) => {
+  const set = await startRedisSentinel()
+  t.teardown(() => set.stop())
+  const connection = { sentinels: [...set.addresses], name: set.name }
+  const pattern = new Redis({ ...connection, lazyConnect: true })
+  t.teardown(() => pattern.disconnect())
+  for (const options of [{ connection }, { client: pattern }]) {
+    const guard = new GuardedRedis({ ...options, connectTimeoutMs: 2000 })
+    t.equal(await guard.ready(10_000), true)
+    t.type(await guard.run(count, [guard.key('topology', 'a')], [1], patient), 'number')
+    await guard.close()
+  }
+})
+
+t.test('a server that became a replica is of no use, until it is a primary again', async (t) => {
+  const server = await startRedis()
+  t.teardown(() => server.stop())
+  const { hostname, port } = new URL(server.url)
+  const connection = { host: hostname, port: Number(port) }
+  const guard = new GuardedRedis({ connection, heartbeatMs: 60_000 })
+  t.teardown(() => guard.close())
+  t.equal(await guard.ready(10_000), true)
+  await askRedis(server.directPort, 'REPLICAOF', '127.0.0.1', '1')
+  await t.rejects(guard.run(count, ['n'], [1], patient), {
+    code: 'HOLDFAST_ERR_REDIS_GUARD_UNAVAILABLE',
+    message: /READONLY/,
+    mayHaveRun: false,
+  })
+  await waitUntil(() => guard.snapshot().reason === 'the server is a replica')
+  t.equal(guard.available, false)
+  await askRedis(server.directPort, 'REPLICAOF', 'NO', 'ONE')
+  t.equal(await guard.ready(10_000), true)
+})
+
+t.test('a server that does not tell its role is taken as it is', async (t) => {
+  const server = await startRedis()
+  t.teardown(() => server.stop())
+  await askRedis(server.directPort, 'ACL', 'SETUSER', 'default', '-role')
+  const guard = new GuardedRedis({ url: server.url })
+  t.teardown(() => guard.close())
+  t.equal(await guard.ready(10_000), true)
+})
+
+t.test('what an error reply says about the server', async (t) => {
+  for (const message of ['LOADING Redis is loading', 'BUSY Redis is busy', 'CLUSTERDOWN', 'READONLY You']) {
+    t.equal(saysUnusable(message), true, message)
+  }
+  for (const message of ['ERR no such key', 'WRONGTYPE Operation', 'OOM command', 'MOVED 1 a:1']) {
+    t.equal(saysUnusable(message), false, message)
+  }
+  t.equal(saysUnusable('Too many Cluster redirections. Last error: MOVED'), true)
+  t.equal(saysElsewhere('Too many Cluster redirections. Last error: MOVED'), true)
+  t.equal(saysElsewhere('CLUSTERDOWN Hash slot not served'), true)
+  t.equal(saysElsewhere('LOADING Redis is loading'), false)
+  t.equal(isReply(new Error('Connection is closed.')), false)
+})
