@@ -264,10 +264,8 @@ t.test('a scrape shows the pool', async (t) => {
   const registry = new Registry()
   const app = await appWith({ registry })
   const held = await fill(app)
-  const waiting = app.poolGuard.acquire()
-  const refused = await Promise.allSettled(Array.from({ length: 5 }, () => app.poolGuard.acquire()))
-  t.equal(refused.length, 5)
-  await waiting.catch(() => {})
+  // Five wait in vain, and one finds no place to wait.
+  await Promise.allSettled(Array.from({ length: 6 }, () => app.poolGuard.acquire()))
   await registry.metrics()
   const text = await registry.metrics()
   const labels = 'process_type="web",pool="main"'
