@@ -15,6 +15,7 @@ export {
   ConnectionLostError,
   DeadlineExceededError,
   ExhaustedError,
+  KyselyMissingError,
   OpenError,
   OptionError,
   QueryTimeoutError,
@@ -23,6 +24,8 @@ export {
   ReleasedError,
   SaturatedError,
   StatementNameError,
+  StreamError,
+  TxNestedError,
   TxOutcomeUnknownError,
   TxRolledBackError,
 } from './errors.ts'

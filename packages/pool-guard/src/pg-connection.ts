@@ -196,7 +196,9 @@ export class PgConnection {
       this.#client.connect((error: Error | null) => {
         if (error !== null && error !== undefined) {
           fail(error)
-        } else if (this.#lost === undefined) {
+        } else if (this.#lost !== undefined) {
+          fail(this.#lost)
+        } else {
           stop()
           this.openedMs = clock.nowMs()
           this.provenMs = this.openedMs
