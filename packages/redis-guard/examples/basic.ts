@@ -4,7 +4,7 @@ import Fastify from 'fastify'
 
 const server = await startRedis()
 const app = Fastify()
-await app.register(redisGuard, { url: server.url })
+await app.register(redisGuard, { url: server.url, budgetMs: 500, startupWaitMs: 5000 })
 
 const countVisit = {
   name: 'count-visit',
@@ -27,6 +27,6 @@ for (const attempt of ['first', 'second']) {
   }
 }
 server.thaw()
-console.log('usable again', await app.redisGuard.ready(2000))
+console.log('usable again', await app.redisGuard.ready(5000))
 await app.close()
 await server.stop()
