@@ -58,7 +58,7 @@ export function freezeFigures(outcome: TrialOutcome): Record<string, number> {
       requests.filter(({ kind }) => kind === 'public').length,
     ),
     errorsAfter: after.filter(isError).length,
-    recoveredMs: recoveryMs(after, thawedMs),
+    recoveredMs: recoveryMs(outcome, frozenMs, thawedMs),
     ...reported(critical, report),
   }
 }
@@ -66,19 +66,20 @@ export function freezeFigures(outcome: TrialOutcome): Record<string, number> {
 /** A client that waits longer than this hangs. */
 const HUNG_S = 2.5
 
-/** When, after the thaw, the database answered again for good: at least half of what came, and in time. */
-function recoveryMs(after: readonly TrialRequest[], thawedMs: number): number {
-  const looks = new Map<number, { asked: number; answered: number }>()
-  for (const request of after) {
-    if (request.kind === 'public') continue
-    const look = Math.floor((request.startedMs - thawedMs) / LOOK_MS)
-    const counts = looks.get(look) ?? { asked: 0, answered: 0 }
-    counts.asked += 1
-    if (request.fromDatabase && request.tookMs <= PATIENCE_MS) counts.answered += 1
-    looks.set(look, counts)
+/** When, after the thaw, the database answered again for good: at least half as much, in time, as before. */
+function recoveryMs({ requests, durationMs }: TrialOutcome, frozenMs: number, thawedMs: number): number {
+  const useful = requests
+    .filter(({ fromDatabase, status, tookMs }) => fromDatabase && status === 200 && tookMs <= PATIENCE_MS)
+    .map(({ startedMs, tookMs }) => startedMs + tookMs)
+  // The first third is left out: connections are opened then.
+  const before = useful.filter((atMs) => atMs >= frozenMs / 3 && atMs < frozenMs).length
+  const usualPerLook = (before * LOOK_MS) / ((frozenMs * 2) / 3)
+  const looks = new Array<number>(Math.max(0, Math.floor((durationMs - thawedMs) / LOOK_MS))).fill(0)
+  for (const atMs of useful) {
+    const look = Math.floor((atMs - thawedMs) / LOOK_MS)
+    if (look >= 0 && look < looks.length) looks[look] = (looks[look] ?? 0) + 1
   }
-  const unwell = [...looks].filter(([, { asked, answered }]) => answered < asked / 2).map(([look]) => look)
-  return unwell.length === 0 ? 0 : (Math.max(...unwell) + 1) * LOOK_MS
+  return (looks.findLastIndex((count) => count < usualPerLook / 2) + 1) * LOOK_MS
 }
 
 /** What the server knows of itself, and whether it kept its word about writes. */
