@@ -11,7 +11,7 @@ import { ServiceProcess, scratchDirectory } from './service-process.ts'
 t.setTimeout(900_000)
 
 // Half of the requests need the database. The pause leaves room for the clients on the same machine.
-const MIX = { clients: 200, historyShare: 30, previewShare: 20, pauseMs: 250 }
+const MIX = { clients: 200, historyShare: 30, previewShare: 20, pauseMs: 400 }
 const CLEAN = { code: 0, signal: null }
 
 async function setUp(t: Test) {

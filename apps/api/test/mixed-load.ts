@@ -74,6 +74,11 @@ export class MixedLoad {
     return new MixedLoad(url, mix, versions)
   }
 
+  /** How often a kind of request was answered like that since the last report. */
+  count(kind: Kind, answer: string): number {
+    return this.#tallies[kind].answers[answer] ?? 0
+  }
+
   /** What was seen since the last report. */
   report(): Record<Kind, KindReport> {
     const tallies = this.#tallies

@@ -21,6 +21,8 @@ export function servicePool(config: Config, url: Secret): PoolGuardOptions {
     connectTimeoutMs: config.dbConnTimeoutMs,
     statementTimeoutMs: config.dbStatementTimeoutMs,
     guardrails: guardrailsOf(config),
+    // Back within a second of the database: one probe that has just failed, and the one after it.
+    breaker: { failureThreshold: 5, openMs: 30_000, probeIntervalMs: 250, probeTimeoutMs: 750 },
     ...(pgbouncerAdminUrl !== undefined && { pooler: { connectionString: pgbouncerAdminUrl.reveal() } }),
   }
 }
