@@ -1,0 +1,58 @@
+// A process of a fleet: does what its parent says, and asks its parent for what it loads.
+import { GuardedRedis } from '@holdfast/redis-guard'
+import { StaleCache } from '../src/stale-cache.ts'
+
+interface Ask {
+  readonly id: number
+  readonly verb: 'get' | 'refresh' | 'set' | 'invalidate' | 'peek' | 'fleet'
+  readonly key: string
+  readonly value?: string
+}
+
+const [url = '', name = '', leaseMs = '1000'] = process.argv.slice(2)
+const redis = new GuardedRedis({ url, budgetMs: 500 })
+const answers = new Map<number, (rows: { key: string; value: string }[]) => void>()
+let loads = 0
+const cache = new StaleCache<string, undefined>(name, {
+  represent: false,
+  load: (keys) => {
+    loads += 1
+    process.send?.({ load: loads, keys })
+    return new Promise((resolve) => answers.set(loads, resolve))
+  },
+  fallback: () => 'default',
+  leaseMs: Number(leaseMs),
+  redis,
+})
+
+async function answer({ verb, key, value = '' }: Ask): Promise<unknown> {
+  switch (verb) {
+    case 'get':
+      return cache.get(key)
+    case 'refresh':
+      return (await cache.refresh([key])).loaded
+    case 'set':
+      return cache.set(key, { value })
+    case 'invalidate':
+      return cache.invalidate(key)
+    case 'peek':
+      return cache.peek(key)
+    default:
+      return cache.snapshot().fleet
+  }
+}
+
+process.on('message', (message: Ask | { loaded: number; rows: { key: string; value: string }[] }) => {
+  if ('loaded' in message) {
+    answers.get(message.loaded)?.(message.rows)
+    return
+  }
+  answer(message).then(
+    (result) => process.send?.({ id: message.id, result }),
+    (error: Error) => process.send?.({ id: message.id, error: error.message }),
+  )
+})
+// Without its parent it would wait for ever.
+process.on('disconnect', () => process.exit(0))
+await redis.ready(5000)
+process.send?.({ id: 0, result: 'ready' })
