@@ -30,8 +30,6 @@ const SPREAD_MS = 20
 export type RowReading = Partial<FleetReading> & {
   /** The lease under which this process has read it. */
   readonly lease?: number
-  /** Redis says that nothing has outdated it. */
-  readonly vouched?: boolean
 }
 
 /** What became of a load. */
@@ -252,20 +250,23 @@ export class FleetLoad<V> {
       const row = text === '' ? (held?.fence === fence ? held : undefined) : store.rowOf(key, text)
       // What is damaged is loaded anew: nothing with its fence will do.
       if (row === undefined) again.push({ key, since: fence + 1 })
+      // Now, and not after another call: Redis has not seen these invalidations when it answered.
+      else if (outbox.outdates(key, row.tags ?? [])) again.push({ key, since: 'now' })
       else rows.push({ reply, row })
     }
     const tags = [...new Set(rows.flatMap(({ row }) => row.tags ?? []))]
-    const marks = await store.marksOf(tags).catch((): ReadonlyMap<string, number> => new Map())
+    const marks = await store.marksOf(tags).catch(() => undefined)
     for (const { reply, row } of rows) {
       const { key, fence, asOfMs } = reply
-      const tagMarks = (row.tags ?? []).map((tag) => marks.get(tag) ?? 0)
-      const mark = Math.max(holdings.look(key)?.outdatedFence ?? 0, ...tagMarks)
+      const { outdatedFence = 0, outdatedMs = Number.NEGATIVE_INFINITY } = holdings.look(key) ?? {}
+      const mark = Math.max(outdatedFence, ...(row.tags ?? []).map((tag) => marks?.get(tag) ?? 0))
       if (mark >= fence) again.push({ key, since: mark + 1 })
-      else if (outbox.outdatedMs(key, row.tags ?? []) >= asOfMs) again.push({ key, since: 'now' })
+      else if (outdatedMs >= asOfMs || (marks === undefined && (row.tags ?? []).length > 0))
+        again.push({ key, since: 'now' })
       else {
         this.#counts.hits += 1
         fetched.rows.push({ key, value: row.value, version: row.version, tags: row.tags })
-        fetched.readings.set(key, { fence, asOfMs, vouched: true })
+        fetched.readings.set(key, { fence, asOfMs })
       }
     }
     return again

@@ -212,25 +212,26 @@ export class Fleet<V> {
 
   async #send(): Promise<void> {
     const { holdings } = this.#target
-    const parcels: Parcel[] = []
+    const sendings: { readonly notice: Notice; readonly parcel: Parcel }[] = []
     let bytes = 0
-    while (this.#outbox.size > 0 && parcels.length < MAX_CALL_KEYS && bytes < MAX_CALL_BYTES) {
+    while (this.#outbox.size > 0 && sendings.length < MAX_CALL_KEYS && bytes < MAX_CALL_BYTES) {
       for (const notice of this.#outbox.take(1)) {
         const parcel = this.#store.parcelOf(notice, holdings.look(notice.name))
-        if (parcel === undefined) continue
-        parcels.push(parcel)
-        bytes += parcel.text.length
+        if (parcel === undefined) this.#outbox.settle(notice)
+        else sendings.push({ notice, parcel })
+        bytes += parcel?.text.length ?? 0
       }
     }
-    if (parcels.length === 0) return
+    if (sendings.length === 0) return
     try {
-      const results = await this.#store.apply(parcels)
-      for (const [index, parcel] of parcels.entries()) {
+      const results = await this.#store.apply(sendings.map(({ parcel }) => parcel))
+      for (const [index, { notice, parcel }] of sendings.entries()) {
         const { done, fence } = results[index] ?? { done: false, fence: 0 }
         this.#sent(parcel, done, fence)
+        this.#outbox.settle(notice)
       }
     } catch (error) {
-      for (const { notice } of parcels) this.#outbox.restore(notice)
+      for (const { notice } of sendings) this.#outbox.restore(notice)
       throw error
     }
   }

@@ -59,8 +59,6 @@ export interface Arrival<V> extends Row<V>, Reading {
   readonly origin: 'source' | 'snapshot'
   /** Whether it was declared outdated since it was read, by whoever brings it. */
   readonly outdated?: boolean
-  /** The fleet says that it was not. */
-  readonly vouched?: boolean
 }
 
 /** What became of an arrival. 'confirmed': stored, and its bytes are the ones held before. */
@@ -146,7 +144,7 @@ export class Holdings<V> {
    * `HOLDFAST_ERR_STALE_CACHE_ROW_INVALID`; then nothing has changed.
    */
   place(arrival: Arrival<V>, nowMs: number): Placement {
-    const { key, value, version, order, fence, asOfMs, origin, outdated = false, vouched = false } = arrival
+    const { key, value, version, order, fence, asOfMs, origin, outdated = false } = arrival
     const { random, freshMs, staleMs, ttlJitter, freeze } = this.#options
     const tags = this.#checkRow(arrival)
     const held = this.#entries.look(key)
@@ -156,8 +154,7 @@ export class Holdings<V> {
     const representation = represented(this.#options, value, key, held?.representation)
     const bytes = ENTRY_BYTES + freezeAndWeigh(value, freeze) + freezeAndWeigh([key, ...tags], false)
     const freshUntilMs = asOfMs + jittered(freshMs, ttlJitter, random())
-    const outdatedMs = (vouched ? undefined : held?.outdatedMs) ?? Number.NEGATIVE_INFINITY
-    const outdatedFence = held?.outdatedFence ?? 0
+    const { outdatedMs = Number.NEGATIVE_INFINITY, outdatedFence = 0 } = held ?? {}
     const outlived = asOfMs < outdatedMs || (fence !== undefined && fence <= outdatedFence)
     const current = origin === 'source' && !outdated && !outlived && !this.#changedSince(order, key, tags)
     const entry: Held<V> = {

@@ -176,9 +176,9 @@ export class Loader<V> {
 
   #take(row: Row<V>, reading: Beginning & RowReading): Loaded<V> | Failed {
     const { key, value } = row
-    const { order, asOfMs, fence, vouched = false } = reading
+    const { order, asOfMs, fence } = reading
     try {
-      const placement = this.#target.place({ ...row, order, asOfMs, fence, vouched, origin: 'source' })
+      const placement = this.#target.place({ ...row, order, asOfMs, fence, origin: 'source' })
       if (placement !== 'stored' && placement !== 'confirmed')
         return this.#kept(key, value, placement, reading)
       this.#tell('store', key, reading)

@@ -20,6 +20,8 @@ export interface Notice {
 export class Outbox {
   readonly #max: number
   readonly #notices = new Map<string, Notice>()
+  /** Those that are on their way. */
+  readonly #sent = new Set<Notice>()
   #dropped = 0
 
   constructor(max: number) {
@@ -49,28 +51,37 @@ export class Outbox {
     if (this.#max > 0) this.#notices.set(id, { ...later, lease: notice.lease ?? known?.lease })
   }
 
+  /** Up to `count` of the oldest; they are on their way until `settle` or `restore`. */
+  take(count: number): readonly Notice[] {
+    const taken: Notice[] = []
+    for (const [id, notice] of this.#notices) {
+      if (taken.length >= count) break
+      this.#notices.delete(id)
+      this.#sent.add(notice)
+      taken.push(notice)
+    }
+    return taken
+  }
+
+  /** It has arrived. */
+  settle(notice: Notice): void {
+    this.#sent.delete(notice)
+  }
+
   /** Puts back what could not be sent, unless something later has come meanwhile. */
   restore(notice: Notice): void {
+    this.#sent.delete(notice)
     const passing = notice.kind === 'failed' || notice.kind === 'release'
     if (!passing && !this.#notices.has(idOf(notice))) this.add(notice)
   }
 
-  /** Up to `count` of the oldest; they are not in here any more. */
-  take(count: number): readonly Notice[] {
-    const taken = [...this.#notices.values()].slice(0, count)
-    for (const notice of taken) this.#notices.delete(idOf(notice))
-    return taken
-  }
-
-  /** When this key, or one of the tags, was declared outdated without the fleet knowing; undefined: it was not. */
-  outdatedMs(key: string, tags: readonly string[]): number {
-    const times = [`k${key}`, ...tags.map((tag) => `t${tag}`)].map((id) => {
-      const notice = this.#notices.get(id)
-      return notice?.kind === 'invalidate' || notice?.kind === 'tag'
-        ? notice.asOfMs
-        : Number.NEGATIVE_INFINITY
-    })
-    return Math.max(...times)
+  /** Whether this key, or one of the tags, was declared outdated and the fleet may not know. */
+  outdates(key: string, tags: readonly string[]): boolean {
+    const ids = [`k${key}`, ...tags.map((tag) => `t${tag}`)]
+    const says = (notice: Notice | undefined) => notice?.kind === 'invalidate' || notice?.kind === 'tag'
+    if (ids.some((id) => says(this.#notices.get(id)))) return true
+    for (const notice of this.#sent) if (says(notice) && ids.includes(idOf(notice))) return true
+    return false
   }
 
   clear(): void {

@@ -5,6 +5,7 @@ import t from 'tap'
 
 const printed: Record<string, string> = {
   'conditional-write.ts': '204\n412\nsecond draft\n',
+  'fleet.ts': '3 processes, 1 load\nall have it after 2 loads\nwithout Redis each asks for itself: 5\n',
   'get.ts': '50 answers, 1 load\n7 false\nstale 6\n',
   'http-representations.ts': [
     '200 null Accept-Encoding public, max-age=60, stale-while-revalidate=60 fresh\n',

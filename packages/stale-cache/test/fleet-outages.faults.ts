@@ -184,6 +184,8 @@ t.test('a Redis that was emptied is filled by what comes next', async (t) => {
   source.has('acme', 'one')
   await first.get('acme')
   await waitUntil(() => first.snapshot().fleet?.waiting === 0)
+  await server.kill9()
+  await waitUntil(() => !isListening(first) && !isListening(second))
   await server.restart()
   await whole()
   t.equal(first.peek('acme').source, 'fresh')
