@@ -140,7 +140,7 @@ export class Fleet<V> {
       ...this.#counts,
       ...this.#loads.counts(),
       ...this.#store.counts(),
-      waiting: this.#outbox.size,
+      waiting: this.#outbox.waiting,
       dropped: this.#outbox.dropped,
       listening: this.#options.redis.listening(this.#store.channel),
     }

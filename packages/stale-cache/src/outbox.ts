@@ -32,6 +32,11 @@ export class Outbox {
     return this.#notices.size
   }
 
+  /** Notices that have not arrived. */
+  get waiting(): number {
+    return this.#notices.size + this.#sent.size
+  }
+
   /** Notices that had to make room for later ones. */
   get dropped(): number {
     return this.#dropped
