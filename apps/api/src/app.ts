@@ -104,6 +104,8 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
       mayChange: config.environment !== 'production',
       patient: patientPool(config, config.databaseMigrationUrl ?? databaseUrl, 'preparation'),
       log: logger,
+      // Nobody sets up the roles of a database that the service starts for itself.
+      adviceLevel: config.databaseUrl === undefined ? 'debug' : 'warn',
     }),
   )
   // What the refresher asks, nobody waits for: it takes the connections that are left, and pauses under pressure.

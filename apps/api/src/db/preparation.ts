@@ -40,6 +40,8 @@ export interface PreparationOptions {
   /** The pool for migrations and demo data; it is opened and ended here. */
   readonly patient: PoolGuardOptions
   readonly log: FastifyBaseLogger
+  /** Level of findings that only advise. */
+  readonly adviceLevel: 'warn' | 'debug'
 }
 
 /**
@@ -50,7 +52,7 @@ export interface PreparationOptions {
  */
 export async function prepare(
   pool: PoolGuard,
-  { mayChange, patient, log }: PreparationOptions,
+  { mayChange, patient, log, adviceLevel }: PreparationOptions,
 ): Promise<void> {
   const own = new PoolGuard(patient)
   try {
@@ -60,7 +62,7 @@ export async function prepare(
   }
   const { pooler, serverVersion, findings } = await pool.selfCheck()
   log.info({ pooler, serverVersion, findings: findings.length }, 'database checked')
-  for (const { code, level, hint } of findings) log[level === 'fail' ? 'error' : 'warn']({ code }, hint)
+  for (const { code, level, hint } of findings) log[level === 'fail' ? 'error' : adviceLevel]({ code }, hint)
   const failed = findings.filter(({ level }) => level === 'fail').map(({ hint }) => hint)
   if (failed.length > 0 && !mayChange) throw new ApiDatabaseUnsafeError(failed.join('; '))
 }
