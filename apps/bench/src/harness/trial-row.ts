@@ -55,6 +55,7 @@ async function runTrial(
     await untilReady(server, port, '/ready')
     const entered: Record<string, number> = {}
     const wallMs: Record<string, number> = {}
+    const before = await server.usage()
     const driven = load.ask<MixResult>('mix', {
       port,
       load: variant.load,
@@ -70,6 +71,10 @@ async function runTrial(
     }
     const { beganWallMs, samples, lateMs } = await driven
     for (const [state, atWallMs] of Object.entries(wallMs)) entered[state] = atWallMs - beganWallMs
+    const after = await server.usage()
+    // Until the last answer came, which may be after the load was over.
+    const serverBusy =
+      (after.cpuMicroseconds - before.cpuMicroseconds) / 1_000 / (performance.now() - startedMs)
     const report = await server.ask<Record<string, number>>('report')
     const requests = samples.map(([kind, startedAtMs, tookMs, status, database]) => ({
       kind: row.mix[kind]?.name ?? '',
@@ -78,7 +83,7 @@ async function runTrial(
       status,
       fromDatabase: database === 1,
     }))
-    return { ...row.figures({ requests, durationMs, entered, report }), lateMs }
+    return { ...row.figures({ requests, durationMs, entered, report }), serverBusy, lateMs }
   } finally {
     await load.stop()
     await server.stop()
