@@ -8,7 +8,10 @@ import { waitUntil } from './wait-until.ts'
 export interface RedisSentinelOptions {
   /** Default 1. */
   readonly replicas?: number
-  /** How long a master may be silent before it counts as down. Default 500. */
+  /**
+   * How long a master may be silent before it counts as down. Default 1500. Sentinels reconnect at most once per
+   * second: with less than that they depose, again and again, masters that are well.
+   */
   readonly downAfterMs?: number
 }
 
@@ -41,7 +44,7 @@ const quorum = 2
 
 /** Starts Redis under Sentinel on loopback: all servers know each other and replicate when it resolves. */
 export async function startRedisSentinel(options: RedisSentinelOptions = {}): Promise<RedisSentinel> {
-  const { replicas = 1, downAfterMs = 500 } = options
+  const { replicas = 1, downAfterMs = 1500 } = options
   const master = await startRedisServer('Redis master', async () => copiedSettings)
   const replica = { ...copiedSettings, replicaof: `127.0.0.1 ${master.directPort}` }
   const settings = {
