@@ -62,7 +62,7 @@ t.test('in production the service runs behind it, with a role that owns nothing'
   }
   t.match(await runCommand(['migrate', 'up'], environment), {
     code: 0,
-    output: /applied 0001[^]*applied 0002/,
+    output: /applied 0001[\s\S]*applied 0002/,
   })
   await onConnection(directUrl('holdfast_owner'), async (client) => {
     await client.query(`insert into tenants (slug, name) values ('acme', 'Acme')`)
