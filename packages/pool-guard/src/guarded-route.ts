@@ -16,9 +16,9 @@ export interface FallbackContext {
 /** What a guarded route needs of a Fastify reply. */
 export interface ReplyLike {
   readonly sent: boolean
-  readonly raw: Pick<ServerResponse, 'destroyed' | 'writableFinished' | 'once'>
-  getHeader(name: string): unknown
+  readonly raw: Pick<ServerResponse, 'destroyed' | 'writableEnded' | 'once'>
   header(name: string, value: string): unknown
+  removeHeader(name: string): unknown
 }
 
 /** What a guarded route needs of the plugin. */
@@ -75,7 +75,7 @@ class RequestScope<Request, Reply extends ReplyLike> implements PoolScope {
       const controller = new AbortController()
       const { raw } = this.#reply
       const leave = (): void => {
-        if (!raw.writableFinished) controller.abort(new Error('the client went away'))
+        if (!raw.writableEnded) controller.abort(new Error('the client went away'))
       }
       this.#controller = controller
       if (raw.destroyed) leave()
@@ -98,8 +98,11 @@ export class GuardedRoute<Request, Reply extends ReplyLike> {
     runInScope(new RequestScope(request, reply, this.#parts), next)
   }
 
-  /** Answers with the handler, or with the fallback when the database cannot. */
-  async answer(request: Request, reply: Reply, handler: () => unknown): Promise<unknown> {
+  /**
+   * Answers with the handler, or with the fallback when the database cannot. What the handler returns passes as it is:
+   * made a promise, the `undefined` of one that answers later by `reply.send()` would be sent as an empty answer.
+   */
+  answer(request: Request, reply: Reply, handler: () => unknown): unknown {
     const { fallback, routeMode, criticality, onSaturated } = this.#parts
     if (fallback === undefined) return handler()
     const mode = routeMode(criticality, onSaturated)
@@ -107,9 +110,9 @@ export class GuardedRoute<Request, Reply extends ReplyLike> {
       const { reason, retryAfterMs } = mode
       return this.#fallBack(request, reply, { reason, retryAfterMs, error: undefined })
     }
-    try {
-      return await handler()
-    } catch (error) {
+    const answer = handler()
+    if (answer === reply || !isThenable(answer)) return answer
+    return Promise.resolve(answer).catch((error: unknown) => {
       if (reply.sent || !isDatabaseTrouble(error)) throw error
       const { reason, retryAfterMs } = routeMode(criticality, onSaturated)
       return this.#fallBack(request, reply, {
@@ -117,13 +120,21 @@ export class GuardedRoute<Request, Reply extends ReplyLike> {
         retryAfterMs,
         error,
       })
-    }
+    })
   }
 
   async #fallBack(request: Request, reply: Reply, context: FallbackContext): Promise<unknown> {
-    const { fallback } = this.#parts
-    const payload = await fallback?.(request, reply, context)
-    if (!reply.sent && reply.getHeader('warning') === undefined) reply.header('warning', STALE_WARNING)
-    return payload
+    // Before the fallback, which may send by itself and may say something else.
+    reply.header('warning', STALE_WARNING)
+    try {
+      return await this.#parts.fallback?.(request, reply, context)
+    } catch (error) {
+      reply.removeHeader('warning')
+      throw error
+    }
   }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (Object(value) as { then?: unknown }).then === 'function'
 }

@@ -31,7 +31,10 @@ export interface PoolGuardRouteOptions {
    * the error of the database is the answer.
    */
   readonly fallback?: (request: FastifyRequest, reply: FastifyReply, context: FallbackContext) => unknown
-  /** How long the database may take for one request in all, in ms. Default: what is left of `handlerTimeout`. */
+  /**
+   * How long the database may take for one request in all, in ms; never longer than `handlerTimeout`. Default: what is
+   * left of `handlerTimeout`.
+   */
   readonly budgetMs?: number
 }
 
@@ -80,14 +83,18 @@ function guardRoute(
   if (setting === undefined || setting === false) return
   const name = `${[route.method].flat().join(',')} ${route.url}`
   const resolved = resolveRoute(setting, route, name)
-  const limitMs = resolved.budgetMs ?? route.handlerTimeout ?? handlerTimeoutMs
+  const budgetMs = Math.min(
+    resolved.budgetMs ?? Number.POSITIVE_INFINITY,
+    // 0 is Fastify's "none".
+    route.handlerTimeout || handlerTimeoutMs || Number.POSITIVE_INFINITY,
+  )
   const guarded = new GuardedRoute<FastifyRequest, FastifyReply>({
     ...resolved,
     clock: guard.clock,
     routeMode: (criticality, onSaturated) => guard.routeMode(criticality, onSaturated),
     tenant,
     route: name,
-    budgetMs: limitMs === undefined || limitMs === 0 ? undefined : limitMs,
+    budgetMs: budgetMs === Number.POSITIVE_INFINITY ? undefined : budgetMs,
   })
   // After the body has been read, for that loses the scope; before the handler and the hooks of the route's own.
   route.preValidation = [

@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { request } from 'node:http'
+import { connect } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
 import { startPostgres, waitUntil } from '@holdfast/test-kit'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import { Registry } from 'prom-client'
@@ -244,6 +246,122 @@ t.test(
     t.equal(answer.headers.warning, '110 cache "stale since noon"')
   },
 )
+
+t.test('a handler that answers later by reply.send() keeps its answer, fallback or not', async (t) => {
+  const app = await appWith()
+  const config = { poolGuard: { fallback: () => 'old' } }
+  app.get('/later', { config }, (_request, reply) => {
+    setImmediate(() => reply.send('sent later'))
+  })
+  app.get('/returned', { config }, (_request, reply) => reply.send('sent and returned'))
+  app.get('/hijacked', { config }, (_request, reply) => {
+    reply.hijack()
+    setImmediate(() => reply.raw.end('hijacked'))
+  })
+  app.get('/streamed', { config }, async () =>
+    Readable.from(
+      (async function* () {
+        for (const part of ['a', 'b']) {
+          const { rows } = await app.poolGuard.query('select $1 as part', [part])
+          yield rows[0]?.['part']
+        }
+      })(),
+    ),
+  )
+  for (const [url, body] of [
+    ['/later', 'sent later'],
+    ['/returned', 'sent and returned'],
+    ['/hijacked', 'hijacked'],
+    ['/streamed', 'ab'],
+  ] as const) {
+    const answer = await app.inject(url)
+    t.equal(answer.body, body, url)
+    t.equal(answer.headers.warning, undefined)
+  }
+})
+
+t.test('a fallback that sends by itself has the warning, one that fails has not', async (t) => {
+  const app = await appWith()
+  const end = app.poolGuard.breaker?.isolate('maintenance')
+  app.get(
+    '/sends',
+    { config: { poolGuard: { fallback: (_request, reply) => reply.send('sent') } } },
+    async () => 'fresh',
+  )
+  const fails = () => {
+    throw new Error('nothing cached')
+  }
+  app.get('/fails', { config: { poolGuard: { fallback: fails } } }, async () => 'fresh')
+  const sent = await app.inject('/sends')
+  t.equal(sent.body, 'sent')
+  t.equal(sent.headers.warning, '110 - "Response is Stale"')
+  const failed = await app.inject('/fails')
+  t.match(failed.json(), { statusCode: 500, message: 'nothing cached' })
+  t.equal(failed.headers.warning, undefined)
+  const head = await app.inject({ method: 'HEAD', url: '/sends' })
+  t.equal(head.headers.warning, '110 - "Response is Stale"', 'HEAD is guarded as its GET')
+  end?.()
+})
+
+t.test('what fails in a handler and is not the database of this pool does not fall back', async (t) => {
+  const app = await appWith()
+  app.get('/', { config: { poolGuard: { fallback: () => 'old' } } }, async () => {
+    throw Object.assign(new Error('another service is down'), { code: 'ECONNREFUSED' })
+  })
+  t.equal((await app.inject('/')).statusCode, 500)
+})
+
+t.test('a budget is never longer than the handlerTimeout', async (t) => {
+  const app = await appWith()
+  app.get('/', { config: { poolGuard: { budgetMs: 9000 } }, handlerTimeout: 4000 }, async () => {
+    const leftMs = (currentScope()?.deadlineMs ?? 0) - app.poolGuard.clock.nowMs()
+    return { ok: leftMs > 0 && leftMs <= 4000 }
+  })
+  t.same((await app.inject('/')).json(), { ok: true })
+})
+
+t.test('over HTTP/2 what goes on after the answer is not cancelled by it', async (t) => {
+  const app = Fastify({ http2: true })
+  t.teardown(() => app.close())
+  await app.register(poolGuard, { connectionString: postgres.url })
+  const ends: string[] = []
+  app.get('/', { config: { poolGuard: {} } }, async (_request, reply) => {
+    const { signal } = currentScope() ?? {}
+    reply.raw.once('close', () => ends.push(signal?.aborted === false ? 'goes on' : 'cancelled'))
+    return 'answered'
+  })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const session = connect(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`)
+  const stream = session.request({ ':path': '/' })
+  stream.resume()
+  await once(stream, 'close')
+  session.close()
+  await waitUntil(() => ends.length === 1)
+  t.same(ends, ['goes on'])
+})
+
+t.test('the scope of one request never shows in another', async (t) => {
+  const app = await appWith({ max: 4, tenant: (request) => request.headers['x-tenant']?.toString() })
+  app.get('/', { config: { poolGuard: { criticality: 'critical' } } }, async () => {
+    const before = currentScope()?.tenant
+    await app.poolGuard.query('select 1')
+    await new Promise((resolve) => setImmediate(resolve))
+    return { before, after: currentScope()?.tenant }
+  })
+  app.get('/plain', async () => {
+    await app.poolGuard.query('select 1', [], { criticality: 'critical' })
+    return { scope: currentScope() ?? 'none' }
+  })
+  await Promise.all(
+    Array.from({ length: 30 }, async (_, number) => {
+      const tenant = `t${number}`
+      const answer = await app.inject({ url: '/', headers: { 'x-tenant': tenant } })
+      t.same(answer.json(), { before: tenant, after: tenant })
+      t.same((await app.inject('/plain')).json(), { scope: 'none' })
+    }),
+  )
+  t.equal(currentScope(), undefined)
+})
 
 t.test('adds its check to app.health, one for every pool', async (t) => {
   const checks = new Map<string, { check: (context: { signal: AbortSignal }) => Promise<unknown> }>()
