@@ -2,7 +2,9 @@ import type { Clock } from '@holdfast/footing'
 import type { QueryResult, QueryResultRow } from 'pg'
 import type { CheckoutOptions } from './connections.ts'
 import {
+  AbortedError,
   DeadlineExceededError,
+  OptionError,
   QueryTimeoutError,
   ReclaimedError,
   ReleasedError,
@@ -85,6 +87,7 @@ export class Loan implements GuardedClient, Watched {
   ): Promise<QueryResult<R>> {
     const connection = this.#connection
     if (connection === undefined) return Promise.reject(this.#useAfterRelease())
+    if (typeof sql !== 'string') return Promise.reject(new OptionError('sql', 'a text', typeof sql))
     const { clock, statementTimeoutMs, namedStatements } = this.#terms
     const { signal, deadlineMs } = this.options
     if (signal?.aborted === true) return Promise.reject(abortedBy(signal, 'a statement was not begun'))
@@ -95,6 +98,7 @@ export class Loan implements GuardedClient, Watched {
     }
     const nowMs = clock.nowMs()
     let limitMs = options?.timeoutMs ?? statementTimeoutMs
+    if (Number.isNaN(limitMs)) return Promise.reject(new OptionError('timeoutMs', 'milliseconds', 'NaN'))
     let byDeadline = false
     // The server's own limit speaks first where there is one: its answer leaves the connection in order.
     if (limitMs >= this.#serverTimeoutMs) limitMs = this.#serverTimeoutMs + this.#terms.graceMs
@@ -140,6 +144,8 @@ export class Loan implements GuardedClient, Watched {
   async rollback(): Promise<void> {
     const connection = this.#connection
     if (connection === undefined) throw this.#useAfterRelease()
+    // What was not waited for would hold up the end, and is undone anyway.
+    connection.interrupt(new AbortedError('its transaction was rolled back'))
     try {
       await this.#lastWord(connection, 'rollback', this.#terms.cancelTimeoutMs)
     } catch (error) {

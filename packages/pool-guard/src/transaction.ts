@@ -14,6 +14,7 @@ import type { QueryResult, QueryResultRow } from 'pg'
 import { DeadlineExceededError, TxNestedError } from './errors.ts'
 import type { GuardedClient, QueryOptions } from './guarded-client.ts'
 import type { BeginOptions } from './guardrails.ts'
+import { checks } from './option-checks.ts'
 import { abortedBy } from './pg-connection.ts'
 import { currentScope, type PoolScope } from './request-scope.ts'
 import { classifyError } from './sqlstate.ts'
@@ -22,7 +23,7 @@ import { classifyError } from './sqlstate.ts'
 export interface TransactionOptions extends PoolScope, BeginOptions {
   /**
    * How often it is tried again after a serialization failure (40001) or a deadlock (40P01). The work runs again from
-   * its beginning, so it must do nothing but statements. Default 0.
+   * its beginning, so it must do nothing but statements. At most 100; default 0.
    */
   readonly retries?: number | undefined
 }
@@ -54,12 +55,15 @@ export interface TransactionSource {
 /** Before the second try; doubled before each further one. */
 const FIRST_PAUSE_MS = 10
 const LONGEST_PAUSE_MS = 1000
+const MAX_RETRIES = 100
 /** How far an error's `cause` is followed. */
 const MAX_CAUSES = 5
 
 interface Running {
   readonly source: TransactionSource
   readonly around: Running | undefined
+  /** What it started and did not wait for still runs in its context, and may begin one of its own. */
+  over: boolean
 }
 
 const running = new AsyncLocalStorage<Running | undefined>()
@@ -72,16 +76,19 @@ export async function runTransaction<T>(
 ): Promise<T> {
   const around = running.getStore()
   for (let outer = around; outer !== undefined; outer = outer.around) {
-    if (outer.source === source) throw new TxNestedError()
+    if (outer.source === source && !outer.over) throw new TxNestedError()
   }
-  const { retries = 0 } = options
+  const retries = checks.count('retries', options.retries ?? 0, 0, MAX_RETRIES)
   for (let attempt = 1; ; attempt += 1) {
+    const here: Running = { source, around, over: false }
     try {
-      return await running.run({ source, around }, () => attemptOnce(source, options, work, attempt))
+      return await running.run(here, () => attemptOnce(source, options, work, attempt))
     } catch (error) {
       if (attempt > retries || !lostAgainstOthers(error)) throw error
       source.onRetry?.(attempt, error)
       await pause(source, options, attempt, error)
+    } finally {
+      here.over = true
     }
   }
 }
@@ -117,6 +124,7 @@ async function begun(source: TransactionSource, options: TransactionOptions) {
       await client.begin(options)
       return { client, signal: signal ?? currentScope()?.signal }
     } catch (error) {
+      if (client.transactionStatus !== 'I') await client.rollback().catch(() => {})
       client.release()
       const broken = (error as { code?: unknown }).code === 'HOLDFAST_ERR_POOL_GUARD_CONNECTION_LOST'
       if (!broken || attempt > 1) throw error

@@ -146,6 +146,46 @@ t.test('a transaction inside a transaction is refused', async (t) => {
   await runTransaction(source, {}, () => runTransaction(other, {}, async () => {}))
 })
 
+t.test('what a transaction started and did not wait for may begin one of its own later', async (t) => {
+  const { source } = await sourceOf(t)
+  const { promise: over, resolve: end } = Promise.withResolvers<void>()
+  let later: Promise<string> | undefined
+  await runTransaction(source, {}, async () => {
+    later = over.then(() => runTransaction(source, {}, async () => 'begun'))
+  })
+  end()
+  t.equal(await later, 'begun')
+})
+
+t.test('a rollback does not wait for a statement that nobody waits for', async (t) => {
+  const { source, pool } = await sourceOf(t)
+  const startMs = performance.now()
+  let floating: Promise<unknown> = Promise.resolve()
+  const failing = runTransaction(source, {}, async (tx) => {
+    floating = tx.query('select pg_sleep(20)').catch((error: { code: string }) => error.code)
+    throw new Error('mine')
+  })
+  await t.rejects(failing, /mine/)
+  t.equal(await floating, 'HOLDFAST_ERR_POOL_GUARD_ABORTED')
+  t.ok(performance.now() - startMs < 2500, 'the statement had 3 s')
+  t.match(pool.totals, { cancelled: 1, destroyedByCancel: 0, lost: 0, dirtyReleases: 0 })
+})
+
+t.test('retries that are no number are refused, and a BEGIN that fails leaves a clean client', async (t) => {
+  const { source, pool } = await sourceOf(t)
+  for (const retries of [Number.NaN, -1, 101, Number.POSITIVE_INFINITY]) {
+    await t.rejects(
+      runTransaction(source, { retries }, async () => 1),
+      { code: 'HOLDFAST_ERR_POOL_GUARD_OPTION' },
+    )
+  }
+  await t.rejects(
+    runTransaction(source, { statementTimeoutMs: -1 }, async () => 1),
+    { code: '22023' },
+  )
+  t.match(pool.totals, { dirtyReleases: 0, opened: 1 })
+})
+
 t.test('is tried again after a serialization failure, holding nothing meanwhile', async (t) => {
   const { source, pool, retries } = await sourceOf(t)
   const setUp = await pool.checkout()
