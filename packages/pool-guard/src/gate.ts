@@ -10,6 +10,7 @@ import {
   ClosedError,
   DeadlineExceededError,
   OpenError,
+  OptionError,
   QueueFullError,
   SaturatedError,
 } from './errors.ts'
@@ -179,8 +180,9 @@ export class Gate {
    */
   acquire(options?: PoolScope): Promise<GuardedClient> {
     const scope = scopeOf(options)
-    const criticality = scope.criticality ?? 'normal'
-    const { signal } = scope
+    const { criticality = 'normal', signal, tenant, deadlineMs } = scope
+    // Such work would hold a slot that nobody counts.
+    if (this.#waits[criticality] === undefined) return Promise.reject(noClass(criticality))
     if (signal?.aborted === true) return Promise.reject(abortedBy(signal))
     const permit = this.breaker?.tryAcquire()
     if (permit === undefined && this.breaker !== undefined) {
@@ -189,7 +191,6 @@ export class Gate {
       return Promise.reject(this.#refusal(criticality, refusal, 0, scope))
     }
     const nowMs = this.clock.nowMs()
-    const { tenant, deadlineMs } = scope
     const ticket = this.#admission.request(nowMs, { criticality, tenant, deadlineMs })
     this.#observe(nowMs)
     if (ticket.state === 'granted') {
@@ -380,7 +381,14 @@ export class Gate {
     } else {
       this.#log?.info(fields, `pool "${name}" is not under pressure any more`)
     }
-    for (const listener of this.#pressureListeners) listener(state)
+    for (const listener of this.#pressureListeners) {
+      // It is told in the middle of somebody's acquire, or by a timer: its error would lose a slot, or end the process.
+      try {
+        listener(state)
+      } catch (error) {
+        this.#log?.warn({ pool: name, reason: messageOf(error) }, 'a listener of onPressure failed')
+      }
+    }
   }
 
   /** Work that does not end while others wait in vain: asked at once, the database says whether it is still there. */
@@ -491,6 +499,10 @@ function either(one: AbortSignal | undefined, other: AbortSignal | undefined): A
 function earlier(one: number | undefined, other: number | undefined): number | undefined {
   if (one === undefined || other === undefined) return one ?? other
   return Math.min(one, other)
+}
+
+function noClass(criticality: unknown): Error {
+  return new OptionError('criticality', "'critical', 'normal' or 'background'", String(criticality))
 }
 
 function abortedBy({ reason }: AbortSignal): Error {

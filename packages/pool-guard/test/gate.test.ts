@@ -288,6 +288,29 @@ t.test('every refusal is told on a channel, with its reason', async (t) => {
   ])
 })
 
+t.test('a class that does not exist is refused, and holds nothing', async (t) => {
+  const { acquire, gate } = gateOnHandClock()
+  await t.rejects(acquire({ criticality: 'urgent' as never }), {
+    code: 'HOLDFAST_ERR_POOL_GUARD_OPTION',
+    message: /criticality" must be 'critical', 'normal' or 'background', received urgent/,
+  })
+  t.same(gate.snapshot().inUseBy, { critical: 0, normal: 0, background: 0 })
+})
+
+t.test('a listener that throws costs nobody a slot', async (t) => {
+  const { gate, fill, log } = gateOnHandClock({ pressure: { sustainMs: 0 } })
+  gate.onPressure(() => {
+    throw new Error('mine')
+  })
+  const told: string[] = []
+  gate.onPressure((state) => told.push(state))
+  const held = await fill(17)
+  t.same(told, ['pressed'])
+  t.ok(log.includes('a listener of onPressure failed'))
+  for (const client of held) client.release()
+  t.equal(gate.snapshot().inUse, 0)
+})
+
 t.test('the pooler presses from outside', async (t) => {
   const seen = gateOnHandClock()
   seen.gate.setExternalPressure(true)
