@@ -7,7 +7,7 @@
  * or broken; what was idle for long is tried before it is lent; the connection used last is lent first; nothing that
  * happens to a connection ends the process; after `end()` nothing is left.
  */
-import { type Clock, systemClock } from '@holdfast/footing'
+import { type Clock, LONGEST_TIMER_MS, systemClock } from '@holdfast/footing'
 import type { ClientConfig } from 'pg'
 import { type CancelTarget, sendCancelRequest } from './cancel-socket.ts'
 import { Canceller } from './canceller.ts'
@@ -67,6 +67,8 @@ interface Waiter {
 }
 
 const MAINTENANCE_MS = 1000
+/** Connections that are opened at a time for nobody in particular. */
+const MAX_WARMING = 4
 
 /** See the top of the file. */
 export class ConnectionPool implements Connections {
@@ -179,7 +181,10 @@ export class ConnectionPool implements Connections {
     if (idleMs < this.#settings.pingAfterIdleMs && connection.provenMs >= this.#suspectBeforeMs) {
       return Promise.resolve(this.#lend(connection, options, nowMs, acquiredAt))
     }
-    return this.#tryFirst(connection, options, acquiredAt)
+    const lent = this.#tryFirst(connection, options, acquiredAt)
+    const over = () => {}
+    this.#finish(lent.then(over, over))
+    return lent
   }
 
   /**
@@ -221,7 +226,7 @@ export class ConnectionPool implements Connections {
     for (const connection of this.#idle.splice(0)) this.#close(connection)
     if (this.#loans.size > 0) {
       await new Promise<void>((resolve) => {
-        const stop = this.#clock.schedule(graceMs, resolve)
+        const stop = this.#clock.schedule(Math.min(graceMs, LONGEST_TIMER_MS), resolve)
         this.#whenReturned = () => {
           stop()
           resolve()
@@ -303,7 +308,7 @@ export class ConnectionPool implements Connections {
       }
       signal?.addEventListener('abort', leave, { once: true })
       const stopTimer =
-        deadlineMs === undefined
+        deadlineMs === undefined || deadlineMs - this.#clock.nowMs() > LONGEST_TIMER_MS
           ? undefined
           : this.#clock.schedule(Math.max(0, deadlineMs - this.#clock.nowMs()), () =>
               this.#refuse(waiter, new DeadlineExceededError(0, 0)),
@@ -376,6 +381,7 @@ export class ConnectionPool implements Connections {
     if (this.#closed || connection.lost) this.#drop(connection)
     else if (connection.clean) this.#toIdle(connection)
     else this.#finish(this.#tidy(connection))
+    this.#warmUp()
   }
 
   #dialFailed(connection: PgConnection, error: unknown): void {
@@ -510,7 +516,7 @@ export class ConnectionPool implements Connections {
     })
   }
 
-  /** Closes what is idle for too long or too old, and opens at most one of the `min`. */
+  /** Closes what is idle for too long or too old, and opens what is missing of the `min`. */
   #maintain(): void {
     const { idleTimeoutMs, min } = this.#settings
     const nowMs = this.#clock.nowMs()
@@ -520,7 +526,13 @@ export class ConnectionPool implements Connections {
       this.#idle.splice(this.#idle.indexOf(connection), 1)
       this.#close(connection)
     }
-    if (this.#connections.size < min && this.#dialing.size === 0) this.#dial()
+    this.#warmUp()
+  }
+
+  /** A few at a time: the next when one is open, and after a failure at the next maintenance. */
+  #warmUp(): void {
+    if (this.#closed) return
+    while (this.#connections.size < this.#settings.min && this.#dialing.size < MAX_WARMING) this.#dial()
   }
 
   #tell(event: PoolEvent): void {

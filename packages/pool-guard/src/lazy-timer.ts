@@ -1,4 +1,4 @@
-import type { Clock } from '@holdfast/footing'
+import { type Clock, LONGEST_TIMER_MS } from '@holdfast/footing'
 
 /**
  * A timer for limits that are set and lifted thousands of times a second and hardly ever reached. It is started for
@@ -43,7 +43,8 @@ export class LazyTimer {
 
   #run(nowMs: number): void {
     this.#runsUntilMs = this.#dueMs
-    this.#cancel = this.#clock.schedule(Math.max(0, this.#dueMs - nowMs), () => {
+    const delayMs = Math.min(LONGEST_TIMER_MS, Math.max(0, this.#dueMs - nowMs))
+    this.#cancel = this.#clock.schedule(delayMs, () => {
       this.#cancel = undefined
       if (this.#dueMs === Number.POSITIVE_INFINITY) return
       const nowMs = this.#clock.nowMs()

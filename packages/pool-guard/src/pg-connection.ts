@@ -78,6 +78,7 @@ interface ClientInternals {
   readonly secretKey: number | null
   readonly ssl: CancelTarget['ssl'] | undefined
   readonly sslNegotiation?: string
+  readonly connectionParameters: { query_timeout: number }
   readonly connection: { readonly stream: ClientStream } & EventEmitter
 }
 
@@ -125,8 +126,9 @@ export class PgConnection {
 
   constructor(config: ClientConfig, surroundings: ConnectionSurroundings) {
     this.#surroundings = surroundings
-    // A limit that is pg's own would leave the statement running on a client that looks free.
     this.#client = new Client({ keepAlive: true, ...config, query_timeout: undefined, pipeline: false })
+    // A limit that is pg's own would leave the statement running; the address may hold one, too.
+    this.#internals.connectionParameters.query_timeout = 0
     this.#timer = new LazyTimer(surroundings.clock, () => this.#overdue())
     // For good: a killed backend makes a client emit up to three errors, and one without a listener ends the process.
     this.#client.on('error', (error) => this.#lose(error))
@@ -227,14 +229,14 @@ export class PgConnection {
         cancelled: undefined,
         unheed: undefined,
       }
-      if (order.signal !== undefined) this.#heed(statement, order.signal)
-      if (this.#active === undefined && this.#cancel === undefined) {
-        this.#start(statement)
-      } else if (this.#waiting.length < MAX_WAITING_STATEMENTS) {
-        this.#waiting.push(statement)
-      } else {
+      const free = this.#active === undefined && this.#cancel === undefined
+      if (!free && this.#waiting.length >= MAX_WAITING_STATEMENTS) {
         reject(new ClientBusyError(MAX_WAITING_STATEMENTS))
+        return
       }
+      if (order.signal !== undefined) this.#heed(statement, order.signal)
+      if (free) this.#start(statement)
+      else this.#waiting.push(statement)
     })
   }
 
@@ -330,10 +332,8 @@ export class PgConnection {
     if (this.#active !== statement || statement.failed) return
     const result = isSingle(answer) ? answer : answer.at(-1)
     if (result === undefined) return
-    const { command } = result
-    if (command === 'SET' || command === 'LISTEN') {
-      if (this.transactionStatus === 'I') this.sessionChanged = true
-    } else if (command === 'ROLLBACK' && commits.test(statement.text)) {
+    if (!this.sessionChanged) this.sessionChanged = changesSession(statement.text, answer)
+    if (result.command === 'ROLLBACK' && commits.test(statement.text)) {
       this.#ended(statement)
       reject(statement, new TxRolledBackError())
       return
@@ -492,7 +492,7 @@ function reject(statement: Statement, error: unknown): void {
 
 function overdueError(statement: Statement): Error {
   return statement.byDeadline === true
-    ? new DeadlineExceededError(0, statement.limitMs)
+    ? new DeadlineExceededError(0, Math.round(statement.limitMs))
     : new QueryTimeoutError(statement.limitMs)
 }
 
@@ -508,6 +508,18 @@ export function versionNumber(version: string): number {
   const [, major = '0', minor = '0'] = /^(\d+)(?:\.(\d+))?/.exec(version) ?? []
   return Number(major) * 10_000 + Number(minor)
 }
+
+/** Whether something of these statements outlives them, and their transaction when that is committed. */
+function changesSession(text: string, answer: QueryResult | readonly QueryResult[]): boolean {
+  const changes = ({ command }: QueryResult) =>
+    command === 'SET' ? setsSession.test(text) : sessionCommands.has(command)
+  return isSingle(answer) ? changes(answer) : answer.some(changes)
+}
+
+/** DISCARD and RESET undo what `onConnect` has set. */
+const sessionCommands = new Set(['LISTEN', 'PREPARE', 'RESET', 'DISCARD'])
+/** A SET for the session, alone or among other statements; the server calls SET LOCAL the same. */
+const setsSession = /(?:^|;)(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)*set\s+(?!local\s|transaction\s|constraints\s)/i
 
 function isSingle(answer: QueryResult | readonly QueryResult[]): answer is QueryResult {
   return !Array.isArray(answer)

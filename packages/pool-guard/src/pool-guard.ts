@@ -1,5 +1,5 @@
 import type { CircuitBreaker } from '@holdfast/circuit-breaker'
-import type { Clock } from '@holdfast/footing'
+import { type Clock, LONGEST_TIMER_MS } from '@holdfast/footing'
 import type { Dialect } from 'kysely'
 import pg, { type ClientConfig, type QueryResult, type QueryResultRow } from 'pg'
 import { ConnectionPool, type PoolTotals } from './connection-pool.ts'
@@ -67,6 +67,7 @@ export interface PoolGuardHealthCheck {
 /** How long a worker may take to notice that it is to stop, in ms. */
 const WORKER_GRACE_MS = 1000
 const CONSOLE_TIMEOUT_MS = 2000
+const CONNECT_LOG_MS = 10_000
 const US_PER_MS = 1000
 const MS_PER_SECOND = 1000
 
@@ -86,6 +87,8 @@ export class PoolGuard {
   readonly #log: GateLog | undefined
   readonly #workers = new Set<Worker>()
   #closing: Promise<void> | undefined
+  /** What had been opened, and when, as a failure was logged last. */
+  #connectFailed = { opened: -1, atMs: Number.NEGATIVE_INFINITY }
 
   /** @throws `HOLDFAST_ERR_POOL_GUARD_OPTION` */
   constructor(options: PoolGuardOptions = {}) {
@@ -305,7 +308,8 @@ export class PoolGuard {
     await Promise.all([this.#watch?.close(), this.#connections.end(options)])
     // A search that does not heed its signal has no connection to lose, and must not hold up the end.
     await new Promise<void>((resolve) => {
-      const cancel = this.clock.schedule(options?.graceMs ?? WORKER_GRACE_MS, resolve)
+      const graceMs = Math.min(options?.graceMs ?? WORKER_GRACE_MS, LONGEST_TIMER_MS)
+      const cancel = this.clock.schedule(graceMs, resolve)
       void stopped.then(() => {
         cancel()
         resolve()
@@ -320,8 +324,19 @@ export class PoolGuard {
   }
 
   #tell(event: PoolEvent): void {
+    if (event.kind === 'connect-failed') this.#tellConnectFailed(event.reason, event.sqlState)
     if (event.kind !== 'leak' && event.kind !== 'returned-late' && event.kind !== 'dirty-release') return
     this.#log?.warn({ pool: this.name, ...event }, leakTexts[event.kind])
+  }
+
+  /** One line for an outage, and not more than one in 10 s when connections come and go. */
+  #tellConnectFailed(reason: string, sqlState: string | undefined): void {
+    const nowMs = this.clock.nowMs()
+    const { opened } = this.#connections.totals
+    const { opened: before, atMs } = this.#connectFailed
+    if (opened === before || nowMs - atMs < CONNECT_LOG_MS) return
+    this.#connectFailed = { opened, atMs: nowMs }
+    this.#log?.warn({ pool: this.name, reason, sqlState }, `pool "${this.name}" cannot connect: ${reason}`)
   }
 }
 

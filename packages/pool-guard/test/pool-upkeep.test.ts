@@ -177,14 +177,39 @@ t.test('onConnect runs before the first loan, within its time, and what it sets 
   lent.release()
 })
 
-t.test('a setting of the session does not meet the next user', async (t) => {
-  const { pool } = poolOf(t)
-  const client = await pool.checkout()
-  await client.query("set statement_timeout = '7s'")
-  client.release()
-  const next = await pool.checkout()
-  t.match((await next.query('show statement_timeout')).rows, [{ statement_timeout: '0' }])
-  next.release()
+t.test('a setting of the session does not meet the next user, however it was made', async (t) => {
+  const { pool } = poolOf(t, { max: 1 })
+  const setBy = async (sql: string) => {
+    const client = await pool.checkout()
+    await client.query(sql)
+    client.release()
+    await waitUntil(() => pool.counts.inUse === 0)
+    const next = await pool.checkout()
+    const { rows } = await next.query("select current_setting('statement_timeout') as limit")
+    next.release()
+    return { opened: pool.totals.opened, rows }
+  }
+  const limit = (text: string) => [{ limit: text }]
+  const leaking = [
+    "set statement_timeout = '7s'",
+    "set statement_timeout = '7s'; select 1",
+    "begin; set statement_timeout = '7s'; commit",
+    "begin; set local lock_timeout = 5; /* mine */ SET SESSION statement_timeout = '7s'; commit",
+    'prepare mine as select 1',
+    'reset all',
+    'discard plans',
+    'listen news',
+  ]
+  for (const [index, sql] of leaking.entries()) {
+    t.strictSame(await setBy(sql), { opened: index + 2, rows: limit('0') }, sql)
+  }
+  const opened = leaking.length + 1
+  const harmless = [
+    "begin; set local statement_timeout = '7s'; commit",
+    'begin; set transaction read only; commit',
+    "begin; set local statement_timeout = '7s'; create temp table mine on commit drop as select 1 as a; update mine set a = 2; commit",
+  ]
+  for (const sql of harmless) t.strictSame(await setBy(sql), { opened, rows: limit('0') }, sql)
 })
 
 t.test('a client that is held for too long is reported, and taken back when that is wished', async (t) => {
@@ -265,6 +290,7 @@ t.test(
   'a deadline shortens the limit of a statement, and a silent server costs its connection',
   async (t) => {
     const { pool, events } = poolOf(t, { cancelTimeoutMs: 60 })
+    ;(await pool.checkout()).release()
     const client = await pool.checkout({ deadlineMs: systemClock.nowMs() + 100 })
     await t.rejects(client.query('select pg_sleep(5)'), { code: 'HOLDFAST_ERR_POOL_GUARD_DEADLINE_EXCEEDED' })
     await t.rejects(client.query('select 1'), { code: 'HOLDFAST_ERR_POOL_GUARD_DEADLINE_EXCEEDED' })
@@ -281,6 +307,74 @@ t.test(
     t.match(events.slice(-2), [{ kind: 'cancel', result: 'destroyed' }, { kind: 'connection-lost' }])
   },
 )
+
+t.test("a limit of pg's own in the address does not cut a statement loose", async (t) => {
+  const { pool } = poolOf(t, { connectionString: `${postgres.url}?query_timeout=20` })
+  const client = await pool.checkout()
+  t.match((await client.query('select pg_sleep(0.1), 1 as one')).rows, [{ one: 1 }])
+  client.release()
+})
+
+t.test('what is no statement and no limit is refused before it is sent', async (t) => {
+  const { pool } = poolOf(t)
+  const client = await pool.checkout()
+  for (const wrong of [undefined, null, 5, { text: 'select 1', name: 'mine' }]) {
+    await t.rejects(client.query(wrong as never), { code: 'HOLDFAST_ERR_POOL_GUARD_OPTION' })
+  }
+  await t.rejects(client.query('select 1', [], { timeoutMs: Number.NaN }), {
+    code: 'HOLDFAST_ERR_POOL_GUARD_OPTION',
+  })
+  const { rows } = await client.query('select pg_sleep(0.01), 1 as one', [], { timeoutMs: 1e12 })
+  t.match(rows, [{ one: 1 }], 'longer than a timer can hold')
+  client.release()
+})
+
+t.test('a deadline that never comes, and one that a timer cannot hold, are no deadlines', async (t) => {
+  const { pool } = poolOf(t)
+  const far = systemClock.nowMs() + 1e12
+  for (const deadlineMs of [Number.POSITIVE_INFINITY, far]) {
+    const client = await pool.checkout({ deadlineMs })
+    t.match((await client.query('select 1 as one')).rows, [{ one: 1 }])
+    client.destroy()
+    await waitUntil(() => pool.counts.total === 0)
+  }
+})
+
+t.test('min is opened at once, four at a time, and again after an outage', async (t) => {
+  const { url, open } = await silentServer(t)
+  const { pool: silent } = poolOf(t, { connectionString: url, max: 10, min: 7, connectTimeoutMs: 60_000 })
+  await waitUntil(() => open.size === 4)
+  t.equal(silent.counts.connecting, 4)
+  await silent.end()
+  t.equal(silent.counts.total, 0)
+
+  const { pool } = poolOf(t, { max: 10, min: 7 })
+  const startMs = performance.now()
+  await waitUntil(() => pool.counts.idle === 7)
+  t.ok(performance.now() - startMs < 5000, 'not one a second')
+  postgres.proxy.reset()
+  await waitUntil(() => pool.totals.lost === 7)
+  await waitUntil(() => pool.counts.idle === 7)
+  t.equal(pool.totals.opened, 14)
+})
+
+t.test('end waits for a connection that is being tried, and for ever when that is wished', async (t) => {
+  const { pool } = poolOf(t, { pingAfterIdleMs: 0, pingTimeoutMs: 150 })
+  ;(await pool.checkout()).release()
+  postgres.blackhole()
+  const trying = pool.checkout()
+  const ended = pool.end()
+  await t.rejects(trying, { code: 'HOLDFAST_ERR_POOL_GUARD_CLOSED' })
+  await ended
+  t.equal(pool.counts.total, 0)
+  await postgres.heal()
+
+  const { pool: patient } = poolOf(t)
+  const client = await patient.checkout()
+  const work = client.query('select pg_sleep(0.1), 1 as one').finally(() => client.release())
+  await patient.end({ graceMs: Number.POSITIVE_INFINITY })
+  t.match((await work).rows, [{ one: 1 }])
+})
 
 t.test('destroy closes the connection, with what runs on it', async (t) => {
   const { pool } = poolOf(t)
