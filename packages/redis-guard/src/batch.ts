@@ -47,15 +47,28 @@ return replies
 `
 }
 
-/** Adds a row to the arguments of a batch. */
-export function packRow(
-  batch: { readonly keys: string[]; readonly args: RedisArgument[] },
-  keys: readonly string[],
-  args: readonly RedisArgument[],
-): void {
-  for (const key of keys) batch.keys.push(key)
-  batch.args.push(args.length)
-  for (const argument of args) batch.args.push(argument)
+/** What a batch brings along. */
+export interface PackedRows {
+  readonly keys: string[]
+  readonly args: RedisArgument[]
+}
+
+/** Adds a row. */
+export function packRow(rows: PackedRows, keys: readonly string[], args: readonly RedisArgument[]): void {
+  for (const key of keys) rows.keys.push(key)
+  rows.args.push(args.length)
+  for (const argument of args) rows.args.push(argument)
+}
+
+/** The rows that `keeps` says yes to, of `keys` keys each. */
+export function keepRows(rows: PackedRows, keys: number, keeps: (row: number) => boolean): PackedRows {
+  const kept: PackedRows = { keys: [], args: [] }
+  for (let row = 0, at = 0; at < rows.args.length; row += 1) {
+    const end = at + 1 + Number(rows.args[at])
+    if (keeps(row)) packRow(kept, rows.keys.slice(row * keys, (row + 1) * keys), rows.args.slice(at + 1, end))
+    at = end
+  }
+  return kept
 }
 
 /** The reply of row `index` in the reply of a batch; an `Error` where the row failed. */

@@ -26,9 +26,10 @@ export interface RawClient {
   /** Of a cluster only. */
   nodes(role: 'all' | 'master'): readonly RawClient[]
   on(event: string, listener: (...args: readonly unknown[]) => void): unknown
-  callBuffer(command: string, ...args: readonly unknown[]): Promise<unknown>
-  evalBuffer(...args: readonly unknown[]): Promise<unknown>
-  evalshaBuffer(...args: readonly unknown[]): Promise<unknown>
+  /** The socket; a cluster has one for each node, and none of its own. */
+  readonly stream?: { cork(): void; uncork(): void } | null
+  /** The arguments may come as one list, which is copied: a call cannot have as many as a list. */
+  callBuffer(command: string, args?: readonly unknown[]): Promise<unknown>
   subscribe(...channels: readonly string[]): Promise<unknown>
   unsubscribe(...channels: readonly string[]): Promise<unknown>
 }

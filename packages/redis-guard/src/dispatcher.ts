@@ -8,10 +8,13 @@
  * Calls of a batched script that come in one turn of the event loop leave together at its end. The budget begins
  * when a command leaves. It ends one look at the sockets after its time, so that a process that was busy itself
  * does not take an answer that lies there for a missing one.
+ *
+ * The commands of one turn are written at once. Most of what a small command costs is the system call that writes
+ * it, here and again for the server that reads it.
  */
 import type { CircuitBreaker } from '@holdfast/circuit-breaker'
 import type { Clock } from '@holdfast/footing'
-import { packRow, replyOfRow } from './batch.ts'
+import { keepRows, type PackedRows, packRow, replyOfRow } from './batch.ts'
 import type { RawClient } from './client.ts'
 import { afterSockets } from './clock.ts'
 import {
@@ -46,6 +49,8 @@ interface Line {
   readonly client: RawClient
   /** Calls without a reply, also those whose caller has been answered. Gone with the line. */
   calls: number
+  /** Whether what is sent in this turn is held back until its end. */
+  corked: boolean
 }
 
 /** Somebody who waits. */
@@ -66,11 +71,15 @@ interface Exchange {
   readonly line: Line
   readonly script: PreparedScript | undefined
   readonly callers: readonly Caller[]
+  /** The arguments of the command; of a script, what follows its SHA-1 or source. */
+  readonly args: readonly unknown[]
   readonly permit: NonNullable<ReturnType<CircuitBreaker['tryAcquire']>>
   readonly budgetMs: number
   readonly startedMs: number
   cancelTimer: () => void
   over: boolean
+  /** Whether the script has been sent in full. */
+  loaded: boolean
 }
 
 /** Calls that leave together. */
@@ -78,13 +87,9 @@ interface Batch {
   readonly line: Line
   readonly script: PreparedScript
   readonly budgetMs: number
-  readonly rows: Row[]
-}
-
-interface Row {
-  readonly caller: Caller
-  readonly keys: readonly string[]
-  readonly args: readonly RedisArgument[]
+  readonly callers: Caller[]
+  /** Copied at the call: its caller may use its lists for something else before the batch leaves. */
+  readonly rows: PackedRows
 }
 
 const SLOTS = 16_384
@@ -128,7 +133,7 @@ export class Dispatcher {
 
   /** From now on calls go to this client, or nowhere. */
   use(client: RawClient | undefined): void {
-    this.#line = client && { client, calls: 0 }
+    this.#line = client && { client, calls: 0, corked: false }
   }
 
   /** Resolves when everything that was sent has been answered or has missed its budget; nothing new may come. */
@@ -159,12 +164,7 @@ export class Dispatcher {
         options,
       )
       if (script.batched) this.#enlist(line, script, caller, keys, args, budgetMs)
-      else {
-        const { client } = line
-        this.#send(line, script, [caller], budgetMs, keys, args, () =>
-          client.evalshaBuffer(script.sha, keys.length, keys, args),
-        )
-      }
+      else this.#send(line, script, [caller], budgetMs, [keys.length, ...keys, ...args])
     })
   }
 
@@ -183,9 +183,7 @@ export class Dispatcher {
         done: false,
       }
       this.#admit(caller, line, {})
-      this.#send(line, undefined, [caller], this.#settings.budgetMs, [], args, () =>
-        line.client.callBuffer(command, ...args),
-      )
+      this.#send(line, undefined, [caller], this.#settings.budgetMs, args)
     })
   }
 
@@ -232,11 +230,12 @@ export class Dispatcher {
     let batch = groups.get(group)
     if (batch === undefined || batch.line !== line) {
       if (batch !== undefined) this.#sendBatch(batch)
-      batch = { line, script, budgetMs, rows: [] }
+      batch = { line, script, budgetMs, callers: [], rows: { keys: [], args: [] } }
       groups.set(group, batch)
     }
-    batch.rows.push({ caller, keys, args })
-    if (batch.rows.length >= this.#settings.maxBatchRows) {
+    batch.callers.push(caller)
+    packRow(batch.rows, keys, args)
+    if (batch.callers.length >= this.#settings.maxBatchRows) {
       groups.delete(group)
       this.#sendBatch(batch)
     }
@@ -253,16 +252,13 @@ export class Dispatcher {
     for (const groups of waiting) for (const batch of groups.values()) this.#sendBatch(batch)
   }
 
-  #sendBatch({ line, script, budgetMs, rows }: Batch): void {
-    const packed = { keys: [] as string[], args: [] as RedisArgument[] }
-    const callers: Caller[] = []
-    for (const { caller, keys, args } of rows) {
-      // Who has left meanwhile does not run.
-      if (caller.done) continue
-      packRow(packed, keys, args)
-      callers.push(caller)
-    }
-    line.calls -= rows.length - callers.length
+  #sendBatch(batch: Batch): void {
+    const { line, script, budgetMs } = batch
+    // Who has left meanwhile does not run.
+    const stays = (row: number) => batch.callers[row]?.done === false
+    const callers = batch.callers.filter(({ done }) => !done)
+    const left = batch.callers.length - callers.length
+    line.calls -= left
     if (callers.length === 0) return
     if (line !== this.#line) {
       this.#turnAway(line, callers)
@@ -270,11 +266,8 @@ export class Dispatcher {
     }
     this.batches += 1
     this.batchedCalls += callers.length
-    const { client } = line
-    const { keys, args } = packed
-    this.#send(line, script, callers, budgetMs, keys, args, () =>
-      client.evalshaBuffer(script.sha, keys.length, keys, args),
-    )
+    const { keys, args } = left === 0 ? batch.rows : keepRows(batch.rows, script.keys, stays)
+    this.#send(line, script, callers, budgetMs, [keys.length, ...keys, ...args])
   }
 
   #turnAway(line: Line, callers: readonly Caller[]): void {
@@ -288,9 +281,7 @@ export class Dispatcher {
     script: PreparedScript | undefined,
     callers: readonly Caller[],
     budgetMs: number,
-    keys: readonly string[],
-    args: readonly RedisArgument[],
-    write: () => Promise<unknown>,
+    args: readonly unknown[],
   ): void {
     const { breaker, clock } = this.#settings
     const permit = breaker.tryAcquire()
@@ -303,18 +294,55 @@ export class Dispatcher {
       line,
       script,
       callers,
+      args,
       permit,
       budgetMs,
       startedMs: clock.nowMs(),
       cancelTimer: clock.schedule(budgetMs, () => afterSockets(() => this.#miss(exchange))),
       over: false,
+      loaded: false,
     }
-    this.commands += 1
     this.#underway += 1
-    write().then(
+    if (script === undefined) this.#write(exchange, callers[0]?.what ?? '', args)
+    else this.#write(exchange, 'evalsha', [script.sha, ...args])
+  }
+
+  #write(exchange: Exchange, command: string, args: readonly unknown[]): void {
+    const { line } = exchange
+    this.#cork(line)
+    this.commands += 1
+    let reply: Promise<unknown>
+    try {
+      reply = line.client.callBuffer(command, args)
+    } catch (error) {
+      this.#unwritten(exchange, error as Error)
+      return
+    }
+    reply.then(
       (reply) => this.#answer(exchange, reply),
-      (error: Error) => this.#refused(exchange, error, keys, args),
+      (error: Error) => this.#refused(exchange, error),
     )
+  }
+
+  #cork(line: Line): void {
+    const { stream } = line.client
+    if (line.corked || !stream) return
+    line.corked = true
+    stream.cork()
+    process.nextTick(() => {
+      line.corked = false
+      stream.uncork()
+    })
+  }
+
+  /** The client could not make a command of it: its text is longer than a string can be. */
+  #unwritten(exchange: Exchange, error: Error): void {
+    const { line, callers, script } = exchange
+    line.calls -= callers.length
+    this.#leave(exchange)
+    exchange.cancelTimer()
+    this.#settings.breaker.settle(exchange.permit, 'ignored')
+    for (const caller of callers) this.#fail(caller, 'failed', ownError(caller, error, script !== undefined))
   }
 
   #miss(exchange: Exchange): void {
@@ -345,12 +373,14 @@ export class Dispatcher {
   }
 
   /** Redis, or the client for it, answered with an error. */
-  #refused(exchange: Exchange, error: Error, keys: readonly string[], args: readonly RedisArgument[]): void {
+  #refused(exchange: Exchange, error: Error): void {
     const { line, callers, script } = exchange
     const replied = isReply(error)
-    if (replied && script !== undefined && saysUnknownScript(error.message) && !exchange.over) {
+    const unknown = script !== undefined && replied && saysUnknownScript(error.message)
+    // Sent in full it can only have said so itself, and has run.
+    if (unknown && !exchange.loaded && !exchange.over) {
       // Nothing ran; the budget goes on, and nobody waits any more when it is over.
-      if (line === this.#line) this.#load(exchange, script, keys, args)
+      if (line === this.#line) this.#load(exchange, script)
       else if (this.#finish(exchange, 'success')) this.#turnAway(line, callers)
       return
     }
@@ -368,18 +398,10 @@ export class Dispatcher {
   }
 
   /** Sends the script in full; Redis keeps it. On a cluster this happens once on each node. */
-  #load(
-    exchange: Exchange,
-    script: PreparedScript,
-    keys: readonly string[],
-    args: readonly RedisArgument[],
-  ): void {
+  #load(exchange: Exchange, script: PreparedScript): void {
+    exchange.loaded = true
     this.scriptLoads += 1
-    this.commands += 1
-    exchange.line.client.evalBuffer(script.text, keys.length, keys, args).then(
-      (reply) => this.#answer(exchange, reply),
-      (error: Error) => this.#refused(exchange, error, keys, args),
-    )
+    this.#write(exchange, 'eval', [script.text, ...exchange.args])
   }
 
   /** Ends an exchange that got a reply; false when its callers have been answered already. */
@@ -405,11 +427,7 @@ export class Dispatcher {
     if (saysUnusable(error.message)) {
       this.#settings.onUnusable(line.client, error.message)
       this.#fail(caller, 'unavailable', new UnavailableError(caller.what, error.message))
-    } else if (ofScript) {
-      this.#fail(caller, 'failed', new ScriptError(caller.what, error.message, { cause: error }), true)
-    } else {
-      this.#fail(caller, 'failed', new CommandError(caller.what, error.message), true)
-    }
+    } else this.#fail(caller, 'failed', ownError(caller, error, ofScript), true)
   }
 
   #succeed(caller: Caller, reply: unknown): void {
@@ -435,6 +453,13 @@ export class Dispatcher {
     caller.release()
     this.counts[outcome] += 1
   }
+}
+
+/** What went wrong with this call, and with no other. */
+function ownError({ what }: Caller, error: Error, ofScript: boolean): Error {
+  return ofScript
+    ? new ScriptError(what, error.message, { cause: error })
+    : new CommandError(what, error.message)
 }
 
 function nothing(): void {}

@@ -134,10 +134,13 @@ export class GuardedRedis implements RedisGuard {
     script: RedisScript<Result>,
     keys: readonly string[],
     args: readonly RedisArgument[],
-    options: CallOptions = {},
+    options: CallOptions = noOptions,
   ): Promise<Result> {
     try {
       this.#requireOpen(script.name)
+      if (!Array.isArray(keys) || !Array.isArray(args)) {
+        throw new ScriptError(script.name, 'its keys and its arguments must be lists')
+      }
       const prepared = this.#scripts.prepare(script)
       if (keys.length !== prepared.keys) {
         throw new ScriptError(script.name, `it takes ${prepared.keys} keys, received ${keys.length}`)
@@ -147,22 +150,22 @@ export class GuardedRedis implements RedisGuard {
         throw new KeyError(`the keys of "${script.name}" must share a slot: give them one slot tag`)
       }
       if (!args.every(isArgument)) throw new ScriptError(script.name, wrongArgument)
-      if (options.budgetMs !== undefined) checks.count('budgetMs', options.budgetMs, 1, MAX_BUDGET_MS)
+      if (options !== noOptions) checkCallOptions(options)
       return this.#dispatcher.run(prepared, script.decode, keys, args, options) as Promise<Result>
     } catch (error) {
-      return Promise.reject(error)
+      return Promise.reject(callError(error as Error, false))
     }
   }
 
   call(command: string, ...args: readonly RedisArgument[]): Promise<unknown> {
     try {
       this.#requireOpen(command)
-      const why = whyRefused(command)
+      const why = whyRefused(command, args)
       if (why !== undefined) throw new CommandError(command, why)
       if (!args.every(isArgument)) throw new CommandError(command, wrongArgument)
       return this.#dispatcher.call(command, args)
     } catch (error) {
-      return Promise.reject(error)
+      return Promise.reject(callError(error as Error, false))
     }
   }
 
@@ -172,6 +175,11 @@ export class GuardedRedis implements RedisGuard {
 
   subscribe(channel: string, handlers: ChannelHandlers): () => void {
     this.#requireOpen('SUBSCRIBE')
+    // ioredis tells the channel of a message as text: one that does not survive UTF-8 would never be found.
+    if (typeof channel !== 'string' || channel === '' || !channel.isWellFormed()) {
+      checks.refuse('channel', 'a text', channel)
+    }
+    checks.having('handlers', checks.object('handlers', handlers), ['onMessage', 'onGap'])
     const unsubscribe = this.#subscriptions.add(channel, handlers)
     this.#subscriber.start()
     return unsubscribe
@@ -404,6 +412,14 @@ export class GuardedRedis implements RedisGuard {
       }
     }
   }
+}
+
+const noOptions: CallOptions = {}
+
+function checkCallOptions(options: CallOptions): void {
+  const { budgetMs, signal } = checks.object('options', options)
+  if (budgetMs !== undefined) checks.count('budgetMs', budgetMs, 1, MAX_BUDGET_MS)
+  checks.having('signal', signal, ['addEventListener', 'removeEventListener'])
 }
 
 const wrongArgument = 'every argument must be a text, a finite number or a Buffer'

@@ -77,9 +77,36 @@ t.test('what cannot work is refused before it is sent', async (t) => {
   await t.rejects(guard.run({ ...echo, lua: '#!lua\nreturn 1', batch: true }, ['a'], []), {
     code: 'HOLDFAST_ERR_REDIS_GUARD_SCRIPT',
   })
-  for (const command of ['SUBSCRIBE', 'multi', 'BLPOP', 'select', 'Quit', '']) {
-    await t.rejects(guard.call(command, 'a'), { code: 'HOLDFAST_ERR_REDIS_GUARD_COMMAND' }, command)
+  for (const command of ['SUBSCRIBE', 'multi', 'BLPOP', 'select', 'Quit', 'psync', '']) {
+    const refused = { code: 'HOLDFAST_ERR_REDIS_GUARD_COMMAND', mayHaveRun: false }
+    await t.rejects(guard.call(command, 'a'), refused, command)
   }
+  for (const words of [
+    ['XREAD', 'COUNT', 1, 'block', 0],
+    ['xreadgroup', 'GROUP', 'g', 'c', 'BLOCK', '5'],
+  ] as const) {
+    await t.rejects(guard.call(words[0], ...words.slice(1), 'STREAMS', 'a', '$'), { message: /waiting/ })
+  }
+  const run = guard.run.bind(guard) as (...wrong: readonly unknown[]) => Promise<unknown>
+  for (const wrong of [[], ['a'], ['a', []], [['a'], 'a']]) {
+    const refused = { code: 'HOLDFAST_ERR_REDIS_GUARD_SCRIPT', message: /must be lists/, mayHaveRun: false }
+    await t.rejects(run(echo, ...wrong), refused, JSON.stringify(wrong))
+  }
+  for (const options of [null, 5, { signal: 5 }, { budgetMs: '5' }]) {
+    const refused = { code: 'HOLDFAST_ERR_REDIS_GUARD_OPTION', mayHaveRun: false }
+    await t.rejects(run(echo, ['a'], [], options), refused, JSON.stringify(options))
+  }
+  for (const channel of [5, '', '\ud800']) {
+    t.throws(() => guard.subscribe(channel as string, { onMessage() {}, onGap() {} }), {
+      code: 'HOLDFAST_ERR_REDIS_GUARD_OPTION',
+      message: /"channel"/,
+    })
+  }
+  t.throws(() => guard.subscribe('a', { onMessage() {} } as never), {
+    code: 'HOLDFAST_ERR_REDIS_GUARD_OPTION',
+    message: /"handlers" must be an object with onMessage, onGap/,
+  })
+  t.match(guard.snapshot(), { inFlight: 0, subscriber: { channels: 0, handlers: 0 } })
   await t.rejects(guard.call('GET', {} as never), { code: 'HOLDFAST_ERR_REDIS_GUARD_COMMAND' })
   t.equal(guard.snapshot().commands, 0)
 })

@@ -1,5 +1,7 @@
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startRedis, waitUntil } from '@holdfast/test-kit'
+import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import { GuardedRedis, type GuardedRedisOptions, type RedisScript } from '../src/index.ts'
 
@@ -144,6 +146,117 @@ t.test('what the server forgot is sent again, once, and runs once', async (t) =>
   await Promise.all(Array.from({ length: 20 }, () => guard.run(add, [key], [1])))
   await Promise.all(Array.from({ length: 20 }, () => guard.run(batched, [key], [1])))
   t.equal(await guard.run(add, [key], [0]), 42)
+})
+
+t.test('what a script says in the words of a server is its own error, and it runs once', async (t) => {
+  const guard = await guardOf(t)
+  const key = guard.key('test', 'own words')
+  const says: RedisScript = {
+    name: 'says',
+    lua: "redis.call('INCR', KEYS[1]) return redis.error_reply(ARGV[1])",
+    keys: 1,
+  }
+  const own = [
+    'BUSY the seat is taken',
+    'READONLY account',
+    'CLUSTERDOWN',
+    'LOADING',
+    'NOAUTH',
+    'NOSCRIPT here',
+  ]
+  for (const batch of [false, true]) {
+    for (const words of own) {
+      await t.rejects(guard.run({ ...says, batch }, [key], [words]), {
+        code: 'HOLDFAST_ERR_REDIS_GUARD_SCRIPT',
+        message: new RegExp(words),
+        mayHaveRun: true,
+      })
+      t.equal(guard.available, true, words)
+    }
+  }
+  t.equal(Number(await guard.call('GET', key)), 2 * own.length)
+})
+
+t.test('a script that answers as if Redis did not know it is sent in full once', async (t) => {
+  const guard = await guardOf(t)
+  const key = guard.key('test', 'forger')
+  const forger: RedisScript = {
+    name: 'forger',
+    lua: "redis.call('INCR', KEYS[1]) return redis.error_reply('NOSCRIPT No matching script.')",
+    keys: 1,
+  }
+  await t.rejects(guard.run(forger, [key], []), { code: 'HOLDFAST_ERR_REDIS_GUARD_SCRIPT', mayHaveRun: true })
+  t.equal(Number(await guard.call('GET', key)), 1)
+})
+
+t.test('a call with very many arguments is answered', async (t) => {
+  const guard = await guardOf(t)
+  const keys = Array.from({ length: 70_000 }, () => 'x')
+  const many: RedisScript = { name: 'many', lua: 'return #ARGV', keys: 0 }
+  const patient = { budgetMs: 20_000 }
+  t.equal(await guard.run(many, [], keys, patient), keys.length)
+  const slow = await guardOf(t, { budgetMs: 20_000 })
+  t.equal(await slow.call('DEL', ...keys), 0)
+  t.match(slow.snapshot(), { inFlight: 0, state: 'up' })
+})
+
+t.test('a call that the client cannot write fails alone, and leaves nothing behind', async (t) => {
+  const pattern = new Redis(server.url, { lazyConnect: true })
+  t.teardown(() => pattern.disconnect())
+  const duplicate = (overrides: object) => {
+    const client = pattern.duplicate(overrides)
+    const { callBuffer } = client
+    client.callBuffer = ((command: string, ...args: string[]) => {
+      if (args.flat().includes('too long')) throw new RangeError('Invalid string length')
+      return callBuffer.call(client, command, ...args)
+    }) as typeof callBuffer
+    return client
+  }
+  const guard = new GuardedRedis({ client: { isCluster: false, options: {}, duplicate } })
+  t.teardown(() => guard.close())
+  t.equal(await guard.ready(5000), true)
+  const failure = { message: /Invalid string length/, mayHaveRun: false }
+  const ofScript = { ...failure, code: 'HOLDFAST_ERR_REDIS_GUARD_SCRIPT' }
+  await t.rejects(guard.call('SET', 'a', 'too long'), {
+    ...failure,
+    code: 'HOLDFAST_ERR_REDIS_GUARD_COMMAND',
+  })
+  await t.rejects(guard.run(add, ['a'], ['too long']), ofScript)
+  await t.rejects(guard.run({ ...add, batch: true }, ['a'], ['too long']), ofScript)
+  await sleep(60)
+  t.match(guard.snapshot(), { inFlight: 0, state: 'up', calls: { failed: 3, budget: 0 } })
+})
+
+t.test('the arguments are those of the moment of the call, whatever becomes of their list', async (t) => {
+  const guard = await guardOf(t)
+  const key = guard.key('test', 'moment')
+  const fresh = { ...add, lua: `${add.lua} -- not known to Redis` }
+  for (const batch of [false, true]) {
+    const args = [1]
+    const keys = [key]
+    const answer = guard.run({ ...fresh, batch }, keys, args)
+    args[0] = 100
+    args.push(5)
+    keys[0] = 'other'
+    await answer
+  }
+  t.equal(Number(await guard.call('GET', key)), 2)
+})
+
+t.test('calls of one turn leave in one write, each a command of its own', async (t) => {
+  const guard = await guardOf(t, { heartbeatMs: 60_000 })
+  await guard.run(add, ['n'], [1])
+  let chunks = 0
+  server.proxy.onClientData = () => {
+    chunks += 1
+  }
+  t.teardown(() => {
+    server.proxy.onClientData = undefined
+  })
+  const { commands } = guard.snapshot()
+  await Promise.all(Array.from({ length: 32 }, () => guard.run(add, ['n'], [1])))
+  t.equal(guard.snapshot().commands, commands + 32)
+  t.equal(chunks, 1)
 })
 
 t.test('the breaker can be isolated, and the state tells everybody', async (t) => {

@@ -72,15 +72,24 @@ t.test('a server that does not tell its role is taken as it is', async (t) => {
 })
 
 t.test('what an error reply says about the server', async (t) => {
-  for (const message of ['LOADING Redis is loading', 'BUSY Redis is busy', 'CLUSTERDOWN', 'READONLY You']) {
-    t.equal(saysUnusable(message), true, message)
-  }
+  const waiting = [
+    'LOADING Redis is loading the dataset in memory',
+    'LOADING Valkey is loading the dataset in memory',
+    'BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.',
+  ]
+  const moving = [
+    'CLUSTERDOWN The cluster is down',
+    'CLUSTERDOWN Hash slot not served',
+    "READONLY You can't write against a read only replica.",
+    "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+    'NOAUTH Authentication required.',
+    'Too many Cluster redirections. Last error: MOVED',
+  ]
+  for (const message of [...waiting, ...moving]) t.equal(saysUnusable(message), true, message)
+  for (const message of waiting) t.equal(saysElsewhere(message), false, message)
+  for (const message of moving) t.equal(saysElsewhere(message), true, message)
   for (const message of ['ERR no such key', 'WRONGTYPE Operation', 'OOM command', 'MOVED 1 a:1']) {
     t.equal(saysUnusable(message), false, message)
   }
-  t.equal(saysUnusable('Too many Cluster redirections. Last error: MOVED'), true)
-  t.equal(saysElsewhere('Too many Cluster redirections. Last error: MOVED'), true)
-  t.equal(saysElsewhere('CLUSTERDOWN Hash slot not served'), true)
-  t.equal(saysElsewhere('LOADING Redis is loading'), false)
   t.equal(isReply(new Error('Connection is closed.')), false)
 })

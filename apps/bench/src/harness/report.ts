@@ -50,6 +50,8 @@ const COLUMNS: Readonly<Record<string, { title: string; digits: number }>> = {
   nanoseconds: { title: 'ns', digits: 0 },
   cpuNanoseconds: { title: 'CPU ns', digits: 0 },
   executions: { title: 'executions', digits: 2 },
+  redisCpuNanoseconds: { title: 'Redis CPU ns', digits: 0 },
+  scriptNanoseconds: { title: 'of that in scripts', digits: 0 },
   databasePerSecond: { title: 'from DB/s', digits: 0 },
   usefulPerSecond: { title: 'within 250 ms/s', digits: 0 },
   criticalP99Ms: { title: 'critical p99', digits: 0 },
