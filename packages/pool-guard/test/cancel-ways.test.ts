@@ -7,6 +7,9 @@ import t, { type Test } from 'tap'
 import { sendCancelRequest } from '../src/cancel-socket.ts'
 import { ConnectionPool, type ConnectionPoolSettings } from '../src/index.ts'
 
+const postgres = await startPostgres()
+t.teardown(() => postgres.stop())
+
 /** A key and a certificate for `localhost` that the server of `owner` may read. */
 function certificateIn(directory: string, owner: string): { key: string; certificate: string } {
   const key = join(directory, 'server.key')
@@ -35,8 +38,6 @@ async function cancelsBy(t: Test, settings: ConnectionPoolSettings): Promise<voi
 }
 
 t.test('a CancelRequest takes the way of the connection', async (t) => {
-  const postgres = await startPostgres()
-  t.teardown(() => postgres.stop())
   const { key, certificate } = certificateIn(postgres.dataDirectory, postgres.dataDirectory)
   const admin = new ConnectionPool({ connectionString: postgres.directUrl, max: 1 })
   const client = await admin.checkout()
@@ -73,8 +74,6 @@ t.test('a CancelRequest takes the way of the connection', async (t) => {
 t.test('a CancelRequest through a socket file', async (t) => {
   const { path, remove } = temporaryDirectory('socket')
   t.teardown(remove)
-  const postgres = await startPostgres()
-  t.teardown(() => postgres.stop())
   // The socket file leads to the server by a relay, as the server's user may not write here.
   const relay = createServer((socket) => {
     const server = connect(postgres.directPort, '127.0.0.1')

@@ -49,6 +49,7 @@ t.test('what other processes do to the pooler is pressure here, too', async (t) 
   const { guard } = guardOf({
     connectionString: pooler.url,
     pooler: { connectionString: consoleUrl, intervalMs: 50, saturatedWaiting: 3 },
+    pressure: { sustainMs: 50, clearMs: 100 },
   })
   await waitUntil(() => guard.snapshot().pooler?.ageMs !== undefined)
   t.match(guard.snapshot().pooler, { waiting: 0, saturated: false, failures: 0 })
