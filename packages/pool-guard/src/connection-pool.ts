@@ -30,7 +30,7 @@ export interface ConnectionPoolSettings extends ConnectionOptions {
   readonly name?: string
   /** Connections that stay open once they are. Default 20. */
   readonly max?: number
-  /** More than `max` at need, which are closed when they come back. Default 0. */
+  /** More than `max` at need, which are closed when they were idle for five seconds. Default 0. */
   readonly overflow?: number
   readonly onEvent?: ((event: PoolEvent) => void) | undefined
   readonly clock?: Clock
@@ -69,6 +69,8 @@ interface Waiter {
 const MAINTENANCE_MS = 1000
 /** Connections that are opened at a time for nobody in particular. */
 const MAX_WARMING = 4
+/** Closed at once, they would be opened and closed again for every statement of a load that needs them. */
+const OVERFLOW_IDLE_MS = 5000
 
 /** See the top of the file. */
 export class ConnectionPool implements Connections {
@@ -472,8 +474,7 @@ export class ConnectionPool implements Connections {
 
   #toIdle(connection: PgConnection): void {
     const nowMs = this.#clock.nowMs()
-    const surplus = this.#connections.size > this.#settings.max && this.#waiters.size === 0
-    if (this.#closed || surplus || connection.expiresMs <= nowMs) {
+    if (this.#closed || connection.expiresMs <= nowMs) {
       this.#close(connection)
       return
     }
@@ -518,10 +519,13 @@ export class ConnectionPool implements Connections {
 
   /** Closes what is idle for too long or too old, and opens what is missing of the `min`. */
   #maintain(): void {
-    const { idleTimeoutMs, min } = this.#settings
+    const { idleTimeoutMs, min, max } = this.#settings
     const nowMs = this.#clock.nowMs()
+    // The one used last is lent first, so these begin with the ones that nobody has needed for the longest.
     for (const connection of [...this.#idle]) {
-      const tooLong = nowMs - connection.changedMs >= idleTimeoutMs && this.#connections.size > min
+      const { size } = this.#connections
+      const limitMs = size > max ? Math.min(OVERFLOW_IDLE_MS, idleTimeoutMs) : idleTimeoutMs
+      const tooLong = nowMs - connection.changedMs >= limitMs && size > min
       if (!tooLong && connection.expiresMs > nowMs) continue
       this.#idle.splice(this.#idle.indexOf(connection), 1)
       this.#close(connection)

@@ -81,7 +81,7 @@ export interface GateParts {
 
 /** When a refused caller may try again, in ms: the queues are short, so a second is long. */
 const RETRY_AFTER_MS = 1000
-/** Work in use that has not ended for so long while others wait makes the database suspect, in ms. */
+/** Work that has not ended for so long, while others wait or to fail then, makes the database suspect, in ms. */
 const SUSPECT_AFTER_MS = 500
 const NO_SCOPE: PoolScope = {}
 
@@ -92,7 +92,8 @@ const NO_SCOPE: PoolScope = {}
  * Nothing waits here without a bound in number and time. While the breaker is open nothing touches the database but a
  * probe by timer, so that it is found well again without a request, and critical work, too, is refused at once: it could
  * only wait for a connection that is dead. While the pool is merely saturated or under pressure critical work passes.
- * When work does not end and others wait in vain, the probe asks before the time-outs of the work would tell.
+ * When work does not end and others wait in vain, the probe asks before the time-outs of the work would tell;
+ * when work fails after a long time, it asks at once, so that a database without much to do is found out as well.
  */
 export class Gate {
   readonly clock: Clock
@@ -339,7 +340,9 @@ export class Gate {
     // First, so that a slot of a database that is gone is handed on to nobody.
     if (permit !== undefined) this.breaker?.settle(permit, outcome)
     this.#admission.release(nowMs, ticket)
-    if (!this.#closed) this.#observe(nowMs)
+    if (this.#closed) return
+    this.#observe(nowMs)
+    if (outcome === 'failure' && nowMs - ticket.decidedMs >= SUSPECT_AFTER_MS) this.#suspect(nowMs)
   }
 
   #ignore(permit: Permit | undefined): void {
@@ -377,7 +380,7 @@ export class Gate {
     const fields = { pool: name, in_use: inUse, max, waiting }
     if (state === 'pressed') {
       this.#log?.warn(fields, `pool "${name}" is under pressure`)
-      this.#suspect(nowMs)
+      if (inUse > 0) this.#suspect(nowMs)
     } else {
       this.#log?.info(fields, `pool "${name}" is not under pressure any more`)
     }
@@ -391,10 +394,9 @@ export class Gate {
     }
   }
 
-  /** Work that does not end while others wait in vain: asked at once, the database says whether it is still there. */
+  /** Work that does not end, or not well: asked at once, the database says whether it is still there. */
   #suspect(nowMs: number): void {
-    if (this.#admission.inUse > 0 && nowMs - this.#answeredMs >= SUSPECT_AFTER_MS && !this.#isOpen)
-      this.#probe?.once()
+    if (nowMs - this.#answeredMs >= SUSPECT_AFTER_MS && !this.#isOpen) this.#probe?.once()
   }
 
   #probed(answered: boolean, error: unknown): void {
@@ -432,7 +434,7 @@ export class Gate {
         Math.round(ticket.expectedMs),
       )
     }
-    if (refusal === 'timeout') this.#suspect(decidedMs)
+    if (refusal === 'timeout' && this.#admission.inUse > 0) this.#suspect(decidedMs)
     return this.#refusal(criticality, refusal, decidedMs - askedMs, scope)
   }
 

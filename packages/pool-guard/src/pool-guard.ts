@@ -57,6 +57,9 @@ export interface PoolGuardSnapshot extends GateSnapshot {
 
 /** As `app.health.addCheck` takes it. */
 export interface PoolGuardHealthCheck {
+  readonly intervalMs: number
+  /** A database that takes longer is degraded, in ms. */
+  readonly degradedAboveMs: number
   readonly check: (context: { readonly signal: AbortSignal }) => Promise<{
     readonly status: 'healthy' | 'degraded' | 'unhealthy'
     readonly reason?: string
@@ -68,6 +71,10 @@ export interface PoolGuardHealthCheck {
 const WORKER_GRACE_MS = 1000
 const CONSOLE_TIMEOUT_MS = 2000
 const CONNECT_LOG_MS = 10_000
+const HEALTH_INTERVAL_MS = 2000
+/** What a `select 1` may take, in ms; then it is a failure like any other. Shorter than the second health gives it. */
+const HEALTH_BUDGET_MS = 900
+const HEALTH_DEGRADED_MS = 100
 const US_PER_MS = 1000
 const MS_PER_SECOND = 1000
 
@@ -272,6 +279,8 @@ export class PoolGuard {
   /** A check for `app.health.addCheck`: asks the database as critical work, and says what the pool looks like. */
   healthCheck(): PoolGuardHealthCheck {
     return {
+      intervalMs: HEALTH_INTERVAL_MS,
+      degradedAboveMs: HEALTH_DEGRADED_MS,
       check: async ({ signal }) => {
         const { breaker, inUse, max, waiting, pressure } = this.#gate.snapshot()
         const data = {
@@ -284,7 +293,8 @@ export class PoolGuard {
         if (breaker !== undefined && breaker.state !== 'closed') {
           return { status: 'unhealthy', reason: `the breaker is open: ${breaker.reason}`, data }
         }
-        await this.query('select 1', [], { criticality: 'critical', signal })
+        const deadlineMs = this.clock.nowMs() + HEALTH_BUDGET_MS
+        await this.query('select 1', [], { criticality: 'critical', signal, deadlineMs })
         if (pressure.state === 'pressed')
           return { status: 'degraded', reason: 'the pool is under pressure', data }
         return { status: 'healthy', data }

@@ -1,4 +1,4 @@
-import { type PostgresServer, startPostgres, waitUntil } from '@holdfast/test-kit'
+import { HandClock, type PostgresServer, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
 import { ConnectionPool, type ConnectionPoolSettings, type PoolEvent } from '../src/index.ts'
 
@@ -53,7 +53,22 @@ t.test('refuses at once whoever comes when all connections are in use', async (t
   const clients = [await pool.checkout(), await pool.checkout()]
   await t.rejects(pool.checkout(), { code: 'HOLDFAST_ERR_POOL_GUARD_EXHAUSTED', statusCode: 503 })
   for (const client of clients) client.release()
-  await waitUntil(() => pool.counts.total === 1, { what: 'the overflow is closed' })
+})
+
+t.test('overflow stays for a while for whoever comes next, and is closed before the others', async (t) => {
+  const clock = new HandClock()
+  const { pool } = poolOf(t, { max: 1, overflow: 1, min: 0, clock })
+  for (let burst = 0; burst < 5; burst += 1) {
+    const clients = [await pool.checkout(), await pool.checkout()]
+    for (const client of clients) client.release()
+  }
+  t.equal(pool.totals.opened, 2, 'one connection for all bursts')
+  await clock.advance(4000)
+  t.equal(pool.counts.idle, 2)
+  await clock.advance(2000)
+  t.equal(pool.counts.total, 1, 'after five seconds')
+  await clock.advance(20_000)
+  t.equal(pool.counts.total, 1, 'the other one has idleTimeoutMs')
 })
 
 t.test('an error of a statement leaves the connection in use', async (t) => {

@@ -196,6 +196,32 @@ t.test('a pool that is only busy is probed, too, and stays open for work', async
   t.equal(seen.gate.breaker?.state, 'closed')
 })
 
+t.test('work that fails by taking too long is reason enough to ask, also when nobody waits', async (t) => {
+  const seen = gateOnHandClock()
+  seen.answer = () => new Promise(() => {})
+  const [quick, slow] = await seen.fill(2)
+  await seen.clock.advance(499)
+  quick?.end('failure')
+  await seen.clock.advance(0)
+  t.equal(seen.probes, 0, 'what fails quickly is counted, and not asked about')
+  await seen.clock.advance(501)
+  slow?.end('failure')
+  await seen.clock.advance(0)
+  t.equal(seen.probes, 1)
+  await seen.clock.advance(1000)
+  t.equal(seen.gate.breaker?.state, 'open', 'two failures and a probe, not five failures')
+})
+
+t.test("one slow failure among answers is nobody else's trouble", async (t) => {
+  const seen = gateOnHandClock()
+  const [slow, well] = await seen.fill(2)
+  await seen.clock.advance(1000)
+  well?.end('success')
+  slow?.end('failure')
+  await seen.clock.advance(0)
+  t.equal(seen.probes, 0)
+})
+
 t.test('an operator can isolate it, and the probe does not overrule him', async (t) => {
   const seen = gateOnHandClock()
   const end = seen.gate.breaker?.isolate('maintenance')

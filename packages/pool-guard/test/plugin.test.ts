@@ -374,6 +374,7 @@ t.test('adds its check to app.health, one for every pool', async (t) => {
   other.decorate('health', { addCheck: (name: string, options: never) => checks.set(name, options) } as never)
   await other.register(poolGuard, { connectionString: postgres.url, name: 'reports', max: 2 })
   t.same([...checks.keys()], ['database', 'database-reports'])
+  t.match(checks.get('database'), { intervalMs: 2000, degradedAboveMs: 100 })
   const answer = await checks.get('database')?.check({ signal: new AbortController().signal })
   t.match(answer, { status: 'healthy', data: { max: 20, breaker: 'closed', pressure: 'normal' } })
 })
