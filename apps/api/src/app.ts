@@ -67,6 +67,8 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     frameworkErrors: answerError,
     clientErrorHandler: answerUnreadable,
   })
+  // Bodies are JSON; text would reach a schema that never fits it.
+  fastify.removeContentTypeParser('text/plain')
   const authorize = bearerGuard(config.metricsToken)
   const registry = config.enableMetrics ? new Registry() : undefined
   const shared: { registry?: Registry } = registry === undefined ? {} : { registry }

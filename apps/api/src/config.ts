@@ -89,8 +89,8 @@ const SETTINGS = {
   dbMaxOverflow: setting(
     'DB_MAX_OVERFLOW',
     integer(0, 1000),
-    '0',
-    'Connections beyond that, for bursts. Each is closed when it comes back, and the pools of all processes plus their overflow must fit PgBouncer.',
+    '10',
+    'Connections beyond that, for bursts; each is closed when nobody has needed it for five seconds. Where PgBouncer has none to spare, what comes through them waits there.',
   ),
   dbPoolMin: setting('DB_POOL_MIN', integer(0, 1000), '2', 'Connections that stay open when idle.'),
   dbConnTimeoutMs: setting(

@@ -78,6 +78,13 @@ export const ApiThemeVersionUnknownError = createError<[string]>(
   422,
 )
 
+/** A member of an event is a number, a list or anything else that is not text. */
+export const ApiEventNotTextError = createError(
+  'HOLDFAST_ERR_API_EVENT_NOT_TEXT',
+  'every member of an event is text; put numbers between quotes',
+  400,
+)
+
 /** The id of an event was used before, for another event. */
 export const ApiEventIdReusedError = createError(
   'HOLDFAST_ERR_API_EVENT_ID_REUSED',

@@ -6,8 +6,10 @@ import { brandOf, ServiceProcess, scratchDirectory } from './service-process.ts'
 
 t.setTimeout(120_000)
 
+const deployment = await startDeployment(t)
+
 t.test('what limits a role holds through PgBouncer, at every statement', async (t) => {
-  const { pooledUrl } = await startDeployment(t)
+  const { pooledUrl } = deployment
   const limits = (role: string, database?: string) =>
     onConnection(pooledUrl(role, database), async (client) => {
       const { rows } = await client.query(
@@ -29,7 +31,7 @@ t.test('what limits a role holds through PgBouncer, at every statement', async (
 })
 
 t.test('nobody is let in without his password, and the console shows its pools to one', async (t) => {
-  const { pooledUrl, bouncer } = await startDeployment(t)
+  const { pooledUrl, bouncer } = deployment
   const ask = (url: string) => onConnection(url, (client) => client.query('select 1'))
   await t.rejects(ask(pooledUrl('holdfast_web').replace('only-a-test', 'wrong')), { code: '08P01' })
   await t.rejects(ask(pooledUrl('postgres')), { code: '08P01' })
@@ -51,7 +53,7 @@ t.test('nobody is let in without his password, and the console shows its pools t
 })
 
 t.test('in production the service runs behind it, with a role that owns nothing', async (t) => {
-  const { pooledUrl, directUrl, bouncer } = await startDeployment(t)
+  const { pooledUrl, directUrl, bouncer } = deployment
   const environment = {
     ENVIRONMENT: 'production',
     DATABASE_URL: pooledUrl('holdfast_web'),
@@ -125,6 +127,7 @@ t.test('the numbers hang together as the README says', async (t) => {
   t.ok(number('max_db_connections') <= 100 - 3 - 10, 'room for a superuser, migrations and people')
   t.equal(number('max_client_conn'), 400)
   t.ok(number('server_login_retry') <= 1)
+  t.ok(number('query_wait_timeout') >= 60, 'longer than a freeze: it ends PgBouncer 1.18 on a cancel request')
   const limits = [...deployedFile('roles.sql').matchAll(/holdfast_(web|worker) set (\w+) = '(\d+)s'/g)]
   const longest = (name: string) =>
     Math.max(...limits.filter(([, , setting]) => setting === name).map(([, , , seconds]) => Number(seconds)))

@@ -52,7 +52,13 @@ t.test('a Redis that dies and comes back costs one line each way, and no answer'
   t.equal(await state(), 'up')
   t.match(await details(service), {
     checks: { redis: { status: 'healthy' }, database: { status: 'healthy' } },
-    reports: { breakers: [{ name: 'database', state: 'closed' }], pools: [{ pool_mode: 'transaction' }] },
+    reports: {
+      breakers: [
+        { name: 'database', state: 'closed' },
+        { name: 'redis', state: 'closed' },
+      ],
+      pools: [{ pool_mode: 'transaction' }],
+    },
   })
   await redis.kill9()
   await waitUntil(async () => (await state()) === 'down')
@@ -66,7 +72,9 @@ t.test('a Redis that dies and comes back costs one line each way, and no answer'
   t.equal(lines('redis is not usable'), 1)
   t.equal(lines('"redis is usable"'), 2, 'at the start, and again')
   const metrics = await fetch(`${service.url}/metrics`, { headers: { authorization: `Bearer ${TOKEN}` } })
-  t.match(await metrics.text(), /redis_guard|holdfast_redis|redis_/)
+  const text = await metrics.text()
+  t.match(text, /^holdfast_redis_guard_up 1$/m)
+  t.match(text, /^circuit_breaker_state\{breaker="redis"\} 0$/m)
 })
 
 t.test('a Redis that is not there, or never answers, does not hold up the start', async (t) => {

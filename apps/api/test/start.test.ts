@@ -2,13 +2,15 @@ import { startPostgres, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { migrateUp } from '../src/db/migrator.ts'
 import { migrations } from '../src/migrations/index.ts'
-import { testGuard, testPool } from './fresh-database.ts'
+import { freshDatabase, testGuard, testPool } from './fresh-database.ts'
 import { runCommand } from './run-command.ts'
 import { brandOf, ServiceProcess, scratchDirectory } from './service-process.ts'
 
 t.setTimeout(120_000)
 
 const CLEAN = { code: 0, signal: null }
+const postgres = await startPostgres()
+t.teardown(() => postgres.stop())
 
 t.test('every problem of the configuration is printed, and nothing starts', async (t) => {
   const service = ServiceProcess.spawn(t, {
@@ -24,14 +26,13 @@ t.test('every problem of the configuration is printed, and nothing starts', asyn
 })
 
 t.test('a port that is taken is said in one line', async (t) => {
-  const postgres = await startPostgres()
-  t.teardown(() => postgres.stop())
+  const DATABASE_URL = await freshDatabase(postgres.directUrl)
   const first = await ServiceProcess.start(t, {
-    DATABASE_URL: postgres.directUrl,
+    DATABASE_URL,
     DATA_DIRECTORY: scratchDirectory(t),
   })
   const second = ServiceProcess.spawn(t, {
-    DATABASE_URL: postgres.directUrl,
+    DATABASE_URL,
     DATA_DIRECTORY: scratchDirectory(t),
     API_PORT: new URL(first.url).port,
   })
@@ -60,11 +61,9 @@ t.test('an address that cannot be listened on is said in one line', async (t) =>
 })
 
 t.test('production refuses a database that lacks migrations, and starts after migrate up', async (t) => {
-  const postgres = await startPostgres()
-  t.teardown(() => postgres.stop())
   const environment = {
     ENVIRONMENT: 'production',
-    DATABASE_URL: postgres.directUrl,
+    DATABASE_URL: await freshDatabase(postgres.directUrl),
     DATA_DIRECTORY: scratchDirectory(t),
   }
   const refused = ServiceProcess.spawn(t, environment)
@@ -86,19 +85,18 @@ t.test('production refuses a database that lacks migrations, and starts after mi
 t.test(
   'in production, a database that lacks migrations and wakes up late is waited for, not used',
   async (t) => {
-    const postgres = await startPostgres()
-    t.teardown(() => postgres.stop())
+    const url = await freshDatabase(postgres.url)
     await postgres.kill9()
     const service = await ServiceProcess.start(t, {
       ENVIRONMENT: 'production',
-      DATABASE_URL: postgres.url,
+      DATABASE_URL: url,
       DATA_DIRECTORY: scratchDirectory(t),
     })
     await postgres.restart()
     await waitUntil(() => service.stdout.includes('lacks migrations'))
     t.equal((await fetch(`${service.url}/acme/api/public/load-theme`)).status, 200)
-    const pool = testPool(postgres.directUrl, 1)
-    await migrateUp(testGuard(t, postgres.directUrl, 1), migrations)
+    const pool = testPool(url, 1)
+    await migrateUp(testGuard(t, url, 1), migrations)
     await pool.query(`insert into tenants (slug, name) values ('acme', 'Acme')`)
     await pool.query(`insert into themes (slug, theme) values ('acme', '{"brand_name": "Late"}')`)
     await pool.end()
@@ -108,8 +106,6 @@ t.test(
 )
 
 t.test('a signal during the start ends it, without an error', async (t) => {
-  const postgres = await startPostgres()
-  t.teardown(() => postgres.stop())
   postgres.blackhole()
   const service = ServiceProcess.spawn(t, {
     DATABASE_URL: postgres.url,
@@ -120,15 +116,14 @@ t.test('a signal during the start ends it, without an error', async (t) => {
   t.notMatch(service.stdout, '"started"')
   t.strictSame(await service.stop(), CLEAN)
   t.equal(service.stderr, '')
+  await postgres.heal()
 })
 
 t.test(
   'without a directory that can be written, the service starts and says what it cannot do',
   async (t) => {
-    const postgres = await startPostgres()
-    t.teardown(() => postgres.stop())
     const service = await ServiceProcess.start(t, {
-      DATABASE_URL: postgres.directUrl,
+      DATABASE_URL: await freshDatabase(postgres.directUrl),
       DATA_DIRECTORY: '/dev/null/nowhere',
       DB_SOMETHING: 'x',
       MANAGEMENT_PORT: '0',

@@ -184,6 +184,9 @@ t.test('an event that cannot be right is refused, and nothing is stored', async 
     [{ ...good, event_id: undefined }, 400],
     [{ ...good, theme_version: '0' }, 400],
     [{ ...good, theme_version: '1e3' }, 400],
+    // As a number it would be rounded beyond 2^53, and another version stored.
+    [{ ...good, theme_version: Number(version) }, 400],
+    [{ ...good, viewport: ['mobile'] }, 400],
     [{ ...good, theme_version: '9999999999999999999' }, 422],
     [{ ...good, theme_version: '999999' }, 422],
     [{ ...good, viewport: 'watch' }, 400],
@@ -196,7 +199,9 @@ t.test('an event that cannot be right is refused, and nothing is stored', async 
     t.match(await post(event), { status, type: problem }, JSON.stringify(event).slice(0, 80))
   }
   const path = '/acme/api/theme/preview-events'
-  t.match(await ask('POST', path, JSON.stringify(good), 'application/xml'), { status: 415, type: problem })
+  for (const type of ['application/xml', 'text/plain', 'application/x-www-form-urlencoded']) {
+    t.match(await ask('POST', path, JSON.stringify(good), type), { status: 415, type: problem }, type)
+  }
   t.strictSame(await stored(), [])
 })
 

@@ -3,11 +3,12 @@
 import type { BreakerSnapshot } from '@holdfast/circuit-breaker'
 import { fastifyPlugin } from 'fastify-plugin'
 
-/** Adds the reports `breakers`, `pools` and `redis`; the pool's breaker is one of the service's from then on. */
+/** Adds the reports `breakers`, `pools` and `redis`; the breakers of the doors are the service's from then on. */
 export const dependencyReports = fastifyPlugin(
   async (app) => {
     const { breaker } = app.poolGuard
     if (breaker !== undefined) app.circuitBreaker.add(breaker)
+    if (app.hasDecorator('redisGuard')) app.circuitBreaker.add(app.redisGuard.breaker)
     app.health.addReport('check', 'breakers', () => app.circuitBreaker.snapshot().map(summary))
     app.health.addReport('check', 'pools', () => {
       const { max, maxOverflow, reserve, usage, saturated, pressure, pooler } = app.poolGuard.snapshot()

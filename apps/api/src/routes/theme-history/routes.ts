@@ -4,6 +4,7 @@
 import { withRetryAfter } from '@holdfast/footing'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
 import {
+  ApiEventNotTextError,
   ApiHistoryUnavailableError,
   ApiTenantUnknownError,
   ApiThemeVersionUnknownError,
@@ -75,6 +76,7 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
     {
       config: { poolGuard: { criticality: 'critical', budgetMs: EVENT_BUDGET_MS } },
       bodyLimit: MAX_BODY_BYTES,
+      preValidation: textOnly,
       schema: {
         body: {
           type: 'object',
@@ -99,6 +101,12 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
     },
   )
   done()
+}
+
+/** A number would be made text of without a word, and beyond 2^53 the text of another number. */
+function textOnly({ body }: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void {
+  const members = Object.values(body ?? {})
+  done(members.every((member) => typeof member === 'string') ? undefined : new ApiEventNotTextError())
 }
 
 /** Which page is asked for. Throws for a cursor and for a tenant that cannot be. */
