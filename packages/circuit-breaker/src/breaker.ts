@@ -313,6 +313,8 @@ export class Breaker {
       const waits = this.#rules.probing === 'calls' && nowMs < this.#openUntilMs
       if (waits || byOwnerOnly) return this.#refuse('open', nowMs)
       this.#change('half-open', 'probing', 'the open time is over; probes find out whether it is well', nowMs)
+      // From the start again: who was told of it may have changed the state already, held it or tripped it.
+      return byOwnerOnly ? this.acquire(nowMs) : this.acquireProbe(nowMs)
     }
     if (!byOwnerOnly) {
       this.#takeLeases(nowMs)

@@ -1,6 +1,6 @@
 import { type Clock, systemClock, withRetryAfter } from '@holdfast/footing'
 import { abortedBy, BulkheadFullError, BulkheadTimeoutError, ClosedError, DeadlineError } from './errors.ts'
-import { checks } from './options.ts'
+import { checkCall, checks } from './options.ts'
 import { withOutcome } from './outcome.ts'
 import { type Place, WaitingList } from './waiting-list.ts'
 
@@ -71,7 +71,12 @@ export class Bulkhead {
 
   /** @throws `HOLDFAST_ERR_CIRCUIT_BREAKER_INVALID_OPTION` */
   constructor(name: string, options: BulkheadOptions = {}) {
-    checks.onlyKnown('', options, ['maxConcurrent', 'maxWaiting', 'maxWaitMs', 'clock'])
+    checks.onlyKnown('', checks.object('options', options), [
+      'maxConcurrent',
+      'maxWaiting',
+      'maxWaitMs',
+      'clock',
+    ])
     this.name = checks.text('name', name)
     this.#maxConcurrent = checks.count('maxConcurrent', options.maxConcurrent ?? 10)
     this.#maxWaiting = checks.count('maxWaiting', options.maxWaiting ?? 10, 0)
@@ -97,13 +102,14 @@ export class Bulkhead {
    * `..._BULKHEAD_TIMEOUT`, `..._DEADLINE`, `..._ABORTED` or `..._CLOSED`.
    */
   async acquire(options: AdmissionOptions = {}): Promise<() => void> {
+    checkCall(options, ['signal', 'deadlineMs'])
     const { signal, deadlineMs = Number.POSITIVE_INFINITY } = options
     if (signal?.aborted === true) throw this.#leave(abortedBy(this.name, signal.reason))
     const remainingMs = deadlineMs - this.#clock.nowMs()
     if (remainingMs <= 0) throw this.#leave(new DeadlineError(this.name))
     const release = this.tryAcquire()
     if (release !== undefined) return release
-    if (this.#closed) throw withOutcome(new ClosedError(this.name), 'ignored')
+    if (this.#closed) throw new ClosedError(this.name)
     if (this.#waiters.size >= this.#maxWaiting) {
       this.#refusedFull += 1
       throw refusal(new BulkheadFullError(this.name, this.#maxConcurrent, this.#maxWaiting))
@@ -124,7 +130,7 @@ export class Bulkhead {
   close(): void {
     this.#closed = true
     for (let waiter = this.#waiters.first; waiter !== undefined; waiter = this.#waiters.first) {
-      waiter.refuse(withOutcome(new ClosedError(this.name), 'ignored'))
+      waiter.refuse(new ClosedError(this.name))
     }
   }
 

@@ -18,10 +18,16 @@ import {
   OpenError,
   TimeoutError,
 } from './errors.ts'
-import { type BreakerState, channels, type Transition, type TransitionCause } from './events.ts'
-import { type CircuitBreakerOptions, checks, type ResolvedOptions, resolveOptions } from './options.ts'
-import type { Outcome } from './outcome.ts'
-import { race } from './race.ts'
+import { type BreakerState, channels, type Transition, type TransitionCause, tell } from './events.ts'
+import {
+  type CircuitBreakerOptions,
+  checkCall,
+  checks,
+  type ResolvedOptions,
+  resolveOptions,
+} from './options.ts'
+import { type Outcome, withOutcome } from './outcome.ts'
+import { isThenable, race } from './race.ts'
 
 /** The work of a call. */
 export type Work<T> = (context: CallContext) => T | PromiseLike<T>
@@ -120,6 +126,8 @@ export class CircuitBreaker {
    * `CLOSED`, `INVALID_OPTION`. With a `fallback` that answers for refusals and failures.
    */
   execute<T>(work: Work<T>, options?: ExecuteOptions<T>): Promise<T> {
+    // A promise in place of the work is a mistake here, and must not open the breaker of a dependency.
+    if (typeof work !== 'function') return refuseWork(work)
     if (options === undefined && this.#options.timeoutMs === Infinity) {
       const permit = this.tryAcquire()
       return permit === undefined ? this.#refuse() : this.#run(work, permit)
@@ -238,25 +246,25 @@ export class CircuitBreaker {
   }
 
   async #executeGuarded<T>(work: Work<T>, options: ExecuteOptions<T>): Promise<T> {
-    const { signal, fallback } = options
+    checkCall(options, callOptions)
+    const { signal, fallback, deadlineMs = Infinity } = options
     const nowMs = this.#clock.nowMs()
     const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs
-    const remainingMs = (options.deadlineMs ?? Infinity) - nowMs
+    const remainingMs = deadlineMs - nowMs
+    const limitMs = Math.min(timeoutMs, remainingMs)
     if (signal?.aborted === true) throw abortedBy(this.name, signal.reason)
     // A budget that is spent, or none at all, is not the fault of the dependency: it is not even asked.
-    if (!(timeoutMs > 0)) throw spent('timeoutMs', timeoutMs, () => new TimeoutError(this.name, timeoutMs))
-    if (!(remainingMs > 0)) throw spent('deadlineMs', remainingMs, () => new DeadlineError(this.name))
+    if (timeoutMs <= 0) throw withOutcome(new TimeoutError(this.name, timeoutMs), 'ignored')
+    if (remainingMs <= 0) throw withOutcome(new DeadlineError(this.name), 'ignored')
     const permit = this.#closed ? undefined : this.#breaker.acquire(nowMs)
     if (permit === undefined) {
       const refused = this.refusal()
       if (fallback === undefined) throw refused
-      this.#fellBack += 1
-      return fallback(refused)
+      return this.#fallBack(fallback, refused, limitMs, signal)
     }
     let failure: unknown
     try {
       const call = new Call()
-      const limitMs = Math.min(timeoutMs, remainingMs)
       const value =
         limitMs === Infinity && signal === undefined
           ? await work(call)
@@ -273,8 +281,27 @@ export class CircuitBreaker {
       failure = error
       if (this.#settleError(permit, error) !== 'failure' || fallback === undefined) throw error
     }
+    return this.#fallBack(fallback, failure, limitMs, signal)
+  }
+
+  /** A fallback may hang like the work before it: it has as long as that had, and ends with its caller, too. */
+  #fallBack<T>(
+    fallback: (reason: unknown) => T | PromiseLike<T>,
+    reason: unknown,
+    limitMs: number,
+    signal: AbortSignal | undefined,
+  ): T | PromiseLike<T> {
     this.#fellBack += 1
-    return fallback(failure)
+    const value = fallback(reason)
+    if (!isThenable(value) || (limitMs === Infinity && signal === undefined)) return value
+    if (signal?.aborted === true) throw abortedBy(this.name, signal.reason)
+    return race(new Call(), () => value, {
+      clock: this.#clock,
+      limitMs,
+      signal,
+      timedOut: () => reason,
+      left: (cause) => abortedBy(this.name, cause),
+    })
   }
 
   #timeUp(timeoutMs: number, remainingMs: number): Error {
@@ -326,12 +353,7 @@ export class CircuitBreaker {
       wallMs: this.#clock.wallMs(),
     }
     channels.transition.publish(transition)
-    try {
-      onTransition?.(transition)
-    } catch (error) {
-      // A listener's mistake is no result of the call that happened to change the state.
-      process.emitWarning(`onTransition of circuit breaker "${this.name}" threw: ${String(error)}`)
-    }
+    tell(onTransition, transition, `onTransition of circuit breaker "${this.name}"`)
   }
 }
 
@@ -345,12 +367,11 @@ function judged(classify: (subject: unknown) => Outcome, subject: unknown): Outc
   }
 }
 
-/** The error of a call that has no time left; a time that is no number is a mistake. */
-function spent(option: string, ms: number, error: () => Error): Error {
-  return Number.isNaN(ms) || typeof ms !== 'number'
-    ? checks.refuse(option, 'a number of milliseconds', ms)
-    : error()
+async function refuseWork(work: unknown): Promise<never> {
+  return checks.refuse('work', 'a function that starts the call', work)
 }
+
+const callOptions = ['signal', 'timeoutMs', 'deadlineMs', 'fallback']
 
 function once(release: () => void): () => void {
   let released = false

@@ -51,6 +51,7 @@ export class CircuitBreakers {
    * @throws `HOLDFAST_ERR_CIRCUIT_BREAKER_` + `NAME_TAKEN`, `BREAKERS_FULL`, `CLOSED`.
    */
   add(breaker: CircuitBreaker): void {
+    checks.having('breaker', checks.object('breaker', breaker), ['tryAcquire', 'settle', 'snapshot'])
     this.#checkPlace(breaker.name)
     this.#breakers.set(breaker.name, breaker)
   }

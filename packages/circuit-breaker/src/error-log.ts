@@ -82,7 +82,7 @@ export class ErrorLog {
   /** @throws `HOLDFAST_ERR_CIRCUIT_BREAKER_INVALID_OPTION` */
   constructor(options: ErrorLogOptions = {}) {
     const known = ['maxServices', 'maxKinds', 'maxRecent', 'windowMs', 'describe', 'clock']
-    checks.onlyKnown('', options, known)
+    checks.onlyKnown('', checks.object('options', options), known)
     this.#maxServices = checks.count('maxServices', options.maxServices ?? 100)
     this.#maxKinds = checks.count('maxKinds', options.maxKinds ?? 50)
     this.#maxRecent = checks.count('maxRecent', options.maxRecent ?? 20, 0, 1000)
@@ -91,10 +91,10 @@ export class ErrorLog {
     this.#clock = checks.having('clock', options.clock, ['nowMs', 'wallMs']) ?? systemClock
   }
 
-  /** Adds an error, or whatever was thrown. */
+  /** Adds an error, or whatever was thrown. Never throws itself: an error that nobody can describe is `unknown`. */
   record(service: string, error: unknown): void {
     const log = this.#logOf(service)
-    const { kind, message } = this.#describe(error)
+    const { kind, message } = this.#described(error)
     log.total += 1
     const shortKind = kind.slice(0, MAX_KIND_LENGTH)
     const counted = log.kinds.has(shortKind) || log.kinds.size < this.#maxKinds ? shortKind : OTHER
@@ -130,6 +130,15 @@ export class ErrorLog {
   /** The summaries of all services, in the order in which they first failed. */
   snapshot(): readonly ErrorSummary[] {
     return [...this.#services.keys()].flatMap((service) => this.summary(service) ?? [])
+  }
+
+  #described(error: unknown): { readonly kind: string; readonly message: string } {
+    try {
+      const { kind, message } = this.#describe(error)
+      return { kind: String(kind), message: String(message) }
+    } catch {
+      return { kind: 'unknown', message: '' }
+    }
   }
 
   #logOf(service: string): ServiceLog {

@@ -73,6 +73,9 @@ export const ClosedError = createError<[breaker: string]>(
   503,
 )
 
+// Nobody was asked: neither a failure of a dependency, nor anything that another attempt would change.
+withOutcome(ClosedError.prototype, 'ignored')
+
 /** A breaker of this name exists already. */
 export const NameTakenError = createError<[breaker: string]>(
   `${codes}_NAME_TAKEN`,

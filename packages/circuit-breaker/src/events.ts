@@ -29,6 +29,22 @@ export interface Transition {
   readonly wallMs: number
 }
 
+/**
+ * Tells a listener. Its mistake is no result of the call that happened to be told about: what it throws, or is
+ * rejected with, becomes a process warning.
+ */
+export function tell<E>(listener: ((event: E) => unknown) | undefined, event: E, listenerName: string): void {
+  const warn = (error: unknown) => {
+    process.emitWarning(`${listenerName} threw: ${error instanceof Error ? error.message : typeof error}`)
+  }
+  try {
+    const told = listener?.(event)
+    if (told instanceof Promise) told.catch(warn)
+  } catch (error) {
+    warn(error)
+  }
+}
+
 /** A message is built only when somebody subscribed. */
 export const channels = {
   transition: diagnostics.channel('holdfast:circuit-breaker:transition'),

@@ -6,6 +6,7 @@ import { withRetryAfter } from '@holdfast/footing'
 import { Expiring } from './expiry-queue.ts'
 import { type CallOwner, type CallSettings, GuardedCall, type RequestLike } from './guarded-call.ts'
 import { disposeOf, type ReplyLike, takeOver } from './late-reply.ts'
+import { isThenable } from './race.ts'
 
 /** Answers in place of the handler, in the way of a handler: by what it returns, or by `reply.send`. */
 export type Fallback = (request: RequestLike, reply: ReplyLike, reason: unknown) => unknown
@@ -32,8 +33,10 @@ export class GuardedRoute implements CallOwner {
     }
     const call = new GuardedCall(this, request, reply, permit)
     const result = this.#fallback === undefined ? handler() : this.#orFallback(call, request, reply, handler)
-    call.result = result
-    return result
+    // A query builder runs its query at every then(): it is asked once, here, and not again when it is late.
+    const foreign = isThenable(result) && !(result instanceof Promise) && !Object.is(result, reply)
+    call.result = foreign ? Promise.resolve(result) : result
+    return call.result
   }
 
   /** Runs the handler; when that fails in a way that counts, the fallback answers. */
@@ -151,10 +154,6 @@ function statusOf(error: unknown): number {
   const { statusCode, status } = Object(error) as Readonly<Record<string, unknown>>
   const given = statusCode ?? status
   return typeof given === 'number' && given >= 400 ? given : 500
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 function ignore(): void {}

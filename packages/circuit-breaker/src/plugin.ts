@@ -96,7 +96,7 @@ interface Guarding {
 function routeGuard({ breakers, errorLog, clock, timeoutMs: defaultTimeoutMs }: Guarding) {
   const counters: RouteCounters = { refused: 0, timedOut: 0, fellBack: 0, fallbackFailed: 0, abandoned: 0 }
   const queues = new Map<number, ExpiryQueue>()
-  /** Routes by name: the HEAD route that Fastify adds to a GET route shares its breaker. */
+  /** GET routes by address: the HEAD route that Fastify adds to one shares its breaker. */
   const guards = new Map<string, { readonly setting: unknown; readonly guard: GuardedRoute }>()
 
   function onRoute(route: RouteOptions): void {
@@ -114,11 +114,12 @@ function routeGuard({ breakers, errorLog, clock, timeoutMs: defaultTimeoutMs }: 
 
   function guardOf(route: RouteOptions, setting: string | CircuitBreakerRouteOptions): GuardedRoute {
     const key = `${route.url} ${JSON.stringify(route.constraints ?? {})}`
-    const known = guards.get(`GET ${key}`)
+    const methods = [route.method].flat()
+    // `/prefix/` is another name of a route at `/prefix`, which its HEAD route is made for, too.
+    const known = guards.get(key) ?? guards.get(key.replace(/\/ /, ' '))
     if (route.method === 'HEAD' && known?.setting === setting) return known.guard
-    const methods = [route.method].flat().join(',')
     const constrained = Object.keys(route.constraints ?? {}).length > 0
-    const name = `${methods} ${constrained ? key : route.url}`
+    const name = `${methods.join(',')} ${constrained ? key : route.url}`
     const { breaker, timeoutMs, failureStatus, fallback } = resolveRoute(
       { name, setting },
       breakers,
@@ -129,7 +130,7 @@ function routeGuard({ breakers, errorLog, clock, timeoutMs: defaultTimeoutMs }: 
       { name, breaker, timeoutMs, queue, failureStatus, errorLog, counters },
       fallback as Fallback | undefined,
     )
-    guards.set(`${methods} ${key}`, { setting, guard })
+    if (methods.includes('GET')) guards.set(key, { setting, guard })
     return guard
   }
 

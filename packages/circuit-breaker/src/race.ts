@@ -8,9 +8,9 @@ export interface Limits {
   readonly limitMs: number
   readonly signal: AbortSignal | undefined
   /** The error of a call whose time is up. */
-  timedOut(): Error
+  timedOut(): unknown
   /** The error of a call whose caller has left. */
-  left(reason: unknown): Error
+  left(reason: unknown): unknown
 }
 
 /**
@@ -27,7 +27,7 @@ export function race<T>(call: Call, work: () => T | PromiseLike<T>, limits: Limi
       cancelTimer?.()
       signal?.removeEventListener('abort', leave)
     }
-    const giveUp = (error: Error) => {
+    const giveUp = (error: unknown) => {
       finish()
       // First the caller, then the work: its listeners must not decide how this ends.
       reject(error)
@@ -51,4 +51,8 @@ export function race<T>(call: Call, work: () => T | PromiseLike<T>, limits: Limi
       },
     )
   })
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

@@ -36,7 +36,7 @@ export class RetryBudget {
 
   /** @throws `HOLDFAST_ERR_CIRCUIT_BREAKER_INVALID_OPTION` */
   constructor(options: RetryBudgetOptions = {}) {
-    checks.onlyKnown('', options, ['ratio', 'burst'])
+    checks.onlyKnown('', checks.object('options', options), ['ratio', 'burst'])
     this.#ratio = checks.number('ratio', options.ratio ?? 0.1, 0, 1)
     this.#burst = checks.count('burst', options.burst ?? 10, 0)
     this.#tokens = this.#burst

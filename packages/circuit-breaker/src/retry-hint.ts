@@ -24,6 +24,8 @@ function headerMs(headers: unknown, wallMs: number): number | undefined {
   if (typeof value === 'number') return milliseconds(value, 1000)
   if (typeof value !== 'string') return undefined
   if (/^\s*\d+\s*$/.test(value)) return Number(value) * 1000
+  // Date.parse would read a year out of "-1" and "1.5".
+  if (!/^\s*[A-Za-z]{3,9},? .*\d GMT\s*$/.test(value)) return undefined
   const dateMs = Date.parse(value)
   return Number.isNaN(dateMs) ? undefined : Math.max(0, dateMs - wallMs)
 }

@@ -3,7 +3,8 @@ import { Call } from './call.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { ErrorLog } from './error-log.ts'
 import { AbortedError, abortedBy, DeadlineError } from './errors.ts'
-import { checks, defaultRandom } from './options.ts'
+import { tell } from './events.ts'
+import { checkCall, checks, defaultRandom } from './options.ts'
 import type { RetryBudget } from './retry-budget.ts'
 import { decideRetry, type GiveUpReason, isRetryable, type RetryRules } from './retry-decision.ts'
 import { retryHintMs } from './retry-hint.ts'
@@ -139,12 +140,12 @@ async function pause(attempt: number, error: unknown, options: ResolvedRetryOpti
     options,
   )
   const stop = (reason: GiveUpReason) => {
-    options.onGiveUp?.({ name, attempt, reason, error })
+    tell(options.onGiveUp, { name, attempt, reason, error }, `onGiveUp of retry "${name}"`)
     return error
   }
   if (!decision.retry) throw stop(decision.reason)
   const { delayMs } = decision
-  options.onRetry?.({ name, attempt, delayMs, error })
+  tell(options.onRetry, { name, attempt, delayMs, error }, `onRetry of retry "${name}"`)
   await sleep(delayMs, options)
   if (open()) throw stop('open')
 }
@@ -203,8 +204,6 @@ function resolveRetryOptions(options: RetryOptions): ResolvedRetryOptions {
     clock: checks.having('clock', options.clock, ['nowMs', 'wallMs', 'schedule']) ?? systemClock,
     random: checks.callable('random', options.random) ?? defaultRandom,
   }
-  if (Number.isNaN(resolved.deadlineMs))
-    checks.refuse('deadlineMs', 'a time on the clock', options.deadlineMs)
-  checks.onlyKnown('', options, Object.keys(resolved))
+  checkCall(options, Object.keys(resolved))
   return resolved
 }

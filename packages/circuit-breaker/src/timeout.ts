@@ -1,7 +1,8 @@
 import { type Clock, systemClock } from '@holdfast/footing'
 import { Call, type CallContext } from './call.ts'
 import { abortedBy, DeadlineError, TimeoutError } from './errors.ts'
-import { checks } from './options.ts'
+import { checkCall, checks } from './options.ts'
+import { withOutcome } from './outcome.ts'
 import { race } from './race.ts'
 
 /** Settings of one call of `timeout`. */
@@ -30,7 +31,7 @@ export async function timeout<T>(
   work: (context: CallContext) => T | PromiseLike<T>,
   options: TimeoutOptions,
 ): Promise<T> {
-  checks.onlyKnown('', options, ['timeoutMs', 'deadlineMs', 'signal', 'name', 'clock'])
+  checkCall(checks.object('options', options), ['timeoutMs', 'deadlineMs', 'signal', 'name', 'clock'])
   checks.durationOrInfinity('timeoutMs', options.timeoutMs ?? Number.POSITIVE_INFINITY)
   const call = new Call()
   return within(call, () => work(call), options)
@@ -46,7 +47,9 @@ export async function within<T>(
   const { timeoutMs = Number.POSITIVE_INFINITY, deadlineMs = Number.POSITIVE_INFINITY } = options
   if (signal?.aborted === true) throw abortedBy(name, signal.reason)
   const remainingMs = deadlineMs - clock.nowMs()
-  if (remainingMs <= 0) throw new DeadlineError(name)
+  // As of a breaker's execute(): time that is spent starts no work.
+  if (timeoutMs <= 0) throw withOutcome(new TimeoutError(name, timeoutMs), 'ignored')
+  if (remainingMs <= 0) throw withOutcome(new DeadlineError(name), 'ignored')
   const limitMs = Math.min(timeoutMs, remainingMs)
   return race(call, work, {
     clock,

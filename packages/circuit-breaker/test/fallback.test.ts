@@ -5,7 +5,7 @@ import t from 'tap'
 import type { CircuitBreakerRouteOptions } from '../src/index.ts'
 import { guarded, type Handler, leaving, listening, survives } from './guarded-app.ts'
 
-const timeoutMs = 40
+const timeoutMs = 150
 
 const fallbacks: Record<string, NonNullable<CircuitBreakerRouteOptions['fallback']>> = {
   'returned at once': () => 'cached',

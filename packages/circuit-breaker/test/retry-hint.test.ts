@@ -17,6 +17,12 @@ const hints: Record<string, readonly [error: unknown, expected: number | undefin
   'the headers of fetch': [{ response: { headers: new Headers({ 'retry-after': '6' }) } }, 6000],
   'the headers of a response': [{ response: { headers: { 'retry-after': '7' } } }, 7000],
   'what cannot be read': [{ headers: { 'retry-after': 'soon' } }, undefined],
+  'a number that is none of seconds, and a year to Date.parse': [
+    { headers: { 'retry-after': '1.5' } },
+    undefined,
+  ],
+  'words with a year in them': [{ headers: { 'retry-after': 'soon 2099' } }, undefined],
+  'a date of the old form': [{ headers: { 'retry-after': 'Saturday, 21-Nov-26 12:01:00 GMT' } }, 60_000],
   'a strange header': [{ headers: { 'retry-after': { seconds: 1 } } }, undefined],
   'a negative wait': [{ retryAfterMs: -1 }, undefined],
   'not a number': [{ retryAfterMs: Number.NaN, retryAfterSeconds: '1' }, undefined],

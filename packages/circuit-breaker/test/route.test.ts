@@ -278,6 +278,23 @@ t.test('HEAD asks the breaker of the GET route it belongs to', async (t) => {
   t.equal(app.circuitBreaker.list().length, 1)
 })
 
+t.test(
+  'HEAD has no breaker beside that of a route of several methods, or at the root of a prefix',
+  async (t) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(circuitBreaker)
+    const options = { config: { circuitBreaker: {} } }
+    app.route({ method: ['GET', 'POST'], url: '/several', ...options, handler: async () => 'x' })
+    app.register(async (scope) => void scope.get('/', options, async () => 'x'), { prefix: '/root' })
+    await app.ready()
+    t.strictSame(
+      app.circuitBreaker.list().map(({ name }) => name),
+      ['GET,POST /several', 'GET /root'],
+    )
+  },
+)
+
 t.test('HEAD of a handler that hangs is answered at the time-out', async (t) => {
   const { app } = await guarded(t, { timeoutMs }, () => new Promise(() => {}))
   const answer = await fetch(`${await listening(app)}/guarded`, { method: 'HEAD' })

@@ -29,3 +29,27 @@ t.test('it keeps the order of arrival, whoever steps out', async (t) => {
   t.equal(list.shift(), undefined)
   t.equal(list.size, 0)
 })
+
+t.test('who steps out touches nobody but the neighbours, however long the list is', async (t) => {
+  const list = new WaitingList<number>()
+  const places = Array.from({ length: 1_000 }, (_, value) => list.push(value))
+  let touched = 0
+  for (const place of places) {
+    for (const side of ['previous', 'next'] as const) {
+      let neighbour = place[side]
+      Object.defineProperty(place, side, {
+        get() {
+          touched += 1
+          return neighbour
+        },
+        set(other: Place<number> | undefined) {
+          touched += 1
+          neighbour = other
+        },
+      })
+    }
+  }
+  list.remove(places[500] as Place<number>)
+  t.ok(touched > 0 && touched <= 8, `${touched} links were looked at`)
+  t.equal(list.size, 999)
+})
