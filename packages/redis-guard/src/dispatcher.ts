@@ -49,8 +49,8 @@ interface Line {
   readonly client: RawClient
   /** Calls without a reply, also those whose caller has been answered. Gone with the line. */
   calls: number
-  /** Whether what is sent in this turn is held back until its end. */
-  corked: boolean
+  /** What is written in this turn, and leaves at its end. */
+  leaving: Exchange[]
 }
 
 /** Somebody who waits. */
@@ -75,7 +75,8 @@ interface Exchange {
   readonly args: readonly unknown[]
   readonly permit: NonNullable<ReturnType<CircuitBreaker['tryAcquire']>>
   readonly budgetMs: number
-  readonly startedMs: number
+  /** When it left; undefined before. */
+  startedMs: number | undefined
   cancelTimer: () => void
   over: boolean
   /** Whether the script has been sent in full. */
@@ -133,7 +134,7 @@ export class Dispatcher {
 
   /** From now on calls go to this client, or nowhere. */
   use(client: RawClient | undefined): void {
-    this.#line = client && { client, calls: 0, corked: false }
+    this.#line = client && { client, calls: 0, leaving: [] }
   }
 
   /** Resolves when everything that was sent has been answered or has missed its budget; nothing new may come. */
@@ -283,8 +284,7 @@ export class Dispatcher {
     budgetMs: number,
     args: readonly unknown[],
   ): void {
-    const { breaker, clock } = this.#settings
-    const permit = breaker.tryAcquire()
+    const permit = this.#settings.breaker.tryAcquire()
     if (permit === undefined) {
       this.#turnAway(line, callers)
       return
@@ -297,8 +297,8 @@ export class Dispatcher {
       args,
       permit,
       budgetMs,
-      startedMs: clock.nowMs(),
-      cancelTimer: clock.schedule(budgetMs, () => afterSockets(() => this.#miss(exchange))),
+      startedMs: undefined,
+      cancelTimer: nothing,
       over: false,
       loaded: false,
     }
@@ -309,7 +309,8 @@ export class Dispatcher {
 
   #write(exchange: Exchange, command: string, args: readonly unknown[]): void {
     const { line } = exchange
-    this.#cork(line)
+    if (line.leaving.length === 0) this.#holdBack(line)
+    line.leaving.push(exchange)
     this.commands += 1
     let reply: Promise<unknown>
     try {
@@ -324,15 +325,25 @@ export class Dispatcher {
     )
   }
 
-  #cork(line: Line): void {
+  /** Lets everything that is written in this turn leave at its end. Then the budgets begin. */
+  #holdBack(line: Line): void {
     const { stream } = line.client
-    if (line.corked || !stream) return
-    line.corked = true
-    stream.cork()
+    stream?.cork()
     process.nextTick(() => {
-      line.corked = false
-      stream.uncork()
+      stream?.uncork()
+      const { leaving } = line
+      line.leaving = []
+      const nowMs = this.#settings.clock.nowMs()
+      for (const exchange of leaving) this.#begin(exchange, nowMs)
     })
+  }
+
+  #begin(exchange: Exchange, nowMs: number): void {
+    // A script that is sent in full has left before.
+    if (exchange.over || exchange.loaded) return
+    exchange.startedMs = nowMs
+    const miss = () => afterSockets(() => this.#miss(exchange))
+    exchange.cancelTimer = this.#settings.clock.schedule(exchange.budgetMs, miss)
   }
 
   /** The client could not make a command of it: its text is longer than a string can be. */
@@ -410,9 +421,11 @@ export class Dispatcher {
     this.#leave(exchange)
     exchange.cancelTimer()
     const { breaker, clock } = this.#settings
-    this.lastRoundTripMs = clock.nowMs() - exchange.startedMs
-    this.roundTripSumMs += this.lastRoundTripMs
-    this.roundTrips += 1
+    if (exchange.startedMs !== undefined) {
+      this.lastRoundTripMs = clock.nowMs() - exchange.startedMs
+      this.roundTripSumMs += this.lastRoundTripMs
+      this.roundTrips += 1
+    }
     breaker.settle(exchange.permit, outcome)
     return true
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { askRedis, seededRandom, startRedisCluster } from '@holdfast/test-kit'
+import { askRedis, seededRandom, startRedis } from '@holdfast/test-kit'
 import t from 'tap'
 import { buildKey } from '../src/key.ts'
 import { hashTag, shareSlot, slotOf } from '../src/slot.ts'
@@ -31,7 +31,7 @@ t.test('different arguments never give the same key', async (t) => {
   random.announce(t)
   const text = () => Array.from({ length: random.int(0, 3) }, () => random.pick(nasty)).join('')
   const seen = new Map<string, string>()
-  for (let round = 0; round < 50_000; round++) {
+  for (let round = 0; round < 20_000; round++) {
     const namespace = text() || 'n'
     const tag = text() || 't'
     const parts = Array.from({ length: random.int(0, 4) }, text)
@@ -43,7 +43,7 @@ t.test('different arguments never give the same key', async (t) => {
     if (hashTag(key) === '' || slotOf(key) !== slotOf(buildKey('hf', 'other', tag, [])))
       t.fail(`slot of ${key}`)
   }
-  t.ok(seen.size > 10_000)
+  t.ok(seen.size > 5_000)
 })
 
 t.test(
@@ -66,9 +66,9 @@ t.test('what cannot be a key is refused', async (t) => {
 })
 
 t.test('our slots are those of Redis', async (t) => {
-  const cluster = await startRedisCluster()
-  t.teardown(() => cluster.stop())
-  const port = cluster.nodes[0]?.directPort ?? 0
+  const node = await startRedis({ args: ['--cluster-enabled', 'yes'] })
+  t.teardown(() => node.stop())
+  const port = node.directPort
   const keys = Array.from({ length: 200 }, (_, at) => createHash('md5').update(String(at)).digest('hex'))
   for (const key of [
     ...keys,

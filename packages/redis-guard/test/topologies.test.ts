@@ -7,9 +7,11 @@ import { count } from './outage.ts'
 
 const patient = { budgetMs: 5000 }
 
+// Each takes seconds to agree about itself; they do it at the same time.
+const [cluster, set] = await Promise.all([startRedisCluster(), startRedisSentinel()])
+t.teardown(() => Promise.all([cluster.stop(), set.stop()]))
+
 t.test('a cluster is found from one of its nodes, or by the client that is given', async (t) => {
-  const cluster = await startRedisCluster()
-  t.teardown(() => cluster.stop())
   const pattern = new Cluster([...cluster.addresses], { lazyConnect: true })
   t.teardown(() => pattern.disconnect())
   for (const options of [{ cluster: cluster.addresses.slice(0, 1) }, { client: pattern }]) {
@@ -29,8 +31,6 @@ t.test('a cluster is found from one of its nodes, or by the client that is given
 })
 
 t.test('Sentinel is asked for the primary', async (t) => {
-  const set = await startRedisSentinel()
-  t.teardown(() => set.stop())
   const connection = { sentinels: [...set.addresses], name: set.name }
   const pattern = new Redis({ ...connection, lazyConnect: true })
   t.teardown(() => pattern.disconnect())
