@@ -234,7 +234,13 @@ t.test('a call that the client cannot write fails alone, and leaves nothing behi
     code: 'HOLDFAST_ERR_REDIS_GUARD_LOST',
     mayHaveRun: false,
   })
-  t.match(guard.snapshot(), { inFlight: 0, state: 'down', calls: { lost: 1 }, roundTrips: 0, roundTripSumMs: 0 })
+  t.match(guard.snapshot(), {
+    inFlight: 0,
+    state: 'down',
+    calls: { lost: 1 },
+    roundTrips: 0,
+    roundTripSumMs: 0,
+  })
 })
 
 t.test('the arguments are those of the moment of the call, whatever becomes of their list', async (t) => {
