@@ -65,12 +65,28 @@ t.test('PostgreSQL is lost in every way, and only what needs it notices', async 
   const service = await start({ DATABASE_URL: postgres.url })
   const observe = (sql: string) => onConnection(postgres.directUrl, (client) => client.query(sql))
   const hoarders: Client[] = []
+  let frozen = 0
   await runTrial(t, {
     service,
     databaseUrl: postgres.directUrl,
     mix: MIX,
     faults: [
       ...faultsOf('PostgreSQL', postgres, 5000),
+      {
+        // Of 20 connections one falls silent: what it was about to answer fails, the rest goes on.
+        name: 'one backend frozen',
+        begin: async () => {
+          const { rows } = await observe(
+            `select pid from pg_stat_activity where application_name = 'holdfast-api' order by backend_start limit 1`,
+          )
+          frozen = Number(rows[0]?.pid)
+          process.kill(frozen, 'SIGSTOP')
+        },
+        lastsMs: 4000,
+        end: () => {
+          process.kill(frozen, 'SIGCONT')
+        },
+      },
       {
         name: 'every connection ended by an administrator',
         begin: async () => {
@@ -118,7 +134,7 @@ t.test('PgBouncer is lost in every way, and PostgreSQL behind it', async (t) => 
       max_client_conn: '400',
       default_pool_size: '30',
       server_login_retry: '0.5',
-      query_wait_timeout: '5',
+      query_wait_timeout: '60',
       server_connect_timeout: '3',
     },
   })
