@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { seededRandom, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
-import { PoolGuard, type PoolGuardOptions } from '../src/index.ts'
+import { PoolGuard, type PoolGuardOptions, type PoolScope } from '../src/index.ts'
 import { codeOf } from './gate-on-hand-clock.ts'
 
 const postgres = await startPostgres({ settings: { max_connections: '60' } })
@@ -35,150 +37,6 @@ t.test('a query is one acquire, one statement, one release', async (t) => {
   })
   await waitUntil(() => guard.snapshot().inUse === 0)
 })
-
-t.test(
-  'three times too much: critical work succeeds, the rest is answered or refused within its bound',
-  async (t) => {
-    const { guard } = guardOf()
-    await Promise.all(sleeps(guard, 0.01, 20, 'critical'))
-    const tally: Record<string, number> = {}
-    let slowestRefusalMs = 0
-    const ask = async (criticality: 'critical' | 'normal') => {
-      const startedMs = performance.now()
-      const code = await codeOf(guard.query('select pg_sleep(0.02)', [], { criticality }))
-      if (code !== 'granted') slowestRefusalMs = Math.max(slowestRefusalMs, performance.now() - startedMs)
-      const key = `${criticality} ${code}`
-      tally[key] = (tally[key] ?? 0) + 1
-    }
-    const endMs = performance.now() + 600
-    const client = async (criticality: 'critical' | 'normal') => {
-      while (performance.now() < endMs) {
-        await ask(criticality)
-        await new Promise((resolve) => setTimeout(resolve, 10))
-      }
-    }
-    await Promise.all([
-      ...Array.from({ length: 80 }, () => client('normal')),
-      ...Array.from({ length: 5 }, () => client('critical')),
-    ])
-    t.comment(tally, `slowest refusal ${slowestRefusalMs.toFixed(0)} ms`)
-    t.same(
-      Object.keys(tally).filter((key) => key.startsWith('critical')),
-      ['critical granted'],
-    )
-    t.ok((tally['normal granted'] ?? 0) > 0)
-    t.ok((tally['normal QUEUE_FULL'] ?? 0) > 0)
-    t.equal(guard.pressure.state, 'pressed')
-  },
-)
-
-t.test(
-  'pressure comes within 300 ms of saturation, goes its time after it, and ignores a burst of 20 ms',
-  async (t) => {
-    const { guard, log } = guardOf({ pressure: { clearMs: 300 } })
-    await Promise.all(sleeps(guard, 0.01, 17, 'critical'))
-    await Promise.all(sleeps(guard, 0.02, 17))
-    await new Promise((resolve) => setTimeout(resolve, 100))
-    t.equal(guard.pressure.transitions, 0)
-    const startedMs = performance.now()
-    const work = sleeps(guard, 0.4, 17)
-    // What a timer of 250 ms takes on this machine at this moment.
-    let timerMs = 0
-    setTimeout(() => {
-      timerMs = performance.now() - startedMs
-    }, 250)
-    t.ok(guard.saturated, 'at once')
-    await waitUntil(() => guard.pressure.state === 'pressed')
-    const trippedMs = performance.now() - startedMs
-    t.ok(trippedMs >= 249 && trippedMs <= Math.max(300, timerMs + 50), `${trippedMs.toFixed(0)} ms`)
-    await Promise.all(work)
-    const releasedMs = performance.now()
-    t.notOk(guard.saturated)
-    await waitUntil(() => guard.pressure.state === 'normal')
-    const clearedMs = performance.now() - releasedMs
-    t.ok(clearedMs >= 295, `${clearedMs.toFixed(0)} ms`)
-    t.same(log, ['pool "main" is under pressure', 'pool "main" is not under pressure any more'])
-  },
-)
-
-t.test('a steady load of 70 % changes nothing', async (t) => {
-  const random = seededRandom()
-  random.announce(t)
-  const { guard } = guardOf()
-  await Promise.all(sleeps(guard, 0.05, 17, 'critical'))
-  const exponential = (meanMs: number) => -Math.log(1 - random.next()) * meanMs
-  const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
-  // Held by timers instead of statements, so that a slow machine does not make the load another one: 280 a second, of
-  // 50 ms each, hold 14 connections on average.
-  const work: Promise<unknown>[] = []
-  const startedMs = performance.now()
-  for (let atMs = 0; atMs < 1000; atMs += exponential(1000 / 280)) {
-    const aheadMs = atMs - (performance.now() - startedMs)
-    if (aheadMs > 1) await wait(aheadMs)
-    const held = guard.acquire().then(async (client) => {
-      await wait(Math.min(250, exponential(50)))
-      client.release()
-    })
-    work.push(codeOf(held))
-  }
-  await Promise.all(work)
-  t.equal(guard.pressure.transitions, 0)
-})
-
-t.test(
-  'a database that is killed is refused at once, and found again by the probe alone within 2 s',
-  async (t) => {
-    const { guard, log } = guardOf()
-    await guard.query('select 1')
-    await postgres.kill9()
-    const codes = await Promise.all(Array.from({ length: 12 }, () => codeOf(guard.query('select 1'))))
-    t.notOk(codes.includes('granted'))
-    await waitUntil(() => guard.breaker?.state === 'open')
-    await t.rejects(guard.query('select 1', [], { criticality: 'critical' }), {
-      code: 'HOLDFAST_ERR_POOL_GUARD_OPEN',
-      statusCode: 503,
-      retryAfterSeconds: 1,
-    })
-    const opened = guard.snapshot().counts.granted
-    await postgres.restart()
-    const upMs = performance.now()
-    await waitUntil(() => guard.breaker?.state === 'closed')
-    const foundMs = performance.now() - upMs
-    t.ok(foundMs < 2000, `${foundMs.toFixed(0)} ms after the restart`)
-    t.same(guard.snapshot().counts.granted, opened, 'no request was needed')
-    t.same((await guard.query('select 1 as one')).rows, [{ one: 1 }])
-    t.match(log, [/cannot connect: ./, /is closed off/, /is open for work again/])
-  },
-)
-
-t.test(
-  'a database that is frozen under load is found out by the probe, before any time-out of a statement',
-  async (t) => {
-    const { guard } = guardOf({ max: 4, connectTimeoutMs: 500, breaker: { probeTimeoutMs: 300 } })
-    await Promise.all(sleeps(guard, 0.01, 4, 'critical'))
-    postgres.freeze()
-    const startedMs = performance.now()
-    try {
-      const held = sleeps(guard, 0.01, 4, 'critical').map(codeOf)
-      const codes: string[] = []
-      while (guard.breaker?.state === 'closed' && performance.now() - startedMs < 5000) {
-        codes.push(await codeOf(guard.query('select 1')))
-        await new Promise((resolve) => setTimeout(resolve, 20))
-      }
-      const openMs = performance.now() - startedMs
-      t.ok(openMs < 2500, `${openMs.toFixed(0)} ms, statements have 3000`)
-      t.notOk(codes.includes('granted'))
-      postgres.thaw()
-      const thawedMs = performance.now()
-      await waitUntil(() => guard.breaker?.state === 'closed')
-      t.ok(performance.now() - thawedMs < 2000)
-      await Promise.all(held)
-      t.equal(await codeOf(guard.query('select 1')), 'granted')
-    } finally {
-      postgres.thaw()
-    }
-  },
-)
 
 t.test('closing refuses newcomers and whoever waits, and lets work in use finish', async (t) => {
   const { guard } = guardOf({ max: 2 })
@@ -254,6 +112,98 @@ t.test('the health check asks the database, and says what it found', async (t) =
   const end = guard.breaker?.isolate('maintenance')
   t.match(await check({ signal }), { status: 'unhealthy', reason: 'the breaker is open: maintenance' })
   end?.()
+})
+
+t.test('a process that used the guard and closed it ends by itself', async (t) => {
+  const program = `
+    import { PoolGuard } from ${JSON.stringify(new URL('../src/index.ts', import.meta.url).href)}
+    const guard = new PoolGuard({
+      connectionString: ${JSON.stringify(postgres.url)},
+      pooler: { connectionString: ${JSON.stringify(postgres.url)} },
+    })
+    const worker = guard.startWorker({
+      name: 'idle',
+      intervalMs: 1,
+      find: async () => 1,
+      save: (tx) => tx.query('select 1'),
+    })
+    while (worker.snapshot().saved < 1) await new Promise((resolve) => setTimeout(resolve, 1))
+    await Promise.allSettled([
+      guard.query('select pg_sleep(20)', [], { timeoutMs: 20 }),
+      guard.query('select pg_sleep(20)', [], { signal: AbortSignal.timeout(30) }),
+      guard.transaction({}, (tx) => tx.query('select nonsense')),
+    ])
+    await guard.close()
+    console.log('closed')`
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    '--conditions=@holdfast/source',
+    '--input-type=module',
+    '--eval',
+    program,
+  ])
+  t.equal(stdout, 'closed\n')
+})
+
+t.test('after callers that left at random moments nothing is held, and nobody waits', async (t) => {
+  const random = seededRandom()
+  random.announce(t)
+  const { guard } = guardOf({
+    max: 4,
+    maxOverflow: 1,
+    maxWaiting: 100,
+    maxWaitMs: 100,
+    cancelTimeoutMs: 5000,
+  })
+  const classes = ['critical', 'normal', 'background'] as const
+  const wrong: number[] = []
+  const ways = [
+    async (scope: PoolScope, number: number) => {
+      const { rows } = await guard.query('select $1::int as number, pg_sleep(0.002)', [number], scope)
+      if (rows[0]?.['number'] !== number) wrong.push(number)
+    },
+    (scope: PoolScope) =>
+      guard.transaction(scope, async (tx) => {
+        await tx.query('select pg_sleep(0.002)')
+        if (random.next() < 0.3) throw new Error('mine')
+      }),
+    async (scope: PoolScope) => {
+      const client = await guard.acquire(scope)
+      void client.query('begin; select pg_sleep(0.01)').catch(() => {})
+      client.release()
+      client.release()
+    },
+  ]
+  const caller = async (number: number) => {
+    const controller = new AbortController()
+    const way = ways[number % ways.length]
+    const { signal } = controller
+    const criticality = classes[random.int(0, 2)] ?? 'normal'
+    const deadlineMs = random.next() < 0.2 ? guard.clock.nowMs() + random.next() * 50 : undefined
+    const work = way?.({ signal, criticality, deadlineMs, tenant: `t${random.int(0, 4)}` }, number)
+    if (random.next() < 0.5) setTimeout(() => controller.abort(), random.next() * 30)
+    return codeOf(Promise.resolve(work))
+  }
+  const codes = new Set<string>()
+  for (let wave = 0; wave < 20; wave += 1) {
+    const ended = Array.from({ length: 50 }, (_, number) => caller(wave * 50 + number))
+    for (const code of await Promise.all(ended)) codes.add(code)
+  }
+  t.ok(codes.has('granted') && codes.has('ABORTED'), [...codes].join())
+  t.same(wrong, [])
+  await waitUntil(() => guard.snapshot().inUse === 0)
+  const { inUseBy, waitingBy, connections, breaker } = guard.snapshot()
+  t.same([inUseBy, waitingBy], Array(2).fill({ critical: 0, normal: 0, background: 0 }))
+  t.match(connections, { inUse: 0, connecting: 0 })
+  t.equal(breaker?.state, 'closed')
+})
+
+t.test('a database that was never there is told once, with the reason', async (t) => {
+  const { guard, log } = guardOf({ connectionString: 'postgresql://postgres@127.0.0.1:1/none', min: 0 })
+  for (let number = 0; number < 4; number += 1) {
+    await t.rejects(guard.query('select 1'), { code: 'HOLDFAST_ERR_POOL_GUARD_CONNECT', statusCode: 503 })
+  }
+  t.match(log, [/^pool "main" cannot connect: .*ECONNREFUSED/])
+  t.equal(log.length, 1)
 })
 
 t.test('nothing is left open after close()', async (t) => {
