@@ -13,7 +13,7 @@ export interface ConnectionOptions {
   readonly connectionString?: string | undefined
   /** Everything else pg takes, such as `ssl`. */
   readonly connection?: ClientConfig | undefined
-  /** Connections kept open without work. Default 2, or `max` when that is less. */
+  /** Connections kept open without work, opened at once, four at a time. Default 2, or `max` when that is less. */
   readonly min?: number
   /** For one attempt to connect, in ms. Default 5000. */
   readonly connectTimeoutMs?: number

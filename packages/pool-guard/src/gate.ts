@@ -1,8 +1,7 @@
-import { type BreakerSnapshot, CircuitBreaker, type Permit, type Transition } from '@holdfast/circuit-breaker'
+import type { BreakerSnapshot, CircuitBreaker, Permit } from '@holdfast/circuit-breaker'
 import { type Clock, withRetryAfter } from '@holdfast/footing'
 import { Admission, type AdmissionCounts, type Refusal, type Ticket } from './admission.ts'
 import type { Connections, LeaseOutcome } from './connections.ts'
-import { DatabaseProbe } from './database-probe.ts'
 import { outcomeOfConnecting } from './database-trouble.ts'
 import {
   AbortedError,
@@ -18,6 +17,7 @@ import { admissionChannels } from './events.ts'
 import type { GuardedClient } from './guarded-client.ts'
 import { LazyTimer } from './lazy-timer.ts'
 import type { ResolvedAdmission } from './options.ts'
+import { OutageWatch, SUSPECT_AFTER_MS } from './outage-watch.ts'
 import { PressureGauge, type PressureState } from './pressure.ts'
 import { type Criticality, currentScope, type PoolScope } from './request-scope.ts'
 import { WaitHistogram } from './wait-histogram.ts'
@@ -81,8 +81,6 @@ export interface GateParts {
 
 /** When a refused caller may try again, in ms: the queues are short, so a second is long. */
 const RETRY_AFTER_MS = 1000
-/** Work that has not ended for so long, while others wait or to fail then, makes the database suspect, in ms. */
-const SUSPECT_AFTER_MS = 500
 const NO_SCOPE: PoolScope = {}
 
 /**
@@ -97,15 +95,14 @@ const NO_SCOPE: PoolScope = {}
  */
 export class Gate {
   readonly clock: Clock
-  /** `undefined` with `breaker: false`. */
-  readonly breaker: CircuitBreaker | undefined
   readonly #options: ResolvedAdmission
   readonly #connections: Pick<Connections, 'checkout'>
   readonly #log: GateLog | undefined
   readonly #admission: Admission
   readonly #gauge: PressureGauge
   readonly #timer: LazyTimer
-  readonly #probe: DatabaseProbe | undefined
+  /** `undefined` with `breaker: false`. */
+  readonly #outages: OutageWatch | undefined
   readonly #waits: Readonly<Record<Criticality, WaitHistogram>> = {
     critical: new WaitHistogram(),
     normal: new WaitHistogram(),
@@ -114,8 +111,6 @@ export class Gate {
   readonly #left: Record<Criticality, number> = { critical: 0, normal: 0, background: 0 }
   readonly #pressureListeners = new Set<(state: PressureState) => void>()
   #externalPressure = false
-  /** When work last ended well. */
-  #answeredMs: number
   #closed = false
 
   constructor(options: ResolvedAdmission, { connections, ask, log }: GateParts) {
@@ -125,7 +120,6 @@ export class Gate {
     this.#options = options
     this.#connections = connections
     this.#log = log
-    this.#answeredMs = clock.nowMs()
     this.#admission = new Admission({
       max,
       overflow: maxOverflow,
@@ -137,25 +131,13 @@ export class Gate {
     this.#gauge = new PressureGauge(clock.nowMs(), options.pressure)
     this.#timer = new LazyTimer(clock, () => this.#ring())
     if (breaker === undefined) return
-    this.breaker = new CircuitBreaker(options.name, {
-      clock,
-      random,
-      failureThreshold: breaker.failureThreshold,
-      openMs: breaker.openMs,
-      failureRate: Number.POSITIVE_INFINITY,
-      // The pool bounds how many come back at once.
-      rampMs: 0,
-      probing: 'manual',
-      onTransition: (transition) => this.#breakerChanged(transition),
-    })
-    this.#probe = new DatabaseProbe({
-      ask,
-      clock,
-      random,
-      intervalMs: breaker.probeIntervalMs,
-      timeoutMs: breaker.probeTimeoutMs,
-      onResult: (answered, error) => this.#probed(answered, error),
-    })
+    const onOpen = () => this.#admission.refuseWaiting(clock.nowMs(), 'open')
+    this.#outages = new OutageWatch({ name: options.name, clock, random, breaker, ask, log, onOpen })
+  }
+
+  /** `undefined` with `breaker: false`. */
+  get breaker(): CircuitBreaker | undefined {
+    return this.#outages?.breaker
   }
 
   /** So many are in use or wait that only critical work should come. */
@@ -185,8 +167,9 @@ export class Gate {
     // Such work would hold a slot that nobody counts.
     if (this.#waits[criticality] === undefined) return Promise.reject(noClass(criticality))
     if (signal?.aborted === true) return Promise.reject(abortedBy(signal))
-    const permit = this.breaker?.tryAcquire()
-    if (permit === undefined && this.breaker !== undefined) {
+    const { breaker } = this
+    const permit = breaker?.tryAcquire()
+    if (permit === undefined && breaker !== undefined) {
       const refusal = this.#closed ? 'closed' : 'open'
       this.#admission.countRefusal(criticality, refusal)
       return Promise.reject(this.#refusal(criticality, refusal, 0, scope))
@@ -210,7 +193,9 @@ export class Gate {
   routeMode(criticality: Criticality, onSaturated: 'wait' | 'fallback' = 'wait'): RouteMode {
     const instead = criticality === 'critical' ? 'nothing' : 'fallback'
     if (this.#closed) return { use: instead, reason: 'closed', retryAfterMs: RETRY_AFTER_MS }
-    if (this.#isOpen) return { use: instead, reason: 'open', retryAfterMs: this.#openForMs() }
+    if (this.#outages?.isOpen === true) {
+      return { use: instead, reason: 'open', retryAfterMs: this.#outages.retryAfterMs }
+    }
     if (criticality !== 'critical') {
       const careful = onSaturated === 'fallback' || criticality === 'background'
       if (careful && this.#gauge.saturated) return saturated
@@ -272,22 +257,11 @@ export class Gate {
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#probe?.close()
     const nowMs = this.clock.nowMs()
     this.#admission.close(nowMs)
-    this.breaker?.close()
+    this.#outages?.close()
     this.#timer.stop()
     this.#pressureListeners.clear()
-  }
-
-  get #isOpen(): boolean {
-    return this.breaker !== undefined && this.breaker.retryAfterMs() > 0
-  }
-
-  /** The probe finds the database well long before `openMs` is over. */
-  #openForMs(): number {
-    const { probeIntervalMs = 0 } = this.#options.breaker ?? {}
-    return Math.max(RETRY_AFTER_MS, 2 * probeIntervalMs)
   }
 
   #wait(ticket: Ticket, permit: Permit | undefined, scope: PoolScope): Promise<GuardedClient> {
@@ -336,13 +310,13 @@ export class Gate {
 
   #released(ticket: Ticket, permit: Permit | undefined, outcome: LeaseOutcome): void {
     const nowMs = this.clock.nowMs()
-    if (outcome === 'success') this.#answeredMs = nowMs
+    if (outcome === 'success') this.#outages?.answered(nowMs)
     // First, so that a slot of a database that is gone is handed on to nobody.
     if (permit !== undefined) this.breaker?.settle(permit, outcome)
     this.#admission.release(nowMs, ticket)
     if (this.#closed) return
     this.#observe(nowMs)
-    if (outcome === 'failure' && nowMs - ticket.decidedMs >= SUSPECT_AFTER_MS) this.#suspect(nowMs)
+    if (outcome === 'failure' && nowMs - ticket.decidedMs >= SUSPECT_AFTER_MS) this.#outages?.suspect(nowMs)
   }
 
   #ignore(permit: Permit | undefined): void {
@@ -380,7 +354,7 @@ export class Gate {
     const fields = { pool: name, in_use: inUse, max, waiting }
     if (state === 'pressed') {
       this.#log?.warn(fields, `pool "${name}" is under pressure`)
-      if (inUse > 0) this.#suspect(nowMs)
+      if (inUse > 0) this.#outages?.suspect(nowMs)
     } else {
       this.#log?.info(fields, `pool "${name}" is not under pressure any more`)
     }
@@ -394,36 +368,6 @@ export class Gate {
     }
   }
 
-  /** Work that does not end, or not well: asked at once, the database says whether it is still there. */
-  #suspect(nowMs: number): void {
-    if (nowMs - this.#answeredMs >= SUSPECT_AFTER_MS && !this.#isOpen) this.#probe?.once()
-  }
-
-  #probed(answered: boolean, error: unknown): void {
-    const { breaker } = this
-    if (breaker === undefined) return
-    if (breaker.state === 'closed') {
-      if (!answered) breaker.trip(`work does not end, and a probe failed: ${messageOf(error)}`)
-      return
-    }
-    // Asked for only now, so that a probe that fails changes no state, and nobody reads of it in the log.
-    const permit = answered ? breaker.tryAcquireProbe() : undefined
-    if (permit !== undefined) breaker.settle(permit, 'success')
-  }
-
-  #breakerChanged({ to, reason, cause }: Transition): void {
-    const { name } = this.#options
-    if (to === 'open') {
-      this.#log?.warn({ pool: name, cause, reason }, `pool "${name}" is closed off: ${reason}`)
-      this.#admission.refuseWaiting(this.clock.nowMs(), 'open')
-      this.#probe?.start()
-    } else if (to === 'closed') {
-      this.#log?.info({ pool: name, cause }, `pool "${name}" is open for work again`)
-      this.#probe?.stop()
-      this.#answeredMs = this.clock.nowMs()
-    }
-  }
-
   #refused(ticket: Ticket, permit: Permit | undefined, scope: PoolScope): Error {
     this.#ignore(permit)
     const { criticality, refusal = 'saturated', askedMs, decidedMs } = ticket
@@ -434,7 +378,7 @@ export class Gate {
         Math.round(ticket.expectedMs),
       )
     }
-    if (refusal === 'timeout' && this.#admission.inUse > 0) this.#suspect(decidedMs)
+    if (refusal === 'timeout' && this.#admission.inUse > 0) this.#outages?.suspect(decidedMs)
     return this.#refusal(criticality, refusal, decidedMs - askedMs, scope)
   }
 
@@ -457,7 +401,7 @@ export class Gate {
       case 'saturated':
         return withRetryAfter(new SaturatedError(criticality), RETRY_AFTER_MS)
       case 'open':
-        return withRetryAfter(new OpenError(name), this.#openForMs())
+        return withRetryAfter(new OpenError(name), this.#outages?.retryAfterMs ?? RETRY_AFTER_MS)
       case 'closed':
         return withRetryAfter(new ClosedError(name), RETRY_AFTER_MS)
     }

@@ -20,12 +20,20 @@ import {
   ClientBusyError,
   ConnectError,
   ConnectionLostError,
-  DeadlineExceededError,
-  QueryTimeoutError,
   TxRolledBackError,
 } from './errors.ts'
 import { LazyTimer } from './lazy-timer.ts'
 import { classifyError, endsConnection, sqlStateOf } from './sqlstate.ts'
+import {
+  changesSession,
+  commits,
+  isSingle,
+  outcomeOf,
+  overdueError,
+  reject,
+  type Statement,
+  type StatementOrder,
+} from './statement.ts'
 
 /** Statements that may wait for each other on one connection. */
 export const MAX_WAITING_STATEMENTS = 100
@@ -42,34 +50,6 @@ export interface ConnectionSurroundings {
   /** The connection is gone. Called once, and not when `close` or `destroy` was called before. */
   readonly onLost: (connection: PgConnection, error: Error) => void
   readonly onCancel: (result: 'cancelled' | 'finished' | 'destroyed') => void
-}
-
-/** One statement and how long it may take. */
-export interface StatementOrder {
-  readonly text: string
-  readonly values?: readonly unknown[] | undefined
-  readonly name?: string | undefined
-  /** When it is cancelled, on the clock; `Infinity` for never. */
-  readonly dueMs: number
-  /** What it may take in ms, for the error when `dueMs` is reached. */
-  readonly limitMs: number
-  /** That limit is what was left of the caller's deadline. */
-  readonly byDeadline?: boolean
-  /** Cancels this statement alone. */
-  readonly signal?: AbortSignal | undefined
-  /** `interrupt` leaves it alone: the outcome of a COMMIT must be known. */
-  readonly lastWord?: boolean
-}
-
-interface Statement extends StatementOrder {
-  readonly resolve: (result: QueryResult) => void
-  readonly reject: (error: unknown) => void
-  failed: boolean
-  error: unknown
-  /** Why it is being cancelled. */
-  cancelled: Error | undefined
-  /** Stops listening to its signal. */
-  unheed: (() => void) | undefined
 }
 
 /** Members of `pg.Client` that its types leave out. */
@@ -475,54 +455,15 @@ export class PgConnection {
   }
 }
 
-/** What an ended statement says about the database. */
-function outcomeOf({ failed, error, cancelled }: Statement): LeaseOutcome {
-  if (!failed) return 'success'
-  const { kind } = classifyError(error)
-  if (kind === 'infrastructure') return 'failure'
-  if (kind !== 'timeout') return 'success'
-  // Too slow for its own limit, or for the server's; but a caller that left says nothing.
-  return cancelled === undefined || cancelled instanceof QueryTimeoutError ? 'failure' : 'ignored'
-}
-
-function reject(statement: Statement, error: unknown): void {
-  statement.unheed?.()
-  statement.reject(error)
-}
-
-function overdueError(statement: Statement): Error {
-  return statement.byDeadline === true
-    ? new DeadlineExceededError(0, Math.round(statement.limitMs))
-    : new QueryTimeoutError(statement.limitMs)
-}
-
 /** The error of a caller whose signal aborted. */
 export function abortedBy(signal: AbortSignal, what: string): Error {
   return Object.assign(new AbortedError(what), { cause: signal.reason })
 }
 
-const commits = /^\s*(commit|end)\b/i
-
 /** `18.4 (Debian ...)` or `19devel` as a `server_version_num`: minor versions before 10 are left out. */
 export function versionNumber(version: string): number {
   const [, major = '0', minor = '0'] = /^(\d+)(?:\.(\d+))?/.exec(version) ?? []
   return Number(major) * 10_000 + Number(minor)
-}
-
-/** Whether something of these statements outlives them, and their transaction when that is committed. */
-function changesSession(text: string, answer: QueryResult | readonly QueryResult[]): boolean {
-  const changes = ({ command }: QueryResult) =>
-    command === 'SET' ? setsSession.test(text) : sessionCommands.has(command)
-  return isSingle(answer) ? changes(answer) : answer.some(changes)
-}
-
-/** DISCARD and RESET undo what `onConnect` has set. */
-const sessionCommands = new Set(['LISTEN', 'PREPARE', 'RESET', 'DISCARD'])
-/** A SET for the session, alone or among other statements; the server calls SET LOCAL the same. */
-const setsSession = /(?:^|;)(?:\s|--[^\n]*\n|\/\*[\s\S]*?\*\/)*set\s+(?!local\s|transaction\s|constraints\s)/i
-
-function isSingle(answer: QueryResult | readonly QueryResult[]): answer is QueryResult {
-  return !Array.isArray(answer)
 }
 
 function lostError(cause: Error): Error {

@@ -67,7 +67,7 @@ t.test('what other processes do to the pooler is pressure here, too', async (t) 
 t.test('a console that does not answer is told once, and presses nobody', async (t) => {
   const { guard, log } = guardOf({
     connectionString: postgres.url,
-    pooler: { connectionString: consoleUrl, intervalMs: 20, timeoutMs: 100, database: 'postgres' },
+    pooler: { connectionString: consoleUrl, intervalMs: 20, timeoutMs: 500, database: 'postgres' },
   })
   await waitUntil(() => guard.snapshot().pooler?.ageMs !== undefined)
   pooler.blackhole()
