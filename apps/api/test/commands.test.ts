@@ -37,7 +37,13 @@ t.test('themes are listed, shown and written, and what is wrong is said', async 
     code: 0,
     output: 'the theme of acme is now version 1\n',
   })
-  t.match(await run(['--', 'theme'].slice(1).concat('--', 'list')), { code: 0, output: /version 1/ })
+  // Nobody listens on this port.
+  const lost = { ...environment, REDIS_URL: 'redis://127.0.0.1:1' }
+  t.match(await runCommand(['theme', 'set', 'acme', 'theme.json'], lost), {
+    code: 0,
+    output: /^the theme of acme is now version 2\nRedis could not be told: .* THEME_REFRESH_INTERVAL\n$/,
+  })
+  t.match(await run(['--', 'theme'].slice(1).concat('--', 'list')), { code: 0, output: /version 2/ })
   const shown = await run(['theme', 'get', 'acme'])
   t.strictSame(JSON.parse(shown.output), { brand_name: 'Acme', corner_radius_px: 0 })
 

@@ -14,6 +14,17 @@ const INTERVAL_MS = 1000
 t.test('three processes that share a Redis stand in for each other and for Redis', async (t) => {
   const fleet = await startFleet(t, INTERVAL_MS)
 
+  t.test('one look per interval for all', async (t) => {
+    fleet.reset()
+    const startMs = performance.now()
+    await sleep(5 * INTERVAL_MS)
+    const intervals = (performance.now() - startMs) / INTERVAL_MS
+    t.comment(
+      `${fleet.looks()} looks in ${intervals.toFixed(2)} intervals, ${fleet.services.length} processes`,
+    )
+    t.ok(fleet.looks() >= 1 && fleet.looks() <= intervals + 1, `${fleet.looks()} looks`)
+  })
+
   t.test('a change in the database reaches all within an interval, by one look and one load', async (t) => {
     fleet.reset()
     await fleet.setBrand('From the database')

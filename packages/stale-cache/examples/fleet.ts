@@ -10,7 +10,8 @@ let asked = 0
 /** One process of the fleet; here, for once, several in one. */
 async function start() {
   const app = Fastify()
-  await app.register(redisGuard, { url: server.url })
+  // Patience with a busy machine; 50 ms, the default, is for services.
+  await app.register(redisGuard, { url: server.url, budgetMs: 2000 })
   await app.register(staleCache, { redis: app.redisGuard })
   const themes = app.staleCache.create('themes', {
     load: async (tenants) => {

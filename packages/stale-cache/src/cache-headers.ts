@@ -8,7 +8,7 @@
  * `Cache-Status` (RFC 9211) as a negative `ttl`.
  */
 import { StaleCachePolicyError } from './errors.ts'
-import { record } from './options.ts'
+import { checks } from './options.ts'
 
 /** Where a value came from: the cache within and past its lifetime, the last-known-good file, the fallback. */
 export type ValueSource = 'fresh' | 'stale' | 'snapshot' | 'default'
@@ -54,7 +54,7 @@ export class RepresentationPolicy {
    * @throws HOLDFAST_ERR_STALE_CACHE_INVALID_OPTION when they are no object
    */
   constructor(options: RepresentationPolicyOptions = {}) {
-    record('policy', options)
+    checks.object('policy', options)
     const maxAge = seconds('maxAgeMs', options.maxAgeMs ?? 300_000)
     const staleMaxAge = seconds('staleMaxAgeMs', options.staleMaxAgeMs ?? 30_000)
     const defaultMaxAge = seconds('defaultMaxAgeMs', options.defaultMaxAgeMs ?? 10_000)

@@ -74,17 +74,16 @@ export class FleetLoad<V> {
     return { ...this.#counts }
   }
 
-  /** A message about a key; answers whether somebody waits for it. */
-  hear(change: FleetChange): boolean {
-    const ears = this.#awaited.get(change.name)
-    for (const ear of ears ?? []) ear(change)
-    return ears !== undefined
+  /** A message, for those who wait for its key. */
+  hear(change: FleetChange): void {
+    if (change.kind === 't') return
+    for (const ear of this.#awaited.get(change.name) ?? []) ear(change)
   }
 
   /** Messages may have been missed: whoever waits looks again. */
   wake(): void {
     for (const [name, ears] of this.#awaited) {
-      for (const ear of ears) ear({ kind: 'l', name, fence: 0, ageMs: 0, text: undefined })
+      for (const ear of ears) ear({ kind: 'l', name, fence: 0, ageMs: 0, text: undefined, outdated: false })
     }
   }
 
@@ -100,7 +99,11 @@ export class FleetLoad<V> {
   async #fetch(wants: readonly Want[], context: FetchContext<V>, fetched: Fetched<V>): Promise<void> {
     if (wants.length === 0) return
     const { store, options } = this.#parts
-    if (!options.redis.available || context.signal.aborted) return this.#loadDirectly(wants, context, fetched)
+    if (context.signal.aborted) {
+      for (const { key } of wants) fetched.failed.set(key, context.signal.reason)
+      return
+    }
+    if (!options.redis.available) return this.#loadDirectly(wants, context, fetched)
     const shareable = wants.filter(({ key }) => store.canHold(key))
     const apart = wants.filter(({ key }) => !store.canHold(key))
     await Promise.all([
@@ -109,9 +112,13 @@ export class FleetLoad<V> {
     ])
   }
 
-  async #fetchShared(wants: readonly Want[], context: FetchContext<V>, fetched: Fetched<V>): Promise<void> {
-    if (wants.length === 0) return
-    const { store, holdings } = this.#parts
+  async #fetchShared(asked: readonly Want[], context: FetchContext<V>, fetched: Fetched<V>): Promise<void> {
+    if (asked.length === 0) return
+    const { store, holdings, outbox } = this.#parts
+    // What was invalidated here, and Redis may not know of it, is not to be had from there.
+    const wants = asked.map(
+      (want): Want => (outbox.outdates(want.key, []) ? { ...want, since: 'now' } : want),
+    )
     // Before the lease is asked for: what another process brings may be told before the answer is here.
     const heard = this.#listen(wants)
     try {
@@ -127,7 +134,7 @@ export class FleetLoad<V> {
       for (const reply of replies) {
         if (reply.text !== '' && (reply.state === 'w' || reply.state === 'l')) this.#placeOutdated(reply)
       }
-      const again = await this.#takeHits(inState('h'), fetched)
+      const again = await this.#takeValues(inState('h'), 'hits', fetched)
       await Promise.all([
         this.#lead(
           inState('l').map(({ key }) => key),
@@ -182,7 +189,7 @@ export class FleetLoad<V> {
       // A Redis that does not answer is no reason to stop: it may be back before the lease ends.
       const held = await store.renew(keys, granted.fence).catch(() => keys.length)
       if (held < keys.length) this.#counts.leasesLost += 1
-      else if (!over && !context.signal.aborted) beat()
+      if (held > 0 && !over && !context.signal.aborted) beat()
     }
     beat()
     try {
@@ -205,6 +212,7 @@ export class FleetLoad<V> {
     const { clock, random } = options
     const open = new Map(waits.map((wait) => [wait.key, wait]))
     const again: Want[] = []
+    const told: SharedValue[] = []
     // Messages come by a connection of their own; while it is down, one looks more often.
     const leaseMs = Math.min(...waits.map(({ restMs }) => restMs)) + random() * SPREAD_MS
     const pauseMs = listening() ? leaseMs : Math.min(leaseMs, POLL_MS * (0.5 + random()))
@@ -214,37 +222,43 @@ export class FleetLoad<V> {
         const change = heard.changes.get(key)
         if (change === undefined) continue
         open.delete(key)
-        if (!this.#takeHeard(change, fetched)) again.push({ key, since })
+        if (change.kind === 's' && change.text !== undefined && !change.outdated) {
+          told.push({ key, since, text: change.text, ...this.#readingOf(change) })
+        } else if (!this.#takeHeard(change, fetched)) again.push({ key, since })
       }
       const restMs = endMs - clock.nowMs()
       if (open.size === 0 || restMs <= 0 || context.signal.aborted) break
       await heard.next(restMs, context.signal)
     }
     for (const { key, since } of open.values()) again.push({ key, since })
+    again.push(...(await this.#takeValues(told, 'followed', fetched)))
     await this.#fetch(again, context, fetched)
   }
 
   /** Takes what another process has just brought. Answers false when the key must be asked for again. */
-  #takeHeard({ kind, name, fence, ageMs, text }: FleetChange, fetched: Fetched<V>): boolean {
-    const reading = { fence, asOfMs: this.#parts.options.clock.nowMs() - ageMs }
-    if (kind === 'm') fetched.readings.set(name, reading)
-    else if (kind === 'e') this.#failElsewhere(name, text ?? '', fetched)
-    else {
-      const row = kind === 's' && text !== undefined ? this.#parts.store.rowOf(name, text) : undefined
-      if (row === undefined) return false
-      fetched.rows.push(row)
-      fetched.readings.set(name, reading)
-    }
+  #takeHeard(change: FleetChange, fetched: Fetched<V>): boolean {
+    const { kind, name, text = '' } = change
+    if (kind === 'm') fetched.readings.set(name, this.#readingOf(change))
+    else if (kind === 'e') this.#failElsewhere(name, text, fetched)
+    else return false
     this.#counts.followed += 1
     return true
   }
 
-  /** Takes values of Redis; answers those that will not do after all. */
-  async #takeHits(hits: readonly SharedReply[], fetched: Fetched<V>): Promise<readonly Want[]> {
+  #readingOf({ fence, ageMs }: FleetChange): FleetReading {
+    return { fence, asOfMs: this.#parts.options.clock.nowMs() - ageMs }
+  }
+
+  /** Takes values of other processes; answers those that will not do after all. */
+  async #takeValues(
+    values: readonly SharedValue[],
+    count: 'hits' | 'followed',
+    fetched: Fetched<V>,
+  ): Promise<readonly Want[]> {
     const { store, holdings, outbox } = this.#parts
     const again: Want[] = []
-    const rows: { readonly reply: SharedReply; readonly row: Row<V> }[] = []
-    for (const reply of hits) {
+    const rows: { readonly reply: SharedValue; readonly row: Row<V> }[] = []
+    for (const reply of values) {
       const { key, fence, text } = reply
       const held = holdings.look(key)
       const row = text === '' ? (held?.fence === fence ? held : undefined) : store.rowOf(key, text)
@@ -264,7 +278,7 @@ export class FleetLoad<V> {
       else if (outdatedMs >= asOfMs || (marks === undefined && (row.tags ?? []).length > 0))
         again.push({ key, since: 'now' })
       else {
-        this.#counts.hits += 1
+        this.#counts[count] += 1
         fetched.rows.push({ key, value: row.value, version: row.version, tags: row.tags })
         fetched.readings.set(key, { fence, asOfMs })
       }
@@ -288,7 +302,6 @@ export class FleetLoad<V> {
     const changes = new Map<string, FleetChange>()
     let ring = () => {}
     const ear: Heard = (change) => {
-      if (change.kind === 'i' || change.kind === 't') return
       changes.set(change.name, change)
       ring()
     }
@@ -330,6 +343,9 @@ function chunked(wants: readonly Want[]): readonly Want[][] {
     chunks.push(wants.slice(from, from + MAX_CALL_KEYS))
   return chunks
 }
+
+/** A value that another process has brought. */
+type SharedValue = Pick<SharedReply, 'key' | 'since' | 'fence' | 'asOfMs' | 'text'>
 
 interface Listening {
   /** What was told since, by key. */

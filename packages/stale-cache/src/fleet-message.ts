@@ -13,6 +13,8 @@ export interface FleetChange {
   readonly ageMs: number
   /** The value as text, or why a load failed; undefined when it was too large for a message. */
   readonly text: string | undefined
+  /** Whether a value that is stored was invalidated since it was read. */
+  readonly outdated: boolean
 }
 
 export interface FleetMessage {
@@ -33,14 +35,22 @@ export function parseFleetMessage(payload: string): FleetMessage | undefined {
   }
 }
 
-function changeOf({ o, k, f, d }: Readonly<Record<string, unknown>>, now: number): FleetChange | undefined {
-  if (typeof o !== 'string' || !/^[smitel]$/.test(o) || typeof k !== 'string' || typeof f !== 'number')
-    return undefined
+/** Server times in microseconds stay exact numbers for the next two centuries. */
+export function isFence(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}
+
+function changeOf(
+  { o, k, f, d, x }: Readonly<Record<string, unknown>>,
+  now: number,
+): FleetChange | undefined {
+  if (typeof o !== 'string' || !/^[smitel]$/.test(o) || typeof k !== 'string' || !isFence(f)) return undefined
   return {
     kind: o as FleetChange['kind'],
     name: k,
     fence: f,
     ageMs: Math.max(0, (now - f) / 1000),
     text: typeof d === 'string' ? d : undefined,
+    outdated: x === 1,
   }
 }

@@ -16,7 +16,7 @@ import { type FetchContext, type Fetched, FleetLoad } from './fleet-load.ts'
 import { type FleetChange, parseFleetMessage } from './fleet-message.ts'
 import type { Arrival, Holdings, Reading } from './holdings.ts'
 import type { FleetChanges, ResolvedOptions } from './options.ts'
-import { type Notice, Outbox } from './outbox.ts'
+import { isPassing, type Notice, Outbox } from './outbox.ts'
 import { MAX_CALL_KEYS, type Parcel, SharedStore, type StoreOptions, type Want } from './shared-store.ts'
 
 /** How long `close` waits for the last notices. */
@@ -91,7 +91,7 @@ export class Fleet<V> {
   /** Tells this process's messages from the others'. */
   readonly #sender: string
   readonly #store: SharedStore<V>
-  readonly #outbox: Outbox
+  readonly #outbox = new Outbox()
   readonly #loads: FleetLoad<V>
   /** Held keys to compare with Redis. Bounded by what is held. */
   readonly #doubted = new Set<string>()
@@ -106,9 +106,8 @@ export class Fleet<V> {
     this.#cache = cache
     this.#options = options
     this.#target = target
-    const { redis, maxReplays } = options
+    const { redis } = options
     const { holdings } = target
-    this.#outbox = new Outbox(maxReplays)
     this.#sender = Array.from({ length: 3 }, () => Math.floor(options.random() * 2 ** 32).toString(36)).join(
       '-',
     )
@@ -153,19 +152,24 @@ export class Fleet<V> {
 
   /** Something has happened here that the fleet should know: now, or when Redis is back. */
   tell(notice: Notice): void {
-    if (this.#closed) return
-    // Leases and failures are of no interest once Redis was away.
-    const passing = notice.kind === 'failed' || notice.kind === 'release'
-    if (passing && !this.#options.redis.available) return
-    this.#outbox.add(notice)
+    const store = this.#store
+    const tellable = notice.kind === 'tag' ? store.canMark(notice.name) : store.canHold(notice.name)
+    if (this.#closed || !tellable || (isPassing(notice) && !this.#options.redis.available)) return
+    // A load has begun earlier, and knew less.
+    const seen = notice.outdates === true ? { seen: store.seen } : {}
+    this.#outbox.add({ ...notice, ...seen }, this.#maxWaiting)
     this.#catchUp()
+  }
+
+  /** What another process has written cannot be used here. */
+  distrust(): void {
+    this.#store.distrust()
   }
 
   /** Tells what is left, if Redis is there, and leaves. */
   async close(): Promise<void> {
     this.#cancelRetry?.()
-    if (this.#outbox.size > 0) this.#catchUp()
-    await settledWithin(CLOSE_BUDGET_MS, Promise.resolve(this.#working), this.#options.clock)
+    await settledWithin(CLOSE_BUDGET_MS, this.#told(), this.#options.clock)
     this.#closed = true
     for (const leave of this.#leave) leave()
     this.#cancelRetry?.()
@@ -173,11 +177,23 @@ export class Fleet<V> {
     this.#doubted.clear()
   }
 
+  /** While Redis takes them they wait for a moment only, and a load or two may tell of as many keys as are held. */
+  get #maxWaiting(): number {
+    const { redis, maxReplays, maxEntries, maxBatchKeys, maxConcurrentLoads } = this.#options
+    return redis.available ? Math.max(maxReplays, maxEntries, maxBatchKeys * maxConcurrentLoads) : maxReplays
+  }
+
+  async #told(): Promise<void> {
+    this.#catchUp()
+    while (this.#working !== undefined && this.#outbox.waiting > 0) await this.#working
+  }
+
   #place(arrival: Arrival<V>): void {
     try {
       this.#target.place(arrival)
     } catch {
-      // A value that cannot be represented here was nobody's to await; the next load tells whoever asks.
+      // A value that cannot be represented here was nobody's to await; the next load asks the source.
+      this.#store.distrust()
     }
   }
 
@@ -231,7 +247,7 @@ export class Fleet<V> {
         this.#outbox.settle(notice)
       }
     } catch (error) {
-      for (const { notice } of sendings) this.#outbox.restore(notice)
+      for (const { notice } of sendings) this.#outbox.restore(notice, this.#maxWaiting)
       throw error
     }
   }
@@ -241,19 +257,20 @@ export class Fleet<V> {
     const { name, asOfMs } = notice
     if (kind === 'l' || kind === 'e') return
     this.#counts[done ? 'written' : 'fenced'] += 1
-    if (kind === 'i') holdings.outdatedWith(name, asOfMs, fence)
-    if (kind === 's' && done) holdings.fencedWith(name, asOfMs, fence)
+    if (notice.kind === 'invalidate') holdings.outdatedWith(name, asOfMs, fence)
+    if (notice.kind === 'store' && done) holdings.fencedWith(name, asOfMs, fence)
     // The fleet holds something newer than this process does.
     if ((kind === 's' || kind === 'm') && !done) this.#doubted.add(name)
   }
 
   #hear(payload: string): void {
-    const message = this.#closed ? undefined : parseFleetMessage(payload)
-    if (message?.from === this.#sender) return
+    const message = parseFleetMessage(payload)
     if (message === undefined) {
       this.#counts.messagesRefused += 1
       return
     }
+    for (const change of message.changes) this.#loads.hear(change)
+    if (message.from === this.#sender) return
     this.#counts.messages += 1
     for (const change of message.changes) this.#take(change)
     this.#report(message.changes)
@@ -261,17 +278,24 @@ export class Fleet<V> {
   }
 
   #take(change: FleetChange): void {
-    const { kind, name, fence, ageMs, text } = change
+    const { kind, name, fence, ageMs, text, outdated } = change
     const { holdings } = this.#target
-    const awaited = this.#loads.hear(change)
+    this.#store.saw(fence)
     if (kind === 't') this.#target.outdateTag(name, fence)
     else if (kind === 'i') this.#target.outdate(name, fence)
-    else if (kind === 's' && !awaited && this.#known(name)) {
+    else if (kind === 's' && this.#known(name) && holdings.look(name)?.fence !== fence) {
       const row = text === undefined ? undefined : this.#store.rowOf(name, text)
-      const reading = { order: holdings.changes.next(), fence, asOfMs: this.#options.clock.nowMs() - ageMs }
-      if (row === undefined) this.#doubted.add(name)
-      else this.#place({ ...row, ...reading, origin: 'source' })
-    } else if (kind === 'm' && !awaited && holdings.look(name) !== undefined) {
+      const tags = row?.tags ?? []
+      // What has not arrived from here yet gets its fence first, then they are compared.
+      const told = !this.#outbox.has(name) && !this.#outbox.outdates(name, tags)
+      const { tags: held = [] } = holdings.look(name) ?? {}
+      const asOfMs = this.#options.clock.nowMs() - ageMs
+      const reading = { order: holdings.changes.next(), fence, asOfMs }
+      if (row !== undefined && told) this.#place({ ...row, ...reading, origin: 'source', outdated })
+      // Tags that are new here may have been invalidated since it was read.
+      if (row === undefined || !told || !tags.every((tag) => held.includes(tag))) this.#doubted.add(name)
+    } else if (kind === 'm' && this.#outbox.has(name)) this.#doubted.add(name)
+    else if (kind === 'm' && holdings.look(name) !== undefined) {
       const asOfMs = this.#options.clock.nowMs() - ageMs
       this.#target.miss(name, { order: holdings.changes.next(), fence, asOfMs })
     }

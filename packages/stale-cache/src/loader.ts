@@ -22,7 +22,8 @@ export interface Loaded<V> {
 }
 
 interface Failed {
-  readonly outcome: 'failed'
+  /** 'strange': what another process brought could not be used. */
+  readonly outcome: 'failed' | 'strange'
   readonly error: unknown
 }
 
@@ -41,6 +42,8 @@ export interface LoadTarget<V> {
 export interface FleetSource<V> {
   fetch(wants: readonly Want[], context: FetchContext<V>): Promise<Fetched<V>>
   tell(notice: Notice): void
+  /** A value that it brought cannot be used here. */
+  distrust(): void
 }
 
 /** When a load began: its place in the order of loads and writes, and the time of its values. */
@@ -101,7 +104,7 @@ export class Loader<V> {
     const answered = this.#fetch(keys, sinceOf, controller.signal)
     // Also after the load was given up: a late answer is an answer, and cannot replace anything newer.
     const stored = answered
-      .then((fetched) => this.#store(keys, fetched, { order, asOfMs }))
+      .then((fetched) => this.#settle(keys, fetched, { order, asOfMs }, controller.signal))
       .finally(() => {
         holdings.changes.end(order)
         this.#running.delete(controller)
@@ -148,11 +151,34 @@ export class Loader<V> {
     return fleet.fetch(wants, { signal, load })
   }
 
+  async #settle(
+    keys: readonly string[],
+    asked: Asked<V>,
+    beginning: Beginning,
+    signal: AbortSignal,
+  ): Promise<(key: string) => Loaded<V>> {
+    const outcomes = this.#store(keys, asked, beginning)
+    // Another release may write what this one cannot use: then the source is asked.
+    const strange = keys.filter((key) => outcomes.get(key)?.outcome === 'strange')
+    if (strange.length > 0) {
+      const again = await this.#fetch(strange, (key) => (asked.readings.get(key)?.fence ?? 0) + 1, signal)
+      for (const [key, outcome] of this.#store(strange, again, beginning)) {
+        if (outcome.outcome !== 'strange') outcomes.set(key, outcome)
+        else outcomes.set(key, this.#fail(key, beginning, outcome.error))
+      }
+    }
+    return (key) => {
+      const result = outcomes.get(key)
+      if (result !== undefined && 'value' in result) return result
+      throw result?.error
+    }
+  }
+
   #store(
     keys: readonly string[],
     { rows, readings, failed }: Asked<V>,
     beginning: Beginning,
-  ): (key: string) => Loaded<V> {
+  ): Map<string, Loaded<V> | Failed> {
     const readingOf = (key: string) => ({ ...beginning, ...readings.get(key) })
     const unanswered = new Set(keys)
     const outcomes = new Map<string, Loaded<V> | Failed>()
@@ -167,11 +193,7 @@ export class Loader<V> {
       if (failed.has(key)) outcomes.set(key, this.#fail(key, reading, failed.get(key)))
       else outcomes.set(key, unreadable ? this.#unread(key, reading) : this.#miss(key, reading))
     }
-    return (key) => {
-      const result = outcomes.get(key) as Loaded<V> | Failed
-      if (result.outcome === 'failed') throw result.error
-      return result
-    }
+    return outcomes
   }
 
   #take(row: Row<V>, reading: Beginning & RowReading): Loaded<V> | Failed {
@@ -184,7 +206,9 @@ export class Loader<V> {
       this.#tell('store', key, reading)
       return this.#stored(value)
     } catch (error) {
-      return this.#unusable(key, reading, error)
+      if (fence === undefined || reading.lease !== undefined) return this.#unusable(key, reading, error)
+      this.#target.fleet?.distrust()
+      return { outcome: 'strange', error }
     }
   }
 

@@ -1,11 +1,5 @@
 import { resolve } from 'node:path'
-import {
-  type Clock,
-  LONGEST_TIMER_MS,
-  type MetricsRegistry,
-  OptionChecks,
-  systemClock,
-} from '@holdfast/footing'
+import { type Clock, type MetricsRegistry, OptionChecks, systemClock } from '@holdfast/footing'
 import { InvalidOptionError } from './errors.ts'
 import type { Version } from './freshness.ts'
 import type { RepresentationContent, RepresentationOptions } from './representation.ts'
@@ -15,6 +9,11 @@ export type { Clock, MetricsRegistry }
 
 const MEBIBYTE = 1_048_576
 const WEEK_MS = 604_800_000
+/** Refuses wrong options of this package with its coded error. */
+export const checks: OptionChecks = new OptionChecks(
+  (option, expected, received) => new InvalidOptionError(option, expected, received),
+)
+
 const representationOptionNames: readonly (keyof RepresentationOptions)[] = [
   'encodings',
   'maxBodyBytes',
@@ -148,7 +147,7 @@ export interface StaleCacheSettings<V> {
   readonly sharedMs?: number
   /** Largest value, as text, that is shared. Default 1 MiB. */
   readonly maxSharedBytes?: number
-  /** Keys whose last write or invalidation is kept for Redis while it is away. Default 1,000. */
+  /** Keys whose last write or invalidation is kept for Redis while it is away; 0: none. Default 1,000. */
   readonly maxReplays?: number
   /**
    * Told after a change that another process has made was taken in. Without messages a cache needs nobody to be
@@ -209,60 +208,64 @@ export type ResolvedOptions<V> = Required<Omit<StaleCacheSettings<V>, 'snapshotF
  * @throws `HOLDFAST_ERR_STALE_CACHE_INVALID_OPTION` with the option, what it must be and what it was.
  */
 export function resolveOptions<V>(options: AnyOptions<V>): ResolvedOptions<V> {
-  record('options', options)
-  const freshMs = duration('freshMs', options.freshMs ?? 300_000)
-  const staleMs = options.staleMs === Infinity ? Infinity : duration('staleMs', options.staleMs ?? 86_400_000)
-  const hardTimeoutMs = delay('hardTimeoutMs', options.hardTimeoutMs ?? 5_000, 1)
-  const maxLoadMs = delay('maxLoadMs', options.maxLoadMs ?? 30_000, 1)
-  const backoffMs = delay('backoffMs', options.backoffMs ?? 1_000, 1)
+  checks.object('options', options)
+  const freshMs = compared('freshMs', options.freshMs ?? 300_000)
+  const staleMs = options.staleMs === Infinity ? Infinity : compared('staleMs', options.staleMs ?? 86_400_000)
+  const hardTimeoutMs = checks.duration('hardTimeoutMs', options.hardTimeoutMs ?? 5_000, 1)
+  const maxLoadMs = checks.duration('maxLoadMs', options.maxLoadMs ?? 30_000, 1)
+  const backoffMs = checks.duration('backoffMs', options.backoffMs ?? 1_000, 1)
   const resolved = {
-    load: callable('load', options.load),
-    fallback: callable('fallback', options.fallback),
+    load: required('load', options.load),
+    fallback: required('fallback', options.fallback),
     represent: representer(options.represent ?? asJson),
-    representation: record('representation', options.representation ?? {}),
-    isKey: callable('isKey', options.isKey ?? (() => true)),
+    representation: checks.object('representation', options.representation ?? {}),
+    isKey: checks.callable('isKey', options.isKey ?? (() => true)),
     freshMs,
     staleMs,
-    ttlJitter: share('ttlJitter', options.ttlJitter ?? 0.1),
-    negativeMs: duration('negativeMs', options.negativeMs ?? 10_000),
-    softTimeoutMs: delay('softTimeoutMs', options.softTimeoutMs ?? 0, 0),
+    ttlJitter: checks.number('ttlJitter', options.ttlJitter ?? 0.1, 0, 1),
+    negativeMs: compared('negativeMs', options.negativeMs ?? 10_000),
+    softTimeoutMs: checks.duration('softTimeoutMs', options.softTimeoutMs ?? 0, 0),
     hardTimeoutMs,
     maxLoadMs,
     backoffMs,
-    maxBackoffMs: delay('maxBackoffMs', options.maxBackoffMs ?? Math.max(30_000, backoffMs), backoffMs),
-    loadOnPeek: flag('loadOnPeek', options.loadOnPeek ?? true),
-    batchIntervalMs: delay('batchIntervalMs', options.batchIntervalMs ?? 250, 1),
-    maxBatchKeys: count('maxBatchKeys', options.maxBatchKeys ?? 500, 1),
-    maxConcurrentLoads: count('maxConcurrentLoads', options.maxConcurrentLoads ?? 2, 1),
-    maxQueuedKeys: count('maxQueuedKeys', options.maxQueuedKeys ?? 1_000, 0),
-    maxFlights: count('maxFlights', options.maxFlights ?? 2_000, 1),
-    maxEntries: count('maxEntries', options.maxEntries ?? 10_000, 1),
-    maxBytes: count('maxBytes', options.maxBytes ?? 64 * MEBIBYTE, 1),
-    maxNegativeEntries: count('maxNegativeEntries', options.maxNegativeEntries ?? 1_000, 0),
-    maxDefaults: count('maxDefaults', options.maxDefaults ?? 256, 0),
-    maxKeyLength: count('maxKeyLength', options.maxKeyLength ?? 256, 1),
-    maxTags: count('maxTags', options.maxTags ?? 16, 0),
-    freeze: flag('freeze', options.freeze ?? true),
+    maxBackoffMs: checks.duration(
+      'maxBackoffMs',
+      options.maxBackoffMs ?? Math.max(30_000, backoffMs),
+      backoffMs,
+    ),
+    loadOnPeek: checks.flag('loadOnPeek', options.loadOnPeek ?? true),
+    batchIntervalMs: checks.duration('batchIntervalMs', options.batchIntervalMs ?? 250, 1),
+    maxBatchKeys: checks.count('maxBatchKeys', options.maxBatchKeys ?? 500, 1),
+    maxConcurrentLoads: checks.count('maxConcurrentLoads', options.maxConcurrentLoads ?? 2, 1),
+    maxQueuedKeys: checks.count('maxQueuedKeys', options.maxQueuedKeys ?? 1_000, 0),
+    maxFlights: checks.count('maxFlights', options.maxFlights ?? 2_000, 1),
+    maxEntries: checks.count('maxEntries', options.maxEntries ?? 10_000, 1),
+    maxBytes: checks.count('maxBytes', options.maxBytes ?? 64 * MEBIBYTE, 1),
+    maxNegativeEntries: checks.count('maxNegativeEntries', options.maxNegativeEntries ?? 1_000, 0),
+    maxDefaults: checks.count('maxDefaults', options.maxDefaults ?? 256, 0),
+    maxKeyLength: checks.count('maxKeyLength', options.maxKeyLength ?? 256, 1),
+    maxTags: checks.count('maxTags', options.maxTags ?? 16, 0),
+    freeze: checks.flag('freeze', options.freeze ?? true),
     snapshotFile: filePath('snapshotFile', options.snapshotFile),
-    revive: callable('revive', options.revive ?? ((json: unknown) => json as V)),
-    snapshotIntervalMs: delay('snapshotIntervalMs', options.snapshotIntervalMs ?? 10_000, 0),
-    maxSnapshotBytes: count('maxSnapshotBytes', options.maxSnapshotBytes ?? 64 * MEBIBYTE, 1_024),
-    snapshotLoadBudgetMs: delay('snapshotLoadBudgetMs', options.snapshotLoadBudgetMs ?? 250, 0),
+    revive: checks.callable('revive', options.revive ?? ((json: unknown) => json as V)),
+    snapshotIntervalMs: checks.duration('snapshotIntervalMs', options.snapshotIntervalMs ?? 10_000, 0),
+    maxSnapshotBytes: checks.count('maxSnapshotBytes', options.maxSnapshotBytes ?? 64 * MEBIBYTE, 1_024),
+    snapshotLoadBudgetMs: checks.duration('snapshotLoadBudgetMs', options.snapshotLoadBudgetMs ?? 250, 0),
     redis: guarding('redis', options.redis),
-    leaseMs: delay('leaseMs', options.leaseMs ?? 3_000, 100),
-    sharedMs: delay(
+    leaseMs: checks.duration('leaseMs', options.leaseMs ?? 3_000, 100),
+    sharedMs: checks.duration(
       'sharedMs',
       options.sharedMs ?? Math.max(1_000, Math.min(freshMs + staleMs, WEEK_MS)),
       1_000,
     ),
-    maxSharedBytes: count('maxSharedBytes', options.maxSharedBytes ?? MEBIBYTE, 1),
-    maxReplays: count('maxReplays', options.maxReplays ?? 1_000, 0),
-    onFleetChange: callable('onFleetChange', options.onFleetChange ?? (() => {})),
-    clock: ticking('clock', options.clock ?? systemClock),
-    random: callable('random', options.random ?? Math.random),
+    maxSharedBytes: checks.count('maxSharedBytes', options.maxSharedBytes ?? MEBIBYTE, 1),
+    maxReplays: checks.count('maxReplays', options.maxReplays ?? 1_000, 0),
+    onFleetChange: checks.callable('onFleetChange', options.onFleetChange ?? (() => {})),
+    clock: checks.having('clock', options.clock ?? systemClock, ['nowMs', 'wallMs', 'schedule']),
+    random: checks.callable('random', options.random ?? Math.random),
   }
-  refuseUnknown('', options, Object.keys(resolved))
-  refuseUnknown('representation.', resolved.representation, representationOptionNames)
+  checks.onlyKnown('', options, Object.keys(resolved))
+  checks.onlyKnown('representation.', resolved.representation, representationOptionNames)
   return resolved
 }
 
@@ -274,62 +277,20 @@ function asJson(value: unknown): RepresentationContent {
 /** What a cache may be called: the one label of its metrics, and a word in its file. */
 export function cacheName(name: string): string {
   if (typeof name !== 'string' || !/^[a-z][a-z0-9_-]{0,63}$/.test(name)) {
-    refuse('name', 'a lower-case letter followed by at most 63 lower-case letters, digits, "-" and "_"', name)
+    checks.refuse(
+      'name',
+      'a lower-case letter followed by at most 63 lower-case letters, digits, "-" and "_"',
+      name,
+    )
   }
   return name
-}
-
-/** A whole number of things. */
-export function count(option: string, value: number, minimum: number): number {
-  if (!Number.isSafeInteger(value) || value < minimum) {
-    refuse(option, `a whole number of at least ${minimum}`, value)
-  }
-  return value
-}
-
-/** Milliseconds a timer can hold. */
-function delay(option: string, value: number, minimum: number): number {
-  if (!Number.isFinite(value) || value < minimum || value > LONGEST_TIMER_MS) {
-    refuse(option, `milliseconds from ${minimum} to ${LONGEST_TIMER_MS}`, value)
-  }
-  return value
-}
-
-/** Milliseconds that are only compared: no timer holds them. */
-function duration(option: string, value: number): number {
-  if (!Number.isFinite(value) || value < 0) refuse(option, 'finite milliseconds of at least 0', value)
-  return value
-}
-
-function share(option: string, value: number): number {
-  if (typeof value !== 'number' || !(value >= 0 && value <= 1)) refuse(option, 'a number from 0 to 1', value)
-  return value
-}
-
-function flag(option: string, value: boolean): boolean {
-  if (typeof value !== 'boolean') refuse(option, 'true or false', value)
-  return value
 }
 
 /** The whole path: `./a` and `a` are one file, whatever the working directory becomes later. */
 export function filePath(option: string, value: string | undefined): string | undefined {
   if (value === undefined) return undefined
-  if (typeof value !== 'string' || value === '') refuse(option, 'the path of a file', value)
+  if (typeof value !== 'string' || value === '') checks.refuse(option, 'the path of a file', value)
   return resolve(value)
-}
-
-/** An object whose members are options. */
-export function record<T extends object>(option: string, value: T): T {
-  if (typeof value !== 'object' || value === null) refuse(option, 'an object', value)
-  return value
-}
-
-function ticking(option: string, clock: Clock): Clock {
-  for (const method of ['nowMs', 'wallMs', 'schedule'] as const) {
-    if (typeof clock[method] !== 'function')
-      refuse(option, 'an object with nowMs, wallMs and schedule', clock)
-  }
-  return clock
 }
 
 /** A guarded Redis, or none. */
@@ -338,26 +299,17 @@ export function guarding(option: string, value: SharedRedis | false | undefined)
   return checks.having(option, value, ['run', 'call', 'key', 'subscribe', 'listening', 'onStateChange'])
 }
 
-function callable<F extends (...args: never[]) => unknown>(option: string, value: F): F {
-  if (typeof value !== 'function') refuse(option, 'a function', value)
-  return value
+function required<F>(option: string, value: F): F {
+  return value === undefined ? checks.refuse(option, 'a function', value) : checks.callable(option, value)
+}
+
+/** Milliseconds that are only compared: no timer holds them. */
+function compared(option: string, value: number): number {
+  return checks.duration(option, value, 0, Number.MAX_VALUE)
 }
 
 function representer<F extends (...args: never[]) => unknown>(value: F | false): F | false {
-  if (value !== false && typeof value !== 'function') refuse('represent', 'a function, or false', value)
+  if (value !== false && typeof value !== 'function')
+    checks.refuse('represent', 'a function, or false', value)
   return value
-}
-
-const checks: OptionChecks = new OptionChecks(
-  (option, expected, received) => new InvalidOptionError(option, expected, received),
-)
-
-/** A mistyped name would leave its default in force, unnoticed. `owner` begins the name in the message. */
-export function refuseUnknown(owner: string, given: object, accepted: readonly string[]): void {
-  checks.onlyKnown(owner, given, accepted)
-}
-
-/** Raises the coded error for a refused option. */
-export function refuse(option: string, expected: string, received: unknown): never {
-  checks.refuse(option, expected, received)
 }

@@ -15,18 +15,22 @@ export interface Notice {
   readonly lease: number | undefined
   /** Why a load failed. */
   readonly reason?: string
+  /** The largest fence that was known here when it happened: what has no fence of its own comes after that. */
+  readonly seen?: number
+  /** Whether what others hold is outdated, even if this process's value cannot be shared. */
+  readonly outdates?: boolean
+}
+
+/** Leases and failures are of no interest once Redis was away, and never push out news. */
+export function isPassing({ kind }: Notice): boolean {
+  return kind === 'failed' || kind === 'release'
 }
 
 export class Outbox {
-  readonly #max: number
   readonly #notices = new Map<string, Notice>()
   /** Those that are on their way. */
   readonly #sent = new Set<Notice>()
   #dropped = 0
-
-  constructor(max: number) {
-    this.#max = max
-  }
 
   get size(): number {
     return this.#notices.size
@@ -42,18 +46,20 @@ export class Outbox {
     return this.#dropped
   }
 
-  /** The later one of a key stays; its lease is given back with whichever stays. */
-  add(notice: Notice): void {
+  /**
+   * The later one of a key stays; its lease is given back with whichever stays. At most `max` are kept, the oldest
+   * make room.
+   */
+  add(notice: Notice, max: number): void {
     const id = idOf(notice)
     const known = this.#notices.get(id)
-    const later = known !== undefined && known.asOfMs > notice.asOfMs ? known : notice
     this.#notices.delete(id)
-    if (this.#notices.size >= this.#max) {
-      const [oldest] = this.#notices.keys()
-      if (oldest !== undefined) this.#notices.delete(oldest)
+    this.#notices.set(id, known === undefined ? notice : merged(known, notice))
+    for (const oldest of this.#notices.keys()) {
+      if (this.#notices.size <= max) break
+      this.#notices.delete(oldest)
       this.#dropped += 1
     }
-    if (this.#max > 0) this.#notices.set(id, { ...later, lease: notice.lease ?? known?.lease })
   }
 
   /** Up to `count` of the oldest; they are on their way until `settle` or `restore`. */
@@ -74,10 +80,17 @@ export class Outbox {
   }
 
   /** Puts back what could not be sent, unless something later has come meanwhile. */
-  restore(notice: Notice): void {
+  restore(notice: Notice, max: number): void {
     this.#sent.delete(notice)
-    const passing = notice.kind === 'failed' || notice.kind === 'release'
-    if (!passing && !this.#notices.has(idOf(notice))) this.add(notice)
+    if (!isPassing(notice) && !this.#notices.has(idOf(notice))) this.add(notice, max)
+  }
+
+  /** Whether there is news of this key that may not have arrived. */
+  has(key: string): boolean {
+    const id = `k${key}`
+    if (this.#notices.has(id)) return true
+    for (const notice of this.#sent) if (idOf(notice) === id) return true
+    return false
   }
 
   /** Whether this key, or one of the tags, was declared outdated and the fleet may not know. */
@@ -92,6 +105,13 @@ export class Outbox {
   clear(): void {
     this.#notices.clear()
   }
+}
+
+function merged(known: Notice, notice: Notice): Notice {
+  const keepsKnown = isPassing(known) === isPassing(notice) ? known.asOfMs > notice.asOfMs : isPassing(notice)
+  const outdates = [known, notice].some(({ kind, outdates }) => outdates === true || kind === 'invalidate')
+  const lease = notice.lease ?? known.lease
+  return { ...(keepsKnown ? known : notice), lease, ...(outdates && { outdates }) }
 }
 
 function idOf({ kind, name }: Notice): string {

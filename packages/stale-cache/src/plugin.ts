@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import type { RepresentationPolicy, RepresentationPolicyOptions } from './cache-headers.ts'
-import { count, guarding, type MetricsRegistry, refuse, refuseUnknown } from './options.ts'
+import { checks, guarding, type MetricsRegistry } from './options.ts'
 import type { Representation } from './representation.ts'
 import { type PeekedRepresentation, RepresentationSender } from './send-representation.ts'
 import type { SharedRedis } from './shared-redis.ts'
@@ -35,13 +35,11 @@ export interface StaleCachePluginOptions {
 }
 
 const plugin: FastifyPluginAsync<StaleCachePluginOptions> = async (app, options) => {
-  refuseUnknown('', options, ['maxCaches', 'policy', 'registry', 'redis'])
+  checks.onlyKnown('', options, ['maxCaches', 'policy', 'registry', 'redis'])
   const { registry } = options
-  if (registry !== undefined && typeof registry?.registerMetric !== 'function') {
-    refuse('registry', 'a prom-client registry', registry)
-  }
+  checks.having('registry', registry, ['registerMetric'])
   const caches = new StaleCaches(
-    count('maxCaches', options.maxCaches ?? 64, 1),
+    checks.count('maxCaches', options.maxCaches ?? 64),
     guarding('redis', options.redis),
   )
   const sender = new RepresentationSender(options.policy)

@@ -2,6 +2,7 @@
  * The values of one cache in Redis: keys, calls of the scripts, and what their answers mean. Believes nothing that
  * it reads before it was checked.
  */
+import { isFence } from './fleet-message.ts'
 import type { Entry, Holdings } from './holdings.ts'
 import type { ResolvedOptions, Row } from './options.ts'
 import type { Notice } from './outbox.ts'
@@ -72,6 +73,8 @@ export class SharedStore<V> {
   readonly #sender: string
   readonly #options: StoreOptions<V>
   readonly #counterKey: string
+  /** The largest fence that was seen here: what happens here now comes after it. */
+  #seen = 0
   #callsFailed = 0
   #damaged = 0
   #unshared = 0
@@ -88,9 +91,27 @@ export class SharedStore<V> {
     return { callsFailed: this.#callsFailed, damaged: this.#damaged, unshared: this.#unshared }
   }
 
+  get seen(): number {
+    return this.#seen
+  }
+
+  saw(fence: number): void {
+    this.#seen = Math.max(this.#seen, fence)
+  }
+
+  /** What another process has written cannot be used here. */
+  distrust(): void {
+    this.#damaged += 1
+  }
+
   /** Whether a key can be shared at all: Redis keys are bounded. */
   canHold(key: string): boolean {
-    return this.#keyOf(key) !== undefined
+    return this.#keyOf('value', key) !== undefined
+  }
+
+  /** The same for a tag. */
+  canMark(tag: string): boolean {
+    return this.#keyOf('tag', tag) !== undefined
   }
 
   /** Reads keys, and is granted the lease of those that must be loaded (unless `readOnly`). */
@@ -105,13 +126,14 @@ export class SharedStore<V> {
       // Of what was found damaged the text is not wanted again.
       holdings.look(key)?.fence ?? (since === 'now' ? 0 : Math.max(0, since - 1)),
     ])
-    const keys = [this.#counterKey, ...wants.map(({ key }) => this.#keyOf(key) ?? '')]
+    const keys = [this.#counterKey, ...this.#keysOf(wants.map(({ key }) => key))]
     const limits = [leaseMs, youngUs(freshMs), youngUs(negativeMs)]
     const [now, fence, rows] = listOf(await this.#run(readScript, keys, [...limits, ...args]))
     const arrivedMs = clock.nowMs()
     const replies = wants.map((want, index): SharedReply => {
       const [state, f, i, restMs, text] = listOf(listOf(rows)[index]).map(String)
       const fence = Number(f)
+      this.saw(Math.max(fence, Number(i)))
       const asOfMs = arrivedMs - Math.max(0, (Number(now) - fence) / 1000)
       return {
         ...want,
@@ -123,44 +145,48 @@ export class SharedStore<V> {
         text: text ?? '',
       }
     })
+    this.saw(Number(fence))
     return { replies, granted: { fence: Number(fence), asOfMs: beganMs } }
   }
 
   /** Prolongs leases; answers how many are still held. */
   async renew(keys: readonly string[], fence: number): Promise<number> {
-    const names = keys.map((key) => this.#keyOf(key) ?? '')
-    return Number(await this.#run(renewScript, names, [fence, this.#options.leaseMs]))
+    return Number(await this.#run(renewScript, this.#keysOf(keys), [fence, this.#options.leaseMs]))
   }
 
   /** Applies notices, and tells the fleet by one message. */
   async apply(parcels: readonly Parcel[]): Promise<readonly Applied[]> {
     const { clock, sharedMs } = this.#options
     const nowMs = clock.nowMs()
-    const keys = parcels.map(({ kind, notice }) =>
-      kind === 't' ? this.#tagKeyOf(notice.name) : (this.#keyOf(notice.name) ?? ''),
+    const keys = parcels.flatMap(
+      ({ kind, notice }) => this.#keyOf(kind === 't' ? 'tag' : 'value', notice.name) ?? [],
     )
     const args = parcels.flatMap(({ notice, kind, text, version }) => [
       kind,
       JSON.stringify(notice.name),
       notice.fence ?? 0,
       Math.round(Math.max(0, nowMs - notice.asOfMs) * 1000),
+      notice.seen ?? 0,
       text,
       version,
       notice.lease ?? '',
     ])
     const head = [this.channel, Math.ceil(sharedMs), MAX_INLINE_BYTES, this.#sender]
-    const results = listOf(await this.#run(applyScript, keys, [...head, ...args]))
+    const results = listOf(await this.#run(applyScript, [this.#counterKey, ...keys], [...head, ...args]))
     return results.map((result) => {
-      const [done, fence] = listOf(result).map(Number)
-      return { done: done === 1, fence: fence ?? 0 }
+      const [done, fence = 0] = listOf(result).map(Number)
+      this.saw(fence)
+      return { done: done === 1, fence }
     })
   }
 
   /** The fences of the last invalidations of tags. */
   async marksOf(tags: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    const keys = tags.flatMap((tag) => this.#keyOf('tag', tag) ?? [])
+    if (keys.length < tags.length) return this.marksOf(tags.filter((tag) => this.canMark(tag)))
     if (tags.length === 0) return new Map()
-    const marks = listOf(await this.#call('MGET', ...tags.map((tag) => this.#tagKeyOf(tag))))
-    return new Map(tags.map((tag, index) => [tag, Number(marks[index] ?? 0)]))
+    const marks = listOf(await this.#call('MGET', ...keys)).map(Number)
+    return new Map(tags.map((tag, index) => [tag, isFence(marks[index]) ? marks[index] : 0]))
   }
 
   /** How a notice is sent, with what is held now; undefined: there is nothing left to tell. */
@@ -170,17 +196,17 @@ export class SharedStore<V> {
     const release: Parcel | undefined = lease === undefined ? undefined : { ...plain, kind: 'l' }
     switch (kind) {
       case 'store': {
-        if (entry === undefined) return release
-        const text = encodeShared(this.#cache, entry)
-        if (text === undefined || Buffer.byteLength(text) > this.#options.maxSharedBytes) {
-          this.#unshared += 1
-          return release
-        }
+        const untold: Parcel | undefined = notice.outdates === true ? { ...plain, kind: 'i' } : release
+        if (entry === undefined) return untold
         const { fence, asOfMs, version } = entry
-        return { notice: { ...notice, fence, asOfMs }, kind: 's', text, version: versionText(version) }
+        const read = { ...notice, fence, asOfMs }
+        const text = this.#textOf(entry)
+        if (text !== undefined) return { notice: read, kind: 's', text, version: versionText(version) }
+        this.#unshared += 1
+        return untold && { ...untold, notice: read }
       }
       case 'missing':
-        return { ...plain, kind: 'm', text: String(this.#options.negativeMs) }
+        return { ...plain, kind: 'm', text: String(this.#missingMs) }
       case 'invalidate':
         return { ...plain, kind: 'i' }
       case 'tag':
@@ -204,16 +230,29 @@ export class SharedStore<V> {
     return undefined
   }
 
-  #keyOf(key: string): string | undefined {
+  /** Undefined when it cannot be shared. */
+  #textOf(entry: Entry<V>): string | undefined {
+    const text = encodeShared(this.#cache, entry)
+    const fits = text !== undefined && Buffer.byteLength(text) <= this.#options.maxSharedBytes
+    return fits && entry.tags.every((tag) => this.canMark(tag)) ? text : undefined
+  }
+
+  /** Longer than it counts: what a load still out has read before must be recognised as older. */
+  get #missingMs(): number {
+    const { negativeMs, maxLoadMs, sharedMs } = this.#options
+    return Math.max(maxLoadMs, Math.min(negativeMs, sharedMs))
+  }
+
+  #keyOf(kind: 'value' | 'tag', name: string): string | undefined {
     try {
-      return this.#options.redis.key('stale-cache', this.#cache, 'value', key)
+      return this.#options.redis.key('stale-cache', this.#cache, kind, name)
     } catch {
       return undefined
     }
   }
 
-  #tagKeyOf(tag: string): string {
-    return this.#options.redis.key('stale-cache', this.#cache, 'tag', tag)
+  #keysOf(keys: readonly string[]): readonly string[] {
+    return keys.flatMap((key) => this.#keyOf('value', key) ?? [])
   }
 
   async #run(script: SharedScript, keys: readonly string[], args: readonly (string | number)[]) {

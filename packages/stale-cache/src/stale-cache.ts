@@ -18,6 +18,7 @@ import { CompressionQueue } from './compression-queue.ts'
 import { BackingOffError, ClosedError, InvalidOptionError, KeyRefusedError, withRetryHint } from './errors.ts'
 import { channels, type InvalidateEvent } from './events.ts'
 import { type Fleet, joinFleet } from './fleet.ts'
+import { isFence } from './fleet-message.ts'
 import {
   type Arrival,
   compile,
@@ -125,8 +126,8 @@ export class StaleCache<V, R extends Representation | undefined = Representation
       holdings: this.#holdings,
       place,
       miss,
-      outdate: (key, fence) => this.#outdate(key, fence),
-      outdateTag: (tag, fence) => this.#outdateTag(tag, fence),
+      outdate: (key, fence) => this.#outdate(key, clock.nowMs(), fence),
+      outdateTag: (tag, fence) => this.#outdateTag(tag, clock.nowMs(), fence),
     })
     this.#loader = new Loader(this.name, this.#options, {
       holdings: this.#holdings,
@@ -230,10 +231,10 @@ export class StaleCache<V, R extends Representation | undefined = Representation
    * fence or later (`peek().fence` of another cache on the same Redis, for example). Never rejects because a load
    * failed: read the report. Text is one key, not a list of letters.
    *
-   * @throws `HOLDFAST_ERR_STALE_CACHE_CLOSED` (as a rejection)
+   * @throws `HOLDFAST_ERR_STALE_CACHE_CLOSED`, `HOLDFAST_ERR_STALE_CACHE_INVALID_OPTION` (as rejections)
    */
   async refresh(keys: Iterable<string>, options: RefreshOptions = {}): Promise<RefreshReport> {
-    const since: Since = options.sinceFence ?? 'now'
+    const since: Since = sinceOf(options)
     const report: { -readonly [F in keyof RefreshReport]: RefreshReport[F] } = {
       loaded: 0,
       missing: 0,
@@ -268,16 +269,18 @@ export class StaleCache<V, R extends Representation | undefined = Representation
    * that is out will not make it fresh again. Returns whether anything is held.
    */
   invalidate(key: string): boolean {
-    const marked = this.#outdate(key)
-    this.#tell('invalidate', key, this.#options.clock.nowMs())
+    const nowMs = this.#options.clock.nowMs()
+    const marked = this.#outdate(key, nowMs)
+    this.#tell('invalidate', key, nowMs)
     this.#publishInvalidation({ key }, marked ? 1 : 0)
     return marked
   }
 
   /** Like `invalidate` for every value stored with this tag. Returns how many there are. */
   invalidateTag(tag: string): number {
-    const marked = this.#outdateTag(tag)
-    this.#tell('tag', tag, this.#options.clock.nowMs())
+    const nowMs = this.#options.clock.nowMs()
+    const marked = this.#outdateTag(tag, nowMs)
+    this.#tell('tag', tag, nowMs)
     this.#publishInvalidation({ tag }, marked)
     return marked
   }
@@ -369,20 +372,20 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     return held
   }
 
-  #outdate(key: string, fence?: number): boolean {
+  #outdate(key: string, nowMs: number, fence?: number): boolean {
     this.#forgetFlight(key)
-    return this.#holdings.outdate(key, this.#options.clock.nowMs(), fence)
+    return this.#holdings.outdate(key, nowMs, fence)
   }
 
-  #outdateTag(tag: string, fence?: number): number {
+  #outdateTag(tag: string, nowMs: number, fence?: number): number {
     this.#holdings.changes.change(`tag:${tag}`)
     const keys = this.#holdings.keysOf(tag)
-    for (const key of keys) this.#outdate(key, fence)
+    for (const key of keys) this.#outdate(key, nowMs, fence)
     return keys.length
   }
 
   #tell(kind: 'store' | 'invalidate' | 'tag', name: string, asOfMs: number): void {
-    this.#fleet?.tell({ kind, name, asOfMs, fence: undefined, lease: undefined })
+    this.#fleet?.tell({ kind, name, asOfMs, fence: undefined, lease: undefined, outdates: true })
   }
 
   /** Waits for a load of a key of which nothing usable is held. */
@@ -573,6 +576,13 @@ export class StaleCache<V, R extends Representation | undefined = Representation
     const event: InvalidateEvent = { cache: this.name, ...what, marked }
     channels.invalidate.publish(event)
   }
+}
+
+function sinceOf({ sinceFence }: RefreshOptions): Since {
+  if (sinceFence === undefined) return 'now'
+  if (!isFence(sinceFence))
+    throw new InvalidOptionError('sinceFence', 'a fence, as `peek` answers it', String(sinceFence))
+  return sinceFence
 }
 
 /** Text is iterable, too: `refresh('acme')` means one key, not four. */

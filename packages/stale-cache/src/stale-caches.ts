@@ -4,9 +4,8 @@
 import { NameTakenError, TooManyCachesError, UnknownCacheError } from './errors.ts'
 import {
   type AnyOptions,
+  checks,
   filePath,
-  record,
-  refuse,
   type StaleCacheOptions,
   type UnrepresentedSettings,
 } from './options.ts'
@@ -40,9 +39,9 @@ export class StaleCaches {
   create<V>(name: string, options: AnyOptions<V>): AnyCacheOf<V> {
     if (this.#caches.has(name)) throw new NameTakenError(name)
     if (this.#caches.size >= this.#maxCaches) throw new TooManyCachesError(name, this.#maxCaches)
-    const snapshotFile = filePath('snapshotFile', record('options', options).snapshotFile)
+    const snapshotFile = filePath('snapshotFile', checks.object('options', options).snapshotFile)
     if (snapshotFile !== undefined && this.#files.has(snapshotFile)) {
-      refuse('snapshotFile', 'a file that no other cache has', snapshotFile)
+      checks.refuse('snapshotFile', 'a file that no other cache has', snapshotFile)
     }
     const cache: AnyCacheOf<V> = new StaleCache<V, Representation | undefined>(
       name,

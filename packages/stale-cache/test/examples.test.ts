@@ -1,9 +1,7 @@
-import { execFile } from 'node:child_process'
-import { readdir } from 'node:fs/promises'
-import { promisify } from 'node:util'
-import t from 'tap'
+import { examplesSuite } from '@holdfast/test-kit'
+import t, { type Test } from 'tap'
 
-const printed: Record<string, string> = {
+await examplesSuite<Test>(t, new URL('../examples/', import.meta.url), {
   'conditional-write.ts': '204\n412\nsecond draft\n',
   'fleet.ts': '3 processes, 1 load\nall have it after 2 loads\nwithout Redis each asks for itself: 5\n',
   'get.ts': '50 answers, 1 load\n7 false\nstale 6\n',
@@ -17,17 +15,4 @@ const printed: Record<string, string> = {
     "{ color: '#0a6' } public, max-age=300, stale-while-revalidate=60\n",
     "{ color: '#888' } public, max-age=10\n",
   ].join(''),
-}
-const examples = new URL('../examples/', import.meta.url)
-
-t.test('every example is listed here', async (t) => {
-  t.strictSame((await readdir(examples)).sort(), Object.keys(printed))
 })
-
-for (const [file, text] of Object.entries(printed)) {
-  t.test(`${file} prints what it promises`, async (t) => {
-    const command = ['--conditions=@holdfast/source', new URL(file, examples).pathname]
-    const { stdout } = await promisify(execFile)(process.execPath, command)
-    t.equal(stdout, text)
-  })
-}

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { type RealServer, startRedis, waitUntil } from '@holdfast/test-kit'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import type { FleetSnapshot } from '../src/fleet.ts'
 
 t.setTimeout(60_000)
@@ -11,10 +11,22 @@ const script = fileURLToPath(new URL('./fleet-member.ts', import.meta.url))
 const LEASE_MS = 600
 
 let server: RealServer
+/** One fleet for all tests, because processes are slow to start; the last test kills one of it. */
+let members: Members
 t.before(async () => {
   server = await startRedis({ args: ['--appendonly', 'no'] })
+  members = new Members('processes', 4)
+  await Promise.all(members.children.map((child) => once(child, 'message')))
 })
-t.teardown(() => server.stop())
+t.beforeEach(() => {
+  members.loads.length = 0
+  members.text = 'one'
+  members.held = false
+})
+t.teardown(async () => {
+  await members.end()
+  await server.stop()
+})
 
 /** What the members load; `held` keeps the answers of one member back until it is told. */
 class Members {
@@ -39,17 +51,12 @@ class Members {
     })
   }
 
-  static async start(t: Test, name: string, size: number): Promise<Members> {
-    const members = new Members(name, size)
-    t.teardown(async () => {
-      for (const child of members.children) {
-        if (child.exitCode !== null || child.signalCode !== null) continue
-        child.kill('SIGKILL')
-        await once(child, 'exit')
-      }
-    })
-    await Promise.all(members.children.map((child) => once(child, 'message')))
-    return members
+  async end(): Promise<void> {
+    for (const child of this.children) {
+      if (child.exitCode !== null || child.signalCode !== null) continue
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    }
   }
 
   ask<T = unknown>(member: number, verb: string, key = '', value?: string): Promise<T> {
@@ -79,7 +86,6 @@ class Members {
 }
 
 t.test('four processes, one load', async (t) => {
-  const members = await Members.start(t, 'processes', 4)
   members.held = true
   const values = Promise.all([0, 1, 2, 3, 0, 1, 2, 3].map((member) => members.ask(member, 'get', 'acme')))
   await waitUntil(() => members.loads.length > 0)
@@ -98,38 +104,36 @@ t.test('four processes, one load', async (t) => {
   t.equal(members.loads.length, 1)
 })
 
-t.test('a process that is killed while it loads is replaced by exactly one', async (t) => {
-  const members = await Members.start(t, 'killed', 3)
+t.test('what a process brings that was frozen past its lease replaces nothing newer', async (t) => {
   members.held = true
-  for (const member of [0, 1, 2]) members.ask(member, 'get', 'acme').catch(() => {})
+  members.text = 'old'
+  const late = members.ask(0, 'get', 'frozen')
+  await waitUntil(() => members.loads.length === 1)
+  members.children[0]?.kill('SIGSTOP')
+  members.held = false
+  members.text = 'new'
+  t.equal(await members.ask(1, 'get', 'frozen'), 'new')
+  await waitUntil(async () => (await members.ask<FleetSnapshot>(1, 'fleet')).waiting === 0)
+  members.letGo()
+  members.children[0]?.kill('SIGCONT')
+  t.ok(['old', 'new'].includes(String(await late)), 'who waited for it is answered')
+  await waitUntil(async () => (await members.ask<{ value: string }>(0, 'peek', 'frozen')).value === 'new')
+  t.equal(await members.ask(2, 'get', 'frozen'), 'new', 'and Redis keeps the newer one')
+  t.equal(members.loads.length, 2)
+})
+
+t.test('a process that is killed while it loads is replaced by exactly one', async (t) => {
+  members.held = true
+  for (const member of [0, 1, 2]) members.ask(member, 'get', 'killed').catch(() => {})
   await waitUntil(() => members.loads.length === 1)
   const leader = members.loads[0]?.member ?? 0
   const others = [0, 1, 2].filter((member) => member !== leader)
-  const waiting = Promise.all(others.map((member) => members.ask(member, 'get', 'acme')))
+  const waiting = Promise.all(others.map((member) => members.ask(member, 'get', 'killed')))
   members.held = false
   const startMs = performance.now()
   members.children[leader]?.kill('SIGKILL')
   t.same(await waiting, ['one', 'one'])
   const elapsedMs = performance.now() - startMs
   t.comment(`taken over after ${Math.round(elapsedMs)} ms with a lease of ${LEASE_MS} ms`)
-  t.equal(members.loads.length, 2)
-})
-
-t.test('what a process brings that was frozen past its lease replaces nothing newer', async (t) => {
-  const members = await Members.start(t, 'frozen', 3)
-  members.held = true
-  members.text = 'old'
-  const late = members.ask(0, 'get', 'acme')
-  await waitUntil(() => members.loads.length === 1)
-  members.children[0]?.kill('SIGSTOP')
-  members.held = false
-  members.text = 'new'
-  t.equal(await members.ask(1, 'get', 'acme'), 'new')
-  await waitUntil(async () => (await members.ask<FleetSnapshot>(1, 'fleet')).written === 1)
-  members.letGo()
-  members.children[0]?.kill('SIGCONT')
-  t.ok(['old', 'new'].includes(String(await late)), 'who waited for it is answered')
-  await waitUntil(async () => (await members.ask<{ value: string }>(0, 'peek', 'acme')).value === 'new')
-  t.equal(await members.ask(2, 'get', 'acme'), 'new', 'and Redis keeps the newer one')
   t.equal(members.loads.length, 2)
 })

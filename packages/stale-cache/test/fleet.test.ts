@@ -5,10 +5,9 @@ import fastify from 'fastify'
 import { Registry } from 'prom-client'
 import t, { type Test } from 'tap'
 import { staleCache } from '../src/plugin.ts'
-import { StaleCache } from '../src/stale-cache.ts'
-import { Source, type Thing } from './source.ts'
-
-type Options = Partial<ConstructorParameters<typeof StaleCache<Thing>>[1]>
+import type { StaleCache } from '../src/stale-cache.ts'
+import { type FleetOptions, fleetOf, fleetOn } from './fleet-of-caches.ts'
+import type { Thing } from './source.ts'
 
 let server: RealServer
 t.before(async () => {
@@ -16,42 +15,7 @@ t.before(async () => {
 })
 t.teardown(() => server.stop())
 
-let number = 0
-
-/** Caches of one name over one source, each with its own connections, as in processes of their own. */
-async function fleet(t: Test, size: number, options: Options = {}, url = server.url) {
-  number += 1
-  const name = `fleet-${number}`
-  const source = new Source()
-  const members = Array.from({ length: size }, () => {
-    const redis = new GuardedRedis({ url, budgetMs: 500 })
-    const cache = new StaleCache<Thing>(name, {
-      load: source.load,
-      fallback: () => ({ text: 'default' }),
-      freshMs: 60_000,
-      ttlJitter: 0,
-      redis,
-      ...options,
-    })
-    return { cache, redis }
-  })
-  t.teardown(async () => {
-    for (const { cache, redis } of members) {
-      await cache.close()
-      await redis.close()
-    }
-  })
-  await waitUntil(() =>
-    members.every(({ cache, redis }) => redis.available && cache.snapshot().fleet?.listening === true),
-  )
-  return { name, source, members, caches: members.map(({ cache }) => cache) }
-}
-
-const fleetOf = (cache: StaleCache<Thing>) => {
-  const { fleet } = cache.snapshot()
-  if (fleet === undefined) throw new Error('no fleet')
-  return fleet
-}
+const fleet = (t: Test, size: number, options: FleetOptions = {}) => fleetOn(server.url, t, size, options)
 
 t.test('of many processes that want a key at the same time one asks the source', async (t) => {
   const { source, caches } = await fleet(t, 4)

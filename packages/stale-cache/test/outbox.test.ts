@@ -8,18 +8,35 @@ function notice(kind: Notice['kind'], name: string, asOfMs: number, more: Partia
 }
 
 t.test('the last thing about a key stays, with the lease of an earlier one', async (t) => {
-  const outbox = new Outbox(10)
-  outbox.add(notice('store', 'acme', 1, { lease: 7 }))
-  outbox.add(notice('invalidate', 'acme', 2))
-  outbox.add(notice('store', 'acme', 1, { fence: 5 }))
-  t.same(outbox.take(10), [notice('invalidate', 'acme', 2, { lease: 7 })])
+  const outbox = new Outbox()
+  outbox.add(notice('store', 'acme', 1, { lease: 7 }), 10)
+  outbox.add(notice('invalidate', 'acme', 2), 10)
+  outbox.add(notice('store', 'acme', 1, { fence: 5 }), 10)
+  t.same(outbox.take(10), [notice('invalidate', 'acme', 2, { lease: 7, outdates: true })])
   t.equal(outbox.size, 0)
 })
 
+t.test(
+  'a failure or a lease that is given back pushes out no news, and an invalidation stays known',
+  async (t) => {
+    const outbox = new Outbox()
+    outbox.add(notice('invalidate', 'acme', 1), 10)
+    outbox.add(notice('failed', 'acme', 2, { lease: 7 }), 10)
+    t.match(outbox.take(1), [{ kind: 'invalidate', lease: 7 }])
+    outbox.add(notice('invalidate', 'acme', 1), 10)
+    outbox.add(notice('store', 'acme', 2, { fence: 5 }), 10)
+    t.equal(outbox.has('acme'), true)
+    const [store] = outbox.take(1)
+    t.match(store, { kind: 'store', outdates: true })
+    t.equal(outbox.has('acme'), true, 'also on its way')
+    t.equal(outbox.has('globex'), false)
+  },
+)
+
 t.test('a key and a tag of one name are two things', async (t) => {
-  const outbox = new Outbox(10)
-  outbox.add(notice('invalidate', 'blue', 1))
-  outbox.add(notice('tag', 'blue', 2))
+  const outbox = new Outbox()
+  outbox.add(notice('invalidate', 'blue', 1), 10)
+  outbox.add(notice('tag', 'blue', 2), 10)
   t.equal(outbox.size, 2)
   t.equal(outbox.outdates('blue', []), true)
   t.equal(outbox.outdates('other', ['blue']), true)
@@ -35,31 +52,31 @@ t.test('a key and a tag of one name are two things', async (t) => {
 })
 
 t.test('it is bounded: the oldest makes room, and is counted', async (t) => {
-  const outbox = new Outbox(3)
-  for (let index = 0; index < 5; index += 1) outbox.add(notice('store', `key-${index}`, index))
+  const outbox = new Outbox()
+  for (let index = 0; index < 5; index += 1) outbox.add(notice('store', `key-${index}`, index), 3)
   t.equal(outbox.size, 3)
   t.equal(outbox.dropped, 2)
   t.same(
     outbox.take(2).map(({ name }) => name),
     ['key-2', 'key-3'],
   )
-  const none = new Outbox(0)
-  none.add(notice('store', 'acme', 1))
+  const none = new Outbox()
+  none.add(notice('store', 'acme', 1), 0)
   t.equal(none.size, 0)
 })
 
 t.test('what could not be sent comes back, unless something later is there or it has passed', async (t) => {
-  const outbox = new Outbox(10)
-  outbox.add(notice('store', 'acme', 2))
-  outbox.restore(notice('invalidate', 'acme', 1))
-  outbox.restore(notice('failed', 'globex', 1))
-  outbox.restore(notice('release', 'globex', 1))
-  outbox.restore(notice('tag', 'blue', 1))
+  const outbox = new Outbox()
+  outbox.add(notice('store', 'acme', 2), 10)
+  outbox.restore(notice('invalidate', 'acme', 1), 10)
+  outbox.restore(notice('failed', 'globex', 1), 10)
+  outbox.restore(notice('release', 'globex', 1), 10)
+  outbox.restore(notice('tag', 'blue', 1), 10)
   t.same(
     outbox.take(10).map(({ kind }) => kind),
     ['store', 'tag'],
   )
-  outbox.add(notice('store', 'acme', 2))
+  outbox.add(notice('store', 'acme', 2), 10)
   outbox.clear()
   t.equal(outbox.size, 0)
 })
@@ -88,7 +105,7 @@ t.test('a message that is not of our form is none', async (t) => {
   const good = { v: 1, from: 'a', now: 2_000, changes: [{ o: 's', k: 'acme', f: 1_000, d: 'text' }] }
   t.same(parseFleetMessage(JSON.stringify(good)), {
     from: 'a',
-    changes: [{ kind: 's', name: 'acme', fence: 1_000, ageMs: 1, text: 'text' }],
+    changes: [{ kind: 's', name: 'acme', fence: 1_000, ageMs: 1, text: 'text', outdated: false }],
   })
   for (const wrong of [
     { ...good, v: 2 },

@@ -46,7 +46,8 @@ await runCommand(USAGE, async ({ pool, redisUrl, print }, [action, slug, file, .
     if (version === undefined)
       throw new CommandError(await notThere(themes, slug, 'no row in the table tenants'))
     print(`the theme of ${slug} is now version ${version}`)
-    if (redisUrl !== undefined) await announceThemeChange(redisUrl)
+    if (redisUrl !== undefined && !(await announceThemeChange(redisUrl)))
+      print('Redis could not be told: running services show it at the end of THEME_REFRESH_INTERVAL')
     return
   }
   throw new UsageError(
