@@ -13,16 +13,20 @@ export const FENCE_MEMORY_MS = 86_400_000
 
 /**
  * Lua functions for scripts that grant a lease among other things (KEYS must be declared by the script).
- * `next_fence(fence_key, memory_ms)` answers the next fence as text and stores it; `owns(lease_key, token)` answers
- * whether the lease is held with this token; `fence_of(value)` takes the fence out of the value of a lease key.
+ * `fence_after(fence_key)` answers a fence larger than the last one granted, as text; `next_fence(fence_key,
+ * memory_ms)` grants it; `owns(lease_key, token)` answers whether the lease is held with this token;
+ * `fence_of(value)` takes the fence out of the value of a lease key.
  */
 export const leaseLua = `
-local function next_fence(fence_key, memory_ms)
+local function fence_after(fence_key)
   local time = redis.call('TIME')
   local fence = time[1] * 1000000 + time[2]
   local last = tonumber(redis.call('GET', fence_key) or '0')
   if fence <= last then fence = last + 1 end
-  local text = string.format('%.0f', fence)
+  return string.format('%.0f', fence)
+end
+local function next_fence(fence_key, memory_ms)
+  local text = fence_after(fence_key)
   redis.call('SET', fence_key, text, 'PX', memory_ms)
   return text
 end

@@ -36,7 +36,7 @@ export interface HeldByOther {
 }
 
 /** What the leases need of a `RedisGuard`. */
-export type LeaseRedis = Pick<RedisGuard, 'available' | 'run' | 'key'>
+export type LeaseRedis = Pick<RedisGuard, 'available' | 'run' | 'key' | 'onStateChange'>
 
 /** What the leases are made of. */
 export interface LeaseParts {
@@ -101,13 +101,17 @@ export class Lease {
     if (this.#controller !== undefined) return this.#controller.signal
     const controller = new AbortController()
     this.#controller = controller
-    this.#heartbeat = new Heartbeat({
+    const heartbeat = new Heartbeat({
       leaseMs: this.#leaseMs,
       grantedAtMs: this.#grantedAtMs,
       clock: this.#clock,
       renew: () => this.renew(),
-      onLost: (loss: LeaseLoss) => controller.abort(new LeaseLostError(reasons[loss])),
+      onLost: (loss: LeaseLoss) => {
+        heartbeat.stop()
+        controller.abort(new LeaseLostError(reasons[loss]))
+      },
     })
+    this.#heartbeat = heartbeat
     return controller.signal
   }
 
@@ -156,10 +160,23 @@ export class FencedLeases {
       const grant = { fence: reply.fence, token, grantedAtMs }
       return new Lease(grant, { redis: this.#redis, key, leaseMs, clock: this.#clock })
     } catch (error) {
-      // It may have been granted all the same; nobody would use it until it ends.
-      if (this.#redis.available) this.#redis.run(releaseScript, [key], [token]).catch(() => undefined)
+      if ((error as { mayHaveRun?: boolean }).mayHaveRun !== false) this.#giveBack(key, token)
       throw error
     }
+  }
+
+  /** For a lease that may have been granted, unheard: nobody would use it, and others would wait for its end. */
+  #giveBack(key: string, token: string): void {
+    const redis = this.#redis
+    const release = () => redis.run(releaseScript, [key], [token]).catch(() => undefined)
+    if (redis.available) {
+      release()
+      return
+    }
+    const forget = redis.onStateChange((state) => {
+      if (state === 'up') release()
+      if (state === 'up' || state === 'closed') forget()
+    })
   }
 
   /**

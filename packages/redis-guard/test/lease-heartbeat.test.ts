@@ -3,7 +3,7 @@ import t from 'tap'
 import { Heartbeat, type LeaseLoss } from '../src/index.ts'
 
 /** A heartbeat under a hand-held clock, whose renewals the test answers. */
-function beating(leaseMs = 300) {
+function beating(leaseMs = 300, patient = false) {
   const clock = new HandClock()
   const renewals: PromiseWithResolvers<boolean>[] = []
   const lost: LeaseLoss[] = []
@@ -16,7 +16,10 @@ function beating(leaseMs = 300) {
       renewals.push(renewal)
       return renewal.promise
     },
-    onLost: (loss) => lost.push(loss),
+    onLost: (loss) => {
+      lost.push(loss)
+      if (!patient) heartbeat.stop()
+    },
   })
   return { clock, renewals, lost, heartbeat }
 }
@@ -83,7 +86,10 @@ t.test('a process that was stopped for longer than its lease asks nobody before 
       renewals += 1
       return true
     },
-    onLost: (loss) => lost.push(loss),
+    onLost: (loss) => {
+      lost.push(loss)
+      heartbeat.stop()
+    },
   })
   await clock.advance(0)
   t.strictSame(lost, ['silent'])
@@ -128,3 +134,30 @@ t.test('in any run of answers, it is lost exactly when a whole lease passed with
     t.equal(clock.pendingTimers, 0)
   }
 })
+
+t.test('whoever goes on after silence learns that the lease was taken', async (t) => {
+  const { clock, renewals, lost } = beating(300, true)
+  await clock.advance(1000)
+  t.strictSame(lost, ['silent'], 'said once')
+  t.ok(renewals.length >= 9, 'and it goes on asking')
+  renewals.at(-1)?.resolve(false)
+  await clock.advance(1000)
+  t.strictSame(lost, ['silent', 'taken'])
+  t.equal(clock.pendingTimers, 0)
+})
+
+t.test(
+  'whoever goes on after silence may still hold the lease, and learns of the next silence',
+  async (t) => {
+    const { clock, renewals, lost, heartbeat } = beating(300, true)
+    await clock.advance(350)
+    t.strictSame(lost, ['silent'])
+    renewals.at(-1)?.resolve(true)
+    await clock.advance(200)
+    t.strictSame(lost, ['silent'])
+    await clock.advance(100)
+    t.strictSame(lost, ['silent', 'silent'])
+    heartbeat.stop()
+    t.equal(clock.pendingTimers, 0)
+  },
+)

@@ -177,6 +177,7 @@ t.test('a lease whose grant was not heard of is given back', async (t) => {
   const deaf = new FencedLeases(
     {
       available: true,
+      onStateChange: () => () => undefined,
       key: one.key.bind(one),
       async run(script, keys, args) {
         runs += 1
@@ -189,6 +190,43 @@ t.test('a lease whose grant was not heard of is given back', async (t) => {
   )
   await t.rejects(deaf.acquire('unheard', long), /lost/)
   await waitUntil(async () => (await two.lease.acquire('unheard', long)).held)
+})
+
+t.test('a lease whose grant was not heard of is given back when Redis is there again', async (t) => {
+  const listeners = new Set<Parameters<GuardedRedis['onStateChange']>[0]>()
+  const away = { available: true }
+  const deaf = (mayHaveRun: boolean | undefined) =>
+    new FencedLeases(
+      {
+        get available() {
+          return away.available
+        },
+        onStateChange(listener) {
+          listeners.add(listener)
+          return () => listeners.delete(listener)
+        },
+        key: one.key.bind(one),
+        async run(script, keys, args) {
+          const reply = await one.run(script, keys, args)
+          if (script.name !== 'lease-acquire') return reply
+          away.available = false
+          throw Object.assign(new Error('the reply was lost'), { mayHaveRun })
+        },
+      },
+      {
+        clock: { nowMs: () => 0, wallMs: () => 0, schedule: () => () => undefined },
+        ownerName: `deaf-${mayHaveRun}`,
+      },
+    )
+  await t.rejects(deaf(true).acquire('frozen', long), /lost/)
+  t.equal((await two.lease.acquire('frozen', long)).held, false)
+  for (const state of ['down', 'up'] as const) {
+    for (const listener of listeners) listener(state, undefined)
+  }
+  await waitUntil(async () => (await two.lease.acquire('frozen', long)).held)
+  t.equal(listeners.size, 0)
+  await t.rejects(deaf(false).acquire('refused', long), /lost/)
+  t.equal(listeners.size, 0, 'what was not carried out has nothing to give back')
 })
 
 t.test('a lease of no length is refused', async (t) => {

@@ -32,6 +32,7 @@ export class Presence {
   /** Set while it leads: what to do when the key is forgotten. */
   whenForgotten: (() => void) | undefined = undefined
   #forgottenBelow = 0
+  #forgotten = false
   #news: News | undefined = undefined
   #wake: ((news: News) => void) | undefined = undefined
 
@@ -75,6 +76,9 @@ export class Presence {
   }
 
   #forget(): void {
+    // Once: while `minIntervalMs` holds everybody back, every answer has the fence of the flight before.
+    if (this.#forgotten) return
+    this.#forgotten = true
     this.whenForgotten?.()
     this.task.disown('forgotten')
     this.deliver('look')

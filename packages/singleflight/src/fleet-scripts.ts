@@ -112,13 +112,16 @@ return 1
   decode: (reply) => reply === 1,
 }
 
-/** KEYS lease, fence, result, failure. ARGV channel, id, milliseconds to remember the fence. */
+/**
+ * KEYS lease, fence, result, failure. ARGV channel, id. Its fence divides the flights of before from those of after;
+ * it is not stored, lest `minIntervalMs` take it for a start of the work.
+ */
 export const forgetScript: RedisScript<void> = {
   name: 'flight-forget',
   keys: 4,
   lua: `${leaseLua}${tellLua}
 redis.call('DEL', KEYS[1], KEYS[3], KEYS[4])
-tell(ARGV[1], 'x', next_fence(KEYS[2], ARGV[3]), ARGV[2], '')
+tell(ARGV[1], 'x', fence_after(KEYS[2]), ARGV[2], '')
 return 1
 `,
   decode: () => undefined,

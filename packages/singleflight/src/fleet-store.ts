@@ -9,7 +9,8 @@
  *   or releases it; for another token nothing changes and the answer is false.
  * - `publish` stores what landed for `ttlMs`, ends the lease and tells all listeners, in this order; `release` and
  *   `forget` tell them, too. Messages may be lost, never forged or changed.
- * - A rejection says nothing about whether the operation was carried out.
+ * - A rejection says nothing about whether the operation was carried out, unless its `mayHaveRun` is false: then it
+ *   was not.
  */
 
 /** What a process asks for before it runs the work of an id. */
@@ -67,6 +68,8 @@ export interface FleetListener {
   onGap(): void
   /** The store cannot be reached; what waits for it must not. */
   onUnavailable(): void
+  /** The store can be reached again. */
+  onAvailable(): void
 }
 
 export interface FleetStore {

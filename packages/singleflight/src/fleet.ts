@@ -43,7 +43,7 @@ export interface FleetSnapshot {
   readonly alone: number
   /** Works run for this process alone, because the store could not be reached. */
   readonly degraded: number
-  /** Leases that were lost before the work landed. */
+  /** Leases that were taken before the work landed. */
   readonly lost: number
   /** Values and failures that the store refused, because the lease was lost. */
   readonly fenced: number
@@ -69,6 +69,9 @@ const TIMER_JITTER_MS = 20
 const GAP_JITTER_MS = 25
 const MIN_POLL_MS = 25
 const MAX_POLL_MS = 250
+
+/** Leases to give back when the store can be told; more of them end by themselves. */
+const MAX_UNRETURNED = 1000
 
 /** Characters of a key that stands in Redis as it is. */
 const MAX_PLAIN_ID = 128
@@ -121,6 +124,8 @@ export class Fleet implements FleetListener {
   readonly #present = new Map<string, Set<Presence>>()
   /** What is still being told to the store. */
   readonly #unfinished = new Set<Promise<void>>()
+  /** Ids of leases of no use, by token, that the store could not be told of yet. */
+  readonly #unreturned = new Map<string, string>()
   readonly #counts: Counts = {
     led: 0,
     tookOver: 0,
@@ -210,6 +215,12 @@ export class Fleet implements FleetListener {
     this.#deliverAll('look')
   }
 
+  onAvailable(): void {
+    const unreturned = [...this.#unreturned]
+    this.#unreturned.clear()
+    for (const [token, id] of unreturned) this.#giveBack(id, token)
+  }
+
   #deliverAll(news: News): void {
     for (const present of this.#present.values()) {
       for (const presence of present) presence.deliver(news)
@@ -222,15 +233,27 @@ export class Fleet implements FleetListener {
     let waited = false
     let polls = 0
     let leads = 0
+    const refuseUnwanted = () => {
+      // Whoever takes over for nobody would start work that nobody asked for.
+      if (!waited || task.isWanted()) return
+      task.disown('unwanted')
+      throw new AbandonedError()
+    }
     while (leads < MAX_LEADS) {
+      refuseUnwanted()
       // Also in the middle: whoever waits for Redis to come back could as well have worked.
       if (!store.available) return this.#runAlone('degraded', task)
       this.#tokens += 1
       const token = `${this.#processName}-${this.#tokens}`
       const sentAtMs = this.#clock.nowMs()
       const answer = await this.#acquire(store, id, token, settings)
-      if (answer?.kind === 'lead' && task.signal.aborted) this.#tell(store.release(id, token))
-      task.signal.throwIfAborted()
+      try {
+        task.signal.throwIfAborted()
+        refuseUnwanted()
+      } catch (error) {
+        if (answer?.kind === 'lead') this.#giveBack(id, token)
+        throw error
+      }
       if (answer === undefined) return this.#runAlone('degraded', task)
       presence.knows(answer.fence)
       if (answer.kind === 'lead') {
@@ -246,19 +269,17 @@ export class Fleet implements FleetListener {
       if (settings.acceptStale && answer.stale !== undefined) {
         return this.#take({ kind: 'value', ...answer.stale }, 'stale', task, settings)
       }
-      // Whoever takes over for nobody would start work that nobody asked for.
-      if (!task.isWanted()) {
-        task.disown('unwanted')
-        throw new AbandonedError()
-      }
       waited = true
+      refuseUnwanted()
       const { listening } = store
       const { leftMs } = answer
       const delayMs = lookAgainMs({ listening, leftMs, handoffMs: settings.handoffMs, polls }, this.#random)
       polls = listening ? 0 : polls + 1
       const news = await this.#follow(presence, delayMs)
       task.signal.throwIfAborted()
-      if (typeof news === 'object' && isAnswer(news) && news.fence >= settings.minFence) {
+      // A message may be older than the answer.
+      const wantedFence = Math.max(answer.fence, settings.minFence)
+      if (typeof news === 'object' && isAnswer(news) && news.fence >= wantedFence) {
         return this.#take(news, 'followed', task, settings)
       }
     }
@@ -273,9 +294,9 @@ export class Fleet implements FleetListener {
   ): Promise<Acquired | undefined> {
     try {
       return await store.acquire({ id, token, leaseMs, minFence, minIntervalMs })
-    } catch {
+    } catch (error) {
       // It may have been granted all the same, and nobody would renew it.
-      if (store.available) this.#tell(store.release(id, token))
+      if (mayHaveRun(error)) this.#giveBack(id, token)
       return undefined
     }
   }
@@ -311,9 +332,9 @@ export class Fleet implements FleetListener {
       clock: this.#clock,
       renew: () => store.renew(id, token, settings.leaseMs),
       onLost: (loss) => {
-        this.#count('lost', task, fence)
-        // A store that is silent has not given the lease to anybody: the work goes on.
+        // Whether somebody else has the lease, only the store knows: the work goes on until it says so.
         if (loss === 'silent') return
+        this.#count('lost', task, fence)
         taken = true
         controller.abort(new LeaseLostError())
       },
@@ -328,7 +349,7 @@ export class Fleet implements FleetListener {
     const end = () => {
       // The work may never settle.
       over()
-      this.#tell(store.release(id, token))
+      this.#giveBack(id, token)
       controller.abort(task.signal.reason)
     }
     // Who joined it gets its result; that its lease is gone must not end it.
@@ -369,7 +390,7 @@ export class Fleet implements FleetListener {
     } catch {
       this.#count('unpublished', task, fence)
       // When it was not carried out, the others need not wait for the end of the lease.
-      if (store.available) await store.release(id, token)
+      this.#giveBack(id, token)
     }
   }
 
@@ -399,6 +420,16 @@ export class Fleet implements FleetListener {
   #runAlone(role: 'alone' | 'degraded', task: FleetTask): Promise<unknown> {
     this.#count(role, task, undefined)
     return task.execute(undefined, task.signal)
+  }
+
+  /** Gives back a lease that is of no use, at once or as soon as the store can be told. */
+  #giveBack(id: string, token: string): void {
+    const store = this.#store
+    const later = () => {
+      if (this.#unreturned.size < MAX_UNRETURNED) this.#unreturned.set(token, id)
+    }
+    if (store?.available) this.#tell(store.release(id, token).catch(later))
+    else later()
   }
 
   /** Lets the store know without anybody waiting for it. */
@@ -431,6 +462,10 @@ export class Fleet implements FleetListener {
 
 const NOTHING = Buffer.alloc(0)
 
+function mayHaveRun(error: unknown): boolean {
+  return Object(error).mayHaveRun !== false
+}
+
 type FleetAnswer = FleetMessage & { readonly kind: 'value' | 'failure' | 'alone' }
 
 function isAnswer(message: FleetMessage): message is FleetAnswer {
@@ -452,8 +487,8 @@ function encodeValue(value: unknown, codec: FleetCodec): Buffer {
 }
 
 function isRetryable(error: unknown, settings: ResolvedFleetCall): boolean {
-  if (error instanceof ValueNotShareableError || error instanceof CodecFailedError) return false
   try {
+    if (error instanceof ValueNotShareableError || error instanceof CodecFailedError) return false
     return settings.isRetryable(error)
   } catch {
     return true

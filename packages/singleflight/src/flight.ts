@@ -65,6 +65,8 @@ export class Flight {
   abandoned = false
   /** Waits for another process: nothing runs here. */
   following = false
+  /** With `fleet`: what it lands with has at least this fence. */
+  minFence = 0
   /** Its work was started here. */
   ran = false
   cancelTimer: (() => void) | undefined = undefined

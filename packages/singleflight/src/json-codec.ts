@@ -4,7 +4,7 @@
  * What arrives equals what left: plain objects, arrays, strings, finite numbers, booleans, null, and `undefined` as
  * the whole value or as a member (which reads the same when it is left out). Everything that JSON would drop or
  * change without a word is refused with the place where it stands: Dates, Buffers, Maps, class instances, bigints,
- * NaN and infinities, functions, symbols, cycles, holes in arrays.
+ * NaN and infinities, functions, symbols, cycles, holes in arrays. Only -0 arrives as 0: who computes does not mean it.
  */
 import { ValueNotShareableError } from './errors.ts'
 
@@ -16,6 +16,8 @@ export interface FleetCodec {
 
 /** Deeper nesting is refused, like a cycle. */
 const MAX_DEPTH = 200
+/** Characters of a place in the message. */
+const MAX_PLACE = 200
 
 /** The default codec. */
 export const jsonCodec: FleetCodec = {
@@ -33,19 +35,15 @@ function refuseLossy(value: unknown, place: string, depth: number): void {
     case 'boolean':
       return
     case 'number':
-      if (!Number.isFinite(value)) throw new ValueNotShareableError(place, String(value))
+      if (!Number.isFinite(value)) throw notShareable(place, String(value))
       return
     case 'object':
       if (value === null) return
       break
     default:
-      throw new ValueNotShareableError(
-        place,
-        typeof value === 'undefined' ? 'undefined' : `a ${typeof value}`,
-      )
+      throw notShareable(place, typeof value === 'undefined' ? 'undefined' : `a ${typeof value}`)
   }
-  if (depth >= MAX_DEPTH)
-    throw new ValueNotShareableError(place, `nested deeper than ${MAX_DEPTH}, or a cycle`)
+  if (depth >= MAX_DEPTH) throw notShareable(place, `nested deeper than ${MAX_DEPTH}, or a cycle`)
   if (Array.isArray(value)) {
     // By index: forEach and entries of Object would skip a hole, and JSON turns it into null.
     for (let index = 0; index < value.length; index++) {
@@ -55,9 +53,17 @@ function refuseLossy(value: unknown, place: string, depth: number): void {
   }
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) {
-    throw new ValueNotShareableError(place, `an instance of ${value.constructor?.name ?? 'a class'}`)
+    throw notShareable(place, `an instance of ${value.constructor?.name ?? 'a class'}`)
+  }
+  if (Object.getOwnPropertySymbols(value).length > 0) {
+    throw notShareable(place, 'an object with a member that is named by a symbol')
   }
   for (const [name, member] of Object.entries(value)) {
     if (member !== undefined) refuseLossy(member, `${place}.${name}`, depth + 1)
   }
+}
+
+function notShareable(place: string, received: string): Error {
+  const shown = place.length > MAX_PLACE ? `${place.slice(0, MAX_PLACE)}...` : place
+  return new ValueNotShareableError(shown, received)
 }

@@ -35,7 +35,10 @@ export interface FleetOptions {
 
 /** What only a single call can say. */
 export interface FleetCallOptions {
-  /** A value of an earlier fence is not good enough: a newer one is waited for, or made. Default 0: every value is. */
+  /**
+   * A value of an earlier fence is not good enough, nor is a flight that may bring one: a newer one is waited for, or
+   * made. Default 0: every value is.
+   */
   readonly minFence?: number
   /** Whether to take a value of an earlier fence, where there is one, instead of waiting. Default false. */
   readonly acceptStale?: boolean
@@ -153,7 +156,7 @@ export function resolveOptions(options: SingleflightOptions = {}): ResolvedOptio
     redis: checks.having('redis', options.redis, ['run', 'key', 'subscribe', 'listening', 'onStateChange']),
     fleet: resolveFleet(options.fleet ?? {}),
     random: checks.callable('random', options.random ?? Math.random),
-    clock: options.clock ?? systemClock,
+    clock: checks.having('clock', options.clock ?? systemClock, ['nowMs', 'wallMs', 'schedule']),
   }
   refuseUnknown('', options, Object.keys(resolved))
   return resolved

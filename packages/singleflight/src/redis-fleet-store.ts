@@ -75,7 +75,6 @@ export class RedisFleetStore implements FleetStore {
     return this.#redis.run(forgetScript, this.#keys(id, 'lease', 'fence', 'result', 'failure'), [
       this.#channel,
       id,
-      FENCE_MEMORY_MS,
     ])
   }
 
@@ -88,7 +87,8 @@ export class RedisFleetStore implements FleetStore {
       onGap: () => listener.onGap(),
     })
     const unwatch = this.#redis.onStateChange(() => {
-      if (!this.#redis.available) listener.onUnavailable()
+      if (this.#redis.available) listener.onAvailable()
+      else listener.onUnavailable()
     })
     return () => {
       unsubscribe()

@@ -39,20 +39,27 @@ export function isRetryableByStatus(error: unknown): boolean {
   return status === undefined || status < 400 || status >= 500 || RETRYABLE_CLIENT_ERRORS.has(status)
 }
 
+/** Never throws, whatever was thrown. */
 export function encodeFailure(error: unknown, retryable: boolean): Buffer {
-  const record: FailureRecord =
-    error instanceof Error
-      ? {
-          name: error.name.slice(0, MAX_WORD),
-          message: error.message.slice(0, MAX_MESSAGE),
-          ...defined('code', textOf(error, 'code')),
-          ...defined('statusCode', numberOf(error, 'statusCode')),
-          ...defined('retryAfterMs', numberOf(error, 'retryAfterMs')),
-          ...defined('retryAfterSeconds', numberOf(error, 'retryAfterSeconds')),
-          retryable,
-        }
-      : { message: `the work rejected with ${shown(error)}`, retryable }
+  const record: FailureRecord = { ...readError(error), retryable }
   return Buffer.from(JSON.stringify(record))
+}
+
+function readError(error: unknown): Omit<FailureRecord, 'retryable'> {
+  try {
+    if (!(error instanceof Error)) return { message: `the work rejected with ${shown(error)}` }
+    return {
+      ...defined('name', textOf(error, 'name')),
+      message: textOf(error, 'message') ?? 'the work rejected with an error whose message is no text',
+      ...defined('code', textOf(error, 'code')),
+      ...defined('statusCode', numberOf(error, 'statusCode')),
+      ...defined('retryAfterMs', numberOf(error, 'retryAfterMs')),
+      ...defined('retryAfterSeconds', numberOf(error, 'retryAfterSeconds')),
+    }
+  } catch {
+    // A getter or a proxy.
+    return { message: 'the work rejected with an error that cannot be read' }
+  }
 }
 
 /** Answers an error also for a record that cannot be read. */

@@ -179,6 +179,9 @@ export class Singleflight {
     const flight = this.#owners.get(encodedKey)
     if (flight === undefined) return this.#start(key, encodedKey, work, waiter) as Promise<T>
     if (flight.waiters >= this.#options.maxWaiters) return this.#refuseWaiter()
+    if (wantedFence(waiter) > flight.minFence) {
+      return this.#start(key, encodedKey, work, waiter) as Promise<T>
+    }
     const within = flying.getStore()
     if (within !== undefined && waitsFor(within, flight)) return Promise.reject(new ReentrantError())
     if (waiter === undefined && !flight.overdue) {
@@ -284,6 +287,7 @@ export class Singleflight {
     }
     const parent = flying.getStore()
     const flight = new Flight(key, encodedKey, clock.nowMs(), parent, this.#sharing)
+    flight.minFence = fleet?.minFence ?? 0
     this.#owners.set(encodedKey, flight)
     this.#inAir.add(flight)
     const answer =
@@ -451,6 +455,12 @@ export class Singleflight {
   #abort(flight: Flight, reason: Error): void {
     this.#neutral(() => flight.abort(reason))
   }
+}
+
+/** A flight that may bring an older value than this is not joined; the one that is started takes its key. */
+function wantedFence(waiter: WaiterOptions | undefined): number {
+  const fleet = waiter?.fleet
+  return typeof fleet === 'object' ? (fleet.minFence ?? 0) : 0
 }
 
 function waitsFor(within: Flight, flight: Flight): boolean {

@@ -31,7 +31,12 @@ const memory = {
     const shared = new FleetMemory(clock)
     const [one, two] = [shared.connect(), shared.connect()]
     const heard: FleetMessage[] = []
-    two.listen({ onMessage: (message) => heard.push(message), onGap() {}, onUnavailable() {} })
+    two.listen({
+      onMessage: (message) => heard.push(message),
+      onGap() {},
+      onUnavailable() {},
+      onAvailable() {},
+    })
     return {
       one,
       two,
@@ -77,6 +82,7 @@ function onRedis(name: string, start: () => Promise<World>) {
         onMessage: (message) => heard.push(message),
         onGap() {},
         onUnavailable() {},
+        onAvailable() {},
       })
       await waitUntil(() => two.listening)
       return {
@@ -310,7 +316,12 @@ t.test('two namespaces of one Redis do not meet', async (t) => {
   await guard.ready(10_000)
   const [red, blue] = [new RedisFleetStore(guard, 'red'), new RedisFleetStore(guard, 'blue')]
   const heard: FleetMessage[] = []
-  blue.listen({ onMessage: (message) => heard.push(message), onGap() {}, onUnavailable() {} })
+  blue.listen({
+    onMessage: (message) => heard.push(message),
+    onGap() {},
+    onUnavailable() {},
+    onAvailable() {},
+  })
   await waitUntil(() => blue.listening)
   await lead(red, ask('first'))
   await lead(blue, ask('second'))

@@ -335,7 +335,7 @@ t.test('a leader whose store falls silent works on, and its callers get its valu
   one.workNumber(0).land('value')
   await clock.advance(0)
   t.match(call.settled, fulfilled('value'))
-  t.match(one.fleet, { lost: 1, unpublished: 1, leading: 0 })
+  t.match(one.fleet, { lost: 0, unpublished: 1, leading: 0 })
   t.equal(clock.pendingTimers, 0)
 })
 
@@ -762,4 +762,221 @@ t.test('every step is an event for those who listen', async (t) => {
   await clock.advance(0)
   diagnostics.unsubscribe('holdfast:singleflight:fleet', listen)
   t.strictSame(roles, ['led', 'followed'])
+})
+
+t.test('whatever the work throws reaches its caller as it is, and gives the lease back', async (t) => {
+  const unreadable = () => {
+    throw new Error('unreadable')
+  }
+  for (const thrown of [
+    Object.assign(new Error('x'), { message: { text: 'an object' } }),
+    Object.assign(new Error('x'), { name: undefined }),
+    Object.defineProperty(new Error('x'), 'code', { get: unreadable }),
+  ]) {
+    const { clock, one, two } = twoProcesses({ fleet: { errorTtlMs: 0 } })
+    const [leader, follower] = [one.run(), two.run()]
+    await clock.advance(0)
+    one.workNumber(0).fail(thrown)
+    await clock.advance(0)
+    t.equal(leader.settled?.status === 'rejected' && leader.settled.reason, thrown)
+    t.match(follower.settled, rejected({ code: 'HOLDFAST_ERR_SINGLEFLIGHT_REMOTE_FAILED' }))
+    two.run()
+    await clock.advance(0)
+    t.equal(two.works.length, 1, 'the lease is free')
+  }
+})
+
+t.test(
+  'what landed before a key was forgotten does not answer who came after, however late it is told',
+  async (t) => {
+    const { clock, one, two } = twoProcesses()
+    one.run()
+    await clock.advance(0)
+    two.store.weather = () => ({ delayMs: 0, fails: 'no', messageMs: () => 50 })
+    one.workNumber(0).land('old')
+    await clock.advance(0)
+    one.flights.forgetEverywhere(key)
+    await clock.advance(0)
+    one.run()
+    await clock.advance(0)
+    const call = two.run()
+    await clock.advance(60)
+    t.equal(call.settled, undefined, 'the message of the first flight has come')
+    one.workNumber(1).land('new')
+    await clock.advance(50)
+    t.match(call.settled, fulfilled('new'))
+  },
+)
+
+t.test('minIntervalMs is from start to start: keys that are forgotten often fly all the same', async (t) => {
+  const { clock, one, two } = twoProcesses({ fleet: { minIntervalMs: 1000, handoffMs: 50 } })
+  two.run()
+  await clock.advance(0)
+  two.workNumber(0).land(1)
+  for (let forgotten = 0; forgotten < 5; forgotten += 1) {
+    await clock.advance(300)
+    two.flights.forgetEverywhere(key)
+    if (forgotten === 0) one.run()
+  }
+  t.equal(one.works.length, 1)
+})
+
+t.test('a leader that was stopped for longer than its lease is told so when it goes on', async (t) => {
+  const { clock, one, two } = twoProcesses()
+  const first = one.run()
+  await clock.advance(0)
+  // SIGSTOP: what it sends does not arrive before it goes on.
+  one.store.weather = () => ({ delayMs: 5000, fails: 'no', messageMs: () => 5000 })
+  two.run()
+  await clock.advance(1100)
+  t.equal(two.works.length, 1)
+  one.store.weather = () => ({ delayMs: 0, fails: 'no', messageMs: () => 0 })
+  await clock.advance(400)
+  const { context, fail } = one.workNumber(0)
+  t.equal(context.signal.aborted, true)
+  fail(context.signal.reason)
+  two.workNumber(0).land('new')
+  await clock.advance(0)
+  t.match(first.settled, fulfilled('new'))
+  t.match(one.fleet, { lost: 1, followed: 1 })
+})
+
+t.test('a leader keeps its lease when the store falls silent and comes back in time', async (t) => {
+  const { clock, one, two } = twoProcesses()
+  one.run()
+  await clock.advance(0)
+  // The store goes on with a lease that it was asked to renew, and says so too late.
+  one.store.weather = () => ({ delayMs: 0, fails: 'after', messageMs: () => 0 })
+  await clock.advance(1500)
+  one.store.weather = () => ({ delayMs: 0, fails: 'no', messageMs: () => 0 })
+  two.run()
+  await clock.advance(5000)
+  t.equal(two.works.length, 0)
+  one.workNumber(0).land('value')
+  await clock.advance(0)
+  t.match(one.fleet, { lost: 0, fenced: 0 })
+})
+
+t.test('a lease of which nobody knows is given back as soon as the store can be told', async (t) => {
+  const { clock, one, two } = twoProcesses({ fleet: { leaseMs: 60_000 } })
+  one.store.weather = () => ({ delayMs: 0, fails: 'after', messageMs: () => 0 })
+  const call = one.run()
+  one.store.setAvailable(false)
+  await clock.advance(0)
+  one.workNumber(0).land('own')
+  await clock.advance(0)
+  t.match(call.settled, fulfilled('own'))
+  one.store.weather = () => ({ delayMs: 0, fails: 'no', messageMs: () => 0 })
+  const follower = two.run()
+  await clock.advance(1000)
+  t.equal(two.works.length, 0)
+  one.store.setAvailable(true)
+  await clock.advance(0)
+  t.equal(two.works.length, 1)
+  two.workNumber(0).land('value')
+  await clock.advance(0)
+  t.match(follower.settled, fulfilled('value'))
+})
+
+t.test('what could not be published gives its lease back as soon as the store can be told', async (t) => {
+  const { clock, one, two } = twoProcesses({ fleet: { leaseMs: 60_000 } })
+  one.run()
+  two.run()
+  await clock.advance(0)
+  one.store.setAvailable(false)
+  one.workNumber(0).land('own')
+  await clock.advance(1000)
+  t.equal(two.works.length, 0)
+  one.store.setAvailable(true)
+  await clock.advance(0)
+  t.equal(two.works.length, 1)
+})
+
+t.test('a question that certainly was not carried out leaves nothing to give back', async (t) => {
+  const { clock, one } = twoProcesses()
+  let released = 0
+  one.store.acquire = async () => {
+    throw Object.assign(new Error('too many calls'), { mayHaveRun: false })
+  }
+  one.store.release = async () => {
+    released += 1
+    return true
+  }
+  one.run()
+  await clock.advance(0)
+  t.equal(one.works.length, 1)
+  t.equal(released, 0)
+})
+
+t.test('who asks for a newer value does not join a flight that may bring an older one', async (t) => {
+  const { clock, one, two } = twoProcesses()
+  const first = one.run()
+  await clock.advance(0)
+  const fence = one.workNumber(0).context.fence ?? 0
+  const same = one.run({ minFence: fence })
+  const newer = one.run({ minFence: fence + 1 })
+  const asNew = one.run({ minFence: fence + 1 })
+  await clock.advance(0)
+  one.workNumber(0).land('old')
+  await clock.advance(0)
+  t.match(first.settled, fulfilled('old'))
+  t.match(same.settled, fulfilled('old'))
+  t.equal(newer.settled, undefined)
+  t.equal(one.works.length, 2, 'and not beside the first')
+  t.equal(two.works.length, 0)
+  one.workNumber(1).land('new')
+  await clock.advance(0)
+  t.match(newer.settled, fulfilled('new'))
+  t.match(asNew.settled, fulfilled('new'))
+  t.match(one.fleet, { led: 2 })
+})
+
+for (const [what, strike] of Object.entries({
+  'the lease of the other process ends': () => undefined,
+  'the store is lost': ({ store }: Process) => store.setAvailable(false),
+})) {
+  t.test(`a flight that nobody waits for starts no work when ${what}`, async (t) => {
+    const { clock, one, two } = twoProcesses({ hardTimeoutMs: 980, fleet: { handoffMs: 10_000 } })
+    one.run()
+    await clock.advance(0)
+    two.run()
+    await clock.advance(0)
+    one.store.kill()
+    await clock.advance(985)
+    t.match(two.flights.snapshot(), { waiters: 0, inFlight: 1 })
+    strike(two)
+    await clock.advance(5000)
+    t.equal(two.works.length, 0)
+    t.equal(two.flights.has(key), false)
+  })
+}
+
+t.test('a leader that nobody waits for does not begin again when it lost its lease', async (t) => {
+  const { clock, memory, one } = twoProcesses({ hardTimeoutMs: 100 })
+  one.run()
+  await clock.advance(150)
+  memory.flush()
+  await clock.advance(400)
+  one.workNumber(0).fail(new Error('aborted'))
+  await clock.advance(5000)
+  t.equal(one.works.length, 1)
+  t.equal(one.flights.has(key), false)
+})
+
+t.test('at most 1,000 leases wait to be given back; the others end by themselves', async (t) => {
+  const { clock, one } = twoProcesses()
+  let released = 0
+  one.store.release = async () => {
+    released += 1
+    return true
+  }
+  for (let number = 0; number <= 1000; number += 1) one.flights.run([number], one.work, { fleet: true })
+  await clock.advance(0)
+  one.store.setAvailable(false)
+  for (const { land } of one.works) land('value')
+  await clock.advance(0)
+  one.store.setAvailable(true)
+  await clock.advance(0)
+  t.equal(one.works.length, 1001)
+  t.equal(released, 1000)
 })

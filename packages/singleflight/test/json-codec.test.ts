@@ -46,7 +46,8 @@ const lossy: readonly [what: string, value: unknown, message: RegExp][] = [
   ['a symbol', Symbol('x'), /the value is a symbol/],
   ['undefined in an array', [undefined], /the value\[0\] is undefined/],
   ['a hole', hole, /the value\[0\] is undefined/],
-  ['a cycle', cycle, /nested deeper than 200, or a cycle/],
+  ['a member named by a symbol', { a: { [Symbol('x')]: 1 } }, /the value\.a is an object with a member that/],
+  ['a cycle', cycle, /^.{0,400} nested deeper than 200, or a cycle/],
 ]
 for (const [what, value, message] of lossy) {
   t.test(`${what} is refused, with its place`, async (t) => {

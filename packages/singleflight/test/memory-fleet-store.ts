@@ -66,7 +66,8 @@ export class FleetMemory {
     if (entry.lastFence > 0 && minIntervalMs > 0 && limitedMs > 0) {
       return { kind: 'wait', fence: entry.lastFence, leftMs: Math.min(limitedMs, minIntervalMs), stale }
     }
-    const fence = this.#nextFence(entry)
+    const fence = this.#fenceAfter(entry)
+    entry.lastFence = fence
     entry.lease = { fence, token, untilMs: nowMs + leaseMs }
     this.granted.set(id, [...(this.granted.get(id) ?? []), fence])
     return { kind: 'lead', fence }
@@ -110,12 +111,11 @@ export class FleetMemory {
     entry.lease = undefined
     entry.result = undefined
     entry.failure = undefined
-    this.#tell({ kind: 'forgotten', id, fence: this.#nextFence(entry), payload: NOTHING })
+    this.#tell({ kind: 'forgotten', id, fence: this.#fenceAfter(entry), payload: NOTHING })
   }
 
-  #nextFence(entry: Entry): number {
-    entry.lastFence = Math.max(entry.lastFence + 1, this.#clock.wallMs() * 1000)
-    return entry.lastFence
+  #fenceAfter({ lastFence }: Entry): number {
+    return Math.max(lastFence + 1, this.#clock.wallMs() * 1000)
   }
 
   #entry(id: string): Entry {
@@ -169,8 +169,11 @@ export class MemoryFleetStore implements FleetStore {
   setAvailable(available: boolean): void {
     this.available = available
     for (const listener of this.#listeners) {
-      if (available) listener.onGap()
-      else listener.onUnavailable()
+      if (!available) listener.onUnavailable()
+      else {
+        listener.onGap()
+        listener.onAvailable()
+      }
     }
   }
 

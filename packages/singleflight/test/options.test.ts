@@ -59,6 +59,7 @@ const wrong: Record<string, unknown[]> = {
   copyErrors: [1, 'yes'],
   copyValue: [1, 'structuredClone'],
   random: [1, 'yes'],
+  clock: [1, 'now'],
 }
 for (const [option, values] of Object.entries(wrong)) {
   t.test(`a wrong ${option} is refused at construction with what it was`, async (t) => {

@@ -84,3 +84,17 @@ t.test('a wrong call is not retried, a call that came too early or a failing ser
   for (const status of [400, 401, 404, 409, 422]) t.equal(classOf(status), false, String(status))
   t.equal(isRetryableByStatus('text'), true)
 })
+
+t.test('errors that cannot be read are told all the same', async (t) => {
+  const unreadable = () => {
+    throw new Error('unreadable')
+  }
+  const texts = Object.assign(new Error('x'), { name: undefined, message: { text: 'an object' } })
+  t.match(told(texts), { name: 'FastifyError', message: /whose message is no text/ })
+  for (const thrown of [
+    Object.defineProperty(new Error('x'), 'code', { get: unreadable }),
+    new Proxy({}, { getPrototypeOf: unreadable }),
+  ]) {
+    t.match(decodeFailure(encodeFailure(thrown, true)), { message: /cannot be read/, retryable: true })
+  }
+})

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { answerParent } from './parent.ts'
-import type { CreateLoop } from './row.ts'
+import type { CreateLoop, Loop } from './row.ts'
 
 /** One slice of a loop. */
 export interface LoopSlice {
@@ -14,11 +14,18 @@ export interface LoopSlice {
 }
 
 const [module = '', ...args] = process.argv.slice(2)
-const loaded: { default: CreateLoop } = await import(pathToFileURL(resolve(module)).href)
-const loop = await loaded.default(args)
 let operations = 1
 
+async function createLoop(): Promise<Loop> {
+  const loaded: { default: CreateLoop } = await import(pathToFileURL(resolve(module)).href)
+  return loaded.default(args)
+}
+
+// Not awaited here: a question that comes before somebody listens is lost.
+const ready = createLoop()
+
 async function slice(): Promise<LoopSlice> {
+  const loop = await ready
   const cpuBefore = process.cpuUsage()
   const startedAt = performance.now()
   const outcome = await loop.run(operations)
@@ -37,6 +44,7 @@ answerParent({
   /** Warms up for at least `warmUpMs` and settles how many operations fill a slice of `sliceMs`. */
   prepare: async (argument) => {
     const { warmUpMs, sliceMs } = argument as { warmUpMs: number; sliceMs: number }
+    await ready
     const endsAt = performance.now() + warmUpMs
     let elapsedMs = 0
     do {
