@@ -179,14 +179,14 @@ export class Singleflight {
     const flight = this.#owners.get(encodedKey)
     if (flight === undefined) return this.#start(key, encodedKey, work, waiter) as Promise<T>
     if (flight.waiters >= this.#options.maxWaiters) return this.#refuseWaiter()
-    if (wantedFence(waiter) > flight.minFence) {
-      return this.#start(key, encodedKey, work, waiter) as Promise<T>
-    }
     const within = flying.getStore()
     if (within !== undefined && waitsFor(within, flight)) return Promise.reject(new ReentrantError())
     if (waiter === undefined && !flight.overdue) {
       this.#joined += 1
       return flight.wait(false) as Promise<T>
+    }
+    if (wantedFence(waiter) > flight.minFence) {
+      return this.#start(key, encodedKey, work, waiter) as Promise<T>
     }
     return this.#joinPatiently(flight, waiter) as Promise<T>
   }
