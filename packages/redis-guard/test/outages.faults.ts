@@ -100,7 +100,9 @@ t.test('Sentinel', async (t) => {
     )
     fulfils(t, measured)
     t.not(await set.master(), before)
-    t.ok(measured.refused > 0 && measured.downMs <= 2000, `down for ${measured.downMs} ms`)
+    t.ok(measured.downMs <= 2000, `down for ${measured.downMs} ms`)
+    // It may be so quick that no call falls into it: another connection is what proves that it was followed.
+    t.ok(guard.snapshot().connections > 1)
   })
 
   for (const fault of ['freeze', 'kill9'] as const) {
