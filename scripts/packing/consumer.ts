@@ -9,6 +9,12 @@ export interface Packed {
   readonly tarball: string
 }
 
+/** The doors want to know where: nothing listens there, which they must bear. */
+const addresses: Readonly<Record<string, string>> = {
+  poolGuard: ", { connectionString: 'postgres://nobody@127.0.0.1:1/nowhere' }",
+  redisGuard: ", { url: 'redis://127.0.0.1:1' }",
+}
+
 /** Registers every plugin in one application and looks for its decorator. */
 const use = (packed: readonly Packed[]) =>
   packed
@@ -16,7 +22,7 @@ const use = (packed: readonly Packed[]) =>
     .map(
       ({ packageName, decorator }) => `
   if (${decorator}Module.default !== ${decorator}Module.${decorator}) throw new Error('${packageName}: default and named export differ')
-  await app.register(${decorator}Module.${decorator})
+  await app.register(${decorator}Module.${decorator}${addresses[decorator] ?? ''})
   if (!app.hasDecorator('${decorator}')) throw new Error('${packageName} did not decorate the application')
   if (typeof app.${decorator}.snapshot() !== 'object') throw new Error('${packageName} has no snapshot')`,
     )
