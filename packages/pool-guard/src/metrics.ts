@@ -101,15 +101,35 @@ const cancelResults = [
   { result: 'destroyed', read: ({ totals }: PoolGuardSnapshot) => totals.destroyedByCancel },
 ] as const
 
+/** Reads one pool. */
+type Read = () => PoolGuardSnapshot
+
+/** The pools behind the metrics of each registry: a registry takes every name only once. */
+const poolsOf = new WeakMap<MetricsRegistry, Set<Read>>()
+
 /**
- * Registers the metrics. The numbers are read from a snapshot when Prometheus scrapes; no query pays for them. Every
- * label has a fixed, small set of values: tenants and routes never become labels. Several pools of one process share
- * the metrics of one registry, told apart by `pool`.
+ * Registers the metrics; answers how to take this pool out of them again. The numbers are read from a snapshot when
+ * Prometheus scrapes; no query pays for them. Every label has a fixed, small set of values: tenants and routes never
+ * become labels. Several pools of one process share the metrics of one registry, told apart by `pool`.
  */
-export function registerMetrics(given: MetricsRegistry, snapshot: () => PoolGuardSnapshot): void {
+export function registerMetrics(registry: MetricsRegistry, read: Read): () => void {
+  let pools = poolsOf.get(registry)
+  if (pools === undefined) {
+    pools = new Set()
+    poolsOf.set(registry, pools)
+    describeMetrics(registry, pools)
+  }
+  pools.add(read)
+  return () => {
+    pools.delete(read)
+  }
+}
+
+function describeMetrics(given: MetricsRegistry, pools: ReadonlySet<Read>): void {
   // A prom-client registry by another name: the options do not say so, lest their types need prom-client.
   const registry = given as unknown as Registry
   const registers = [registry]
+  const snapshots = () => [...pools].map((read) => read())
   const labelsOf = ({ processType, name }: PoolGuardSnapshot) => ({ process_type: processType, pool: name })
   const labelNames = ['process_type', 'pool'] as const
   for (const { name, help, read } of gauges) {
@@ -119,8 +139,8 @@ export function registerMetrics(given: MetricsRegistry, snapshot: () => PoolGuar
       labelNames,
       registers,
       collect() {
-        const now = snapshot()
-        this.set(labelsOf(now), read(now))
+        this.reset()
+        for (const now of snapshots()) this.set(labelsOf(now), read(now))
       },
     })
   }
@@ -131,9 +151,8 @@ export function registerMetrics(given: MetricsRegistry, snapshot: () => PoolGuar
       labelNames,
       registers,
       collect() {
-        const now = snapshot()
         this.reset()
-        this.inc(labelsOf(now), read(now))
+        for (const now of snapshots()) this.inc(labelsOf(now), read(now))
       },
     })
   }
@@ -143,9 +162,10 @@ export function registerMetrics(given: MetricsRegistry, snapshot: () => PoolGuar
     labelNames: [...labelNames, 'result'],
     registers,
     collect() {
-      const now = snapshot()
       this.reset()
-      for (const { result, read } of cancelResults) this.inc({ ...labelsOf(now), result }, read(now))
+      for (const now of snapshots()) {
+        for (const { result, read } of cancelResults) this.inc({ ...labelsOf(now), result }, read(now))
+      }
     },
   })
   new Counter({
@@ -154,10 +174,11 @@ export function registerMetrics(given: MetricsRegistry, snapshot: () => PoolGuar
     labelNames: [...labelNames, 'criticality'],
     registers,
     collect() {
-      const now = snapshot()
       this.reset()
-      for (const criticality of criticalities) {
-        this.inc({ ...labelsOf(now), criticality }, now.counts.granted[criticality])
+      for (const now of snapshots()) {
+        for (const criticality of criticalities) {
+          this.inc({ ...labelsOf(now), criticality }, now.counts.granted[criticality])
+        }
       }
     },
   })
@@ -167,12 +188,13 @@ export function registerMetrics(given: MetricsRegistry, snapshot: () => PoolGuar
     labelNames: [...labelNames, 'criticality', 'reason'],
     registers,
     collect() {
-      const now = snapshot()
       this.reset()
-      for (const criticality of criticalities) {
-        const reasons = { ...now.counts.refused[criticality], aborted: now.left[criticality] }
-        for (const [reason, count] of Object.entries(reasons)) {
-          this.inc({ ...labelsOf(now), criticality, reason: reason.replace('-', '_') }, count)
+      for (const now of snapshots()) {
+        for (const criticality of criticalities) {
+          const reasons = { ...now.counts.refused[criticality], aborted: now.left[criticality] }
+          for (const [reason, count] of Object.entries(reasons)) {
+            this.inc({ ...labelsOf(now), criticality, reason: reason.replace('-', '_') }, count)
+          }
         }
       }
     },
@@ -185,7 +207,7 @@ export function registerMetrics(given: MetricsRegistry, snapshot: () => PoolGuar
     aggregator: 'sum',
     reset() {},
     async get() {
-      return { ...waits, values: waitValues(snapshot()) }
+      return { ...waits, values: snapshots().flatMap(waitValues) }
     },
   }
   registry.registerMetric(waits as never)

@@ -64,7 +64,10 @@ async function plugin(app: FastifyInstance, options: PoolGuardPluginOptions): Pr
   app.addHook('onClose', () => guard.close())
   if (registry !== undefined) {
     const { registerMetrics } = await import('./metrics.ts')
-    registerMetrics(registry, () => guard.snapshot())
+    app.addHook(
+      'onClose',
+      registerMetrics(registry, () => guard.snapshot()),
+    )
   }
   if (app.hasDecorator('health')) {
     const { health } = app as unknown as { readonly health: HealthDecorator }

@@ -379,6 +379,25 @@ t.test('adds its check to app.health, one for every pool', async (t) => {
   t.match(answer, { status: 'healthy', data: { max: 20, breaker: 'closed', pressure: 'normal' } })
 })
 
+t.test('pools in scopes beside each other share a registry, until one is closed', async (t) => {
+  const registry = new Registry()
+  const app = Fastify()
+  t.teardown(() => app.close())
+  for (const name of ['main', 'reports']) {
+    await app.register(async (scope) => {
+      await scope.register(poolGuard, { connectionString: postgres.url, name, registry })
+    })
+  }
+  const other = await appWith({ name: 'other', registry })
+  const shown = async () =>
+    [...(await registry.metrics()).matchAll(/^db_active_connections\{.*pool="(\w+)"\} 0$/gm)].map(
+      ([, pool]) => pool,
+    )
+  t.same(await shown(), ['main', 'reports', 'other'])
+  await other.close()
+  t.same(await shown(), ['main', 'reports'])
+})
+
 t.test('a scrape shows the pool', async (t) => {
   const registry = new Registry()
   const app = await appWith({ registry })
