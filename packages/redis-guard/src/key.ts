@@ -8,10 +8,8 @@ import { KeyError } from './errors.ts'
 /** The most bytes a key may have. */
 export const MAX_KEY_BYTES = 1024
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-const special = /[%:{}\u0000-\u001f\u007f]/
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-const everySpecial = /[%:{}\u0000-\u001f\u007f]/g
+/** What separates, what escapes, and control characters: those of ASCII and of Latin-1. */
+const special = /[%:{}\p{Cc}]/gu
 
 /** `<prefix>:<namespace>:{<slot tag>}:<parts>`. Raises `HOLDFAST_ERR_REDIS_GUARD_KEY`. */
 export function buildKey(
@@ -38,9 +36,8 @@ function escaped(part: string): string {
   if (typeof part !== 'string') throw new KeyError(`every part must be a text, received ${String(part)}`)
   // In UTF-8 every lone surrogate becomes the same replacement character.
   if (!part.isWellFormed()) throw new KeyError('a part has half of a surrogate pair')
-  if (!special.test(part)) return part
   return part.replace(
-    everySpecial,
+    special,
     (character) => `%${character.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`,
   )
 }
