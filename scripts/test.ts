@@ -9,8 +9,8 @@
  *   --timeout=<seconds>  per file (default 120; 600 with --faults)
  */
 import { spawnSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { coverageByPackage, coverageGate, writeCoverageReport } from './testing/coverage.ts'
@@ -52,6 +52,7 @@ async function main(): Promise<number> {
   if (files.length === 0) throw new Error('there are no such tests')
   provision()
   if (flags.coverage) rmSync(rawCoverage, { recursive: true, force: true })
+  const compiled = compileCache()
   const results = await runFiles(files, {
     jobs,
     timeoutMs,
@@ -59,7 +60,10 @@ async function main(): Promise<number> {
       '--conditions=@holdfast/source',
       ...(flags.built ? ['--import', new URL('./testing/use-built.ts', import.meta.url).href] : []),
     ],
-    environment: flags.coverage ? { NODE_V8_COVERAGE: rawCoverage } : {},
+    environment: {
+      NODE_COMPILE_CACHE: compiled,
+      ...(flags.coverage && { NODE_V8_COVERAGE: rawCoverage }),
+    },
     onResult: (result) => console.log(fileReport(result)),
   })
   const covered = flags.coverage ? reportCoverage(packages) : true
@@ -72,6 +76,16 @@ function positive(flag: string, value: string | undefined): number | undefined {
   const number = Number(value)
   if (Number.isInteger(number) && number > 0) return number
   throw new Error(`${flag} must be a whole number above 0, received "${value}"`)
+}
+
+/**
+ * Where the processes of this run find what others of it have compiled already: without it every file would take the
+ * types out of the same modules again, a third of the time of a short one.
+ */
+function compileCache(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-compiled-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  return folder
 }
 
 /** Redis, PgBouncer and HAProxy come from the machine. Without them their tests fail and say so. */
