@@ -31,7 +31,7 @@ t.test('the metrics tell what the snapshot tells, and nothing is labelled by wha
   const app = Fastify()
   t.teardown(() => server.stop())
   t.teardown(() => app.close())
-  await app.register(redisGuard, { url: server.url, registry, startupWaitMs: 10_000 })
+  await app.register(redisGuard, { url: server.url, registry, startupWaitMs: 10_000, budgetMs: 10_000 })
   await app.redisGuard.call('SET', 'a', '1')
   await t.rejects(app.redisGuard.call('INCR'), { code: 'HOLDFAST_ERR_REDIS_GUARD_COMMAND' })
   const text = await registry.metrics()
