@@ -58,7 +58,7 @@ export interface PoolerOptions {
 
 /** Settings of a `PoolGuard`. Every one but the address has a default. */
 export interface PoolGuardOptions extends ConnectionOptions {
-  /** The name of the pool in errors, events, logs and `showPools()`. Default `main`. */
+  /** The name of the pool in errors, events, logs, metrics and `showPools()`. Default `main`. */
   readonly name?: string
   /** The label `process_type` of the metrics. Default `web`. */
   readonly processType?: string

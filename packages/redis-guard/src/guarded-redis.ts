@@ -80,7 +80,7 @@ export class GuardedRedis implements RedisGuard {
       this.#options
     this.lease = new FencedLeases(this, { clock, ownerName: newOwnerName() })
     this.#clients = new Clients(source, connectTimeoutMs)
-    this.breaker = new CircuitBreaker('redis', {
+    this.breaker = new CircuitBreaker(this.#options.name, {
       probing: 'manual',
       // Whoever trips it says why; nothing is counted.
       failureThreshold: Number.POSITIVE_INFINITY,
@@ -147,6 +147,11 @@ export class GuardedRedis implements RedisGuard {
       this.#sentinels.start()
     }
     this.#commands.start()
+  }
+
+  /** That of the options. */
+  get name(): string {
+    return this.#options.name
   }
 
   get available(): boolean {

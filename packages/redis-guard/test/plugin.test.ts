@@ -41,7 +41,7 @@ t.test('beside health it has a check there', async (t) => {
   app.decorate('health', { addCheck } as never)
   await app.register(redisGuard, {
     url: server.url,
-    healthCheckName: 'sessions',
+    name: 'sessions',
     startupWaitMs: 10_000,
     budgetMs: 10_000,
   })
