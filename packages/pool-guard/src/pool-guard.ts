@@ -1,5 +1,5 @@
 import type { CircuitBreaker } from '@holdfast/circuit-breaker'
-import { type Clock, LONGEST_TIMER_MS } from '@holdfast/footing'
+import { type Clock, holdProcess, LONGEST_TIMER_MS } from '@holdfast/footing'
 import type { Dialect } from 'kysely'
 import pg, { type ClientConfig, type QueryResult, type QueryResultRow } from 'pg'
 import { ConnectionPool, type PoolTotals } from './connection-pool.ts'
@@ -312,6 +312,9 @@ export class PoolGuard {
   }
 
   async #close(options: { readonly graceMs?: number } | undefined): Promise<void> {
+    // What waits for a search that heeds no signal has but timers, and a process that ends there would not come to
+    // what follows the close.
+    const letGo = holdProcess()
     // First: what they have begun to save is theirs to finish, and a pause ends at once.
     const stopped = Promise.all([...this.#workers].map((worker) => worker.stop()))
     this.#gate.close()
@@ -325,6 +328,7 @@ export class PoolGuard {
         resolve()
       })
     })
+    letGo()
   }
 
   get #address(): { readonly database: string; readonly user: string } {

@@ -133,7 +133,13 @@ t.test('a process that used the guard and closed it ends by itself', async (t) =
       guard.query('select pg_sleep(20)', [], { signal: AbortSignal.timeout(30) }),
       guard.transaction({}, (tx) => tx.query('select nonsense')),
     ])
-    await guard.close()
+    guard.startWorker({
+      name: 'stuck',
+      intervalMs: 1,
+      find: () => new Promise(() => {}),
+      save: async () => {},
+    })
+    await guard.close({ graceMs: 50 })
     console.log('closed')`
   const { stdout } = await promisify(execFile)(process.execPath, [
     '--conditions=@holdfast/source',
