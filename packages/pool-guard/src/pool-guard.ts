@@ -2,7 +2,8 @@ import type { CircuitBreaker } from '@holdfast/circuit-breaker'
 import { type Clock, holdProcess, LONGEST_TIMER_MS } from '@holdfast/footing'
 import type { Dialect } from 'kysely'
 import pg, { type ClientConfig, type QueryResult, type QueryResultRow } from 'pg'
-import { ConnectionPool, type PoolTotals } from './connection-pool.ts'
+import { clientConfig } from './connection-options.ts'
+import { ConnectionPool } from './connection-pool.ts'
 import type { Connections } from './connections.ts'
 import { guardedDialect } from './dialect.ts'
 import { Gate, type GateLog, type GateSnapshot, type RouteMode } from './gate.ts'
@@ -10,6 +11,7 @@ import type { GuardedClient, QueryOptions } from './guarded-client.ts'
 import { askOnce } from './one-question.ts'
 import { type PoolGuardOptions, resolveOptions } from './options.ts'
 import type { PoolEvent } from './pool-events.ts'
+import type { PoolTotals } from './pool-totals.ts'
 import { type PoolerView, PoolerWatch } from './pooler-watch.ts'
 import type { PressureState } from './pressure.ts'
 import type { Criticality, PoolScope } from './request-scope.ts'
@@ -101,11 +103,10 @@ export class PoolGuard {
   constructor(options: PoolGuardOptions = {}) {
     const { admission, connections, pooler, log } = resolveOptions(options)
     const { name, clock, random, max, maxOverflow, breaker } = admission
-    const { connectionString, connection } = connections
     this.name = name
     this.clock = clock
     this.#log = log
-    this.#config = { ...connection, ...(connectionString === undefined ? {} : { connectionString }) }
+    this.#config = clientConfig(connections)
     this.#connections = new ConnectionPool({
       ...connections,
       name,

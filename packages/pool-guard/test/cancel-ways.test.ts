@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { freePort, startPostgres, temporaryDirectory } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
 import { sendCancelRequest } from '../src/cancel-socket.ts'
-import { ConnectionPool, type ConnectionPoolSettings } from '../src/index.ts'
+import { ConnectionPool } from '../src/connection-pool.ts'
+import type { ConnectionPoolSettings } from '../src/pool-settings.ts'
 
 const postgres = await startPostgres()
 t.teardown(() => postgres.stop())

@@ -1,30 +1,17 @@
 import { seededRandom, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
-import { PoolGuard, type PoolGuardOptions } from '../src/index.ts'
 import { codeOf } from './gate-on-hand-clock.ts'
+import { guardsOn, sleeps } from './guard-on-postgres.ts'
 
 const postgres = await startPostgres({ settings: { max_connections: '60' } })
 t.teardown(() => postgres.stop())
 
-function guardOf(options: PoolGuardOptions = {}) {
-  const log: string[] = []
-  const keep = (_fields: object, message: string) => void log.push(message)
-  const guard = new PoolGuard({ connectionString: postgres.url, log: { info: keep, warn: keep }, ...options })
-  t.teardown(() => guard.close())
-  return { guard, log }
-}
-
-const sleeps = (
-  guard: PoolGuard,
-  seconds: number,
-  count: number,
-  criticality: 'critical' | 'normal' = 'normal',
-) => Array.from({ length: count }, () => guard.query('select pg_sleep($1)', [seconds], { criticality }))
+const guardOf = guardsOn(postgres)
 
 t.test(
   'three times too much: critical work succeeds, the rest is answered or refused within its bound',
   async (t) => {
-    const { guard } = guardOf()
+    const { guard } = guardOf(t)
     await Promise.all(sleeps(guard, 0.01, 20, 'critical'))
     const tally: Record<string, number> = {}
     let slowestRefusalMs = 0
@@ -60,7 +47,7 @@ t.test(
 t.test(
   'pressure comes within 300 ms of saturation, goes its time after it, and ignores a burst of 20 ms',
   async (t) => {
-    const { guard, log } = guardOf({ pressure: { clearMs: 300 } })
+    const { guard, log } = guardOf(t, { pressure: { clearMs: 300 } })
     await Promise.all(sleeps(guard, 0.01, 17, 'critical'))
     await Promise.all(sleeps(guard, 0.02, 17))
     await new Promise((resolve) => setTimeout(resolve, 100))
@@ -89,7 +76,7 @@ t.test(
 t.test('a steady load of 70 % changes nothing', async (t) => {
   const random = seededRandom()
   random.announce(t)
-  const { guard } = guardOf()
+  const { guard } = guardOf(t)
   await Promise.all(sleeps(guard, 0.05, 17, 'critical'))
   const exponential = (meanMs: number) => -Math.log(1 - random.next()) * meanMs
   const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
@@ -113,7 +100,7 @@ t.test('a steady load of 70 % changes nothing', async (t) => {
 t.test(
   'a database that is killed is refused at once, and found again by the probe alone within 2 s',
   async (t) => {
-    const { guard, log } = guardOf()
+    const { guard, log } = guardOf(t)
     await guard.query('select 1')
     await postgres.kill9()
     const codes = await Promise.all(Array.from({ length: 12 }, () => codeOf(guard.query('select 1'))))
@@ -139,7 +126,7 @@ t.test(
 t.test(
   'a database that is frozen under load is found out by the probe, before any time-out of a statement',
   async (t) => {
-    const { guard } = guardOf({ max: 4, connectTimeoutMs: 500, breaker: { probeTimeoutMs: 300 } })
+    const { guard } = guardOf(t, { max: 4, connectTimeoutMs: 500, breaker: { probeTimeoutMs: 300 } })
     await Promise.all(sleeps(guard, 0.01, 4, 'critical'))
     postgres.freeze()
     const startedMs = performance.now()
