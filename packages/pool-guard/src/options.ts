@@ -70,7 +70,7 @@ export interface PoolGuardOptions extends ConnectionOptions {
   readonly reserve?: number
   /** Normal work waiting at once; 0: it never waits. Default 5. */
   readonly maxWaiting?: number
-  /** Longest wait of normal work, in ms; 0: it never waits. Default 50. */
+  /** Longest wait of normal work, in ms; 0: it never waits. Default 40. */
   readonly maxWaitMs?: number
   /** How critical work waits. Default 10 times `max`, for 2000 ms. */
   readonly critical?: WaitOptions
@@ -135,7 +135,7 @@ export function resolveOptions(options: PoolGuardOptions) {
 
 function resolveAdmission(options: PoolGuardOptions): ResolvedAdmission {
   const max = checks.count('max', options.max ?? 20, 1, 10_000)
-  const maxWaitMs = checks.duration('maxWaitMs', options.maxWaitMs ?? 50)
+  const maxWaitMs = checks.duration('maxWaitMs', options.maxWaitMs ?? 40)
   return {
     name: checks.text('name', options.name ?? 'main', 64),
     processType: checks.text('processType', options.processType ?? 'web', 64),

@@ -193,7 +193,7 @@ t.test(
     t.equal(waited.statusCode, 200)
     t.same(waited.json(), { cached: true })
     t.equal(waited.headers.warning, '110 - "Response is Stale"')
-    t.equal(runs, 2, 'it tried, and waited its 50 ms')
+    t.equal(runs, 2, 'it tried, and waited its 40 ms')
     t.match(contexts[0], { error: { code: 'HOLDFAST_ERR_POOL_GUARD_ACQUIRE_TIMEOUT' } })
     t.equal((await app.inject({ method: 'POST', url: '/events', payload: {} })).body, 'stored')
     for (const client of held) client.release()
