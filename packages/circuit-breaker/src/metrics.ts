@@ -1,6 +1,6 @@
 import { type Labelled, type MetricsRegistry, SharedMetrics } from '@holdfast/footing'
 import { Counter, Gauge, type Registry } from 'prom-client'
-import type { BreakerSnapshot } from './circuit-breaker.ts'
+import type { BreakerSnapshot } from './breaker-snapshot.ts'
 import { checks } from './options.ts'
 
 const stateValues = { closed: 0, open: 1, 'half-open': 0.5 } as const
