@@ -135,7 +135,7 @@ export function checkCall(options: CallOptions, accepted: readonly string[]): vo
   checks.callable('fallback', fallback)
 }
 
-/** As `includes`, in half of its time for a few names. */
+/** As `includes`, which takes longer for a few names. */
 function isOneOf(names: readonly string[], name: string): boolean {
   for (const known of names) if (known === name) return true
   return false
