@@ -9,7 +9,6 @@ export {
   ConnectionLostError,
   DeadlineExceededError,
   ExhaustedError,
-  KyselyMissingError,
   OpenError,
   OptionError,
   QueryTimeoutError,

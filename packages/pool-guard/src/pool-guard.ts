@@ -1,11 +1,9 @@
 import type { CircuitBreaker } from '@holdfast/circuit-breaker'
 import { type Clock, holdProcess, LONGEST_TIMER_MS } from '@holdfast/footing'
-import type { Dialect } from 'kysely'
 import pg, { type ClientConfig, type QueryResult, type QueryResultRow } from 'pg'
 import { clientConfig } from './connection-options.ts'
 import { ConnectionPool } from './connection-pool.ts'
 import type { Connections } from './connections.ts'
-import { guardedDialect } from './dialect.ts'
 import { Gate, type GateLog, type GateSnapshot, type RouteMode } from './gate.ts'
 import type { GuardedClient, QueryOptions } from './guarded-client.ts'
 import { askOnce } from './one-question.ts'
@@ -200,11 +198,6 @@ export class PoolGuard {
    */
   transaction<T>(options: TransactionOptions, work: (tx: Transaction) => Promise<T>): Promise<T> {
     return runTransaction(this.#transactions, options, work)
-  }
-
-  /** For `new Kysely({ dialect })`: all of its queries pass this door. Throws `KYSELY_MISSING`. */
-  dialect(): Dialect {
-    return guardedDialect(this.#transactions)
   }
 
   /**

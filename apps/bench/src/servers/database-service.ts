@@ -10,6 +10,7 @@
  * - `opossum`: a breaker with a capacity of 20 and a time-out of 1 s around every statement.
  */
 import { type PoolGuardRouteOptions, poolGuard } from '@holdfast/pool-guard'
+import { guardedDialect } from '@holdfast/pool-guard/kysely'
 import {
   bulkhead,
   ConsecutiveBreaker,
@@ -117,7 +118,7 @@ async function ourDoor(): Promise<Door> {
   await app.register(poolGuard, { connectionString: databaseUrl() ?? '', max: MAX })
   const guard = app.poolGuard
   return {
-    db: new Kysely<Tables>({ dialect: guard.dialect() }),
+    db: new Kysely<Tables>({ dialect: guardedDialect(guard) }),
     run: (work) => work(),
     waiting: () => guard.snapshot().waiting,
   }
