@@ -9,9 +9,12 @@ export interface NewConnection {
 
 /** Where the database is, and how its connections are kept. Every one but the address has a default. */
 export interface ConnectionOptions {
-  /** `postgresql://...`, as pg takes it; it wins over `connection`. */
+  /**
+   * `postgresql://...`, as pg takes it; it wins over `connection`. Default: as pg reads it from the environment
+   * (`PGHOST`, ...).
+   */
   readonly connectionString?: string | undefined
-  /** Everything else pg takes, such as `ssl`. */
+  /** Everything else pg takes, such as `ssl`. Default: none. */
   readonly connection?: ClientConfig | undefined
   /** Connections kept open without work, opened at once, four at a time. Default 2, or `max` when that is less. */
   readonly min?: number
@@ -27,11 +30,11 @@ export interface ConnectionOptions {
   readonly maxLifetimeMs?: number
   /** The lifetime of each is shorter by up to this share, so that not all end at once. Default 0.2. */
   readonly lifetimeJitter?: number
-  /** Runs on every new connection before its first loan. It may take `connectTimeoutMs`. */
+  /** Runs on every new connection before its first loan. It may take `connectTimeoutMs`. Default: none. */
   readonly onConnect?: ((connection: NewConnection) => unknown) | undefined
   /** One statement outside of a transaction, in ms; `Infinity` for no limit. Default 3000. */
   readonly statementTimeoutMs?: number
-  /** What the server is to enforce in transactions. */
+  /** What the server is to enforce in transactions. Default: see there. */
   readonly guardrails?: Guardrails
   /** What the server gets to enforce its limit before a CancelRequest is sent, in ms. Default 250. */
   readonly graceMs?: number

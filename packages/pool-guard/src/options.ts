@@ -8,9 +8,9 @@ import type { Criticality } from './request-scope.ts'
 
 /** How many of one class wait, and how long. */
 export interface WaitOptions {
-  /** Waiting at once; 0: this class never waits. */
+  /** Waiting at once; 0: this class never waits. Default: that of the class, see there. */
   readonly maxWaiting?: number
-  /** Longest wait for a connection, in ms; 0: this class never waits. */
+  /** Longest wait for a connection, in ms; 0: this class never waits. Default: that of the class, see there. */
   readonly maxWaitMs?: number
 }
 
