@@ -76,12 +76,65 @@ return ARGV[1]`,
 
 t.test('a batch has a most of rows, and several are in flight', async (t) => {
   const guard = await guardOf(t)
-  await Promise.all(Array.from({ length: 300 }, () => guard.run(sum, ['many'], [1])))
-  t.match(guard.snapshot(), { batches: 3, batchedCalls: 300 })
-  t.strictSame(await guard.run(sum, ['many'], []), [300, 0])
+  const others = guard.run({ ...sum, name: 'others', batch: false }, ['others'], [1])
+  const ones = Array.from({ length: 400 }, () => guard.run(sum, ['many'], [1]))
+  // Each is as large as all that is on its way: 16, 17, 34 and 68, then twice the most. Nine are too few and wait.
+  t.match(guard.snapshot(), { batches: 6, batchedCalls: 391 })
+  const sums = (await Promise.all(ones)).map(([value]) => value)
+  const inOrder = Array.from({ length: 400 }, (_, at) => at + 1)
+  t.strictSame(sums, inOrder)
+  t.match(guard.snapshot(), { batches: 7, batchedCalls: 400 })
+  await others
   const small = await guardOf(t, { maxBatchRows: 2 })
   await Promise.all(Array.from({ length: 5 }, () => small.run(sum, ['few'], [1])))
   t.equal(small.snapshot().batches, 3)
+})
+
+t.test('few calls wait for the end of the turn, and as many as are worth a command do not', async (t) => {
+  const guard = await guardOf(t)
+  const call = () => guard.run(sum, ['early'], [1])
+  const calls = Array.from({ length: 15 }, call)
+  t.equal(guard.snapshot().batches, 0)
+  calls.push(call())
+  t.equal(guard.snapshot().batches, 1)
+  calls.push(...Array.from({ length: 15 }, call))
+  t.equal(guard.snapshot().batches, 1)
+  const answers = await Promise.all(calls)
+  t.strictSame(answers.at(-1), [31, 1])
+  t.match(guard.snapshot(), { batches: 2, batchedCalls: 31, inFlight: 0 })
+})
+
+t.test('rows with the same arguments have lists of their own', async (t) => {
+  const guard = await guardOf(t)
+  const careless: RedisScript<string> = {
+    name: 'careless',
+    keys: 2,
+    batch: true,
+    decode: (reply) => String(reply),
+    lua: `
+KEYS[3] = (KEYS[3] or '') .. KEYS[1] .. KEYS[2]
+ARGV[3] = (ARGV[3] or '') .. table.concat(ARGV, ',')
+return KEYS[3] .. ' ' .. ARGV[3]`,
+  }
+  const given: [string, ...(string | number)[]][] = [
+    ['a', 'x', 1],
+    ['b', 'x', 1],
+    ['c', 'x'],
+    ['d', 'x', 2],
+    ['e', 'x', 2],
+    ['f'],
+    ['g'],
+    ['h', 'x', 1],
+  ]
+  const list: (string | number)[] = []
+  const answers = given.map(([key, ...args]) => {
+    // One list for all calls: what it holds counts when the call is made.
+    list.splice(0, list.length, ...args)
+    return guard.run(careless, [`{t}${key}`, '{t}z'], list)
+  })
+  const expected = given.map(([key, ...args]) => `{t}${key}{t}z ${args.join(',')}`)
+  t.strictSame(await Promise.all(answers), expected)
+  t.equal(guard.snapshot().batches, 1)
 })
 
 t.test('calls with budgets of their own travel apart', async (t) => {
