@@ -21,7 +21,8 @@ import { ApiDatabasePressedError } from './errors.ts'
 import { Once } from './once.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
 import { metrics } from './plugins/metrics.ts'
-import { answerError, answerUnreadable, problemAnswers } from './plugins/problem-answers.ts'
+import { answerOtherMethods } from './plugins/other-methods.ts'
+import { answerError, answerUnreadable, describeInvalid, problemAnswers } from './plugins/problem-answers.ts'
 import { redis } from './plugins/redis.ts'
 import { registerPublicTheme } from './routes/public-theme/register.ts'
 import { withDecodableTenant } from './routes/public-theme/route.ts'
@@ -33,6 +34,9 @@ import type { Secret } from './secret.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
 const PAUSE_MS = 1000
+/** Requests are small: who has not sent one whole by then does not mean to. */
+const MAX_ARRIVAL_MS = 20_000
+const ARRIVAL_CHECK_MS = 1000
 
 /** What the service is made of that is not in its configuration. */
 export interface AppOptions {
@@ -65,11 +69,16 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     rewriteUrl: ({ url = '/' }) => withDecodableTenant(url),
     // A member that a body may not have is refused, not silently dropped.
     ajv: { customOptions: { removeAdditional: false } },
+    schemaErrorFormatter: describeInvalid,
+    requestTimeout: MAX_ARRIVAL_MS,
+    // Node takes the longer of the two times for the whole request, whichever was meant.
+    http: { headersTimeout: MAX_ARRIVAL_MS, connectionsCheckingInterval: ARRIVAL_CHECK_MS },
     frameworkErrors: answerError,
     clientErrorHandler: answerUnreadable,
   })
   // Bodies are JSON; text would reach a schema that never fits it.
   fastify.removeContentTypeParser('text/plain')
+  const addOtherMethods = answerOtherMethods(fastify)
   const authorize = bearerGuard(config.metricsToken)
   const registry = config.enableMetrics ? new Registry() : undefined
   const shared: { registry?: Registry } = registry === undefined ? {} : { registry }
@@ -128,5 +137,6 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   const repository = new ThemeHistoryRepository(db)
   const pages = new HistoryPages(repository, fastify.staleCache)
   await fastify.register(themeHistory, { repository, pages })
+  addOtherMethods()
   return { fastify, firstTurn }
 }

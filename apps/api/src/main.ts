@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
 import { type App, buildApp } from './app.ts'
 import {
+  type Config,
   ConfigError,
   dataDirectory,
   isStartedByPackageManager,
@@ -14,6 +15,7 @@ import {
 import { startDevelopmentDatabase } from './db/development-database.ts'
 import {
   ApiDatabaseUnsafeError,
+  ApiListenError,
   ApiMigrationChangedError,
   ApiMigrationsPendingError,
   ApiNoDevelopmentDatabaseError,
@@ -38,7 +40,7 @@ async function main({ config, warnings }: LoadedConfig): Promise<void> {
   for (const warning of warnings) logger.warn(warning)
   const directory = dataDirectory(config)
   const usableDirectory = makeDirectory(directory, logger)
-  const own = new Once(() => startDevelopmentDatabase(directory))
+  const own = new Once(() => startDevelopmentDatabase(directory, { log: logger }))
   let app: App | undefined
 
   let closing = false
@@ -69,7 +71,7 @@ async function main({ config, warnings }: LoadedConfig): Promise<void> {
     const turn = await within(firstTurn, DATABASE_BUDGET_MS)
     if (turn?.ok === false && isRefusal(turn.error)) throw turn.error
     if (closing) return
-    await fastify.listen({ host: config.apiHost, port: config.apiPort })
+    await listen(fastify, config)
     tell(logger, isTerminal, {
       config,
       url: localUrl(fastify.server.address()),
@@ -84,6 +86,14 @@ async function main({ config, warnings }: LoadedConfig): Promise<void> {
     if (closing) return
     await stop('the start failed')
     throw error
+  }
+}
+
+async function listen(fastify: App['fastify'], { apiHost, apiPort }: Config): Promise<void> {
+  try {
+    await fastify.listen({ host: apiHost, port: apiPort })
+  } catch (cause) {
+    throw new ApiListenError(`${apiHost}:${apiPort}`, reasonOf(cause), { cause })
   }
 }
 
@@ -120,9 +130,9 @@ function isExplained(error: unknown): error is Error {
   const code = 'code' in error ? String(error.code) : ''
   return (
     error instanceof ConfigError ||
+    error instanceof ApiListenError ||
     isRefusal(error) ||
-    code === 'HOLDFAST_ERR_HEALTH_MANAGEMENT_LISTEN' ||
-    ['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN'].includes(code)
+    code === 'HOLDFAST_ERR_HEALTH_MANAGEMENT_LISTEN'
   )
 }
 

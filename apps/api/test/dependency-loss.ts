@@ -5,7 +5,6 @@ import { waitUntil } from '@holdfast/test-kit'
 import type { Test } from 'tap'
 import { testPool } from './fresh-database.ts'
 import { type Kind, type KindReport, type Mix, MixedLoad } from './mixed-load.ts'
-import type { ServiceProcess } from './service-process.ts'
 
 /** Longest time that an answer may take, by kind: the route's budget, and what a busy machine adds. */
 const LONGEST_MS: Readonly<Record<Kind, number>> = { theme: 1000, history: 1600, preview: 3700 }
@@ -24,9 +23,16 @@ export interface Fault {
   readonly unnoticed?: boolean
 }
 
+/** The service, in a process of its own or in that of the test. */
+export interface LoadedService {
+  readonly url: string
+  /** What it has logged. */
+  readonly stdout: string
+}
+
 /** What to try it on. */
 export interface Trial {
-  readonly service: ServiceProcess
+  readonly service: LoadedService
   /** The database, past everything that has faults. */
   readonly databaseUrl: string
   readonly mix: Mix

@@ -80,10 +80,10 @@ t.test(
     const fresh = await history()
     t.equal(fresh.status, 200)
     t.equal(fresh.headers.get('warning'), null)
-    const lines = (text: string) => service.log.split(text).length - 1
+    const lines = (text: string) => service.stdout.split(text).length - 1
     t.equal(lines('database\\" is under pressure'), 1, 'one line for the transition')
     t.equal(lines('database\\" is not under pressure any more'), 1, 'and one for its end')
-    t.notMatch(service.log, /"level":50/)
+    t.notMatch(service.stdout, /"level":50/)
   },
 )
 
@@ -95,7 +95,7 @@ t.test('with the database gone, whatever needs it is refused at once, until it i
   // The first ones find out; then nobody touches it any more.
   await waitUntil(async () => {
     await post()
-    return service.log.includes('is closed off')
+    return service.stdout.includes('is closed off')
   })
   for (let turn = 0; turn < 20; turn += 1) {
     const [page, other, event, publicTheme] = await Promise.all([
@@ -117,7 +117,7 @@ t.test('with the database gone, whatever needs it is refused at once, until it i
   t.strictSame(after.body, before.body, 'an event that was stored before is the same one')
   t.ok(performance.now() - startMs < 5000)
   t.equal((await history()).headers.get('warning'), null)
-  const lines = (text: string) => service.log.split(text).length - 1
+  const lines = (text: string) => service.stdout.split(text).length - 1
   t.equal(lines('is closed off'), 1)
   t.equal(lines('is open for work again'), 1)
 })
@@ -135,7 +135,7 @@ t.test('a frozen database costs the first requests their budget and the next one
     t.ok((first[0]?.tookMs ?? 0) < 1600 && (first[1]?.tookMs ?? 0) < 3700)
     await waitUntil(async () => {
       await post()
-      return service.log.includes('is closed off')
+      return service.stdout.includes('is closed off')
     })
     const next = await Promise.all([history(), post()])
     for (const { tookMs } of next) t.ok(tookMs < REFUSAL_MS, `${Math.round(tookMs)} ms`)

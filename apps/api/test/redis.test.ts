@@ -40,7 +40,7 @@ async function details({ url }: ServiceApp): Promise<Details> {
 
 t.test('without REDIS_URL nothing is shared, which is said once', async (t) => {
   const service = await ServiceApp.start(t, await environment())
-  t.match(service.log, /"REDIS_URL is unset: nothing is shared with other processes"/)
+  t.match(service.stdout, /"REDIS_URL is unset: nothing is shared with other processes"/)
   t.match((await details(service)).reports.redis, { state: 'not configured' })
 })
 
@@ -68,7 +68,7 @@ t.test('a Redis that dies and comes back costs one line each way, and no answer'
   t.equal((await fetch(`${service.url}/acme/api/theme/history`)).status, 200)
   await redis.restart()
   await waitUntil(async () => (await state()) === 'up')
-  const lines = (text: string) => service.log.split(text).length - 1
+  const lines = (text: string) => service.stdout.split(text).length - 1
   t.equal(lines('redis is not usable'), 1)
   t.equal(lines('"redis is usable"'), 2, 'at the start, and again')
   const metrics = await fetch(`${service.url}/metrics`, { headers: { authorization: `Bearer ${TOKEN}` } })
