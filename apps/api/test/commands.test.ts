@@ -7,7 +7,7 @@ import { freshDatabase, testPool } from './fresh-database.ts'
 import { runCommand } from './run-command.ts'
 import { scratchDirectory } from './service-process.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const postgres = await startPostgres()
 t.teardown(() => postgres.stop())

@@ -9,7 +9,7 @@ import { databasePid, isAlive, openDirectory } from './own-database.ts'
 import { runCommand } from './run-command.ts'
 import { brandOf, readiness, ServiceProcess } from './service-process.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const CLEAN = { code: 0, signal: null }
 

@@ -10,7 +10,7 @@ import { ServiceApp } from './service-app.ts'
 
 const postgres = await startPostgres()
 t.teardown(() => postgres.stop())
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const FRESH = 'public, max-age=300, stale-while-revalidate=60'
 const SHORT = 'public, max-age=10'

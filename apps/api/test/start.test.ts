@@ -7,7 +7,7 @@ import { freshDatabase, testGuard, testPool } from './fresh-database.ts'
 import { runCommand } from './run-command.ts'
 import { brandOf, ServiceProcess, scratchDirectory } from './service-process.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const CLEAN = { code: 0, signal: null }
 const postgres = await startPostgres()
