@@ -414,7 +414,8 @@ export class Dispatcher {
       return
     }
     const mayHaveRun = !notWritten.test(error.message)
-    this.#settings.onUnusable(line.client, error.message)
+    // What the client says then is about its own options.
+    this.#settings.onUnusable(line.client, mayHaveRun ? error.message : 'the connection has just ended')
     for (const caller of callers) {
       this.#fail(caller, 'lost', new LostError(caller.what, this.reason), mayHaveRun)
     }
