@@ -16,7 +16,7 @@ import { openConnection } from './connection-opening.ts'
 import { clientConfig } from './connection-options.ts'
 import { ConnectionWaiters } from './connection-waiters.ts'
 import type { CheckoutOptions, Connections } from './connections.ts'
-import { ClosedError, DeadlineExceededError, ExhaustedError, ReleasedError } from './errors.ts'
+import { ClosedError, deadlinePassed, ExhaustedError, ReleasedError } from './errors.ts'
 import type { GuardedClient } from './guarded-client.ts'
 import { LeakWatch } from './leak-watch.ts'
 import { Loan, type LoanTerms } from './loan.ts'
@@ -31,6 +31,7 @@ import { startupTimeouts } from './startup-timeouts.ts'
 
 /** Connections that are opened at a time for nobody in particular. */
 const MAX_WARMING = 4
+
 /** See the top of the file. */
 export class ConnectionPool implements Connections {
   readonly #settings: ResolvedSettings
@@ -182,7 +183,7 @@ export class ConnectionPool implements Connections {
   #refusal({ signal, deadlineMs }: CheckoutOptions): Error | undefined {
     if (this.#closed) return new ClosedError(this.#settings.name)
     if (signal?.aborted === true) return abortedBy(signal, 'no client was lent')
-    if (deadlineMs !== undefined && deadlineMs <= this.#clock.nowMs()) return new DeadlineExceededError(0, 1)
+    if (deadlineMs !== undefined && deadlineMs <= this.#clock.nowMs()) return deadlinePassed()
     return undefined
   }
 

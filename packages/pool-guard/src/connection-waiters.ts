@@ -1,6 +1,6 @@
 import { type Clock, LONGEST_TIMER_MS } from '@holdfast/footing'
 import type { CheckoutOptions } from './connections.ts'
-import { DeadlineExceededError } from './errors.ts'
+import { deadlinePassed } from './errors.ts'
 import type { GuardedClient } from './guarded-client.ts'
 import { abortedBy } from './pg-connection.ts'
 
@@ -44,9 +44,7 @@ export class ConnectionWaiters {
       const stopTimer =
         remainingMs > LONGEST_TIMER_MS
           ? undefined
-          : this.#clock.schedule(Math.max(0, remainingMs), () =>
-              this.#refuse(waiter, new DeadlineExceededError(0, 0)),
-            )
+          : this.#clock.schedule(Math.max(0, remainingMs), () => this.#refuse(waiter, deadlinePassed()))
       waiter.stop = () => {
         stopTimer?.()
         signal?.removeEventListener('abort', leave)

@@ -63,6 +63,9 @@ export const DeadlineExceededError = createError<[remainingMs: number, expectedM
   504,
 )
 
+/** The refusal of work whose deadline is already over: no time is left, and any work takes some. */
+export const deadlinePassed = () => new DeadlineExceededError(0, 1)
+
 /** A connection could not be opened: refused, timed out, or the server did not let us in. `cause` says more. */
 export const ConnectError = createError<[address: string, why: string]>(
   'HOLDFAST_ERR_POOL_GUARD_CONNECT',

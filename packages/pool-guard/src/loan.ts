@@ -3,7 +3,7 @@ import type { QueryResult, QueryResultRow } from 'pg'
 import type { CheckoutOptions } from './connections.ts'
 import {
   AbortedError,
-  DeadlineExceededError,
+  deadlinePassed,
   OptionError,
   QueryTimeoutError,
   ReclaimedError,
@@ -105,7 +105,7 @@ export class Loan implements GuardedClient, Watched {
     if (deadlineMs !== undefined && deadlineMs - nowMs < limitMs) {
       limitMs = deadlineMs - nowMs
       byDeadline = true
-      if (limitMs <= 0) return Promise.reject(new DeadlineExceededError(0, 1))
+      if (limitMs <= 0) return Promise.reject(deadlinePassed())
     }
     const answer = connection.run({
       text: sql,

@@ -13,8 +13,8 @@
  * The budget begins when a command leaves. It ends one look at the sockets after its time, so that a process that
  * was busy itself does not take an answer that lies there for a missing one.
  *
- * The commands of one turn are written at once. Most of what a small command costs is the system call that writes
- * it, here and again for the server that reads it.
+ * The commands of one turn are written together, sixteen at a time. Most of what a small command costs is the system
+ * call that writes it, here and again for the server that reads it.
  */
 import type { CircuitBreaker } from '@holdfast/circuit-breaker'
 import type { Clock } from '@holdfast/footing'

@@ -8,6 +8,7 @@ import { startRealServer } from './real-server.ts'
 import { temporaryDirectory } from './temporary-directory.ts'
 
 export type { PostgresSettings } from './postgres-settings.ts'
+export { isRunning } from './process-tree.ts'
 export type { RealServer } from './real-server.ts'
 export type { PostgresOptions, PostgresServer }
 

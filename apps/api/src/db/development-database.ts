@@ -1,7 +1,8 @@
 // The PostgreSQL that the service starts for itself when DATABASE_URL is unset: kept under the data directory,
 // shared by all processes of this service on the same directory, ended with the process that started it, and started
-// again when it ends before. Its address stands in a file that only the owner may read, for the commands of this service. What starts it is a
-// devDependency, loaded only when it is wanted: an installation without devDependencies has its own DATABASE_URL.
+// again when it ends before. Its address stands in a file that only the owner may read, for the commands of this
+// service. What starts it is a devDependency, loaded only when it is wanted: an installation without devDependencies
+// has its own DATABASE_URL.
 
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -53,7 +54,7 @@ export async function startDevelopmentDatabase(
   dataDirectory: string,
   { log, clock = systemClock, firstWaitMs = FIRST_WAIT_MS }: DevelopmentDatabaseOptions,
 ): Promise<DevelopmentDatabase> {
-  const { startPostgres } = await launcher()
+  const { isRunning, startPostgres } = await launcher()
   const server = await startPostgres({ dataDirectory: join(dataDirectory, 'postgres') })
   await writeAddress(dataDirectory, server)
   const { directUrl: url, notice, shared } = server
@@ -112,16 +113,6 @@ export async function findDevelopmentDatabase(dataDirectory: string): Promise<st
     // No such file, or one that was cut off: nothing to be found either way.
   }
   return undefined
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    // Somebody else's process is one, too: PostgreSQL runs as another user.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'
-  }
 }
 
 async function launcher() {
