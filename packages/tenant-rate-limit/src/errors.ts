@@ -22,3 +22,10 @@ export const CostError = createError<[policy: string, received: string]>(
   'the cost of a request for the policy "%s" must be a whole number of at least 0, received %s',
   500,
 )
+
+/** A request draws on no bucket, or on too many. */
+export const ClaimsError = createError<[received: number]>(
+  `${codes}_CLAIMS`,
+  'a request draws on 1 to 16 buckets, received %d',
+  500,
+)

@@ -117,7 +117,7 @@ export function ticksToMs(terms: BucketTerms, ticks: number): number {
   return Math.ceil(ticks / (terms.ticksPerUs * 1000))
 }
 
-/** Milliseconds of a clock as the whole microseconds that the buckets count in. */
+/** Milliseconds of a clock as the whole microseconds that the buckets count in, to the nearest. */
 export function microseconds(nowMs: number): number {
-  return Math.floor(nowMs * 1000)
+  return Math.round(nowMs * 1000)
 }
