@@ -58,10 +58,17 @@ function useAll(all: readonly Packed[]): void {
   for (const [name, text] of Object.entries(consumerFiles(all, thirdParty))) {
     writeFileSync(join(scratch, name), text)
   }
-  runCommand(scratch, 'npm', 'install', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock')
+  const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock']
+  const npm = (...args: readonly string[]) => runCommand(scratch, 'npm', ...args, ...quiet)
+  npm('install')
   for (const file of ['import.mjs', 'require.cjs']) {
     console.log(`${file} ${runCommand(scratch, process.execPath, file).trim()}`)
   }
   runCommand(scratch, bin('tsc'), '-p', '.')
   console.log('types.mts compiles under strict nodenext')
+  // Only now: the main entries must not need it.
+  npm('install', `kysely@${manifest.dependencies.kysely}`)
+  console.log(`kysely-use.mjs ${runCommand(scratch, process.execPath, 'kysely-use.mjs').trim()}`)
+  runCommand(scratch, bin('tsc'), '-p', 'tsconfig.kysely.json')
+  console.log('kysely-types.mts compiles under strict nodenext')
 }

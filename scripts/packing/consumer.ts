@@ -47,6 +47,17 @@ ${use(packed)}
 }
 `
 
+/** The entry that needs kysely, which the main entry does not. */
+const kyselyProgram = `import { PoolGuard } from '@holdfast/pool-guard'
+import { guardedDialect } from '@holdfast/pool-guard/kysely'
+import { Kysely } from 'kysely'
+
+const guard = new PoolGuard({ connectionString: 'postgres://nobody@127.0.0.1:1/nowhere' })
+const db = new Kysely({ dialect: guardedDialect(guard) })
+console.log('made:', db.selectNoFrom((value) => value.val(1).as('one')).compile().sql)
+await guard.close()
+`
+
 /** The files of a project that uses the tarballs by `import`, by `require` and by types. */
 export function consumerFiles(
   packed: readonly Packed[],
@@ -71,6 +82,9 @@ export function consumerFiles(
       compilerOptions: { module: 'nodenext', target: 'es2023', strict: true, noEmit: true, types: ['node'] },
       files: ['types.mts'],
     }),
+    'tsconfig.kysely.json': JSON.stringify({ extends: './tsconfig.json', files: ['kysely-types.mts'] }),
+    'kysely-use.mjs': kyselyProgram,
+    'kysely-types.mts': kyselyProgram,
     'import.mjs': `import Fastify from 'fastify'\n${imports.join('\n')}\n${program(packed)}\nawait main()\n`,
     'require.cjs': `const Fastify = require('fastify')\n${requires.join('\n')}\n${program(packed)}\nmain()\n`,
     'types.mts': `import Fastify from 'fastify'\n${imports.join('\n')}\n${program(packed)}\nawait main()\n`,

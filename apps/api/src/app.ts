@@ -6,6 +6,7 @@ import { circuitBreaker } from '@holdfast/circuit-breaker'
 import { withRetryAfter } from '@holdfast/footing'
 import { health } from '@holdfast/health'
 import { poolGuard, runInScope } from '@holdfast/pool-guard'
+import { guardedDialect } from '@holdfast/pool-guard/kysely'
 import { singleflight } from '@holdfast/singleflight'
 import { staleCache } from '@holdfast/stale-cache'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
@@ -100,7 +101,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   await fastify.register(dependencyReports)
   if (registry !== undefined) await fastify.register(metrics, { registry, authorize })
 
-  const db = new Kysely<Database>({ dialect: fastify.poolGuard.dialect() })
+  const db = new Kysely<Database>({ dialect: guardedDialect(fastify.poolGuard) })
   const preparation = new Once(() =>
     prepare(fastify.poolGuard, {
       mayChange: config.environment !== 'production',

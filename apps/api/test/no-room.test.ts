@@ -9,7 +9,7 @@ import { ServiceApp } from './service-app.ts'
 
 t.setTimeout(120_000)
 
-// 50 ms of waiting, and what a busy machine adds.
+// 40 ms of waiting, and what a busy machine adds.
 const REFUSAL_MS = 250
 
 interface Answer {

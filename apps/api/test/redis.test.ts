@@ -73,7 +73,7 @@ t.test('a Redis that dies and comes back costs one line each way, and no answer'
   t.equal(lines('"redis is usable"'), 2, 'at the start, and again')
   const metrics = await fetch(`${service.url}/metrics`, { headers: { authorization: `Bearer ${TOKEN}` } })
   const text = await metrics.text()
-  t.match(text, /^holdfast_redis_guard_up 1$/m)
+  t.match(text, /^holdfast_redis_guard_up\{redis="redis"\} 1$/m)
   t.match(text, /^circuit_breaker_state\{breaker="redis"\} 0$/m)
 })
 

@@ -1,3 +1,4 @@
+import { guardedDialect } from '@holdfast/pool-guard/kysely'
 import { startPostgres } from '@holdfast/test-kit'
 import { Kysely } from 'kysely'
 import t, { type Test } from 'tap'
@@ -15,7 +16,7 @@ async function demoDatabase(t: Test) {
   const pool = testPool(url)
   t.teardown(() => pool.end())
   await prepareDatabase(guard, { mayChange: true })
-  return { pool, themes: new ThemeRepository(new Kysely<Database>({ dialect: guard.dialect() })) }
+  return { pool, themes: new ThemeRepository(new Kysely<Database>({ dialect: guardedDialect(guard) })) }
 }
 
 t.test('any change by plain SQL gives a theme a new, higher version', async (t) => {

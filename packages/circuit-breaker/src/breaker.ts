@@ -13,6 +13,8 @@ import type { RefusalReason } from './errors.ts'
 import type { BreakerState, TransitionCause } from './events.ts'
 import type { ResolvedOptions } from './options.ts'
 import type { Outcome } from './outcome.ts'
+import { Permit, SETTLED, UNJUDGED } from './permit.ts'
+import { Probes } from './probes.ts'
 import { RollingWindow } from './rolling-window.ts'
 
 /** What the state machine needs of the options. */
@@ -48,26 +50,6 @@ export interface ExportedState {
 
 /** Slices of the window. */
 const BUCKETS = 10
-
-/** Epochs of permits that decide nothing: settled; let through only because nobody is refused; lease over. */
-const SETTLED = -1
-const UNJUDGED = -2
-const LOST = -3
-
-/** The right to make one call; settle it once. */
-export class Permit {
-  /** The epoch of the breaker in which it was given. */
-  epoch: number
-  readonly startedAtMs: number
-  /** Whether its result decides if the breaker closes. */
-  readonly probe: boolean
-
-  constructor(epoch: number, startedAtMs: number, probe: boolean) {
-    this.epoch = epoch
-    this.startedAtMs = startedAtMs
-    this.probe = probe
-  }
-}
 
 /** Counted over the life of a breaker. */
 export interface BreakerCounts {
@@ -116,9 +98,7 @@ export class Breaker {
   readonly #onChange: OnChange
   readonly #window: RollingWindow
   readonly #windowed: boolean
-  /** The probes without a result, oldest first, which is the order in which their leases end. */
-  readonly #probes = new Set<Permit>()
-  #probesSucceeded = 0
+  readonly #probes: Probes
   #epoch = 0
   #openUntilMs = 0
   #rampEndMs = 0
@@ -130,6 +110,7 @@ export class Breaker {
     this.#rules = rules
     this.#onChange = onChange
     this.#window = new RollingWindow(rules.windowMs, BUCKETS, nowMs)
+    this.#probes = new Probes(rules.probes, rules.probeLeaseMs)
     this.#windowed = rules.failureRate <= 1 || (rules.slowCallRate <= 1 && rules.slowCallMs < Infinity)
     this.#shadows = rules.shadow ? 1 : 0
     this.changedAtMs = nowMs
@@ -216,10 +197,8 @@ export class Breaker {
     // Where calls never probe none may pass, however long it has been.
     const soonestMs = manual ? 1 : 0
     if (this.state === 'open') return Math.max(soonestMs, this.#openUntilMs - nowMs)
-    if (!manual && this.#free > 0) return 0
-    const [oldest] = this.#probes
-    if (oldest === undefined) return soonestMs
-    return Math.max(soonestMs, this.#leaseEndMs(oldest) - nowMs)
+    if (!manual && this.#probes.free > 0) return 0
+    return Math.max(soonestMs, this.#probes.nextLeaseEndMs - nowMs)
   }
 
   /** When a call that was refused just now should try again. */
@@ -235,7 +214,7 @@ export class Breaker {
   }
 
   get probesInFlight(): number {
-    return this.#probes.size
+    return this.#probes.running
   }
 
   /** What the window holds. */
@@ -286,11 +265,6 @@ export class Breaker {
     return this.#holds + this.#isolations > 0
   }
 
-  /** Places for probes that are neither taken nor used. */
-  get #free(): number {
-    return this.#rules.probes - this.#probes.size - this.#probesSucceeded
-  }
-
   #planTime(): void {
     const timed = this.state !== 'closed' || this.#rules.slowCallMs < Infinity
     this.acquireNeedsTime = timed || this.#rampEndMs !== 0
@@ -316,33 +290,18 @@ export class Breaker {
       // From the start again: who was told of it may have changed the state already, held it or tripped it.
       return byOwnerOnly ? this.acquire(nowMs) : this.acquireProbe(nowMs)
     }
-    if (!byOwnerOnly) {
-      this.#takeLeases(nowMs)
-      if (this.#free > 0) return this.#probe(nowMs)
-    }
-    return this.#refuse('probing', nowMs)
+    return byOwnerOnly ? this.#refuse('probing', nowMs) : this.#probe(nowMs)
   }
 
-  #probe(nowMs: number): Permit {
+  #probe(nowMs: number): Permit | undefined {
+    const lost = this.#probes.takeLeases(nowMs)
+    this.counts.probesLost += lost
+    this.inFlight -= lost
+    if (this.#probes.free === 0) return this.#refuse('probing', nowMs)
     const permit = new Permit(this.#epoch, nowMs, true)
     this.#probes.add(permit)
     this.inFlight += 1
     return permit
-  }
-
-  /** A probe that hangs must not keep everybody out for ever. */
-  #takeLeases(nowMs: number): void {
-    for (const permit of this.#probes) {
-      if (nowMs < this.#leaseEndMs(permit)) return
-      this.#probes.delete(permit)
-      this.inFlight -= 1
-      this.counts.probesLost += 1
-      permit.epoch = LOST
-    }
-  }
-
-  #leaseEndMs(permit: Permit): number {
-    return permit.startedAtMs + this.#rules.probeLeaseMs
   }
 
   #refuse(reason: RefusalReason, nowMs: number): Permit | undefined {
@@ -391,24 +350,21 @@ export class Breaker {
   }
 
   #judgeProbe(permit: Permit, outcome: Outcome, slow: boolean, nowMs: number): void {
-    this.#probes.delete(permit)
+    this.#probes.remove(permit)
     if (outcome === 'failure' || slow) {
       this.#open('probe-failed', outcome === 'failure' ? 'a probe failed' : 'a probe was slow', nowMs)
       return
     }
     if (outcome !== 'success') return
-    this.#probesSucceeded += 1
-    if (this.#probesSucceeded < this.#rules.probes) return
-    this.#rampEndMs = this.#rules.rampMs > 0 ? nowMs + this.#rules.rampMs : 0
+    this.#probes.succeeded += 1
+    const { succeeded } = this.#probes
+    const { probes, rampMs } = this.#rules
+    if (succeeded < probes) return
+    this.#rampEndMs = rampMs > 0 ? nowMs + rampMs : 0
     if (this.#rampEndMs === 0) this.openings = 0
     this.consecutiveFailures = 0
     this.#window.reset(nowMs)
-    this.#change(
-      'closed',
-      'probes-succeeded',
-      `${this.#probesSucceeded} of ${this.#rules.probes} probes succeeded`,
-      nowMs,
-    )
+    this.#change('closed', 'probes-succeeded', `${succeeded} of ${probes} probes succeeded`, nowMs)
   }
 
   #open(cause: TransitionCause, reason: string, nowMs: number): void {
@@ -433,7 +389,6 @@ export class Breaker {
     this.#epoch += 1
     this.inFlight = 0
     this.#probes.clear()
-    this.#probesSucceeded = 0
     if (to !== 'closed') this.#rampEndMs = 0
     if (to === 'open') this.reason = reason
     this.changedAtMs = nowMs

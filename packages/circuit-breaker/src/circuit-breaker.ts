@@ -6,18 +6,12 @@
  * costs one promise: no timer, no listener, no AbortController.
  */
 import type { Clock } from '@holdfast/footing'
-import { Breaker, type BreakerCounts, type ExportedState, type Permit } from './breaker.ts'
-import { Call, type CallContext } from './call.ts'
-import { classifyAbort } from './classification.ts'
-import {
-  AbortedError,
-  abortedBy,
-  ClosedError,
-  DeadlineError,
-  HoldsFullError,
-  OpenError,
-  TimeoutError,
-} from './errors.ts'
+import { Breaker, type ExportedState } from './breaker.ts'
+import type { BreakerSnapshot, Hold } from './breaker-snapshot.ts'
+import { Call, isThenable, rejection, start, type Work } from './call.ts'
+import { CallLimits } from './call-limits.ts'
+import { classifyAbort, judged } from './classification.ts'
+import { AbortedError, ClosedError, HoldsFullError, OpenError, TimeoutError } from './errors.ts'
 import { type BreakerState, channels, type Transition, type TransitionCause, tell } from './events.ts'
 import {
   type CircuitBreakerOptions,
@@ -26,11 +20,9 @@ import {
   type ResolvedOptions,
   resolveOptions,
 } from './options.ts'
-import { type Outcome, withOutcome } from './outcome.ts'
-import { isThenable, race } from './race.ts'
-
-/** The work of a call. */
-export type Work<T> = (context: CallContext) => T | PromiseLike<T>
+import type { Outcome } from './outcome.ts'
+import type { Permit } from './permit.ts'
+import { race } from './race.ts'
 
 /** What one call brings along. */
 export interface ExecuteOptions<T> {
@@ -42,40 +34,6 @@ export interface ExecuteOptions<T> {
   readonly deadlineMs?: number | undefined
   /** Answers instead when the call is refused or fails; not for errors that are no failure of the dependency. */
   readonly fallback?: ((reason: unknown) => T | PromiseLike<T>) | undefined
-}
-
-/** Something that keeps a breaker open, or keeps it from refusing. */
-export interface Hold {
-  readonly source: string
-  readonly reason: string
-}
-
-/** A breaker as plain data. */
-export interface BreakerSnapshot {
-  readonly name: string
-  readonly state: BreakerState
-  /** Why it opened last; empty when it never did. */
-  readonly reason: string
-  /** Milliseconds since the last change of state. */
-  readonly stateForMs: number
-  /** Milliseconds until a call may pass; 0 when it may now. */
-  readonly retryAfterMs: number
-  /** Reasons of the isolations in force. */
-  readonly isolated: readonly string[]
-  /** Sources and reasons of the holds in force. */
-  readonly held: readonly Hold[]
-  /** Whether nobody is refused (`shadow`, `disable()`). */
-  readonly disabled: boolean
-  readonly consecutiveFailures: number
-  /** Executed calls of the last `windowMs`. */
-  readonly window: { readonly calls: number; readonly failures: number; readonly slow: number }
-  /** Openings since it was last well. */
-  readonly openings: number
-  readonly probesInFlight: number
-  /** The share of simultaneous calls that passes: 1, less during the ramp, 0 when not closed. */
-  readonly rampShare: number
-  /** Since construction. */
-  readonly counts: Readonly<BreakerCounts> & { readonly timedOut: number; readonly fellBack: number }
 }
 
 /** Holds and isolations that a breaker keeps at the same time. */
@@ -126,13 +84,18 @@ export class CircuitBreaker {
    * `CLOSED`, `INVALID_OPTION`. With a `fallback` that answers for refusals and failures.
    */
   execute<T>(work: Work<T>, options?: ExecuteOptions<T>): Promise<T> {
-    // A promise in place of the work is a mistake here, and must not open the breaker of a dependency.
-    if (typeof work !== 'function') return refuseWork(work)
-    if (options === undefined && this.#options.timeoutMs === Infinity) {
+    try {
+      // A promise in place of the work is a mistake here, and must not open the breaker of a dependency.
+      if (typeof work !== 'function') checks.refuse('work', 'a function that starts the call', work)
+      if (options !== undefined || this.#options.timeoutMs < Infinity) {
+        return this.#executeWithin(work, options ?? {})
+      }
       const permit = this.tryAcquire()
-      return permit === undefined ? this.#refuse() : this.#run(work, permit)
+      if (permit === undefined) return rejection(this.refusal())
+      return this.#settling(permit, start(work, new Call()))
+    } catch (error) {
+      return rejection(error)
     }
-    return this.#executeGuarded(work, options ?? {})
   }
 
   /** The right to make one call, to be settled once; undefined when the call is refused. O(1), no promise. */
@@ -226,88 +189,65 @@ export class CircuitBreaker {
     this.#closed = true
   }
 
-  async #refuse(): Promise<never> {
-    const error = this.refusal()
-    // Rejected a moment later, when its caller listens: Node.js takes a microsecond to note an unheard rejection.
-    await undefined
-    throw error
-  }
-
-  async #run<T>(work: Work<T>, permit: Permit): Promise<T> {
-    let value: T
-    try {
-      value = await work(new Call())
-    } catch (error) {
-      this.#settleError(permit, error)
-      throw error
-    }
-    this.#settleValue(permit, value)
-    return value
-  }
-
-  async #executeGuarded<T>(work: Work<T>, options: ExecuteOptions<T>): Promise<T> {
+  #executeWithin<T>(work: Work<T>, options: ExecuteOptions<T>): Promise<T> {
     checkCall(options, callOptions)
-    const { signal, fallback, deadlineMs = Infinity } = options
-    const nowMs = this.#clock.nowMs()
-    const timeoutMs = options.timeoutMs ?? this.#options.timeoutMs
-    const remainingMs = deadlineMs - nowMs
-    const limitMs = Math.min(timeoutMs, remainingMs)
-    if (signal?.aborted === true) throw abortedBy(this.name, signal.reason)
-    // A budget that is spent, or none at all, is not the fault of the dependency: it is not even asked.
-    if (timeoutMs <= 0) throw withOutcome(new TimeoutError(this.name, timeoutMs), 'ignored')
-    if (remainingMs <= 0) throw withOutcome(new DeadlineError(this.name), 'ignored')
-    const permit = this.#closed ? undefined : this.#breaker.acquire(nowMs)
+    const { fallback, timeoutMs = this.#options.timeoutMs } = options
+    const limits = new CallLimits(this.name, this.#clock, timeoutMs, options)
+    const spent = limits.spent()
+    if (spent !== undefined) return rejection(spent)
+    const instead =
+      fallback === undefined ? undefined : (reason: unknown) => this.#fallBack(fallback, reason, limits)
+    const permit = this.tryAcquire()
     if (permit === undefined) {
       const refused = this.refusal()
-      if (fallback === undefined) throw refused
-      return this.#fallBack(fallback, refused, limitMs, signal)
+      return instead === undefined ? rejection(refused) : Promise.resolve(instead(refused))
     }
-    let failure: unknown
-    try {
-      const call = new Call()
-      const value =
-        limitMs === Infinity && signal === undefined
-          ? await work(call)
-          : await race(call, () => work(call), {
-              clock: this.#clock,
-              limitMs,
-              signal,
-              timedOut: () => this.#timeUp(timeoutMs, remainingMs),
-              left: (reason) => abortedBy(this.name, reason),
-            })
-      this.#settleValue(permit, value)
-      return value
-    } catch (error) {
-      failure = error
-      if (this.#settleError(permit, error) !== 'failure' || fallback === undefined) throw error
-    }
-    return this.#fallBack(fallback, failure, limitMs, signal)
+    const call = new Call()
+    const result = limits.none ? start(work, call) : race(work, call, limits, () => this.#timeUp(limits))
+    return this.#settling(permit, result, instead)
+  }
+
+  /** The result, after the breaker was told; `instead` answers for a failure. Chained, which costs less than `await`. */
+  #settling<T>(
+    permit: Permit,
+    result: Promise<T>,
+    instead?: (reason: unknown) => T | PromiseLike<T>,
+  ): Promise<T> {
+    return result.then(
+      (value) => {
+        this.#settleValue(permit, value)
+        return value
+      },
+      (error: unknown) => {
+        const outcome = this.#settleError(permit, error)
+        // What was rejected once is handed on: to throw it again would cost more than all the rest.
+        return outcome === 'failure' && instead !== undefined ? instead(error) : result
+      },
+    )
   }
 
   /** A fallback may hang like the work before it: it has as long as that had, and ends with its caller, too. */
   #fallBack<T>(
     fallback: (reason: unknown) => T | PromiseLike<T>,
     reason: unknown,
-    limitMs: number,
-    signal: AbortSignal | undefined,
+    limits: CallLimits,
   ): T | PromiseLike<T> {
     this.#fellBack += 1
     const value = fallback(reason)
-    if (!isThenable(value) || (limitMs === Infinity && signal === undefined)) return value
-    if (signal?.aborted === true) throw abortedBy(this.name, signal.reason)
-    return race(new Call(), () => value, {
-      clock: this.#clock,
-      limitMs,
-      signal,
-      timedOut: () => reason,
-      left: (cause) => abortedBy(this.name, cause),
-    })
+    if (!isThenable(value) || limits.none) return value
+    if (limits.signal?.aborted === true) throw limits.left()
+    return race(
+      () => value,
+      new Call(),
+      limits,
+      () => reason,
+    )
   }
 
-  #timeUp(timeoutMs: number, remainingMs: number): Error {
-    if (remainingMs < timeoutMs) return new DeadlineError(this.name)
-    this.#timedOut += 1
-    return new TimeoutError(this.name, timeoutMs)
+  #timeUp(limits: CallLimits): Error {
+    const error = limits.timeUp()
+    if (error instanceof TimeoutError) this.#timedOut += 1
+    return error
   }
 
   #settleValue(permit: Permit, value: unknown): void {
@@ -355,20 +295,6 @@ export class CircuitBreaker {
     channels.transition.publish(transition)
     tell(onTransition, transition, `onTransition of circuit breaker "${this.name}"`)
   }
-}
-
-/** A classifier that throws or answers anything else must not lose the permit: what it cannot judge has failed. */
-function judged(classify: (subject: unknown) => Outcome, subject: unknown): Outcome {
-  try {
-    const outcome = classify(subject)
-    return outcome === 'success' || outcome === 'ignored' || outcome === 'abandoned' ? outcome : 'failure'
-  } catch {
-    return 'failure'
-  }
-}
-
-async function refuseWork(work: unknown): Promise<never> {
-  return checks.refuse('work', 'a function that starts the call', work)
 }
 
 const callOptions = ['signal', 'timeoutMs', 'deadlineMs', 'fallback']

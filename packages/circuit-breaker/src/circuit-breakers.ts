@@ -1,7 +1,8 @@
 /*
  * The breakers of a process by name: one per dependency, made once, found by everybody.
  */
-import { type BreakerSnapshot, CircuitBreaker } from './circuit-breaker.ts'
+import type { BreakerSnapshot } from './breaker-snapshot.ts'
+import { CircuitBreaker } from './circuit-breaker.ts'
 import { BreakersFullError, ClosedError, NameTakenError } from './errors.ts'
 import { type CircuitBreakerOptions, checks } from './options.ts'
 

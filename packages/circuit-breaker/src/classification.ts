@@ -31,3 +31,13 @@ export function classifyAbort(reason: unknown): Outcome {
   const { name, code } = reason as Readonly<Record<string, unknown>>
   return name === 'TimeoutError' || code === 'FST_ERR_HANDLER_TIMEOUT' ? 'failure' : 'abandoned'
 }
+
+/** A classifier that throws or answers anything else must not lose the permit: what it cannot judge has failed. */
+export function judged(classify: (subject: unknown) => Outcome, subject: unknown): Outcome {
+  try {
+    const outcome = classify(subject)
+    return outcome === 'success' || outcome === 'ignored' || outcome === 'abandoned' ? outcome : 'failure'
+  } catch {
+    return 'failure'
+  }
+}

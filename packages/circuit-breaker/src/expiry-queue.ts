@@ -1,12 +1,12 @@
 import type { Clock } from '@holdfast/footing'
+import { type Place, WaitingList } from './waiting-list.ts'
 
 /** Something that ends when its time is up, unless it was removed before. In one queue at most, once. */
 export abstract class Expiring {
   /** Set by the queue. */
   expiresMs = 0
-  previous: Expiring | undefined = undefined
-  next: Expiring | undefined = undefined
-  queued = false
+  /** Set by the queue, while it is in there. */
+  place: Place<Expiring> | undefined = undefined
 
   abstract expire(): void
 }
@@ -21,8 +21,7 @@ export abstract class Expiring {
 export class ExpiryQueue {
   readonly #lifeMs: number
   readonly #clock: Clock
-  #first: Expiring | undefined
-  #last: Expiring | undefined
+  readonly #entries = new WaitingList<Expiring>()
   #armed = false
 
   constructor(lifeMs: number, clock: Clock) {
@@ -32,24 +31,15 @@ export class ExpiryQueue {
 
   add(entry: Expiring): void {
     entry.expiresMs = this.#clock.nowMs() + this.#lifeMs
-    entry.queued = true
-    entry.previous = this.#last
-    if (this.#last === undefined) this.#first = entry
-    else this.#last.next = entry
-    this.#last = entry
+    entry.place = this.#entries.push(entry)
     if (!this.#armed) this.#arm(this.#lifeMs)
   }
 
   /** Does nothing when it has expired or was removed already. */
   remove(entry: Expiring): void {
-    if (!entry.queued) return
-    entry.queued = false
-    if (entry.previous === undefined) this.#first = entry.next
-    else entry.previous.next = entry.next
-    if (entry.next === undefined) this.#last = entry.previous
-    else entry.next.previous = entry.previous
-    entry.previous = undefined
-    entry.next = undefined
+    if (entry.place === undefined) return
+    this.#entries.remove(entry.place)
+    entry.place = undefined
   }
 
   #arm(delayMs: number): void {
@@ -61,10 +51,12 @@ export class ExpiryQueue {
     this.#armed = false
     const nowMs = this.#clock.nowMs()
     // What joins from here on is armed for by its own add(), or by the arming below.
-    for (let entry = this.#first; entry !== undefined && entry.expiresMs <= nowMs; entry = this.#first) {
+    let entry = this.#entries.first
+    while (entry !== undefined && entry.expiresMs <= nowMs) {
       this.remove(entry)
       entry.expire()
+      entry = this.#entries.first
     }
-    if (this.#first !== undefined && !this.#armed) this.#arm(Math.max(1, this.#first.expiresMs - nowMs))
+    if (entry !== undefined && !this.#armed) this.#arm(Math.max(1, entry.expiresMs - nowMs))
   }
 }

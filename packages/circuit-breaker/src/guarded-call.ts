@@ -2,13 +2,14 @@
  * One request of a guarded route while its handler runs. It settles its permit exactly once, however it ends:
  * answered, failed, timed out, hijacked, broken off by the client or by the server.
  */
-import type { Permit } from './breaker.ts'
+import { Call } from './call.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { ErrorLog } from './error-log.ts'
 import { abortedBy, RouteTimeoutError } from './errors.ts'
 import { Expiring, type ExpiryQueue } from './expiry-queue.ts'
 import { disposeOf, type RawReply, type ReplyLike, takeOver } from './late-reply.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
+import type { Permit } from './permit.ts'
 
 /** Where the call of a request is found. On Node's own request: a member of Fastify's would cost every request. */
 const CALL = Symbol('holdfast.circuit-breaker.call')
@@ -66,10 +67,9 @@ export class GuardedCall extends Expiring {
   readonly #request: RequestLike
   readonly #reply: ReplyLike
   readonly #raw: RawReply
+  readonly #call = new Call()
   /** Undefined once it is settled. */
   #permit: Permit | undefined
-  #controller: AbortController | undefined = undefined
-  #abortReason: unknown = undefined
   #error: unknown = undefined
 
   constructor(owner: CallOwner, request: RequestLike, reply: ReplyLike, permit: Permit) {
@@ -102,11 +102,7 @@ export class GuardedCall extends Expiring {
    * not serve: it follows the request's own stream, which is closed as soon as a body was read.)
    */
   get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController()
-      if (this.#abortReason !== undefined) this.#controller.abort(this.#abortReason)
-    }
-    return this.#controller.signal
+    return this.#call.signal
   }
 
   /** The handler has failed; comes before the answer to it is written. */
@@ -133,7 +129,7 @@ export class GuardedCall extends Expiring {
     if (httpVersionMajor === 1 && socket?.readableEnded === false && socket.errored === null) {
       this.#settle('failure', this.#error ?? { name: 'broken off', message: name })
     } else this.#settle('abandoned')
-    this.#abort(abortedBy(this.breaker, 'the connection was closed before the answer was sent'))
+    this.#call.abort(abortedBy(this.breaker, 'the connection was closed before the answer was sent'))
   }
 
   /** Tells the result before the answer is known, because something else answers. */
@@ -162,7 +158,7 @@ export class GuardedCall extends Expiring {
     const successor = takeOver(this.#reply)
     Promise.resolve(this.result).then(disposeOf, () => {})
     this.#owner.answerLate(this.#request, successor, error)
-    this.#abort(error)
+    this.#call.abort(error)
   }
 
   #settleByStatus(statusCode: number): void {
@@ -183,12 +179,6 @@ export class GuardedCall extends Expiring {
     breaker.settle(permit, outcome)
     if (outcome === 'failure') errorLog.record(breaker.name, error)
     else if (outcome === 'abandoned') counters.abandoned += 1
-  }
-
-  #abort(reason: unknown): void {
-    if (this.#abortReason !== undefined) return
-    this.#abortReason = reason
-    this.#controller?.abort(reason)
   }
 }
 

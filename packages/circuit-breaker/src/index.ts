@@ -1,13 +1,11 @@
 export type { Clock, MetricsRegistry } from '@holdfast/footing'
-export type { BreakerCounts, ExportedState, Permit } from './breaker.ts'
+export type { BreakerCounts, ExportedState } from './breaker.ts'
+export type { BreakerSnapshot, Hold } from './breaker-snapshot.ts'
 export { type AdmissionOptions, Bulkhead, type BulkheadOptions, type BulkheadSnapshot } from './bulkhead.ts'
-export type { CallContext } from './call.ts'
+export type { CallContext, Work } from './call.ts'
 export {
-  type BreakerSnapshot,
   CircuitBreaker,
   type ExecuteOptions,
-  type Hold,
-  type Work,
 } from './circuit-breaker.ts'
 export { CircuitBreakers, type CircuitBreakersOptions } from './circuit-breakers.ts'
 export { classifyError } from './classification.ts'
@@ -23,6 +21,7 @@ export type { BreakerState, Transition, TransitionCause } from './events.ts'
 export type { GuardedCall, RouteCounters } from './guarded-call.ts'
 export type { CircuitBreakerOptions } from './options.ts'
 export { type Outcome, withOutcome } from './outcome.ts'
+export type { Permit } from './permit.ts'
 export {
   type CircuitBreakerPluginOptions,
   type CircuitBreakerRouteOptions,

@@ -1,6 +1,7 @@
-import type { MetricsRegistry } from '@holdfast/footing'
+import { type Labelled, type MetricsRegistry, SharedMetrics } from '@holdfast/footing'
 import { Counter, Gauge, type Registry } from 'prom-client'
-import type { BreakerSnapshot } from './circuit-breaker.ts'
+import type { BreakerSnapshot } from './breaker-snapshot.ts'
+import { checks } from './options.ts'
 
 const stateValues = { closed: 0, open: 1, 'half-open': 0.5 } as const
 
@@ -44,51 +45,51 @@ const counters = [
 ] as const
 
 /**
- * Registers the metrics. They are read from snapshots when Prometheus scrapes; no call pays for them. The names of
- * breakers are as many as `maxBreakers`; all other labels have a fixed set of values, and those that have never
- * happened are left out.
+ * Read from snapshots when Prometheus scrapes; no call pays for them. The names of breakers are as many as
+ * `maxBreakers`; all other labels have a fixed set of values, and those that have never happened are left out.
  */
-export function registerMetrics(given: MetricsRegistry, breakers: () => readonly BreakerSnapshot[]): void {
+export const sharedMetrics = new SharedMetrics<readonly BreakerSnapshot[]>({
+  label: 'app',
+  option: 'appName',
+  checks,
+  metric: 'circuit_breaker_state',
+  describe,
+})
+
+function describe(
+  given: MetricsRegistry,
+  shown: () => readonly Labelled<readonly BreakerSnapshot[]>[],
+): void {
   // A prom-client registry by another name: the options do not say so, lest their types need prom-client.
   const registry = given as unknown as Registry
-  const snapshots = sharedWithinAScrape(breakers)
+  const rows = () =>
+    shown().flatMap(({ labels, snapshot }) => snapshot.map((breaker) => ({ labels, breaker })))
   new Gauge({
     name: 'circuit_breaker_state',
     help: '0 closed, 1 open (also held and isolated), 0.5 half-open',
-    labelNames: ['breaker'],
+    labelNames: ['app', 'breaker'],
     registers: [registry],
     collect() {
-      for (const { name, state } of snapshots()) this.set({ breaker: name }, stateValues[state])
+      this.reset()
+      for (const { labels, breaker } of rows()) {
+        this.set({ ...labels, breaker: breaker.name }, stateValues[breaker.state])
+      }
     },
   })
   for (const { name, help, label, values } of counters) {
     new Counter<string>({
       name,
       help,
-      labelNames: ['breaker', label],
+      labelNames: ['app', 'breaker', label],
       registers: [registry],
       collect() {
         this.reset()
-        for (const snapshot of snapshots()) {
-          for (const [value, count] of Object.entries(values(snapshot))) {
-            if (count > 0) this.inc({ breaker: snapshot.name, [label]: value }, count)
+        for (const { labels, breaker } of rows()) {
+          for (const [value, count] of Object.entries(values(breaker))) {
+            if (count > 0) this.inc({ ...labels, breaker: breaker.name, [label]: value }, count)
           }
         }
       },
     })
-  }
-}
-
-/** One scrape collects all metrics in one go: the snapshots are taken once for it. */
-function sharedWithinAScrape<T>(take: () => T): () => T {
-  let taken: { readonly value: T } | undefined
-  return () => {
-    if (taken === undefined) {
-      taken = { value: take() }
-      queueMicrotask(() => {
-        taken = undefined
-      })
-    }
-    return taken.value
   }
 }

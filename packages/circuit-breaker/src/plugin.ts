@@ -17,6 +17,11 @@ export interface CircuitBreakerPluginOptions extends CircuitBreakersOptions {
   readonly errorLog?: ErrorLogOptions
   /** A prom-client `Registry` for the metrics. Default: none; prom-client is not loaded. */
   readonly registry?: MetricsRegistry
+  /**
+   * The label `app` of the metrics. Needed when scopes or applications of one process share a registry: all but one
+   * of them must have it. Default: no such label.
+   */
+  readonly appName?: string
 }
 
 /** Per-route setting `config.circuitBreaker`; the name of a breaker is short for `{ name }`. */
@@ -61,7 +66,7 @@ declare module 'fastify' {
 
 async function plugin(app: FastifyInstance, options: CircuitBreakerPluginOptions): Promise<void> {
   if (app.hasDecorator('circuitBreaker')) throw new AlreadyRegisteredError()
-  const { errorLog: errorLogOptions, registry, ...registryOptions } = options
+  const { errorLog: errorLogOptions, registry, appName, ...registryOptions } = options
   const breakers = new CircuitBreakers(registryOptions)
   const clock = options.defaults?.clock ?? systemClock
   const errorLog = new ErrorLog({ clock, ...checks.object('errorLog', errorLogOptions ?? {}) })
@@ -79,10 +84,14 @@ async function plugin(app: FastifyInstance, options: CircuitBreakerPluginOptions
     if (app.server.listening) app.server.once('close', () => breakers.close())
     else breakers.close()
   })
+  checks.having('registry', registry, ['registerMetric', 'getSingleMetric'])
+  if (appName !== undefined) checks.text('appName', appName, 63)
   if (registry !== undefined) {
-    checks.having('registry', registry, ['registerMetric', 'getSingleMetric'])
-    const { registerMetrics } = await import('./metrics.ts')
-    registerMetrics(registry, () => breakers.snapshot())
+    const { sharedMetrics } = await import('./metrics.ts')
+    app.addHook(
+      'onClose',
+      sharedMetrics.share(registry, appName, () => breakers.snapshot()),
+    )
   }
 }
 

@@ -1,31 +1,21 @@
-import { type Clock, holdProcess, LONGEST_TIMER_MS } from '@holdfast/footing'
-import type { Call } from './call.ts'
-
-/** What may end a call before its work does. */
-export interface Limits {
-  readonly clock: Clock
-  /** Milliseconds from now; `Infinity` for none. */
-  readonly limitMs: number
-  readonly signal: AbortSignal | undefined
-  /** The error of a call whose time is up. */
-  timedOut(): unknown
-  /** The error of a call whose caller has left. */
-  left(reason: unknown): unknown
-}
+import { holdProcess, LONGEST_TIMER_MS } from '@holdfast/footing'
+import { type Call, start, type Work } from './call.ts'
+import type { CallLimits } from './call-limits.ts'
 
 /**
- * The first of: the result of the work, its limit, the abort of its caller. The late result of work that goes on
- * reaches nobody; no timer and no listener is left, whichever comes first.
+ * The first of: the result of the work, the end of its time (rejected with what `timeUp` answers), the abort of its
+ * caller. The late result of work that goes on reaches nobody; no timer and no listener is left, whichever comes
+ * first.
  */
-export function race<T>(call: Call, work: () => T | PromiseLike<T>, limits: Limits): Promise<T> {
+export function race<T>(work: Work<T>, call: Call, limits: CallLimits, timeUp: () => unknown): Promise<T> {
   const { clock, limitMs, signal } = limits
   return new Promise<T>((resolve, reject) => {
     let cancelTimer: (() => void) | undefined
     let letGo: (() => void) | undefined
     const finish = () => {
-      letGo?.()
-      cancelTimer?.()
       signal?.removeEventListener('abort', leave)
+      cancelTimer?.()
+      letGo?.()
     }
     const giveUp = (error: unknown) => {
       finish()
@@ -33,14 +23,15 @@ export function race<T>(call: Call, work: () => T | PromiseLike<T>, limits: Limi
       reject(error)
       call.abort(error)
     }
-    const leave = () => giveUp(limits.left(signal?.reason))
-    signal?.addEventListener('abort', leave, { once: true })
+    const leave = () => giveUp(limits.left())
+    signal?.addEventListener('abort', leave)
     if (limitMs <= LONGEST_TIMER_MS) {
-      cancelTimer = clock.schedule(limitMs, () => giveUp(limits.timedOut()))
-      // Whoever waits for the answer gets it, also when there is nothing else to keep the process running.
+      // Whoever waits for the answer gets it, also when there is nothing else to keep the process running. Before
+      // the timer: what Node.js does when the first of its timers counts for the process, it does once then.
       letGo = holdProcess()
+      cancelTimer = clock.schedule(limitMs, () => giveUp(timeUp()))
     }
-    new Promise<T>((done) => done(work())).then(
+    start(work, call).then(
       (value) => {
         finish()
         resolve(value)
@@ -51,8 +42,4 @@ export function race<T>(call: Call, work: () => T | PromiseLike<T>, limits: Limi
       },
     )
   })
-}
-
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

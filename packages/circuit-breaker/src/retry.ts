@@ -107,7 +107,7 @@ export async function retry<T>(
   for (let attempt = 1; ; attempt += 1) {
     const call = new Call()
     try {
-      const value = await within(call, () => work(contextOf(attempt, call)), {
+      const value = await within(() => work(contextOf(attempt, call)), call, {
         ...resolved,
         timeoutMs: resolved.attemptTimeoutMs,
       })

@@ -1,8 +1,7 @@
 import { type Clock, systemClock } from '@holdfast/footing'
-import { Call, type CallContext } from './call.ts'
-import { abortedBy, DeadlineError, TimeoutError } from './errors.ts'
+import { Call, rejection, type Work } from './call.ts'
+import { CallLimits } from './call-limits.ts'
 import { checkCall, checks } from './options.ts'
-import { withOutcome } from './outcome.ts'
 import { race } from './race.ts'
 
 /** Settings of one call of `timeout`. */
@@ -27,35 +26,17 @@ export interface TimeoutOptions {
  * Never throws, only rejects: with the error of the work, or `HOLDFAST_ERR_CIRCUIT_BREAKER_` + `TIMEOUT`,
  * `DEADLINE`, `ABORTED`, `INVALID_OPTION`.
  */
-export async function timeout<T>(
-  work: (context: CallContext) => T | PromiseLike<T>,
-  options: TimeoutOptions,
-): Promise<T> {
+export async function timeout<T>(work: Work<T>, options: TimeoutOptions): Promise<T> {
   checkCall(checks.object('options', options), ['timeoutMs', 'deadlineMs', 'signal', 'name', 'clock'])
   checks.durationOrInfinity('timeoutMs', options.timeoutMs ?? Number.POSITIVE_INFINITY)
-  const call = new Call()
-  return within(call, () => work(call), options)
+  return within(work, new Call(), options)
 }
 
 /** `timeout` for callers that hold the signal's end of the call themselves, and have checked the options. */
-export async function within<T>(
-  call: Call,
-  work: () => T | PromiseLike<T>,
-  options: TimeoutOptions,
-): Promise<T> {
-  const { signal, name = 'work', clock = systemClock } = options
-  const { timeoutMs = Number.POSITIVE_INFINITY, deadlineMs = Number.POSITIVE_INFINITY } = options
-  if (signal?.aborted === true) throw abortedBy(name, signal.reason)
-  const remainingMs = deadlineMs - clock.nowMs()
+export function within<T>(work: Work<T>, call: Call, options: TimeoutOptions): Promise<T> {
+  const { timeoutMs = Number.POSITIVE_INFINITY, name = 'work', clock = systemClock } = options
+  const limits = new CallLimits(name, clock, timeoutMs, options)
   // As of a breaker's execute(): time that is spent starts no work.
-  if (timeoutMs <= 0) throw withOutcome(new TimeoutError(name, timeoutMs), 'ignored')
-  if (remainingMs <= 0) throw withOutcome(new DeadlineError(name), 'ignored')
-  const limitMs = Math.min(timeoutMs, remainingMs)
-  return race(call, work, {
-    clock,
-    limitMs,
-    signal,
-    timedOut: () => (timeoutMs <= remainingMs ? new TimeoutError(name, timeoutMs) : new DeadlineError(name)),
-    left: (reason) => abortedBy(name, reason),
-  })
+  const spent = limits.spent()
+  return spent === undefined ? race(work, call, limits, () => limits.timeUp()) : rejection(spent)
 }

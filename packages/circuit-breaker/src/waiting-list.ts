@@ -28,13 +28,6 @@ export class WaitingList<T> {
     return place
   }
 
-  /** Takes out the one who waits longest. */
-  shift(): T | undefined {
-    const place = this.#first
-    if (place !== undefined) this.remove(place)
-    return place?.value
-  }
-
   /** Takes a place out, wherever it is. It must be in this list. */
   remove(place: Place<T>): void {
     if (place.previous === undefined) this.#first = place.next

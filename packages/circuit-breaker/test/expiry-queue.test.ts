@@ -29,7 +29,7 @@ t.test('everything expires at its time, unless it was removed, under one timer',
       added.push({ entry, atMs: clock.nowMs() })
     } else if (added.length > 0) {
       const chosen = random.pick(added)
-      if (chosen.entry.queued) chosen.removedAtMs = clock.nowMs()
+      if (chosen.entry.place !== undefined) chosen.removedAtMs = clock.nowMs()
       queue.remove(chosen.entry)
     }
     if (clock.pendingTimers > 1) t.fail('more than one timer')

@@ -13,9 +13,10 @@ const timeoutMs = 40
 
 t.test('it answers at the time-out and not when the handler ends', async (t) => {
   survives(t)
+  const answered = Promise.withResolvers<string>()
   for (const handler of [
-    async () => sleep(500, 'late'),
-    (_: FastifyRequest, reply: FastifyReply) => void setTimeout(() => reply.send('late'), 500).unref(),
+    () => answered.promise,
+    (_: FastifyRequest, reply: FastifyReply) => void answered.promise.then((late) => reply.send(late)),
   ]) {
     const { get, counts, app } = await guarded(t, { timeoutMs }, handler)
     const startedMs = performance.now()
@@ -27,10 +28,11 @@ t.test('it answers at the time-out and not when the handler ends', async (t) => 
       message: /GET \/guarded .*40 ms/,
     })
     t.equal(answer.headers['retry-after'], '1')
-    t.ok(tookMs >= timeoutMs - 1 && tookMs < 300, `${tookMs} ms`)
+    t.ok(tookMs >= timeoutMs - 1, `${tookMs} ms`)
     t.match(counts(), { failed: 1 })
     t.match(app.circuitBreaker.routes.snapshot(), { timedOut: 1 })
   }
+  answered.resolve('late')
 })
 
 t.test('whatever a late handler does reaches nobody and ends nothing', async (t) => {
@@ -197,9 +199,10 @@ t.test('the handler is told that its time is up', async (t) => {
     await new Promise((resolve) => circuitBreaker?.signal.addEventListener('abort', resolve))
     reason = circuitBreaker?.signal.reason
   })
+  const startedMs = performance.now()
   await get()
   t.match(reason, { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_ROUTE_TIMEOUT' })
-  t.ok(Math.abs(deadlineMs - performance.now()) < 1000)
+  t.ok(deadlineMs >= startedMs + timeoutMs && deadlineMs <= performance.now(), `${deadlineMs}`)
   app.circuitBreaker.get(own)?.isolate('test')
 })
 

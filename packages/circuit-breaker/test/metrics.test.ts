@@ -59,3 +59,44 @@ t.test('a registry that is none is refused at registration', async (t) => {
     code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_INVALID_OPTION',
   })
 })
+
+t.test('scopes and applications that share a registry are told apart, until one is closed', async (t) => {
+  const registry = new Registry()
+  const app = Fastify()
+  const other = Fastify()
+  t.teardown(() => Promise.all([app.close(), other.close()]))
+  for (const own of [{}, { appName: 'admin' }]) {
+    await app.register(async (scope) => {
+      await scope.register(circuitBreaker, { registry, ...own })
+      scope.circuitBreaker.create('database')
+    })
+  }
+  await other.register(circuitBreaker, { registry, appName: 'other' })
+  other.circuitBreaker.create('database').isolate('maintenance')
+  const states = async () => (await registry.metrics()).match(/^circuit_breaker_state\{.*$/gm)
+  t.strictSame(await states(), [
+    'circuit_breaker_state{breaker="database"} 0',
+    'circuit_breaker_state{app="admin",breaker="database"} 0',
+    'circuit_breaker_state{app="other",breaker="database"} 1',
+  ])
+  await other.close()
+  t.strictSame(await states(), [
+    'circuit_breaker_state{breaker="database"} 0',
+    'circuit_breaker_state{app="admin",breaker="database"} 0',
+  ])
+})
+
+t.test('two that cannot be told apart are refused at registration', async (t) => {
+  const registry = new Registry()
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(circuitBreaker, { registry })
+  for (const options of [{ registry }, { appName: '' }]) {
+    const other = Fastify()
+    t.teardown(() => other.close())
+    await t.rejects(async () => other.register(circuitBreaker, options), {
+      code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_INVALID_OPTION',
+      message: /option "appName" must be/,
+    })
+  }
+})

@@ -2,8 +2,9 @@
  * The breaker as one would explain it: it keeps every call there ever was and counts them anew at every question.
  * Slow and plain on purpose; the real one must agree with it in every trace.
  */
-import type { BreakerRules, Permit } from '../src/breaker.ts'
+import type { BreakerRules } from '../src/breaker.ts'
 import type { Outcome } from '../src/outcome.ts'
+import type { Permit } from '../src/permit.ts'
 
 export interface SlowPermit {
   readonly epoch: number

@@ -2,3 +2,4 @@ export { type Clock, holdProcess, LONGEST_TIMER_MS, systemClock } from './clock.
 export type { MetricsRegistry } from './metrics-registry.ts'
 export { type Invalid, OptionChecks } from './option-checks.ts'
 export { type RetryAfter, withRetryAfter } from './retry-after.ts'
+export { type Labelled, SharedMetrics, type SharedMetricsSettings } from './shared-metrics.ts'

@@ -84,6 +84,11 @@ export interface HealthOptions<Request = unknown> {
   maxReports?: number
   /** A prom-client registry that receives the metrics. Default: none. */
   registry?: MetricsRegistry
+  /**
+   * The label `app` of the metrics. Needed when scopes or applications of one process share a registry: all but one
+   * of them must have it. Default: no such label.
+   */
+  appName?: string
   /** Time, for tests. Default: the machine's. */
   clock?: Clock
   /** Numbers in [0, 1) for the jitter, for tests. Default `Math.random`. */
@@ -117,6 +122,7 @@ export interface ResolvedOptions<Request> {
   readonly maxFeatures: number
   readonly maxReports: number
   readonly registry: MetricsRegistry | undefined
+  readonly appName: string | undefined
   readonly clock: Clock
   readonly random: () => number
 }
@@ -141,7 +147,9 @@ const severities = ['critical', 'degrading', 'informative'] as const
 const MAX_PORT = 65_535
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 
-const checks = new OptionChecks((option, expected, received) => new OptionError(option, expected, received))
+export const checks = new OptionChecks(
+  (option, expected, received) => new OptionError(option, expected, received),
+)
 
 /** Whether `name` may stand in a path, a label and a log line. */
 export function isName(name: unknown): name is string {
@@ -186,6 +194,7 @@ export function resolveOptions<Request>(options: HealthOptions<Request>): Resolv
     maxFeatures: checks.count('maxFeatures', options.maxFeatures ?? 100, 0, 10_000),
     maxReports: checks.count('maxReports', options.maxReports ?? 50, 0, 1000),
     registry: checks.having('registry', options.registry, ['registerMetric', 'getSingleMetric']),
+    appName: options.appName === undefined ? undefined : checks.text('appName', options.appName, 63),
     clock: checks.having('clock', options.clock, ['nowMs', 'wallMs', 'schedule']) ?? systemClock,
     random: checks.callable('random', options.random) ?? Math.random,
   }

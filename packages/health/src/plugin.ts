@@ -56,8 +56,11 @@ const plugin: FastifyPluginAsync<HealthOptions<FastifyRequest>> = async (app, gi
 
   if (options.registry) {
     // Loaded only here: prom-client is an optional peer.
-    const { registerMetrics } = await import('./metrics.ts')
-    registerMetrics(registry, options.registry)
+    const { sharedMetrics, shownOf } = await import('./metrics.ts')
+    app.addHook(
+      'onClose',
+      sharedMetrics.share(options.registry, options.appName, () => shownOf(registry)),
+    )
   }
   const management = listener && Fastify({ logger: false, forceCloseConnections: true })
   if (management) {

@@ -1,4 +1,4 @@
-import type { Clock } from '@holdfast/footing'
+import { type Clock, LONGEST_TIMER_MS } from '@holdfast/footing'
 import { type CheckLevel, type CheckState, initialState, levelOf, observe } from './check-state.ts'
 import { ClosedError, DuplicateCheckError, LimitError } from './errors.ts'
 import { publishCheck, publishFeature, publishPhase } from './events.ts'
@@ -78,9 +78,6 @@ interface Entry {
   executions: number
   changes: number
 }
-
-// setTimeout takes at most this long; a longer wait is made of several.
-const maxTimerMs = 2 ** 31 - 1
 
 /**
  * The checks, features and reports of one application. Checks run in the background from `start()` on; every other
@@ -366,7 +363,8 @@ export class HealthRegistry {
 
   #endAt(feature: string, untilMs: number): void {
     const { clock } = this.#options
-    const waitMs = Math.max(0, Math.min(untilMs - clock.wallMs(), maxTimerMs))
+    // A wait longer than a timer can hold is made of several.
+    const waitMs = Math.max(0, Math.min(untilMs - clock.wallMs(), LONGEST_TIMER_MS))
     const cancel = clock.schedule(waitMs, () => {
       if (clock.wallMs() >= untilMs) this.recover(feature)
       else this.#endAt(feature, untilMs)

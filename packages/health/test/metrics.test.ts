@@ -50,3 +50,27 @@ t.test('the number of series is bounded by the options', async (t) => {
   for (let index = 0; index < 1000; index += 1) app.health.degrade(`feature-${index}`, 'x')
   t.equal((await registry.metrics()).match(/^feature_degraded\{/gm)?.length, 5)
 })
+
+t.test('applications that share a registry are told apart, until one is closed', async (t) => {
+  const registry = new Registry()
+  await appWithHealth(t, { registry, checks: { database: { check: async () => {} } } })
+  const other = await appWithHealth(t, {
+    registry,
+    appName: 'admin',
+    checks: { database: { check: async () => {} } },
+  })
+  const rows = async () => (await registry.metrics()).match(/^health_(ready|check_executions_total)[ {].*$/gm)
+  t.strictSame(await rows(), [
+    'health_check_executions_total{check="database"} 1',
+    'health_check_executions_total{app="admin",check="database"} 1',
+    'health_ready 1',
+    'health_ready{app="admin"} 1',
+  ])
+  await t.rejects(appWithHealth(t, { registry }), {
+    code: 'HOLDFAST_ERR_HEALTH_OPTION',
+    message: /option "appName" must be another one/,
+  })
+  await t.rejects(appWithHealth(t, { appName: '' }), { code: 'HOLDFAST_ERR_HEALTH_OPTION' })
+  await other.close()
+  t.strictSame(await rows(), ['health_check_executions_total{check="database"} 1', 'health_ready 1'])
+})

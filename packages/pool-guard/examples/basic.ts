@@ -1,4 +1,5 @@
 import { poolGuard } from '@holdfast/pool-guard'
+import { guardedDialect } from '@holdfast/pool-guard/kysely'
 import { startPostgres } from '@holdfast/test-kit'
 import Fastify from 'fastify'
 import { Kysely } from 'kysely'
@@ -10,7 +11,7 @@ await app.register(poolGuard, { connectionString: server.url, max: 20 })
 interface Database {
   orders: { id: number; item: string }
 }
-const db = new Kysely<Database>({ dialect: app.poolGuard.dialect() })
+const db = new Kysely<Database>({ dialect: guardedDialect(app.poolGuard) })
 await db.schema
   .createTable('orders')
   .addColumn('id', 'serial', (column) => column.primaryKey())

@@ -9,54 +9,28 @@
  */
 import { type Clock, LONGEST_TIMER_MS } from '@holdfast/footing'
 import type { ClientConfig } from 'pg'
+import { answers, tidyUp } from './between-loans.ts'
 import { type CancelTarget, sendCancelRequest } from './cancel-socket.ts'
 import { Canceller } from './canceller.ts'
+import { openConnection } from './connection-opening.ts'
+import { clientConfig } from './connection-options.ts'
+import { ConnectionWaiters } from './connection-waiters.ts'
 import type { CheckoutOptions, Connections } from './connections.ts'
-import { ClosedError, ConnectError, DeadlineExceededError, ExhaustedError, ReleasedError } from './errors.ts'
+import { ClosedError, DeadlineExceededError, ExhaustedError, ReleasedError } from './errors.ts'
 import type { GuardedClient } from './guarded-client.ts'
 import { LeakWatch } from './leak-watch.ts'
 import { Loan, type LoanTerms } from './loan.ts'
 import { abortedBy, PgConnection } from './pg-connection.ts'
 import { type PoolEvent, publishPoolEvent } from './pool-events.ts'
 import { type ConnectionPoolSettings, type ResolvedSettings, withDefaults } from './pool-settings.ts'
+import { noCounts, type PoolTotals } from './pool-totals.ts'
+import { dispensable, PoolUpkeep } from './pool-upkeep.ts'
 import { type ConsoleQuery, runSelfCheck, type SelfCheckReport, type SelfCheckWishes } from './self-check.ts'
 import { classifyError, sqlStateOf } from './sqlstate.ts'
 import { startupTimeouts } from './startup-timeouts.ts'
 
-/** Counters since construction. */
-export interface PoolTotals {
-  readonly opened: number
-  readonly connectFailures: number
-  /** Connections that broke. */
-  readonly lost: number
-  /** Idle connections that failed their trial. */
-  readonly pingFailures: number
-  /** Clients released inside a transaction or while a statement ran. */
-  readonly dirtyReleases: number
-  readonly leaks: number
-  readonly reclaimed: number
-  /** CancelRequests after which the statement ended as cancelled. */
-  readonly cancelled: number
-  /** CancelRequests that came too late: the statement had ended by itself. */
-  readonly cancelsTooLate: number
-  /** Connections destroyed because a cancelled statement did not end. */
-  readonly destroyedByCancel: number
-}
-
-interface Waiter {
-  readonly options: CheckoutOptions
-  readonly acquiredAt: Error | undefined
-  readonly resolve: (client: GuardedClient) => void
-  readonly reject: (error: unknown) => void
-  stop: () => void
-}
-
-const MAINTENANCE_MS = 1000
 /** Connections that are opened at a time for nobody in particular. */
 const MAX_WARMING = 4
-/** Closed at once, they would be opened and closed again for every statement of a load that needs them. */
-const OVERFLOW_IDLE_MS = 5000
-
 /** See the top of the file. */
 export class ConnectionPool implements Connections {
   readonly #settings: ResolvedSettings
@@ -69,35 +43,26 @@ export class ConnectionPool implements Connections {
   readonly #connections = new Set<PgConnection>()
   readonly #dialing = new Set<PgConnection>()
   readonly #idle: PgConnection[] = []
-  /** Those who wait for a connection that is being opened; oldest first. Never more than `#dialing`. */
-  readonly #waiters = new Set<Waiter>()
+  /** Never more than are being opened. */
+  readonly #waiters: ConnectionWaiters
   readonly #loans = new Set<Loan>()
   readonly #endings = new Set<Promise<void>>()
+  readonly #upkeep: PoolUpkeep
+  readonly #counters = noCounts()
   #suspectBeforeMs = Number.NEGATIVE_INFINITY
-  #stopMaintenance: (() => void) | undefined
   #serverVersion = 0
   #closed = false
   #ending: Promise<void> | undefined
   #whenReturned: (() => void) | undefined
-  #opened = 0
-  #connectFailures = 0
-  #lost = 0
-  #pingFailures = 0
-  #dirtyReleases = 0
-  #reclaimed = 0
-  #cancelled = 0
-  #cancelsTooLate = 0
-  #destroyedByCancel = 0
 
   constructor(settings: ConnectionPoolSettings) {
     const resolved = withDefaults(settings)
     this.#settings = resolved
     this.#clock = resolved.clock
     this.#onEvent = settings.onEvent
-    this.#config = {
-      ...settings.connection,
-      ...(settings.connectionString === undefined ? {} : { connectionString: settings.connectionString }),
-    }
+    this.#config = clientConfig(settings)
+    this.#waiters = new ConnectionWaiters(resolved.clock)
+    this.#upkeep = new PoolUpkeep(resolved.clock, () => this.#maintain())
     this.#canceller = new Canceller(sendCancelRequest, resolved.maxConcurrentCancels)
     this.#watch = new LeakWatch({
       clock: resolved.clock,
@@ -118,10 +83,10 @@ export class ConnectionPool implements Connections {
       giveBack: (loan, connection, destroy) => this.#giveBack(loan, connection, destroy),
       onMisuse: () => this.#watch.alert(),
       onReclaim: () => {
-        this.#reclaimed += 1
+        this.#counters.reclaimed += 1
       },
     }
-    if (resolved.min > 0) this.#maintainIn(0)
+    if (resolved.min > 0) this.#upkeep.start()
   }
 
   /** Connections at this moment: `inUse` are on loan, being tried or being tidied up; `max` is with overflow. */
@@ -134,18 +99,7 @@ export class ConnectionPool implements Connections {
 
   /** Counters since construction. */
   get totals(): PoolTotals {
-    return {
-      opened: this.#opened,
-      connectFailures: this.#connectFailures,
-      lost: this.#lost,
-      pingFailures: this.#pingFailures,
-      dirtyReleases: this.#dirtyReleases,
-      leaks: this.#watch.leaks,
-      reclaimed: this.#reclaimed,
-      cancelled: this.#cancelled,
-      cancelsTooLate: this.#cancelsTooLate,
-      destroyedByCancel: this.#destroyedByCancel,
-    }
+    return { ...this.#counters, leaks: this.#watch.leaks }
   }
 
   /** `server_version_num` of the server, or 0 before the first connection. */
@@ -207,8 +161,8 @@ export class ConnectionPool implements Connections {
 
   async #end(graceMs: number): Promise<void> {
     this.#closed = true
-    this.#stopMaintenance?.()
-    for (const waiter of [...this.#waiters]) this.#refuse(waiter, new ClosedError(this.#settings.name))
+    this.#upkeep.stop()
+    this.#waiters.refuseAll(new ClosedError(this.#settings.name))
     for (const dialing of [...this.#dialing]) dialing.destroy()
     for (const connection of this.#idle.splice(0)) this.#close(connection)
     if (this.#loans.size > 0) {
@@ -260,14 +214,8 @@ export class ConnectionPool implements Connections {
     acquiredAt: Error | undefined,
   ): Promise<GuardedClient> {
     const startMs = this.#clock.nowMs()
-    const limitMs = this.#settings.pingTimeoutMs
-    const alive = await connection.run({ text: 'select 1', dueMs: startMs + limitMs, limitMs }).then(
-      () => true,
-      () => false,
-    )
-    await connection.quiet()
-    if (!alive || !connection.clean) {
-      this.#pingFailures += 1
+    if (!(await answers(connection, this.#clock, this.#settings.pingTimeoutMs))) {
+      this.#counters.pingFailures += 1
       this.#drop(connection)
       // What was not heard of since then would cost the next ones a trial each.
       for (const other of this.#idle.filter(({ provenMs }) => provenMs < startMs)) this.#drop(other)
@@ -282,35 +230,11 @@ export class ConnectionPool implements Connections {
   }
 
   #waitForNew(options: CheckoutOptions, acquiredAt: Error | undefined): Promise<GuardedClient> {
-    if (this.#waiters.size >= this.#dialing.size) {
+    if (this.#waiters.count >= this.#dialing.size) {
       if (this.#connections.size >= this.#capacity) return Promise.reject(new ExhaustedError(this.#capacity))
       this.#dial()
     }
-    return new Promise((resolve, reject) => {
-      const waiter: Waiter = { options, acquiredAt, resolve, reject, stop: () => {} }
-      this.#waiters.add(waiter)
-      const { signal, deadlineMs } = options
-      const leave = () => {
-        if (signal !== undefined) this.#refuse(waiter, abortedBy(signal, 'no connection was open yet'))
-      }
-      signal?.addEventListener('abort', leave, { once: true })
-      const stopTimer =
-        deadlineMs === undefined || deadlineMs - this.#clock.nowMs() > LONGEST_TIMER_MS
-          ? undefined
-          : this.#clock.schedule(Math.max(0, deadlineMs - this.#clock.nowMs()), () =>
-              this.#refuse(waiter, new DeadlineExceededError(0, 0)),
-            )
-      waiter.stop = () => {
-        stopTimer?.()
-        signal?.removeEventListener('abort', leave)
-      }
-    })
-  }
-
-  #refuse(waiter: Waiter, error: unknown): void {
-    this.#waiters.delete(waiter)
-    waiter.stop()
-    waiter.reject(error)
+    return this.#waiters.wait(options, acquiredAt)
   }
 
   /** Opens a connection for the oldest waiter at the time it is open, or to lie idle. Never rejects. */
@@ -326,44 +250,16 @@ export class ConnectionPool implements Connections {
     this.#connections.add(connection)
     this.#dialing.add(connection)
     this.#finish(
-      this.#open(connection).then(
+      openConnection(connection, this.#settings).then(
         () => this.#dialed(connection),
         (error: unknown) => this.#dialFailed(connection, error),
       ),
     )
   }
 
-  async #open(connection: PgConnection): Promise<void> {
-    const { connectTimeoutMs, onConnect, maxLifetimeMs, lifetimeJitter, random } = this.#settings
-    await connection.connect(connectTimeoutMs)
-    connection.expiresMs = connection.openedMs + maxLifetimeMs * (1 - lifetimeJitter * random())
-    if (onConnect === undefined) return
-    const dueMs = this.#clock.nowMs() + connectTimeoutMs
-    const limitMs = connectTimeoutMs
-    let stop = () => {}
-    try {
-      await Promise.race([
-        onConnect({ query: (text, values) => connection.run({ text, values, dueMs, limitMs }) }),
-        new Promise((_, reject) => {
-          stop = this.#clock.schedule(connectTimeoutMs, () =>
-            reject(new Error(`onConnect took longer than ${connectTimeoutMs} ms`)),
-          )
-        }),
-      ])
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error)
-      throw Object.assign(new ConnectError(connection.address, `onConnect failed: ${why}`), { cause: error })
-    } finally {
-      stop()
-    }
-    await connection.quiet()
-    // What it sets is meant for everybody.
-    connection.sessionChanged = false
-  }
-
   #dialed(connection: PgConnection): void {
     this.#dialing.delete(connection)
-    this.#opened += 1
+    this.#counters.opened += 1
     this.#serverVersion = connection.serverVersion
     if (this.#closed || connection.lost) this.#drop(connection)
     else if (connection.clean) this.#toIdle(connection)
@@ -375,12 +271,10 @@ export class ConnectionPool implements Connections {
     this.#dialing.delete(connection)
     this.#drop(connection)
     if (this.#closed) return
-    this.#connectFailures += 1
+    this.#counters.connectFailures += 1
     const reason = error instanceof Error ? error.message : String(error)
     this.#tell({ kind: 'connect-failed', reason, sqlState: sqlStateOf(error) })
-    if (this.#waiters.size <= this.#dialing.size) return
-    const [first] = this.#waiters
-    if (first !== undefined) this.#refuse(first, error)
+    if (this.#waiters.count > this.#dialing.size) this.#waiters.refuseOne(error)
   }
 
   #onLost(connection: PgConnection, error: Error): void {
@@ -389,7 +283,7 @@ export class ConnectionPool implements Connections {
     const dialing = this.#dialing.has(connection)
     if (!dialing) {
       this.#connections.delete(connection)
-      this.#lost += 1
+      this.#counters.lost += 1
       const { reason } = classifyError(error)
       this.#tell({
         kind: 'connection-lost',
@@ -397,16 +291,16 @@ export class ConnectionPool implements Connections {
         reason: reason ?? error.message,
         sqlState: sqlStateOf(error),
       })
-      if (this.#settings.min > 0) this.#maintainIn(MAINTENANCE_MS)
+      if (this.#settings.min > 0) this.#upkeep.wake()
     }
     // Whatever took this one may have taken others that do not know it yet.
     this.#suspectBeforeMs = this.#clock.nowMs()
   }
 
   #onCancel(result: 'cancelled' | 'finished' | 'destroyed'): void {
-    if (result === 'cancelled') this.#cancelled += 1
-    else if (result === 'finished') this.#cancelsTooLate += 1
-    else this.#destroyedByCancel += 1
+    if (result === 'cancelled') this.#counters.cancelled += 1
+    else if (result === 'finished') this.#counters.cancelsTooLate += 1
+    else this.#counters.destroyedByCancel += 1
     this.#tell({ kind: 'cancel', result })
   }
 
@@ -440,20 +334,13 @@ export class ConnectionPool implements Connections {
   async #tidy(connection: PgConnection, loan?: Loan): Promise<void> {
     const dirty = !connection.lost && (connection.busy || connection.transactionStatus !== 'I')
     if (dirty && loan !== undefined) {
-      this.#dirtyReleases += 1
+      this.#counters.dirtyReleases += 1
       const { route, tenant, stack } = loan.report(this.#clock.nowMs())
       const state = connection.busy ? 'querying' : 'idle in transaction'
       this.#tell({ kind: 'dirty-release', state, route, tenant, stack })
       if (stack === undefined) this.#watch.alert()
     }
-    connection.interrupt(new ReleasedError('a statement was not finished'))
-    await connection.quiet()
-    if (!connection.lost && connection.transactionStatus !== 'I') {
-      const limitMs = this.#settings.cancelTimeoutMs
-      const dueMs = this.#clock.nowMs() + limitMs
-      await connection.run({ text: 'rollback', dueMs, limitMs }).catch(() => {})
-      await connection.quiet()
-    }
+    await tidyUp(connection, this.#clock, this.#settings.cancelTimeoutMs)
     this.#returned(connection, loan)
   }
 
@@ -463,15 +350,10 @@ export class ConnectionPool implements Connections {
       this.#close(connection)
       return
     }
-    const [waiter] = this.#waiters
-    if (waiter === undefined) {
-      this.#idle.push(connection)
-      if (this.#stopMaintenance === undefined) this.#maintainIn(MAINTENANCE_MS)
+    if (this.#waiters.serve((options, acquiredAt) => this.#lend(connection, options, nowMs, acquiredAt)))
       return
-    }
-    this.#waiters.delete(waiter)
-    waiter.stop()
-    waiter.resolve(this.#lend(connection, waiter.options, nowMs, waiter.acquiredAt))
+    this.#idle.push(connection)
+    this.#upkeep.wake()
   }
 
   #close(connection: PgConnection): void {
@@ -492,30 +374,15 @@ export class ConnectionPool implements Connections {
     connection.destroy()
   }
 
-  #maintainIn(delayMs: number): void {
-    if (this.#closed || this.#stopMaintenance !== undefined) return
-    this.#stopMaintenance = this.#clock.schedule(delayMs, () => {
-      this.#stopMaintenance = undefined
-      this.#maintain()
-      const { min } = this.#settings
-      if (this.#idle.length > 0 || min > 0) this.#maintainIn(MAINTENANCE_MS)
-    })
-  }
-
-  /** Closes what is idle for too long or too old, and opens what is missing of the `min`. */
-  #maintain(): void {
-    const { idleTimeoutMs, min, max } = this.#settings
+  #maintain(): boolean {
     const nowMs = this.#clock.nowMs()
     // The one used last is lent first, so these begin with the ones that nobody has needed for the longest.
-    for (const connection of [...this.#idle]) {
-      const { size } = this.#connections
-      const limitMs = size > max ? Math.min(OVERFLOW_IDLE_MS, idleTimeoutMs) : idleTimeoutMs
-      const tooLong = nowMs - connection.changedMs >= limitMs && size > min
-      if (!tooLong && connection.expiresMs > nowMs) continue
+    for (const connection of dispensable(this.#idle, this.#connections.size, this.#settings, nowMs)) {
       this.#idle.splice(this.#idle.indexOf(connection), 1)
       this.#close(connection)
     }
     this.#warmUp()
+    return this.#idle.length > 0 || this.#settings.min > 0
   }
 
   /** A few at a time: the next when one is open, and after a failure at the next maintenance. */

@@ -1,49 +1,42 @@
 /*
+ * The entry `@holdfast/pool-guard/kysely`, apart from the other so that whoever writes plain SQL needs no kysely.
+ *
  * A Kysely dialect over the pool guard: every query of `db` passes the door with the scope of its request. It begins
  * transactions with the guardrails, cancels by protocol (which works behind PgBouncer, where the process ids that
  * `pg_cancel_backend` would need are made up), and a failing ROLLBACK never hides the error that led to it.
- *
- * kysely is loaded when a dialect is made, so that whoever has none needs none.
  */
-import { createRequire } from 'node:module'
-import type {
-  AbortableOperationOptions,
-  CompiledQuery,
-  DatabaseConnection,
-  Dialect,
-  Driver,
-  QueryResult,
-  TransactionSettings,
+import {
+  type AbortableOperationOptions,
+  type CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type QueryResult,
+  type TransactionSettings,
 } from 'kysely'
-import { AbortedError, KyselyMissingError, StreamError } from './errors.ts'
+import { AbortedError, StreamError } from './errors.ts'
 import type { GuardedClient } from './guarded-client.ts'
 import { currentScope, type PoolScope } from './request-scope.ts'
 
-/** What the dialect needs of the pool guard. */
+/** What the dialect needs of a pool: `app.poolGuard`, or a `PoolGuard`. */
 export interface DialectSource {
   acquire(scope: PoolScope): Promise<GuardedClient>
 }
 
-type Kysely = typeof import('kysely')
-
-/** Makes the dialect. Throws `HOLDFAST_ERR_POOL_GUARD_KYSELY_MISSING`. */
-export function guardedDialect(source: DialectSource, load: () => Kysely = loadKysely): Dialect {
-  let kysely: Kysely
-  try {
-    kysely = load()
-  } catch (cause) {
-    throw new KyselyMissingError({ cause })
-  }
+/**
+ * For `new Kysely({ dialect: guardedDialect(app.poolGuard) })`: all of its queries pass the door, and reject as
+ * `acquire` and `query` of the pool. `db.destroy()` leaves the pool open: it belongs to whoever made it.
+ */
+export function guardedDialect(pool: DialectSource): Dialect {
   return {
-    createDriver: () => new GuardedDriver(source),
-    createAdapter: () => new kysely.PostgresAdapter(),
-    createQueryCompiler: () => new kysely.PostgresQueryCompiler(),
-    createIntrospector: (db) => new kysely.PostgresIntrospector(db),
+    createDriver: () => new GuardedDriver(pool),
+    createAdapter: () => new PostgresAdapter(),
+    createQueryCompiler: () => new PostgresQueryCompiler(),
+    createIntrospector: (db) => new PostgresIntrospector(db),
   }
-}
-
-function loadKysely(): Kysely {
-  return createRequire(import.meta.url)('kysely') as Kysely
 }
 
 class GuardedDriver implements Driver {

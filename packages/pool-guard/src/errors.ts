@@ -140,13 +140,6 @@ export const TxNestedError = createError<[]>(
   500,
 )
 
-/** A dialect was asked for, and kysely is not installed. */
-export const KyselyMissingError = createError<[detail: { cause: unknown }]>(
-  'HOLDFAST_ERR_POOL_GUARD_KYSELY_MISSING',
-  'dialect() needs the package kysely; install it',
-  500,
-)
-
 /** Only a SELECT can be streamed. */
 export const StreamError = createError<[kind: string]>(
   'HOLDFAST_ERR_POOL_GUARD_STREAM',

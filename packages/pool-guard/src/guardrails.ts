@@ -29,6 +29,13 @@ export interface BeginOptions extends Guardrails {
 /** The guardrails with every default filled in. */
 export type ResolvedGuardrails = Required<Guardrails>
 
+export const guardrailDefaults: ResolvedGuardrails = {
+  statementTimeoutMs: 3000,
+  lockTimeoutMs: 1000,
+  idleInTransactionTimeoutMs: 5000,
+  transactionTimeoutMs: 0,
+}
+
 /** They enter the text of a statement. */
 const isolations = new Set(['read committed', 'read uncommitted', 'repeatable read', 'serializable'])
 

@@ -1,6 +1,4 @@
 export type { ConnectionOptions, NewConnection } from './connection-options.ts'
-export { ConnectionPool, type PoolTotals } from './connection-pool.ts'
-export type { CheckoutOptions, Connections, LeaseOutcome } from './connections.ts'
 export {
   AbortedError,
   AcquireTimeoutError,
@@ -11,7 +9,6 @@ export {
   ConnectionLostError,
   DeadlineExceededError,
   ExhaustedError,
-  KyselyMissingError,
   OpenError,
   OptionError,
   QueryTimeoutError,
@@ -40,7 +37,7 @@ export type {
 export { default, type PoolGuardPluginOptions, type PoolGuardRouteOptions, poolGuard } from './plugin.ts'
 export type { PoolEvent } from './pool-events.ts'
 export { PoolGuard, type PoolGuardHealthCheck, type PoolGuardSnapshot, type PoolRow } from './pool-guard.ts'
-export type { ConnectionPoolSettings } from './pool-settings.ts'
+export type { PoolTotals } from './pool-totals.ts'
 export { type Criticality, currentScope, type PoolScope, runInScope } from './request-scope.ts'
 export type { ConsoleQuery, Finding, FindingCode, FindingLevel, SelfCheckReport } from './self-check.ts'
 export { type Classification, classifyError, type ErrorKind, sqlStateOf } from './sqlstate.ts'

@@ -1,5 +1,6 @@
-import type { MetricsRegistry } from '@holdfast/footing'
+import { type Labelled, type MetricsRegistry, SharedMetrics } from '@holdfast/footing'
 import { Counter, Gauge, type Registry } from 'prom-client'
+import { checks } from './option-checks.ts'
 import type { PoolGuardSnapshot } from './pool-guard.ts'
 import type { Criticality } from './request-scope.ts'
 import { WAIT_BUCKETS_SECONDS } from './wait-histogram.ts'
@@ -101,36 +102,27 @@ const cancelResults = [
   { result: 'destroyed', read: ({ totals }: PoolGuardSnapshot) => totals.destroyedByCancel },
 ] as const
 
-/** Reads one pool. */
-type Read = () => PoolGuardSnapshot
-
-/** The pools behind the metrics of each registry: a registry takes every name only once. */
-const poolsOf = new WeakMap<MetricsRegistry, Set<Read>>()
-
 /**
- * Registers the metrics; answers how to take this pool out of them again. The numbers are read from a snapshot when
- * Prometheus scrapes; no query pays for them. Every label has a fixed, small set of values: tenants and routes never
- * become labels. Several pools of one process share the metrics of one registry, told apart by `pool`.
+ * Read from a snapshot when Prometheus scrapes; no query pays for them. Every label has a fixed, small set of values:
+ * tenants and routes never become labels.
  */
-export function registerMetrics(registry: MetricsRegistry, read: Read): () => void {
-  let pools = poolsOf.get(registry)
-  if (pools === undefined) {
-    pools = new Set()
-    poolsOf.set(registry, pools)
-    describeMetrics(registry, pools)
-  }
-  pools.add(read)
-  return () => {
-    pools.delete(read)
-  }
-}
+export const sharedMetrics = new SharedMetrics<PoolGuardSnapshot>({
+  label: 'pool',
+  option: 'name',
+  checks,
+  metric: 'db_pool_usage_percent',
+  describe,
+})
 
-function describeMetrics(given: MetricsRegistry, pools: ReadonlySet<Read>): void {
+function describe(given: MetricsRegistry, shown: () => readonly Labelled<PoolGuardSnapshot>[]): void {
   // A prom-client registry by another name: the options do not say so, lest their types need prom-client.
   const registry = given as unknown as Registry
   const registers = [registry]
-  const snapshots = () => [...pools].map((read) => read())
-  const labelsOf = ({ processType, name }: PoolGuardSnapshot) => ({ process_type: processType, pool: name })
+  const pools = () =>
+    shown().map(({ labels, snapshot }) => ({
+      labels: { process_type: snapshot.processType, ...labels },
+      now: snapshot,
+    }))
   const labelNames = ['process_type', 'pool'] as const
   for (const { name, help, read } of gauges) {
     new Gauge({
@@ -140,7 +132,7 @@ function describeMetrics(given: MetricsRegistry, pools: ReadonlySet<Read>): void
       registers,
       collect() {
         this.reset()
-        for (const now of snapshots()) this.set(labelsOf(now), read(now))
+        for (const { labels, now } of pools()) this.set(labels, read(now))
       },
     })
   }
@@ -152,7 +144,7 @@ function describeMetrics(given: MetricsRegistry, pools: ReadonlySet<Read>): void
       registers,
       collect() {
         this.reset()
-        for (const now of snapshots()) this.inc(labelsOf(now), read(now))
+        for (const { labels, now } of pools()) this.inc(labels, read(now))
       },
     })
   }
@@ -163,8 +155,8 @@ function describeMetrics(given: MetricsRegistry, pools: ReadonlySet<Read>): void
     registers,
     collect() {
       this.reset()
-      for (const now of snapshots()) {
-        for (const { result, read } of cancelResults) this.inc({ ...labelsOf(now), result }, read(now))
+      for (const { labels, now } of pools()) {
+        for (const { result, read } of cancelResults) this.inc({ ...labels, result }, read(now))
       }
     },
   })
@@ -175,9 +167,9 @@ function describeMetrics(given: MetricsRegistry, pools: ReadonlySet<Read>): void
     registers,
     collect() {
       this.reset()
-      for (const now of snapshots()) {
+      for (const { labels, now } of pools()) {
         for (const criticality of criticalities) {
-          this.inc({ ...labelsOf(now), criticality }, now.counts.granted[criticality])
+          this.inc({ ...labels, criticality }, now.counts.granted[criticality])
         }
       }
     },
@@ -189,11 +181,11 @@ function describeMetrics(given: MetricsRegistry, pools: ReadonlySet<Read>): void
     registers,
     collect() {
       this.reset()
-      for (const now of snapshots()) {
+      for (const { labels, now } of pools()) {
         for (const criticality of criticalities) {
           const reasons = { ...now.counts.refused[criticality], aborted: now.left[criticality] }
           for (const [reason, count] of Object.entries(reasons)) {
-            this.inc({ ...labelsOf(now), criticality, reason: reason.replace('-', '_') }, count)
+            this.inc({ ...labels, criticality, reason: reason.replace('-', '_') }, count)
           }
         }
       }
@@ -207,17 +199,16 @@ function describeMetrics(given: MetricsRegistry, pools: ReadonlySet<Read>): void
     aggregator: 'sum',
     reset() {},
     async get() {
-      return { ...waits, values: snapshots().flatMap(waitValues) }
+      return { ...waits, values: pools().flatMap(({ labels, now }) => waitValues(labels, now)) }
     },
   }
   registry.registerMetric(waits as never)
 }
 
-function waitValues(now: PoolGuardSnapshot) {
-  const { processType, name: pool, waits } = now
+function waitValues(pool: Readonly<Record<string, string>>, { waits }: PoolGuardSnapshot) {
   const name = 'holdfast_pool_guard_acquire_wait_seconds'
   return criticalities.flatMap((criticality) => {
-    const labels = { process_type: processType, pool, criticality }
+    const labels = { ...pool, criticality }
     let total = 0
     const buckets = waits[criticality].counts.map((count, index) => {
       total += count

@@ -8,9 +8,9 @@ import type { Criticality } from './request-scope.ts'
 
 /** How many of one class wait, and how long. */
 export interface WaitOptions {
-  /** Waiting at once; 0: this class never waits. */
+  /** Waiting at once; 0: this class never waits. Default: that of the class, see there. */
   readonly maxWaiting?: number
-  /** Longest wait for a connection, in ms; 0: this class never waits. */
+  /** Longest wait for a connection, in ms; 0: this class never waits. Default: that of the class, see there. */
   readonly maxWaitMs?: number
 }
 
@@ -58,7 +58,7 @@ export interface PoolerOptions {
 
 /** Settings of a `PoolGuard`. Every one but the address has a default. */
 export interface PoolGuardOptions extends ConnectionOptions {
-  /** The name of the pool in errors, events, logs and `showPools()`. Default `main`. */
+  /** The name of the pool in errors, events, logs, metrics and `showPools()`. Default `main`. */
   readonly name?: string
   /** The label `process_type` of the metrics. Default `web`. */
   readonly processType?: string
@@ -70,7 +70,7 @@ export interface PoolGuardOptions extends ConnectionOptions {
   readonly reserve?: number
   /** Normal work waiting at once; 0: it never waits. Default 5. */
   readonly maxWaiting?: number
-  /** Longest wait of normal work, in ms; 0: it never waits. Default 50. */
+  /** Longest wait of normal work, in ms; 0: it never waits. Default 40. */
   readonly maxWaitMs?: number
   /** How critical work waits. Default 10 times `max`, for 2000 ms. */
   readonly critical?: WaitOptions
@@ -135,7 +135,7 @@ export function resolveOptions(options: PoolGuardOptions) {
 
 function resolveAdmission(options: PoolGuardOptions): ResolvedAdmission {
   const max = checks.count('max', options.max ?? 20, 1, 10_000)
-  const maxWaitMs = checks.duration('maxWaitMs', options.maxWaitMs ?? 50)
+  const maxWaitMs = checks.duration('maxWaitMs', options.maxWaitMs ?? 40)
   return {
     name: checks.text('name', options.name ?? 'main', 64),
     processType: checks.text('processType', options.processType ?? 'web', 64),

@@ -63,10 +63,10 @@ async function plugin(app: FastifyInstance, options: PoolGuardPluginOptions): Pr
   app.addHook('onRoute', (route) => guardRoute(route, guard, tenant, handlerTimeout))
   app.addHook('onClose', () => guard.close())
   if (registry !== undefined) {
-    const { registerMetrics } = await import('./metrics.ts')
+    const { sharedMetrics } = await import('./metrics.ts')
     app.addHook(
       'onClose',
-      registerMetrics(registry, () => guard.snapshot()),
+      sharedMetrics.share(registry, guard.name, () => guard.snapshot()),
     )
   }
   if (app.hasDecorator('health')) {

@@ -1,15 +1,15 @@
 import type { CircuitBreaker } from '@holdfast/circuit-breaker'
-import { type Clock, LONGEST_TIMER_MS } from '@holdfast/footing'
-import type { Dialect } from 'kysely'
+import { type Clock, holdProcess, LONGEST_TIMER_MS } from '@holdfast/footing'
 import pg, { type ClientConfig, type QueryResult, type QueryResultRow } from 'pg'
-import { ConnectionPool, type PoolTotals } from './connection-pool.ts'
+import { clientConfig } from './connection-options.ts'
+import { ConnectionPool } from './connection-pool.ts'
 import type { Connections } from './connections.ts'
-import { guardedDialect } from './dialect.ts'
 import { Gate, type GateLog, type GateSnapshot, type RouteMode } from './gate.ts'
 import type { GuardedClient, QueryOptions } from './guarded-client.ts'
 import { askOnce } from './one-question.ts'
 import { type PoolGuardOptions, resolveOptions } from './options.ts'
 import type { PoolEvent } from './pool-events.ts'
+import type { PoolTotals } from './pool-totals.ts'
 import { type PoolerView, PoolerWatch } from './pooler-watch.ts'
 import type { PressureState } from './pressure.ts'
 import type { Criticality, PoolScope } from './request-scope.ts'
@@ -101,11 +101,10 @@ export class PoolGuard {
   constructor(options: PoolGuardOptions = {}) {
     const { admission, connections, pooler, log } = resolveOptions(options)
     const { name, clock, random, max, maxOverflow, breaker } = admission
-    const { connectionString, connection } = connections
     this.name = name
     this.clock = clock
     this.#log = log
-    this.#config = { ...connection, ...(connectionString === undefined ? {} : { connectionString }) }
+    this.#config = clientConfig(connections)
     this.#connections = new ConnectionPool({
       ...connections,
       name,
@@ -199,11 +198,6 @@ export class PoolGuard {
    */
   transaction<T>(options: TransactionOptions, work: (tx: Transaction) => Promise<T>): Promise<T> {
     return runTransaction(this.#transactions, options, work)
-  }
-
-  /** For `new Kysely({ dialect })`: all of its queries pass this door. Throws `KYSELY_MISSING`. */
-  dialect(): Dialect {
-    return guardedDialect(this.#transactions)
   }
 
   /**
@@ -312,6 +306,9 @@ export class PoolGuard {
   }
 
   async #close(options: { readonly graceMs?: number } | undefined): Promise<void> {
+    // What waits for a search that heeds no signal has but timers, and a process that ends there would not come to
+    // what follows the close.
+    const letGo = holdProcess()
     // First: what they have begun to save is theirs to finish, and a pause ends at once.
     const stopped = Promise.all([...this.#workers].map((worker) => worker.stop()))
     this.#gate.close()
@@ -325,6 +322,7 @@ export class PoolGuard {
         resolve()
       })
     })
+    letGo()
   }
 
   get #address(): { readonly database: string; readonly user: string } {

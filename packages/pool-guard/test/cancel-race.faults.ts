@@ -1,6 +1,6 @@
 import { seededRandom, startPgBouncer, startPostgres } from '@holdfast/test-kit'
 import t from 'tap'
-import { ConnectionPool } from '../src/index.ts'
+import { ConnectionPool } from '../src/connection-pool.ts'
 import { cancelRace } from './cancel-race.ts'
 
 const rounds = 1000

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { SeededRandom } from '@holdfast/test-kit'
-import type { ConnectionPool } from '../src/index.ts'
+import type { ConnectionPool } from '../src/connection-pool.ts'
 
 /** What a race loop saw. */
 export interface RaceResult {

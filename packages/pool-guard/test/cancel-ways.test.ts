@@ -1,28 +1,14 @@
-import { execFileSync } from 'node:child_process'
-import { chownSync, readFileSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { freePort, startPostgres, temporaryDirectory } from '@holdfast/test-kit'
+import { freePort, makeCertificate, startPostgres, temporaryDirectory } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
 import { sendCancelRequest } from '../src/cancel-socket.ts'
-import { ConnectionPool, type ConnectionPoolSettings } from '../src/index.ts'
+import { ConnectionPool } from '../src/connection-pool.ts'
+import type { ConnectionPoolSettings } from '../src/pool-settings.ts'
 
 const postgres = await startPostgres()
 t.teardown(() => postgres.stop())
-
-/** A key and a certificate for `localhost` that the server of `owner` may read. */
-function certificateIn(directory: string, owner: string): { key: string; certificate: string } {
-  const key = join(directory, 'server.key')
-  const certificate = join(directory, 'server.crt')
-  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
-  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1']
-  execFileSync('openssl', ['req', '-x509', ...kind, ...subject, '-keyout', key, '-out', certificate], {
-    stdio: 'ignore',
-  })
-  const { uid, gid } = statSync(owner)
-  for (const file of [key, certificate]) chownSync(file, uid, gid)
-  return { key, certificate }
-}
 
 /** Runs a statement into its limit, and asks the same connection something else. */
 async function cancelsBy(t: Test, settings: ConnectionPoolSettings): Promise<void> {
@@ -38,12 +24,14 @@ async function cancelsBy(t: Test, settings: ConnectionPoolSettings): Promise<voi
 }
 
 t.test('a CancelRequest takes the way of the connection', async (t) => {
-  const { key, certificate } = certificateIn(postgres.dataDirectory, postgres.dataDirectory)
+  const { uid, gid } = statSync(postgres.dataDirectory)
+  const owner = { name: 'server', uid, gid }
+  const { keyPath, certificatePath, ca } = await makeCertificate({ directory: postgres.dataDirectory, owner })
   const admin = new ConnectionPool({ connectionString: postgres.directUrl, max: 1 })
   const client = await admin.checkout()
   for (const statement of [
-    `alter system set ssl_key_file = '${key}'`,
-    `alter system set ssl_cert_file = '${certificate}'`,
+    `alter system set ssl_key_file = '${keyPath}'`,
+    `alter system set ssl_cert_file = '${certificatePath}'`,
     'alter system set ssl = on',
     `alter system set unix_socket_directories = '${postgres.dataDirectory}'`,
     'select pg_reload_conf()',
@@ -52,7 +40,6 @@ t.test('a CancelRequest takes the way of the connection', async (t) => {
   }
   client.release()
   await admin.end()
-  const ca = readFileSync(certificate, 'utf8')
   const base = { database: 'postgres', user: 'postgres', port: postgres.directPort }
 
   await t.test('TLS, with the certificate checked', (t) =>

@@ -17,7 +17,7 @@ t.teardown(() => postgres.stop())
 
 async function database(t: Test, options: PoolGuardOptions = {}) {
   const guard = new PoolGuard({ connectionString: postgres.url, max: 3, min: 0, breaker: false, ...options })
-  const db = new Kysely<Database>({ dialect: guard.dialect() })
+  const db = new Kysely<Database>({ dialect: guardedDialect(guard) })
   t.teardown(async () => {
     await db.destroy()
     await guard.close({ graceMs: 0 })
@@ -184,14 +184,4 @@ t.test('streams a SELECT by a cursor, alone and in a transaction, also through P
     await waitUntil(() => guard.snapshot().connections.inUse === 0)
     t.equal(guard.snapshot().totals.dirtyReleases, 0)
   }
-})
-
-t.test('without kysely a dialect says what is missing', async (t) => {
-  const load = () => {
-    throw new Error('Cannot find package')
-  }
-  t.throws(() => guardedDialect({ acquire: () => Promise.reject(new Error('never')) }, load), {
-    code: 'HOLDFAST_ERR_POOL_GUARD_KYSELY_MISSING',
-    cause: { message: 'Cannot find package' },
-  })
 })

@@ -1,6 +1,7 @@
 import { HandClock } from '@holdfast/test-kit'
+import type { CheckoutOptions } from '../src/connections.ts'
 import { Gate } from '../src/gate.ts'
-import type { CheckoutOptions, GuardedClient, PoolGuardOptions } from '../src/index.ts'
+import type { GuardedClient, PoolGuardOptions } from '../src/index.ts'
 import { resolveOptions } from '../src/options.ts'
 
 /** A client as the gate sees it: it only ever looks at its release. */

@@ -19,9 +19,11 @@ t.test('the errors of a full pool say why, when to come back, and come in time',
     statusCode: 503,
     retryAfterMs: 1000,
   })
-  await seen.clock.advance(50)
+  await seen.clock.advance(39)
+  t.equal(seen.gate.snapshot().waiting, 5)
+  await seen.clock.advance(1)
   t.same(await codes, Array(5).fill('ACQUIRE_TIMEOUT'))
-  await t.rejects(first, { statusCode: 503, retryAfterSeconds: 1, message: /waited 50 ms/ })
+  await t.rejects(first, { statusCode: 503, retryAfterSeconds: 1, message: /waited 40 ms/ })
   t.equal(seen.checkouts.length, 17)
 })
 

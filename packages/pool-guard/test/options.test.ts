@@ -12,10 +12,10 @@ t.test('the defaults are those of the documentation', async (t) => {
     reserve: 3,
     classes: {
       critical: { maxWaiting: 200, maxWaitMs: 2000 },
-      normal: { maxWaiting: 5, maxWaitMs: 50 },
+      normal: { maxWaiting: 5, maxWaitMs: 40 },
       background: { maxWaiting: 2, maxWaitMs: 20 },
     },
-    promoteAfterMs: 25,
+    promoteAfterMs: 20,
     tenantShare: 0.5,
     pressure: { saturatedAt: 0.85, saturatedWaiting: 5, sustainMs: 250, clearBelow: 0.7, clearMs: 1000 },
     breaker: { failureThreshold: 5, openMs: 30_000, probeIntervalMs: 500, probeTimeoutMs: 1000 },

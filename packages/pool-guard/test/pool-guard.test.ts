@@ -2,29 +2,17 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { seededRandom, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
-import { PoolGuard, type PoolGuardOptions, type PoolScope } from '../src/index.ts'
+import type { PoolScope } from '../src/index.ts'
 import { codeOf } from './gate-on-hand-clock.ts'
+import { guardsOn, sleeps } from './guard-on-postgres.ts'
 
 const postgres = await startPostgres({ settings: { max_connections: '60' } })
 t.teardown(() => postgres.stop())
 
-function guardOf(options: PoolGuardOptions = {}) {
-  const log: string[] = []
-  const keep = (_fields: object, message: string) => void log.push(message)
-  const guard = new PoolGuard({ connectionString: postgres.url, log: { info: keep, warn: keep }, ...options })
-  t.teardown(() => guard.close())
-  return { guard, log }
-}
-
-const sleeps = (
-  guard: PoolGuard,
-  seconds: number,
-  count: number,
-  criticality: 'critical' | 'normal' = 'normal',
-) => Array.from({ length: count }, () => guard.query('select pg_sleep($1)', [seconds], { criticality }))
+const guardOf = guardsOn(postgres)
 
 t.test('a query is one acquire, one statement, one release', async (t) => {
-  const { guard } = guardOf()
+  const { guard } = guardOf(t)
   t.same((await guard.query<{ sum: number }>('select $1::int + 1 as sum', [1])).rows, [{ sum: 2 }])
   await t.rejects(guard.query('select nonsense'), { code: '42703' })
   t.match(guard.snapshot(), {
@@ -39,7 +27,7 @@ t.test('a query is one acquire, one statement, one release', async (t) => {
 })
 
 t.test('closing refuses newcomers and whoever waits, and lets work in use finish', async (t) => {
-  const { guard } = guardOf({ max: 2 })
+  const { guard } = guardOf(t, { max: 2 })
   await Promise.all(sleeps(guard, 0.05, 2, 'critical'))
   const work = sleeps(guard, 0.2, 1)
   const reserved = sleeps(guard, 0.2, 1, 'critical')
@@ -55,7 +43,7 @@ t.test('closing refuses newcomers and whoever waits, and lets work in use finish
 })
 
 t.test('closing takes the connection from work that outlasts its grace', async (t) => {
-  const { guard } = guardOf({ max: 2 })
+  const { guard } = guardOf(t, { max: 2 })
   await guard.query('select 1')
   const work = codeOf(guard.query('select pg_sleep(10)'))
   const startedMs = performance.now()
@@ -65,7 +53,7 @@ t.test('closing takes the connection from work that outlasts its grace', async (
 })
 
 t.test('closing does not wait for a worker whose search never ends', async (t) => {
-  const { guard } = guardOf()
+  const { guard } = guardOf(t)
   const worker = guard.startWorker({
     name: 'stuck',
     intervalMs: 10,
@@ -80,7 +68,7 @@ t.test('closing does not wait for a worker whose search never ends', async (t) =
 })
 
 t.test('a worker saves in a transaction, and close() stops it', async (t) => {
-  const { guard, log } = guardOf()
+  const { guard, log } = guardOf(t)
   await guard.query('create table odds (value int)')
   const worker = guard.startWorker({
     name: 'odds',
@@ -99,7 +87,7 @@ t.test('a worker saves in a transaction, and close() stops it', async (t) => {
 })
 
 t.test('the health check asks the database, and says what it found', async (t) => {
-  const { guard } = guardOf({ pressure: { sustainMs: 0 } })
+  const { guard } = guardOf(t, { pressure: { sustainMs: 0 } })
   const { check } = guard.healthCheck()
   const { signal } = new AbortController()
   t.match(await check({ signal }), {
@@ -133,7 +121,13 @@ t.test('a process that used the guard and closed it ends by itself', async (t) =
       guard.query('select pg_sleep(20)', [], { signal: AbortSignal.timeout(30) }),
       guard.transaction({}, (tx) => tx.query('select nonsense')),
     ])
-    await guard.close()
+    guard.startWorker({
+      name: 'stuck',
+      intervalMs: 1,
+      find: () => new Promise(() => {}),
+      save: async () => {},
+    })
+    await guard.close({ graceMs: 50 })
     console.log('closed')`
   const { stdout } = await promisify(execFile)(process.execPath, [
     '--conditions=@holdfast/source',
@@ -147,7 +141,7 @@ t.test('a process that used the guard and closed it ends by itself', async (t) =
 t.test('after callers that left at random moments nothing is held, and nobody waits', async (t) => {
   const random = seededRandom()
   random.announce(t)
-  const { guard } = guardOf({
+  const { guard } = guardOf(t, {
     max: 4,
     maxOverflow: 1,
     maxWaiting: 100,
@@ -198,7 +192,7 @@ t.test('after callers that left at random moments nothing is held, and nobody wa
 })
 
 t.test('a database that was never there is told once, with the reason', async (t) => {
-  const { guard, log } = guardOf({ connectionString: 'postgresql://postgres@127.0.0.1:1/none', min: 0 })
+  const { guard, log } = guardOf(t, { connectionString: 'postgresql://postgres@127.0.0.1:1/none', min: 0 })
   for (let number = 0; number < 4; number += 1) {
     await t.rejects(guard.query('select 1'), { code: 'HOLDFAST_ERR_POOL_GUARD_CONNECT', statusCode: 503 })
   }
@@ -207,7 +201,7 @@ t.test('a database that was never there is told once, with the reason', async (t
 })
 
 t.test('nothing is left open after close()', async (t) => {
-  const { guard } = guardOf()
+  const { guard } = guardOf(t)
   const stop = guard.onPressure(() => {})
   stop()
   await guard.query('select 1')

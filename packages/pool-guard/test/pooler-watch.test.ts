@@ -1,7 +1,8 @@
 import { startPgBouncer, startPostgres, waitUntil } from '@holdfast/test-kit'
 import { Client } from 'pg'
 import t from 'tap'
-import { PoolGuard, type PoolGuardOptions } from '../src/index.ts'
+import { PoolGuard } from '../src/index.ts'
+import { guardsOn, sleeps } from './guard-on-postgres.ts'
 
 const postgres = await startPostgres()
 t.teardown(() => postgres.stop())
@@ -9,23 +10,14 @@ const pooler = await startPgBouncer({ target: postgres, settings: { default_pool
 t.teardown(() => pooler.stop())
 const consoleUrl = pooler.url.replace(/\/postgres$/, '/pgbouncer')
 
-function guardOf(options: PoolGuardOptions) {
-  const log: string[] = []
-  const keep = (_fields: object, message: string) => void log.push(message)
-  const guard = new PoolGuard({ log: { info: keep, warn: keep }, ...options })
-  t.teardown(() => guard.close())
-  return { guard, log }
-}
-
-const sleeps = (guard: PoolGuard, seconds: number, count: number) =>
-  Array.from({ length: count }, () => guard.query('select pg_sleep($1)', [seconds]))
+const guardOf = guardsOn(pooler)
 
 t.test('showPools() has the columns of SHOW POOLS, in their order', async (t) => {
   const client = new Client({ connectionString: consoleUrl })
   await client.connect()
   const { fields } = await client.query('show pools')
   await client.end()
-  const { guard } = guardOf({ connectionString: pooler.url })
+  const { guard } = guardOf(t, { connectionString: pooler.url })
   const work = sleeps(guard, 0.05, 3)
   const [row] = guard.showPools()
   t.match(row, {
@@ -46,7 +38,7 @@ t.test('showPools() has the columns of SHOW POOLS, in their order', async (t) =>
 })
 
 t.test('what other processes do to the pooler is pressure here, too', async (t) => {
-  const { guard } = guardOf({
+  const { guard } = guardOf(t, {
     connectionString: pooler.url,
     pooler: { connectionString: consoleUrl, intervalMs: 50, saturatedWaiting: 3 },
     pressure: { sustainMs: 50, clearMs: 100 },
@@ -65,7 +57,7 @@ t.test('what other processes do to the pooler is pressure here, too', async (t) 
 })
 
 t.test('a console that does not answer is told once, and presses nobody', async (t) => {
-  const { guard, log } = guardOf({
+  const { guard, log } = guardOf(t, {
     connectionString: postgres.url,
     pooler: { connectionString: consoleUrl, intervalMs: 20, timeoutMs: 500, database: 'postgres' },
   })

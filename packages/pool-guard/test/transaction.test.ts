@@ -1,19 +1,17 @@
 import { systemClock } from '@holdfast/footing'
-import { type PostgresServer, startPostgres, waitUntil } from '@holdfast/test-kit'
+import { startPostgres, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import { ConnectionPool, type ConnectionPoolSettings, runInScope } from '../src/index.ts'
+import { runInScope } from '../src/index.ts'
+import type { ConnectionPoolSettings } from '../src/pool-settings.ts'
 import { runTransaction, type TransactionSource } from '../src/transaction.ts'
+import { poolsOn } from './pool-on-postgres.ts'
 
-let postgres: PostgresServer
-
-t.before(async () => {
-  postgres = await startPostgres()
-})
+const postgres = await startPostgres()
 t.teardown(() => postgres.stop())
+const poolOf = poolsOn(postgres)
 
 async function sourceOf(t: Test, settings: ConnectionPoolSettings = {}) {
-  const pool = new ConnectionPool({ connectionString: postgres.url, max: 3, ...settings })
-  t.teardown(() => pool.end({ graceMs: 0 }))
+  const { pool } = poolOf(t, { max: 3, ...settings })
   const retries: unknown[] = []
   const source: TransactionSource = {
     acquire: (scope) => pool.checkout(scope),

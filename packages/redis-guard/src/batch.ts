@@ -1,9 +1,11 @@
 /*
- * Many calls of one script as one EVALSHA. The source becomes the body of a Lua function that runs once for each
- * row under pcall, so that a row that fails does not fail the others. All rows run in one go, in the order they
- * came; each has its own reply, which is an error reply where the row failed.
+ * Many calls of one script as one EVALSHA. The source becomes the body of a function that runs once for each row
+ * under pcall, so that a row that fails does not fail the others. All rows run in one go, in the order they came;
+ * each has its own reply, which is an error reply where the row failed.
  *
- * ARGV holds, for each row, how many arguments it has and then these; KEYS the keys of all rows, one after the other.
+ * KEYS holds the keys of all rows, one after the other. ARGV holds runs of rows with the same arguments, as those of
+ * one limit have: how many rows, how many arguments, and these once. What an argument costs both ends and Redis's Lua
+ * to bring along is more than what Lua takes for the row around it. Every row gets lists of its own all the same.
  */
 import type { RedisArgument } from './redis-guard.ts'
 
@@ -23,52 +25,77 @@ local pcall, type, tonumber, tostring, unpack = pcall, type, tonumber, tostring,
 local KEYS, ARGV = KEYS, ARGV
 local replies, rows, key, at, last = {}, 0, 0, 1, #ARGV
 while at <= last do
-  local count = tonumber(ARGV[at])
-  local args
-  if count <= ${MAX_UNPACKED} then
-    args = { unpack(ARGV, at + 1, at + count) }
-  else
-    args = {}
-    for i = 1, count do args[i] = ARGV[at + i] end
+  local calls, count = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  local first, final = at + 2, at + 1 + count
+  for call = 1, calls do
+    local args
+    if count <= ${MAX_UNPACKED} then
+      args = { unpack(ARGV, first, final) }
+    else
+      args = {}
+      for i = first, final do args[i - first + 1] = ARGV[i] end
+    end
+    local ok, reply = pcall(row, { ${rowKeys.join(', ')} }, args)
+    key = key + ${keys}
+    rows = rows + 1
+    if not ok then
+      replies[rows] = { err = type(reply) == 'table' and reply.err or tostring(reply) }
+    elseif reply == nil then
+      replies[rows] = false
+    else
+      replies[rows] = reply
+    end
   end
-  local ok, reply = pcall(row, { ${rowKeys.join(', ')} }, args)
-  key = key + ${keys}
-  at = at + count + 1
-  rows = rows + 1
-  if not ok then
-    replies[rows] = { err = type(reply) == 'table' and reply.err or tostring(reply) }
-  elseif reply == nil then
-    replies[rows] = false
-  else
-    replies[rows] = reply
-  end
+  at = final + 1
 end
 return replies
 `
 }
 
-/** What a batch brings along. */
-export interface PackedRows {
-  readonly keys: string[]
-  readonly args: RedisArgument[]
+/** Calls with the same arguments, one after the other. */
+interface Run {
+  calls: number
+  readonly args: readonly RedisArgument[]
 }
 
-/** Adds a row. */
-export function packRow(rows: PackedRows, keys: readonly string[], args: readonly RedisArgument[]): void {
-  for (const key of keys) rows.keys.push(key)
-  rows.args.push(args.length)
-  for (const argument of args) rows.args.push(argument)
-}
+/** The keys and arguments of the rows of one batch, copied, so that their owner may use the lists again. */
+export class PackedRows {
+  readonly #keys: string[] = []
+  readonly #runs: Run[] = []
 
-/** The rows that `keeps` says yes to, of `keys` keys each. */
-export function keepRows(rows: PackedRows, keys: number, keeps: (row: number) => boolean): PackedRows {
-  const kept: PackedRows = { keys: [], args: [] }
-  for (let row = 0, at = 0; at < rows.args.length; row += 1) {
-    const end = at + 1 + Number(rows.args[at])
-    if (keeps(row)) packRow(kept, rows.keys.slice(row * keys, (row + 1) * keys), rows.args.slice(at + 1, end))
-    at = end
+  add(keys: readonly string[], args: readonly RedisArgument[]): void {
+    for (const key of keys) this.#keys.push(key)
+    const run = this.#runs.at(-1)
+    if (run !== undefined && sameArguments(run.args, args)) run.calls += 1
+    else this.#runs.push({ calls: 1, args: args.slice() })
   }
-  return kept
+
+  /** What EVALSHA is given behind the name of the script: the number of keys, the keys and the arguments. */
+  toArguments(): RedisArgument[] {
+    const list: RedisArgument[] = [this.#keys.length, ...this.#keys]
+    for (const { calls, args } of this.#runs) {
+      list.push(calls, args.length)
+      // One by one: a call cannot have as many arguments as a list.
+      for (const argument of args) list.push(argument)
+    }
+    return list
+  }
+
+  /** Those of the rows that `keeps` says yes to, of `keys` keys each. */
+  only(keys: number, keeps: (row: number) => boolean): PackedRows {
+    const kept = new PackedRows()
+    let row = 0
+    for (const { calls, args } of this.#runs) {
+      for (const end = row + calls; row < end; row += 1) {
+        if (keeps(row)) kept.add(this.#keys.slice(row * keys, (row + 1) * keys), args)
+      }
+    }
+    return kept
+  }
+}
+
+function sameArguments(one: readonly RedisArgument[], other: readonly RedisArgument[]): boolean {
+  return one.length === other.length && one.every((argument, at) => argument === other[at])
 }
 
 /** The reply of row `index` in the reply of a batch; an `Error` where the row failed. */

@@ -40,6 +40,21 @@ export interface ClientOptions {
   readonly port?: number
   readonly sentinels?: readonly unknown[] | null
   readonly redisOptions?: object
+  readonly name?: string | null
+  readonly natMap?: NatMap | null
+  readonly family?: number
+  readonly sentinelUsername?: string | null
+  readonly sentinelPassword?: string | null
+  readonly sentinelTLS?: object
+}
+
+/** From the addresses that sentinels tell to those that lead there from here. */
+type NatMap = Readonly<Record<string, unknown>> | ((address: string) => unknown)
+
+/** Where the sentinels are, and what they call the master. */
+export interface SentinelPlan {
+  readonly masterName: string
+  readonly sentinels: number
 }
 
 /** Where the connections lead to. */
@@ -115,6 +130,8 @@ export class Clients {
   #base: RawClient | undefined
   /** The nodes that the cluster had when it was last seen, for the day on which the first ones are gone. */
   #nodes: readonly { host: string; port: number }[] = []
+  /** The master that each client was sent to, in the words of the sentinel. */
+  readonly #masters = new WeakMap<RawClient, string>()
 
   constructor(source: ClientSource, connectTimeoutMs: number) {
     this.#source = source
@@ -126,18 +143,36 @@ export class Clients {
    * next one is asked.
    */
   get attemptTimeoutMs(): number {
-    const source = this.#source
-    const options: ClientOptions = 'client' in source ? source.client.options : source.connection
-    const asksFirst =
-      'cluster' in source || ('client' in source && source.client.isCluster) || options.sentinels
+    const asksFirst = this.#isCluster || this.sentinelPlan !== undefined
     return asksFirst ? 2 * this.#connectTimeoutMs : this.#connectTimeoutMs
   }
 
-  /** A new client for commands, not connected yet. `attempt` counts the failures since the last success. */
-  async forCommands(attempt: number): Promise<RawClient> {
+  /** The sentinels, where there are some. */
+  get sentinelPlan(): SentinelPlan | undefined {
+    const source = this.#source
+    const options: ClientOptions = 'client' in source ? source.client.options : source.connection
+    const { sentinels, name } = options
+    if (this.#isCluster || !sentinels || sentinels.length === 0) return undefined
+    return { masterName: String(name), sentinels: sentinels.length }
+  }
+
+  get #isCluster(): boolean {
+    return 'cluster' in this.#source || ('client' in this.#source && this.#source.client.isCluster)
+  }
+
+  /** The master that a client was sent to, in the words of the sentinel; undefined while none has been asked. */
+  masterOf(client: RawClient): string | undefined {
+    return this.#masters.get(client)
+  }
+
+  /**
+   * A new client for commands, not connected yet. `attempt` counts the failures since the last success; the sentinels
+   * are asked from `firstSentinel` on.
+   */
+  async forCommands(attempt: number, firstSentinel: number): Promise<RawClient> {
     const base = await this.#load()
     const overrides = hardened(this.#connectTimeoutMs)
-    if (!base.isCluster) return base.duplicate({ ...overrides, ...rotated(base, attempt) })
+    if (!base.isCluster) return this.#single(base, attempt + firstSentinel)
     const nodes = [...(base.startupNodes ?? []), ...this.#nodes]
     const redisOptions = { ...base.options.redisOptions, ...overrides }
     return base.duplicate(nodes, { ...hardenedCluster(this.#connectTimeoutMs), redisOptions })
@@ -149,16 +184,35 @@ export class Clients {
    */
   async forSubscriptions(
     attempt: number,
+    firstSentinel: number,
     commands: RawClient | undefined,
     random: () => number,
   ): Promise<RawClient> {
     const base = await this.#load()
-    const overrides = hardened(this.#connectTimeoutMs)
-    if (!base.isCluster) return base.duplicate({ ...overrides, ...rotated(base, attempt) })
+    if (!base.isCluster) return this.#single(base, attempt + firstSentinel)
     const nodes = commands?.nodes('all') ?? []
     const node = nodes[Math.floor(random() * nodes.length)]
     if (node === undefined) throw new Error('no node of the cluster is known at present')
-    return node.duplicate(overrides)
+    return node.duplicate(hardened(this.#connectTimeoutMs))
+  }
+
+  /** A new client of one sentinel, not connected yet. */
+  async forSentinel(at: number): Promise<RawClient> {
+    const base = await this.#load()
+    const { sentinels, family, sentinelUsername, sentinelPassword, sentinelTLS } = base.options
+    return base.duplicate({
+      ...hardened(this.#connectTimeoutMs),
+      enableReadyCheck: false,
+      sentinels: null,
+      path: undefined,
+      db: 0,
+      family,
+      port: 26_379,
+      username: sentinelUsername,
+      password: sentinelPassword,
+      tls: sentinelTLS,
+      ...(sentinels?.[at] as object),
+    })
   }
 
   /** Keeps the nodes of a cluster that is well. */
@@ -171,18 +225,29 @@ export class Clients {
       )
   }
 
+  /** A client of one server: the one of the options, or the one that the sentinel `sentinel`, or the next, names. */
+  #single(base: RawClient, sentinel: number): RawClient {
+    const overrides = hardened(this.#connectTimeoutMs)
+    const { sentinels, natMap } = base.options
+    if (!Array.isArray(sentinels) || sentinels.length === 0) return base.duplicate(overrides)
+    const first = sentinel % sentinels.length
+    const client = base.duplicate({
+      ...overrides,
+      sentinels: [...sentinels.slice(first), ...sentinels.slice(0, first)],
+      // The last address that ioredis looks up before it connects is the master's.
+      natMap: (address: string) => {
+        this.#masters.set(client, address)
+        return typeof natMap === 'function' ? natMap(address) : natMap?.[address]
+      },
+    })
+    return client
+  }
+
   /** The client that all others are made from; it never connects itself. */
   async #load(): Promise<RawClient> {
     this.#base ??= await baseClient(this.#source)
     return this.#base
   }
-}
-
-/** The one Sentinel that is frozen or wrong must not be asked first for ever. */
-function rotated({ options: { sentinels } }: RawClient, attempt: number): object {
-  if (!Array.isArray(sentinels) || sentinels.length === 0) return {}
-  const first = attempt % sentinels.length
-  return { sentinels: [...sentinels.slice(first), ...sentinels.slice(0, first)] }
 }
 
 async function baseClient(source: ClientSource): Promise<RawClient> {

@@ -74,6 +74,18 @@ export class Connection {
     if (attempt !== undefined && attempt.client === client) this.#end(attempt, reason)
   }
 
+  /**
+   * Throws the client away, whether it is up or on its way, and connects at once, when `isWrong` says so of it: it
+   * leads to another server than it should. Answers whether it did.
+   */
+  redirect(isWrong: (client: RawClient) => boolean, reason: string): boolean {
+    const attempt = this.#current
+    if (attempt?.client === undefined || !isWrong(attempt.client)) return false
+    this.#end(attempt, reason)
+    this.start()
+    return true
+  }
+
   /** Ends the connection for good. Resolves when its socket is closed. */
   async close(): Promise<void> {
     this.#closed = true

@@ -5,16 +5,20 @@
  * Redis said that it does not know its script, that is when nothing ran; a reply that comes after its budget settles
  * nothing; calls without a reply of Redis are bounded, also those whose caller has been answered.
  *
- * Calls of a batched script that come in one turn of the event loop leave together at its end. The budget begins
- * when a command leaves. It ends one look at the sockets after its time, so that a process that was busy itself
- * does not take an answer that lies there for a missing one.
+ * Calls of a batched script that come in one turn of the event loop leave together at its end. Once they are many,
+ * and at least as many as all other calls on the connection, they leave at once: Redis works on them while the rest
+ * of the turn is collected, and neither end ever waits for all of the other's work. As what is on its way grows, so
+ * do the batches.
+ *
+ * The budget begins when a command leaves. It ends one look at the sockets after its time, so that a process that
+ * was busy itself does not take an answer that lies there for a missing one.
  *
  * The commands of one turn are written at once. Most of what a small command costs is the system call that writes
  * it, here and again for the server that reads it.
  */
 import type { CircuitBreaker } from '@holdfast/circuit-breaker'
 import type { Clock } from '@holdfast/footing'
-import { keepRows, type PackedRows, packRow, replyOfRow } from './batch.ts'
+import { PackedRows, replyOfRow } from './batch.ts'
 import type { RawClient } from './client.ts'
 import { afterSockets } from './clock.ts'
 import {
@@ -89,11 +93,13 @@ interface Batch {
   readonly script: PreparedScript
   readonly budgetMs: number
   readonly callers: Caller[]
-  /** Copied at the call: its caller may use its lists for something else before the batch leaves. */
   readonly rows: PackedRows
 }
 
 const SLOTS = 16_384
+
+/** From so many on a batch does not wait for more: what a command costs is small beside its rows. */
+const EARLY_ROWS = 16
 
 const notWritten = /^(Stream isn't writeable|Cluster isn't ready)/
 
@@ -231,14 +237,17 @@ export class Dispatcher {
     let batch = groups.get(group)
     if (batch === undefined || batch.line !== line) {
       if (batch !== undefined) this.#sendBatch(batch)
-      batch = { line, script, budgetMs, callers: [], rows: { keys: [], args: [] } }
+      batch = { line, script, budgetMs, callers: [], rows: new PackedRows() }
       groups.set(group, batch)
     }
     batch.callers.push(caller)
-    packRow(batch.rows, keys, args)
-    if (batch.callers.length >= this.#settings.maxBatchRows) {
+    batch.rows.add(keys, args)
+    const size = batch.callers.length
+    const isWorthIt = size >= EARLY_ROWS && size * 2 >= line.calls
+    if (isWorthIt || size >= this.#settings.maxBatchRows) {
       groups.delete(group)
       this.#sendBatch(batch)
+      this.#letGo(line)
     }
     if (this.#flushing) return
     this.#flushing = true
@@ -257,9 +266,9 @@ export class Dispatcher {
     const { line, script, budgetMs } = batch
     // Who has left meanwhile does not run.
     const stays = (row: number) => batch.callers[row]?.done === false
-    const callers = batch.callers.filter(({ done }) => !done)
-    const left = batch.callers.length - callers.length
-    line.calls -= left
+    const someLeft = batch.callers.some(({ done }) => done)
+    const callers = someLeft ? batch.callers.filter(({ done }) => !done) : batch.callers
+    line.calls -= batch.callers.length - callers.length
     if (callers.length === 0) return
     if (line !== this.#line) {
       this.#turnAway(line, callers)
@@ -267,8 +276,8 @@ export class Dispatcher {
     }
     this.batches += 1
     this.batchedCalls += callers.length
-    const { keys, args } = left === 0 ? batch.rows : keepRows(batch.rows, script.keys, stays)
-    this.#send(line, script, callers, budgetMs, [keys.length, ...keys, ...args])
+    const rows = someLeft ? batch.rows.only(script.keys, stays) : batch.rows
+    this.#send(line, script, callers, budgetMs, rows.toArguments())
   }
 
   #turnAway(line: Line, callers: readonly Caller[]): void {
@@ -325,17 +334,20 @@ export class Dispatcher {
     )
   }
 
-  /** Lets everything that is written in this turn leave at its end. Then the budgets begin. */
+  /** Lets everything that is written in this turn leave at its end. */
   #holdBack(line: Line): void {
-    const { stream } = line.client
-    stream?.cork()
-    process.nextTick(() => {
-      stream?.uncork()
-      const { leaving } = line
-      line.leaving = []
-      const nowMs = this.#settings.clock.nowMs()
-      for (const exchange of leaving) this.#begin(exchange, nowMs)
-    })
+    line.client.stream?.cork()
+    process.nextTick(() => this.#letGo(line))
+  }
+
+  /** Lets what is written leave. Then the budgets begin. */
+  #letGo(line: Line): void {
+    const { client, leaving } = line
+    if (leaving.length === 0) return
+    client.stream?.uncork()
+    line.leaving = []
+    const nowMs = this.#settings.clock.nowMs()
+    for (const exchange of leaving) this.#begin(exchange, nowMs)
   }
 
   #begin(exchange: Exchange, nowMs: number): void {
@@ -376,11 +388,11 @@ export class Dispatcher {
       for (const caller of callers) this.#succeed(caller, reply)
       return
     }
-    for (const [index, caller] of callers.entries()) {
+    callers.forEach((caller, index) => {
       const own = replyOfRow(reply, index)
       if (own instanceof Error) this.#failByReply(caller, line, own, true)
       else this.#succeed(caller, own)
-    }
+    })
   }
 
   /** Redis, or the client for it, answered with an error. */

@@ -21,6 +21,7 @@ import {
   resolveOptions,
 } from './options.ts'
 import { probe, within } from './probe.ts'
+import { Pulse } from './pulse.ts'
 import type {
   CallOptions,
   ChannelHandlers,
@@ -34,6 +35,7 @@ import type {
 import { whyRefused } from './refused-commands.ts'
 import { saysElsewhere } from './reply-error.ts'
 import { Scripts } from './script.ts'
+import { SentinelWatch } from './sentinel-watch.ts'
 import { shareSlot } from './slot.ts'
 import { Subscriptions } from './subscriptions.ts'
 
@@ -41,6 +43,8 @@ import { Subscriptions } from './subscriptions.ts'
 const FIRST_DELAY_MS = 25
 /** After a call without an answer the connection is asked again: a stall ends so, a dead connection is replaced. */
 const PROBE_AFTER_MISS_MS = 50
+/** What a connection is delayed by, at most, to find out which of the sentinels answer. */
+const HEAR_SENTINELS_MS = 100
 
 type StateListener = (state: RedisState, reason: string | undefined) => void
 
@@ -55,7 +59,9 @@ export class GuardedRedis implements RedisGuard {
   readonly #dispatcher: Dispatcher
   readonly #scripts = new Scripts()
   readonly #subscriber: Connection
+  readonly #subscriberPulse: Pulse
   readonly #subscriptions: Subscriptions
+  readonly #sentinels: SentinelWatch | undefined
   readonly #listeners = new Set<StateListener>()
   #state: RedisState = 'connecting'
   #reason: string | undefined = 'not connected yet'
@@ -63,17 +69,18 @@ export class GuardedRedis implements RedisGuard {
   #failedProbes = 0
   #probePermit: ReturnType<CircuitBreaker['tryAcquireProbe']>
   #cancelProbe: () => void = () => {}
-  #cancelHeartbeat: () => void = () => {}
+  #switches = 0
   #closed = false
   #closing: Promise<void> | undefined
 
   /** Raises `HOLDFAST_ERR_REDIS_GUARD_OPTION`. */
   constructor(options: GuardedRedisOptions) {
     this.#options = resolveOptions(options)
-    const { source, clock, random, connectTimeoutMs, maxReconnectMs, maxSubscriptions } = this.#options
+    const { source, clock, random, connectTimeoutMs, maxReconnectMs, maxSubscriptions, heartbeatMs } =
+      this.#options
     this.lease = new FencedLeases(this, { clock, ownerName: newOwnerName() })
     this.#clients = new Clients(source, connectTimeoutMs)
-    this.breaker = new CircuitBreaker('redis', {
+    this.breaker = new CircuitBreaker(this.#options.name, {
       probing: 'manual',
       // Whoever trips it says why; nothing is counted.
       failureThreshold: Number.POSITIVE_INFINITY,
@@ -96,7 +103,7 @@ export class GuardedRedis implements RedisGuard {
     }
     this.#commands = new Connection({
       ...timing,
-      open: (attempt) => this.#clients.forCommands(attempt),
+      open: async (attempt) => this.#clients.forCommands(attempt, await this.#firstSentinel()),
       check: (client) => this.#probeNew(client),
       onUp: (client) => this.#up(client),
       onDown: (reason) => this.#down(reason),
@@ -113,13 +120,38 @@ export class GuardedRedis implements RedisGuard {
     )
     this.#subscriber = new Connection({
       ...timing,
-      open: (attempt) => this.#clients.forSubscriptions(attempt, this.#commands.client, random),
+      open: async (attempt) => {
+        const first = await this.#firstSentinel()
+        return this.#clients.forSubscriptions(attempt, first, this.#commands.client, random)
+      },
       check: (client) => client.callBuffer('PING'),
       onUp: (client) => this.#subscribed(client),
       onDown: () => this.#unsubscribed(),
       onFailed: () => {},
     })
+    this.#subscriberPulse = new Pulse(this.#subscriber, {
+      everyMs: heartbeatMs,
+      timeoutMs: connectTimeoutMs,
+      clock,
+    })
+    const plan = this.#clients.sentinelPlan
+    if (plan !== undefined) {
+      this.#sentinels = new SentinelWatch({
+        ...timing,
+        ...plan,
+        attemptTimeoutMs: connectTimeoutMs,
+        heartbeatMs,
+        open: (sentinel) => this.#clients.forSentinel(sentinel),
+        onMaster: (address) => this.#follow(address),
+      })
+      this.#sentinels.start()
+    }
     this.#commands.start()
+  }
+
+  /** That of the options. */
+  get name(): string {
+    return this.#options.name
   }
 
   get available(): boolean {
@@ -246,6 +278,7 @@ export class GuardedRedis implements RedisGuard {
         gaps: subscriptions.gaps,
         handlerErrors: subscriptions.handlerErrors,
       },
+      sentinels: { listening: this.#sentinels?.listening ?? 0, switches: this.#switches },
     }
   }
 
@@ -264,12 +297,12 @@ export class GuardedRedis implements RedisGuard {
 
   async #close(): Promise<void> {
     this.#cancelProbe()
-    this.#cancelHeartbeat()
+    this.#subscriberPulse.stop()
     this.#update('closed')
     const letGo = holdProcess()
     await this.#dispatcher.drain()
     this.#subscriptions.clear()
-    await Promise.all([this.#commands.close(), this.#subscriber.close()])
+    await Promise.all([this.#commands.close(), this.#subscriber.close(), this.#sentinels?.close()])
     this.#listeners.clear()
     letGo()
   }
@@ -316,7 +349,25 @@ export class GuardedRedis implements RedisGuard {
   #open(reason: string): void {
     this.breaker.trip(reason)
     this.#update(reason)
-    this.#heartbeat()
+    this.#subscriberPulse.beat()
+  }
+
+  /** The sentinel to be asked first, which answers if any of them does. */
+  async #firstSentinel(): Promise<number> {
+    if (this.#sentinels === undefined) return 0
+    await this.#sentinels.heard(HEAR_SENTINELS_MS)
+    return this.#sentinels.first
+  }
+
+  /** Leaves a master that is one no more, although it may go on answering for seconds. */
+  #follow(master: string): void {
+    const isWrong = (client: RawClient) => {
+      const present = this.#clients.masterOf(client)
+      return present !== undefined && present !== master
+    }
+    const reason = `the sentinels have made ${master} the master`
+    if (this.#commands.redirect(isWrong, reason)) this.#switches += 1
+    this.#subscriber.redirect(isWrong, reason)
   }
 
   /** The probe of a connection that was just made. */
@@ -367,31 +418,12 @@ export class GuardedRedis implements RedisGuard {
 
   #subscribed(client: RawClient): void {
     this.#subscriptions.use(client)
-    this.#heartbeatIn()
+    this.#subscriberPulse.start()
   }
 
   #unsubscribed(): void {
-    this.#cancelHeartbeat()
+    this.#subscriberPulse.stop()
     this.#subscriptions.lose()
-  }
-
-  #heartbeatIn(): void {
-    this.#cancelHeartbeat()
-    const { clock, heartbeatMs } = this.#options
-    this.#cancelHeartbeat = clock.schedule(heartbeatMs, () => this.#heartbeat())
-  }
-
-  async #heartbeat(): Promise<void> {
-    const client = this.#subscriber.client
-    if (client === undefined) return
-    this.#cancelHeartbeat()
-    const { clock, connectTimeoutMs } = this.#options
-    try {
-      await within(connectTimeoutMs, clock, client.callBuffer('PING'))
-      if (client === this.#subscriber.client) this.#heartbeatIn()
-    } catch (error) {
-      this.#subscriber.replace(client, (error as Error).message)
-    }
   }
 
   #update(reason: string | undefined): void {

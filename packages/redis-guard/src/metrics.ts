@@ -1,68 +1,10 @@
-import type { MetricsRegistry } from '@holdfast/footing'
+import { type Labelled, type MetricsRegistry, SharedMetrics } from '@holdfast/footing'
 import { Counter, Gauge, type Registry } from 'prom-client'
+import { checks } from './options.ts'
 import type { RedisGuardSnapshot } from './redis-guard.ts'
 
 const outcomes = ['ok', 'failed', 'budget', 'unavailable', 'full', 'lost', 'aborted'] as const
 const breakerStates = ['closed', 'open', 'half-open'] as const
-
-/**
- * Registers the metrics. They are read from a snapshot when Prometheus scrapes; no call pays for them. Every label
- * has a fixed, small set of values; keys, scripts and channels never become labels.
- */
-export function registerMetrics(given: MetricsRegistry, snapshot: () => RedisGuardSnapshot): void {
-  // A prom-client registry by another name: the options do not say so, lest their types need prom-client.
-  const registers = [given as unknown as Registry]
-  new Gauge({
-    name: 'holdfast_redis_guard_up',
-    help: 'Whether calls pass: 1 or 0',
-    registers,
-    collect() {
-      this.set(snapshot().state === 'up' ? 1 : 0)
-    },
-  })
-  new Gauge({
-    name: 'holdfast_redis_guard_breaker_state',
-    help: 'State of the breaker: 1 for the present one',
-    labelNames: ['state'],
-    registers,
-    collect() {
-      const { breaker } = snapshot()
-      for (const state of breakerStates) this.set({ state }, state === breaker ? 1 : 0)
-    },
-  })
-  new Counter({
-    name: 'holdfast_redis_guard_calls_total',
-    help: 'Calls by how they ended',
-    labelNames: ['outcome'],
-    registers,
-    collect() {
-      this.reset()
-      const { calls } = snapshot()
-      for (const outcome of outcomes) this.inc({ outcome }, calls[outcome])
-    },
-  })
-  for (const { name, help, read } of counters) {
-    new Counter({
-      name,
-      help,
-      registers,
-      collect() {
-        this.reset()
-        this.inc(read(snapshot()))
-      },
-    })
-  }
-  for (const { name, help, read } of gauges) {
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read(snapshot()))
-      },
-    })
-  }
-}
 
 interface Described {
   readonly name: string
@@ -130,6 +72,11 @@ const counters: readonly Described[] = [
 
 const gauges: readonly Described[] = [
   {
+    name: 'holdfast_redis_guard_up',
+    help: 'Whether calls pass: 1 or 0',
+    read: ({ state }) => (state === 'up' ? 1 : 0),
+  },
+  {
     name: 'holdfast_redis_guard_in_flight',
     help: 'Calls without a reply of Redis, also those whose caller was answered',
     read: ({ inFlight }) => inFlight,
@@ -150,3 +97,68 @@ const gauges: readonly Described[] = [
     read: ({ subscriber }) => subscriber.channels,
   },
 ]
+
+/**
+ * Read from a snapshot when Prometheus scrapes; no call pays for them. Every label has a fixed, small set of values;
+ * keys, scripts and channels never become labels.
+ */
+export const sharedMetrics = new SharedMetrics<RedisGuardSnapshot>({
+  label: 'redis',
+  option: 'name',
+  checks,
+  metric: 'holdfast_redis_guard_up',
+  describe,
+})
+
+function describe(given: MetricsRegistry, shown: () => readonly Labelled<RedisGuardSnapshot>[]): void {
+  // A prom-client registry by another name: the options do not say so, lest their types need prom-client.
+  const registers = [given as unknown as Registry]
+  new Gauge({
+    name: 'holdfast_redis_guard_breaker_state',
+    help: 'State of the breaker: 1 for the present one',
+    labelNames: ['redis', 'state'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { labels, snapshot } of shown()) {
+        for (const state of breakerStates) this.set({ ...labels, state }, state === snapshot.breaker ? 1 : 0)
+      }
+    },
+  })
+  new Counter({
+    name: 'holdfast_redis_guard_calls_total',
+    help: 'Calls by how they ended',
+    labelNames: ['redis', 'outcome'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { labels, snapshot } of shown()) {
+        for (const outcome of outcomes) this.inc({ ...labels, outcome }, snapshot.calls[outcome])
+      }
+    },
+  })
+  for (const { name, help, read } of counters) {
+    new Counter({
+      name,
+      help,
+      labelNames: ['redis'],
+      registers,
+      collect() {
+        this.reset()
+        for (const { labels, snapshot } of shown()) this.inc(labels, read(snapshot))
+      },
+    })
+  }
+  for (const { name, help, read } of gauges) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['redis'],
+      registers,
+      collect() {
+        this.reset()
+        for (const { labels, snapshot } of shown()) this.set(labels, read(snapshot))
+      },
+    })
+  }
+}

@@ -39,20 +39,23 @@ export interface RedisGuardOptions {
   readonly maxSubscriptions?: number
   /** The first part of every key: 1 to 32 letters, digits, `_` and `-`. Default `hf`. */
   readonly prefix?: string
+  /**
+   * Names this door: its breaker, the label `redis` of its metrics, and its check in `@holdfast/health`. Two doors that
+   * share a registry must have two names. Default `redis`.
+   */
+  readonly name?: string
   /** Where time comes from. Default: `systemClock`. */
   readonly clock?: Clock
   /** Numbers in [0, 1) for pauses and choices. Default `Math.random`. */
   readonly random?: () => number
   /** Milliseconds that `register()` waits for Redis; it never fails because Redis is away. Default 500. */
   readonly startupWaitMs?: number
-  /** The name of the check that `@holdfast/health` shows, when it is registered before. Default `redis`. */
-  readonly healthCheckName?: string
   /** Where the metrics are registered. Default: nowhere; prom-client is not loaded. */
   readonly registry?: MetricsRegistry
 }
 
 /** Options of a `GuardedRedis`. */
-export type GuardedRedisOptions = Omit<RedisGuardOptions, 'startupWaitMs' | 'healthCheckName' | 'registry'>
+export type GuardedRedisOptions = Omit<RedisGuardOptions, 'startupWaitMs' | 'registry'>
 
 /** The options of a `GuardedRedis` with every default filled in. */
 export interface ResolvedOptions
@@ -67,7 +70,7 @@ export const MAX_BUDGET_MS = 60_000
 export const checks = new OptionChecks((...details) => new OptionError(...details))
 
 const prefixPattern = /^[A-Za-z0-9_-]{1,32}$/
-const ownNames: readonly (keyof RedisGuardOptions)[] = ['startupWaitMs', 'healthCheckName', 'registry']
+const ownNames: readonly (keyof RedisGuardOptions)[] = ['startupWaitMs', 'registry']
 
 /** Fills in the defaults; raises `HOLDFAST_ERR_REDIS_GUARD_OPTION` for a wrong value and for an unknown name. */
 export function resolveOptions(options: GuardedRedisOptions): ResolvedOptions {
@@ -82,6 +85,7 @@ export function resolveOptions(options: GuardedRedisOptions): ResolvedOptions {
     maxBatchRows: checks.count('maxBatchRows', options.maxBatchRows ?? MAX_BATCH_ROWS, 1, MAX_BATCH_ROWS),
     maxSubscriptions: checks.count('maxSubscriptions', options.maxSubscriptions ?? 1000, 0),
     prefix: prefixOf(options.prefix ?? 'hf'),
+    name: checks.text('name', options.name ?? 'redis', 63),
     clock: checks.having('clock', options.clock ?? systemClock, ['nowMs', 'wallMs', 'schedule']),
     random: checks.callable('random', options.random ?? Math.random),
   }
@@ -96,7 +100,6 @@ export function resolvePluginOptions(options: RedisGuardOptions) {
   const registry = checks.having('registry', options.registry, ['registerMetric', 'getSingleMetric'])
   return {
     startupWaitMs: checks.duration('startupWaitMs', options.startupWaitMs ?? 500),
-    healthCheckName: checks.text('healthCheckName', options.healthCheckName ?? 'redis', 63),
     registry,
     settings: Object.fromEntries(
       Object.entries(options).filter(([name]) => !ownNames.some((own) => own === name)),

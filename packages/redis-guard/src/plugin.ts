@@ -18,7 +18,7 @@ interface HealthChecks {
 
 const plugin: FastifyPluginAsync<RedisGuardOptions> = async (app: FastifyInstance, options) => {
   if (app.hasDecorator('redisGuard')) throw new AlreadyRegisteredError()
-  const { settings, startupWaitMs, healthCheckName, registry } = resolvePluginOptions(options)
+  const { settings, startupWaitMs, registry } = resolvePluginOptions(options)
   const guard = new GuardedRedis(settings)
   app.decorate('redisGuard', guard)
   app.addHook('onClose', () => guard.close())
@@ -28,12 +28,15 @@ const plugin: FastifyPluginAsync<RedisGuardOptions> = async (app: FastifyInstanc
   })
   if (registry !== undefined) {
     // Loaded only here: prom-client is an optional peer.
-    const { registerMetrics } = await import('./metrics.ts')
-    registerMetrics(registry, () => guard.snapshot())
+    const { sharedMetrics } = await import('./metrics.ts')
+    app.addHook(
+      'onClose',
+      sharedMetrics.share(registry, guard.name, () => guard.snapshot()),
+    )
   }
   if (app.hasDecorator('health')) {
     const health = app.getDecorator<HealthChecks>('health')
-    health.addCheck(healthCheckName, { check: () => guard.healthCheck(), intervalMs: 1000 })
+    health.addCheck(guard.name, { check: () => guard.healthCheck(), intervalMs: 1000 })
   }
   await guard.ready(startupWaitMs)
 }

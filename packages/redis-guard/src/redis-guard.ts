@@ -108,6 +108,11 @@ export interface RedisGuardSnapshot {
     /** What handlers threw. */
     readonly handlerErrors: number
   }
+  readonly sentinels: {
+    /** How many of them are listened to at present, and how often their word moved the connection. */
+    readonly listening: number
+    readonly switches: number
+  }
 }
 
 /**

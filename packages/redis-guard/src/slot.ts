@@ -27,11 +27,11 @@ export function hashTag(key: string): string {
 
 /** Whether all keys belong to one slot. Keys with the same tag are recognised without computing it. */
 export function shareSlot(keys: readonly string[]): boolean {
-  const [first, ...others] = keys
-  if (first === undefined) return true
+  const [first] = keys
+  if (first === undefined || keys.length === 1) return true
   const tag = hashTag(first)
   let slot: number | undefined
-  for (const key of others) {
+  for (const key of keys) {
     if (hashTag(key) === tag) continue
     slot ??= slotOf(first)
     if (slotOf(key) !== slot) return false

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { type RealServer, startRedis, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import type { HeldByOther } from '../src/index.ts'
@@ -90,15 +91,16 @@ t.test('the same question asked again gets the same lease', async (t) => {
 t.test('run works under a lease that is kept, gives it back, and says who works else', async (t) => {
   const { promise, resolve } = Promise.withResolvers<void>()
   let fence = 0
-  const running = one.lease.run('run', { leaseMs: 60 }, async (context) => {
+  const running = one.lease.run('run', { leaseMs: 3000 }, async (context) => {
     fence = context.fence
     await promise
     return context.signal.aborted ? 'lost' : 'done'
   })
   await waitUntil(() => fence > 0)
-  // Long beyond one lease: another name's lease of the same length ends meanwhile.
-  granted(await two.lease.acquire('run-clock', { leaseMs: 60 }))
-  await waitUntil(async () => (await one.lease.acquire('run-clock', long)).held)
+  const held = one.key('lease', 'run', 'held')
+  const leftMs = async () => (await one.call('PTTL', held)) as number
+  await one.call('PEXPIRE', held, 2500)
+  await waitUntil(async () => (await leftMs()) > 2500, { what: 'a renewal' })
   let ran = false
   const refused = await two.lease.run('run', long, () => {
     ran = true
@@ -120,10 +122,10 @@ t.test('run gives the lease back when the work fails, and rejects with what it t
 })
 
 t.test('the signal of run aborts when the lease is taken away', async (t) => {
-  const running = one.lease.run('taken', { leaseMs: 150 }, async ({ signal }) => {
+  const running = one.lease.run('taken', { leaseMs: 1500 }, async ({ signal }) => {
     await one.call('DEL', one.key('lease', 'taken', 'held'))
     granted(await two.lease.acquire('taken', long))
-    await new Promise((resolve) => signal.addEventListener('abort', resolve))
+    if (!signal.aborted) await once(signal, 'abort')
     return (signal.reason as { code: string }).code
   })
   t.match(await running, { held: true, value: 'HOLDFAST_ERR_REDIS_GUARD_LEASE_LOST' })
@@ -147,10 +149,10 @@ t.test("run knows its caller's signal, before and during the work", async (t) =>
 
 t.test('keep is asked twice and beats once; its signal says when Redis fell silent', async (t) => {
   const alone = await startRedis()
-  const guard = new GuardedRedis({ url: alone.url, budgetMs: 1000 })
+  const guard = new GuardedRedis({ url: alone.url, budgetMs: 5000 })
   t.teardown(() => guard.close())
   t.equal(await guard.ready(10_000), true)
-  const lease = granted(await guard.lease.acquire('kept', { leaseMs: 200 }))
+  const lease = granted(await guard.lease.acquire('kept', { leaseMs: 2000 }))
   const signal = lease.keep()
   t.equal(lease.keep(), signal)
   await alone.stop()
@@ -162,7 +164,7 @@ t.test('keep is asked twice and beats once; its signal says when Redis fell sile
 
 t.test('what a work came to does not depend on Redis', async (t) => {
   const alone = await startRedis()
-  const guard = new GuardedRedis({ url: alone.url, budgetMs: 1000 })
+  const guard = new GuardedRedis({ url: alone.url, budgetMs: 5000 })
   t.teardown(() => guard.close())
   t.equal(await guard.ready(10_000), true)
   const result = await guard.lease.run('work', long, async () => {

@@ -1,12 +1,13 @@
-import type { MetricsRegistry } from '@holdfast/footing'
+import { type Labelled, type MetricsRegistry, SharedMetrics } from '@holdfast/footing'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { ResponseCounters } from './coalesced-route.ts'
+import { checks } from './options.ts'
 import type { SingleflightSnapshot } from './singleflight.ts'
 
-/** Where the numbers come from: `run` is `app.singleflight`, `responses` the coalesced routes. */
-export interface MetricSources {
-  readonly run: () => SingleflightSnapshot
-  readonly responses: () => SingleflightSnapshot & Readonly<ResponseCounters>
+/** What one instance shows: `run` is `app.singleflight`, `responses` the coalesced routes. */
+export interface Shown {
+  readonly run: SingleflightSnapshot
+  readonly responses: SingleflightSnapshot & Readonly<ResponseCounters>
 }
 
 /** Counted over the life of the process. Label `scope`: `run` or `responses`. */
@@ -87,25 +88,34 @@ const roles = [
 ] as const
 
 /**
- * Registers the metrics. The numbers are read from snapshots when Prometheus scrapes; no call pays for them.
- * Every label has a fixed, small set of values; keys never become labels.
+ * Read from snapshots when Prometheus scrapes; no call pays for them. Every label has a fixed, small set of values;
+ * keys never become labels.
  */
-export function registerMetrics(given: MetricsRegistry, sources: MetricSources): void {
+export const sharedMetrics = new SharedMetrics<Shown>({
+  label: 'app',
+  option: 'appName',
+  checks,
+  metric: 'holdfast_singleflight_executions_total',
+  describe,
+})
+
+function describe(given: MetricsRegistry, shown: () => readonly Labelled<Shown>[]): void {
   // A prom-client registry by another name: the options do not say so, lest their types need prom-client.
-  const registry = given as unknown as Registry
-  const snapshots = () => [
-    { scope: 'run', snapshot: sources.run() },
-    { scope: 'responses', snapshot: sources.responses() },
-  ]
+  const registers = [given as unknown as Registry]
+  const scopes = () =>
+    shown().flatMap(({ labels, snapshot: { run, responses } }) => [
+      { labels: { ...labels, scope: 'run' }, snapshot: run },
+      { labels: { ...labels, scope: 'responses' }, snapshot: responses },
+    ])
   for (const { name, help, field } of counters) {
     new Counter({
       name,
       help,
-      labelNames: ['scope'],
-      registers: [registry],
+      labelNames: ['app', 'scope'],
+      registers,
       collect() {
         this.reset()
-        for (const { scope, snapshot } of snapshots()) this.inc({ scope }, snapshot[field])
+        for (const { labels, snapshot } of scopes()) this.inc(labels, snapshot[field])
       },
     })
   }
@@ -113,43 +123,50 @@ export function registerMetrics(given: MetricsRegistry, sources: MetricSources):
     new Gauge({
       name,
       help,
-      labelNames: ['scope'],
-      registers: [registry],
+      labelNames: ['app', 'scope'],
+      registers,
       collect() {
-        for (const { scope, snapshot } of snapshots()) this.set({ scope }, snapshot[field] * factor)
+        this.reset()
+        for (const { labels, snapshot } of scopes()) this.set(labels, snapshot[field] * factor)
       },
     })
   }
   new Counter({
     name: 'holdfast_singleflight_responses_total',
     help: 'Requests of coalesced routes that did not lead a flight, by how they were answered',
-    labelNames: ['outcome'],
-    registers: [registry],
+    labelNames: ['app', 'outcome'],
+    registers,
     collect() {
       this.reset()
-      const snapshot = sources.responses()
-      for (const { outcome, field } of outcomes) this.inc({ outcome }, snapshot[field])
+      for (const { labels, snapshot } of shown()) {
+        for (const { outcome, field } of outcomes) this.inc({ ...labels, outcome }, snapshot.responses[field])
+      }
     },
   })
   new Counter({
     name: 'holdfast_singleflight_fleet_total',
     help: 'Steps of flights across processes, by what this process did',
-    labelNames: ['role'],
-    registers: [registry],
+    labelNames: ['app', 'role'],
+    registers,
     collect() {
       this.reset()
-      const { fleet } = sources.run()
-      for (const { role, field } of roles) this.inc({ role }, fleet[field])
+      for (const { labels, snapshot } of shown()) {
+        for (const { role, field } of roles) this.inc({ ...labels, role }, snapshot.run.fleet[field])
+      }
     },
   })
   new Gauge({
     name: 'holdfast_singleflight_fleet_flights',
     help: 'Flights across processes that this process leads or follows now',
-    labelNames: ['role'],
-    registers: [registry],
+    labelNames: ['app', 'role'],
+    registers,
     collect() {
-      const { fleet } = sources.run()
-      for (const role of ['leading', 'following'] as const) this.set({ role }, fleet[role])
+      this.reset()
+      for (const { labels, snapshot } of shown()) {
+        const { leading, following } = snapshot.run.fleet
+        this.set({ ...labels, role: 'leading' }, leading)
+        this.set({ ...labels, role: 'following' }, following)
+      }
     },
   })
 }

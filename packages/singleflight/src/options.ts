@@ -124,7 +124,7 @@ export interface ResolvedOptions
   readonly fleet: ResolvedFleetCall & { readonly namespace: string }
 }
 
-const checks: OptionChecks = new OptionChecks(
+export const checks: OptionChecks = new OptionChecks(
   (option, expected, received) => new InvalidOptionError(option, expected, received),
 )
 

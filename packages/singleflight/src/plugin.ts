@@ -11,7 +11,7 @@ import {
   UnsafeMethodError,
 } from './errors.ts'
 import { encodeKey, type FlightKey } from './key.ts'
-import { refuse, refuseUnknown, resolveOptions, type SingleflightOptions } from './options.ts'
+import { checks, refuse, refuseUnknown, resolveOptions, type SingleflightOptions } from './options.ts'
 import { copyError } from './shared-error.ts'
 import { carriesCredentials, PER_REQUEST_HEADERS, preconditionsOf } from './shared-response.ts'
 import { Singleflight, type SingleflightSnapshot } from './singleflight.ts'
@@ -20,6 +20,11 @@ import { Singleflight, type SingleflightSnapshot } from './singleflight.ts'
 export interface SingleflightPluginOptions extends SingleflightOptions {
   /** Where the metrics are registered. Default: nowhere; prom-client is not loaded. */
   readonly registry?: MetricsRegistry
+  /**
+   * The label `app` of the metrics. Needed when scopes or applications of one process share a registry: all but one
+   * of them must have it. Default: no such label.
+   */
+  readonly appName?: string
   /**
    * More response headers that belong to one request even when a handler sets them. Default: none beyond
    * correlation ids, trace context, `Server-Timing`, `Date` and the headers of the connection.
@@ -62,8 +67,10 @@ declare module 'fastify' {
 
 async function plugin(app: FastifyInstance, options: SingleflightPluginOptions): Promise<void> {
   if (app.hasDecorator('singleflight')) throw new AlreadyRegisteredError()
-  const { registry, perRequestHeaders = [], ...flightOptions } = options
-  refuseUnknown('', options, [...Object.keys(resolveOptions()), 'registry', 'perRequestHeaders'])
+  const { registry, appName, perRequestHeaders = [], ...flightOptions } = options
+  refuseUnknown('', options, [...Object.keys(resolveOptions()), 'registry', 'appName', 'perRequestHeaders'])
+  checks.having('registry', registry, ['registerMetric', 'getSingleMetric'])
+  if (appName !== undefined) checks.text('appName', appName, 63)
   const flights = new Singleflight(flightOptions)
   const routes = routeCoalescer(flightOptions, headerNames(perRequestHeaders))
   const decorator = Object.assign(flights, { responses: { snapshot: routes.snapshot } })
@@ -80,8 +87,14 @@ async function plugin(app: FastifyInstance, options: SingleflightPluginOptions):
     await flights.drained()
   })
   if (registry !== undefined) {
-    const { registerMetrics } = await import('./metrics.ts')
-    registerMetrics(registry, { run: () => flights.snapshot(), responses: routes.snapshot })
+    const { sharedMetrics } = await import('./metrics.ts')
+    app.addHook(
+      'onClose',
+      sharedMetrics.share(registry, appName, () => ({
+        run: flights.snapshot(),
+        responses: routes.snapshot(),
+      })),
+    )
   }
 }
 

@@ -88,3 +88,36 @@ t.test('these metrics are registered, and only these', async (t) => {
     ],
   )
 })
+
+t.test('scopes and applications that share a registry are told apart, until one is closed', async (t) => {
+  const registry = new Registry()
+  const app = Fastify()
+  const other = Fastify()
+  t.teardown(() => Promise.all([app.close(), other.close()]))
+  for (const own of [{}, { appName: 'admin' }]) {
+    await app.register(async (scope) => {
+      await scope.register(singleflight, { registry, ...own })
+      await scope.singleflight.run(['a'], () => 1)
+    })
+  }
+  await other.register(singleflight, { registry, appName: 'other' })
+  const executions = async () =>
+    (await registry.metrics()).match(/^holdfast_singleflight_executions_total\{.*scope="run"\} \d$/gm)
+  t.strictSame(await executions(), [
+    'holdfast_singleflight_executions_total{scope="run"} 1',
+    'holdfast_singleflight_executions_total{app="admin",scope="run"} 1',
+    'holdfast_singleflight_executions_total{app="other",scope="run"} 0',
+  ])
+  await t.rejects(async () => Fastify().register(singleflight, { registry, appName: 'other' }), {
+    code: 'HOLDFAST_ERR_SINGLEFLIGHT_INVALID_OPTION',
+    message: /option "appName" must be another one/,
+  })
+  await t.rejects(async () => Fastify().register(singleflight, { appName: '' }), {
+    code: 'HOLDFAST_ERR_SINGLEFLIGHT_INVALID_OPTION',
+  })
+  await t.rejects(async () => Fastify().register(singleflight, { registry: {} as Registry }), {
+    code: 'HOLDFAST_ERR_SINGLEFLIGHT_INVALID_OPTION',
+  })
+  await other.close()
+  t.equal((await executions())?.length, 2)
+})

@@ -576,7 +576,8 @@ t.test('an unknown option is refused with the names that are accepted', async (t
   const mistyped = { hardTimeoutMS: 5 } as SingleflightPluginOptions
   await t.rejects(async () => Fastify().register(singleflight, mistyped), {
     code,
-    message: /"hardTimeoutMS" must be left out .*hardTimeoutMs, .*registry, perRequestHeaders\), received 5$/,
+    message:
+      /"hardTimeoutMS" must be left out .*hardTimeoutMs, .*registry, appName, perRequestHeaders\), received 5$/,
   })
   const app = Fastify()
   await app.register(singleflight)

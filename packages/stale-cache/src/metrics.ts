@@ -1,13 +1,15 @@
+import { type Labelled, type MetricsRegistry, SharedMetrics } from '@holdfast/footing'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import type { FleetSnapshot } from './fleet.ts'
 import type { LastKnownGoodSnapshot } from './last-known-good.ts'
-import type { MetricsRegistry } from './options.ts'
+import { checks } from './options.ts'
 import type { RepresentationSenderSnapshot } from './send-representation.ts'
 import type { StaleCacheSnapshot } from './stale-cache-snapshot.ts'
 
-/** Whatever has snapshots of caches: `app.staleCache`. */
-export interface MetricSource {
-  snapshot(): readonly StaleCacheSnapshot[]
+/** What one instance shows: its caches, and the answers of `reply.sendRepresentation`. */
+export interface Shown {
+  readonly caches: readonly StaleCacheSnapshot[]
+  readonly sender: RepresentationSenderSnapshot
 }
 
 type NumberField<T> = { [F in keyof T]: T[F] extends number ? F : never }[keyof T] & string
@@ -150,21 +152,33 @@ const shared: readonly {
 ]
 
 /**
- * Registers the metrics. They are read from snapshots when Prometheus scrapes; no read of a cache pays for them.
- * The name of a cache is the only label whose values an application chooses; keys never become labels.
+ * Read from snapshots when Prometheus scrapes; no read of a cache pays for them. The names of caches and `appName`
+ * are the only labels whose values an application chooses; keys never become labels.
  */
-export function registerMetrics(given: MetricsRegistry, source: MetricSource): void {
+export const sharedMetrics = new SharedMetrics<Shown>({
+  label: 'app',
+  option: 'appName',
+  checks,
+  metric: 'cache_hits_total',
+  describe,
+})
+
+function describe(given: MetricsRegistry, shown: () => readonly Labelled<Shown>[]): void {
   // A prom-client registry by another name: the options do not say so, lest their types need prom-client.
   const registers = [given as unknown as Registry]
+  const caches = () =>
+    shown().flatMap(({ labels, snapshot }) =>
+      snapshot.caches.map((cache) => ({ labels: { ...labels, cache: cache.name }, cache })),
+    )
   for (const { name, help, read } of counters) {
     new Counter({
       name,
       help,
-      labelNames: ['cache'],
+      labelNames: ['app', 'cache'],
       registers,
       collect() {
         this.reset()
-        for (const snapshot of source.snapshot()) this.inc({ cache: snapshot.name }, read(snapshot))
+        for (const { labels, cache } of caches()) this.inc(labels, read(cache))
       },
     })
   }
@@ -172,10 +186,11 @@ export function registerMetrics(given: MetricsRegistry, source: MetricSource): v
     new Gauge({
       name,
       help,
-      labelNames: ['cache'],
+      labelNames: ['app', 'cache'],
       registers,
       collect() {
-        for (const snapshot of source.snapshot()) this.set({ cache: snapshot.name }, read(snapshot))
+        this.reset()
+        for (const { labels, cache } of caches()) this.set(labels, read(cache))
       },
     })
   }
@@ -183,13 +198,13 @@ export function registerMetrics(given: MetricsRegistry, source: MetricSource): v
     new Counter({
       name,
       help,
-      labelNames: ['cache', label],
+      labelNames: ['app', 'cache', label],
       registers,
       collect() {
         this.reset()
-        for (const { name: cache, fleet } of source.snapshot()) {
-          if (fleet === undefined) continue
-          for (const [value, field] of values) this.inc({ cache, [label]: value }, fleet[field])
+        for (const { labels, cache } of caches()) {
+          if (cache.fleet === undefined) continue
+          for (const [value, field] of values) this.inc({ ...labels, [label]: value }, cache.fleet[field])
         }
       },
     })
@@ -197,41 +212,35 @@ export function registerMetrics(given: MetricsRegistry, source: MetricSource): v
   new Counter({
     name: 'cache_reads_total',
     help: 'Reads, by what they were answered with',
-    labelNames: ['cache', 'source'],
+    labelNames: ['app', 'cache', 'source'],
     registers,
     collect() {
       this.reset()
-      for (const snapshot of source.snapshot()) {
-        for (const name of sources) this.inc({ cache: snapshot.name, source: name }, snapshot[name])
+      for (const { labels, cache } of caches()) {
+        for (const source of sources) this.inc({ ...labels, source }, cache[source])
       }
     },
   })
   new Counter({
     name: 'cache_loaded_keys_total',
     help: 'Keys that loads have dealt with, by outcome',
-    labelNames: ['cache', 'outcome'],
+    labelNames: ['app', 'cache', 'outcome'],
     registers,
     collect() {
       this.reset()
-      for (const snapshot of source.snapshot()) {
-        for (const [outcome, name] of outcomes) this.inc({ cache: snapshot.name, outcome }, snapshot[name])
+      for (const { labels, cache } of caches()) {
+        for (const [outcome, name] of outcomes) this.inc({ ...labels, outcome }, cache[name])
       }
     },
   })
-}
-
-/** Registers the metric of the answers sent by `reply.sendRepresentation`. */
-export function registerSenderMetrics(
-  registry: MetricsRegistry,
-  sender: { snapshot(): RepresentationSenderSnapshot },
-): void {
   new Counter({
     name: 'cache_set_cookies_removed_total',
     help: 'Public answers from which a Set-Cookie was removed',
-    registers: [registry as unknown as Registry],
+    labelNames: ['app'],
+    registers,
     collect() {
       this.reset()
-      this.inc(sender.snapshot().setCookiesRemoved)
+      for (const { labels, snapshot } of shown()) this.inc(labels, snapshot.sender.setCookiesRemoved)
     },
   })
 }

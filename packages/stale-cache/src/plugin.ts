@@ -30,14 +30,20 @@ export interface StaleCachePluginOptions {
   readonly policy?: RepresentationPolicyOptions
   /** A `prom-client` registry that the metrics of all caches are registered on. Default: none. */
   readonly registry?: MetricsRegistry
+  /**
+   * The label `app` of the metrics. Needed when scopes or applications of one process share a registry: all but one
+   * of them must have it. Default: no such label.
+   */
+  readonly appName?: string
   /** `app.redisGuard`: the second level of every cache that does not say `redis: false`. Default: none. */
   readonly redis?: SharedRedis
 }
 
 const plugin: FastifyPluginAsync<StaleCachePluginOptions> = async (app, options) => {
-  checks.onlyKnown('', options, ['maxCaches', 'policy', 'registry', 'redis'])
-  const { registry } = options
-  checks.having('registry', registry, ['registerMetric'])
+  checks.onlyKnown('', options, ['maxCaches', 'policy', 'registry', 'appName', 'redis'])
+  const { registry, appName } = options
+  checks.having('registry', registry, ['registerMetric', 'getSingleMetric'])
+  if (appName !== undefined) checks.text('appName', appName, 63)
   const caches = new StaleCaches(
     checks.count('maxCaches', options.maxCaches ?? 64),
     guarding('redis', options.redis),
@@ -51,9 +57,14 @@ const plugin: FastifyPluginAsync<StaleCachePluginOptions> = async (app, options)
   app.addHook('onReady', () => caches.ready())
   app.addHook('onClose', () => caches.close())
   if (registry !== undefined) {
-    const { registerMetrics, registerSenderMetrics } = await import('./metrics.ts')
-    registerMetrics(registry, caches)
-    registerSenderMetrics(registry, sender)
+    const { sharedMetrics } = await import('./metrics.ts')
+    app.addHook(
+      'onClose',
+      sharedMetrics.share(registry, appName, () => ({
+        caches: caches.snapshot(),
+        sender: sender.snapshot(),
+      })),
+    )
   }
 }
 

@@ -4,7 +4,7 @@ import { StaleCache } from '../src/stale-cache.ts'
 
 interface Ask {
   readonly id: number
-  readonly verb: 'get' | 'refresh' | 'set' | 'invalidate' | 'peek' | 'fleet'
+  readonly verb: 'get' | 'refresh' | 'set' | 'invalidate' | 'peek' | 'fleet' | 'storm'
   readonly key: string
   readonly value?: string
 }
@@ -25,6 +25,20 @@ const cache = new StaleCache<string, undefined>(name, {
   redis,
 })
 
+/** Invalidates `many` keys in about a second: `<prefix>0`, `<prefix>1`..., or always the one that `prefix` names. */
+async function storm(prefix: string, many: number): Promise<number> {
+  const began = performance.now()
+  for (let done = 0; done < many; done += many / 100) {
+    await new Promise((resolve) =>
+      setTimeout(resolve, Math.max(0, began + (done / many) * 1000 - performance.now())),
+    )
+    for (let at = done; at < done + many / 100; at += 1) {
+      cache.invalidate(prefix.endsWith('-') ? `${prefix}${at}` : prefix)
+    }
+  }
+  return performance.now() - began
+}
+
 async function answer({ verb, key, value = '' }: Ask): Promise<unknown> {
   switch (verb) {
     case 'get':
@@ -37,6 +51,8 @@ async function answer({ verb, key, value = '' }: Ask): Promise<unknown> {
       return cache.invalidate(key)
     case 'peek':
       return cache.peek(key)
+    case 'storm':
+      return storm(key, Number(value))
     default:
       return cache.snapshot().fleet
   }

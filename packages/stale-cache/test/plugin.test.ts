@@ -189,3 +189,36 @@ t.test('loads and invalidations are published', async (t) => {
   t.equal(events.length, 5)
   await cache.close()
 })
+
+t.test('scopes and applications that share a registry are told apart, until one is closed', async (t) => {
+  const registry = new Registry()
+  const app = fastify()
+  const other = fastify()
+  t.teardown(() => Promise.all([app.close(), other.close()]))
+  for (const own of [{}, { appName: 'admin' }]) {
+    await app.register(async (scope) => {
+      await scope.register(staleCache, { registry, ...own })
+      scope.staleCache.create('themes', numbers).peek('acme')
+    })
+  }
+  await other.register(staleCache, { registry, appName: 'other' })
+  const rows = async () =>
+    (await registry.metrics()).match(/^(cache_misses_total|cache_set_cookies_removed_total).*$/gm)
+  t.strictSame(await rows(), [
+    'cache_misses_total{cache="themes"} 1',
+    'cache_misses_total{app="admin",cache="themes"} 1',
+    'cache_set_cookies_removed_total 0',
+    'cache_set_cookies_removed_total{app="admin"} 0',
+    'cache_set_cookies_removed_total{app="other"} 0',
+  ])
+  for (const options of [{ registry }, { appName: '' }]) {
+    const third = fastify()
+    t.teardown(() => third.close())
+    await t.rejects(async () => third.register(staleCache, options), {
+      code: 'HOLDFAST_ERR_STALE_CACHE_INVALID_OPTION',
+      message: /option "appName" must be/,
+    })
+  }
+  await other.close()
+  t.equal((await rows())?.length, 4)
+})

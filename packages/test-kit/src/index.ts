@@ -1,3 +1,4 @@
+export { type CertificateOptions, makeCertificate, type TestCertificate } from './certificate.ts'
 export { type Behaviours, contractSuite, type Implementation, type Tester } from './contract-suite.ts'
 export { countStatements, type StatementCount } from './count-statements.ts'
 export { examplesSuite } from './examples-suite.ts'

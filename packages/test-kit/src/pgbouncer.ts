@@ -26,7 +26,7 @@ export interface PgBouncerOptions {
   readonly port?: number
 }
 
-// An SSLRequest, which is answered by one letter: N for "no". It asks nothing of the server behind.
+// An SSLRequest, which is answered by one letter: N for "no", S for "yes". It asks nothing of the server behind.
 const sslRequest = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 
 /**
@@ -47,6 +47,7 @@ export async function startPgBouncer({
   const { hostname, port: targetPort, username, password } = new URL(target.url)
   const secret = password === '' ? '' : ` password=${password}`
   const users = join(directory, 'users.txt')
+  const speaksTls = !['disable', undefined].includes(settings?.['client_tls_sslmode'])
   await writePrivately(users, given?.users ?? `"${username}" ""\n`, identity)
   return startRealServer({
     port,
@@ -79,7 +80,7 @@ export async function startPgBouncer({
         args: [configuration],
         directory,
         identity,
-        probe: () => probeTcp(port, sslRequest, 'N'),
+        probe: () => probeTcp(port, sslRequest, speaksTls ? 'S' : 'N'),
         // At once in every version; SIGTERM waits for clients since 1.23.
         stopSignal: 'SIGQUIT',
         orphanDirectory: directory,

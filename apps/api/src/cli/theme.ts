@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { guardedDialect } from '@holdfast/pool-guard/kysely'
 import { Kysely } from 'kysely'
 import { callerDirectory } from '../config.ts'
 import type { Database } from '../db/database.ts'
@@ -20,7 +21,7 @@ Running services show a change at once when they share a Redis (REDIS_URL), and 
 const MAX_LISTED = 1000
 
 await runCommand(USAGE, async ({ pool, redisUrl, print }, [action, slug, file, ...rest]) => {
-  const themes = new ThemeRepository(new Kysely<Database>({ dialect: pool.dialect() }))
+  const themes = new ThemeRepository(new Kysely<Database>({ dialect: guardedDialect(pool) }))
   if (rest.length > 0) throw new UsageError(`unexpected: ${rest.join(' ')}`)
   if (action === 'list' && slug === undefined) {
     const tenants = await themes.list(MAX_LISTED)

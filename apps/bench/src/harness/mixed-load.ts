@@ -43,15 +43,18 @@ const LATENESS_RESOLUTION_MS = 5
 /** Connections to one server at once; an open loop over it counts requests as unanswered. */
 const MAX_CONNECTIONS = 12_000
 
-/** Drives the load to its end. */
-export async function driveMix(plan: MixPlan): Promise<MixResult> {
+/** Opens the connections; the function it answers begins the load and drives it to its end. */
+export async function prepareMix(plan: MixPlan): Promise<() => Promise<MixResult>> {
   const run = new MixRun(plan)
-  const lateness = monitorEventLoopDelay({ resolution: LATENESS_RESOLUTION_MS })
-  lateness.enable()
-  await run.run()
-  lateness.disable()
-  const lateMs = Math.max(0, lateness.percentile(99) / 1e6 - LATENESS_RESOLUTION_MS)
-  return { beganWallMs: run.beganWallMs, samples: run.samples, lateMs }
+  await run.open()
+  return async () => {
+    const lateness = monitorEventLoopDelay({ resolution: LATENESS_RESOLUTION_MS })
+    lateness.enable()
+    await run.run()
+    lateness.disable()
+    const lateMs = Math.max(0, lateness.percentile(99) / 1e6 - LATENESS_RESOLUTION_MS)
+    return { beganWallMs: run.beganWallMs, samples: run.samples, lateMs }
+  }
 }
 
 class MixRun {
@@ -81,11 +84,15 @@ class MixRun {
     this.#order = interleaved(plan.mix.map(({ share }) => share))
   }
 
-  async run(): Promise<void> {
-    const { load, port, durationMs, drainMs } = this.#plan
+  async open(): Promise<void> {
+    const { load, port } = this.#plan
     const opened = 'clients' in load ? load.clients : 100
     this.#connections = opened
     this.#idle.push(...(await Promise.all(Array.from({ length: opened }, () => Connection.open(port)))))
+  }
+
+  async run(): Promise<void> {
+    const { load, durationMs, drainMs } = this.#plan
     this.#beganMs = performance.now()
     this.beganWallMs = Date.now()
     if ('clients' in load) {

@@ -68,6 +68,8 @@ const COLUMNS: Readonly<Record<string, { title: string; digits: number }>> = {
   recoveredMs: { title: 'well after ms', digits: 0 },
   greatestQueue: { title: 'queue', digits: 0 },
   lostWrites: { title: 'lost writes', digits: 0 },
+  writtenTwice: { title: 'written twice', digits: 0 },
+  unclear: { title: 'unclear', digits: 0 },
   serverBusy: { title: 'server busy', digits: 2 },
   lateMs: { title: 'load late ms', digits: 0 },
   followerP50Ms: { title: 'follower p50 ms', digits: 2 },

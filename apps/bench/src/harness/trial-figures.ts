@@ -58,6 +58,7 @@ export function freezeFigures(outcome: TrialOutcome): Record<string, number> {
       requests.filter(({ kind }) => kind === 'public').length,
     ),
     errorsAfter: after.filter(isError).length,
+    unclear: requests.filter(({ status }) => !CLEAR.has(status)).length,
     recoveredMs: recoveryMs(outcome, frozenMs, thawedMs),
     ...reported(critical, report),
   }
@@ -66,7 +67,13 @@ export function freezeFigures(outcome: TrialOutcome): Record<string, number> {
 /** A client that waits longer than this hangs. */
 const HUNG_S = 2.5
 
-/** When, after the thaw, the database answered again for good: at least half as much, in time, as before. */
+/** An answer, or a refusal that says that it is one and may be tried again. */
+const CLEAR = new Set([200, 503, 504])
+
+/** So many looks in a row with enough answers, and the service is well: one more hiccup later is no relapse. */
+const WELL_LOOKS = 10
+
+/** When, after the thaw, the second began in which the database always gave half as many answers in time as before. */
 function recoveryMs({ requests, durationMs }: TrialOutcome, frozenMs: number, thawedMs: number): number {
   const useful = requests
     .filter(({ fromDatabase, status, tookMs }) => fromDatabase && status === 200 && tookMs <= PATIENCE_MS)
@@ -79,7 +86,12 @@ function recoveryMs({ requests, durationMs }: TrialOutcome, frozenMs: number, th
     const look = Math.floor((atMs - thawedMs) / LOOK_MS)
     if (look >= 0 && look < looks.length) looks[look] = (looks[look] ?? 0) + 1
   }
-  return (looks.findLastIndex((count) => count < usualPerLook / 2) + 1) * LOOK_MS
+  const well = looks.findIndex(
+    (_count, look) =>
+      look + WELL_LOOKS <= looks.length &&
+      looks.slice(look, look + WELL_LOOKS).every((count) => count >= usualPerLook / 2),
+  )
+  return (well === -1 ? looks.length : well) * LOOK_MS
 }
 
 /** What the server knows of itself, and whether it kept its word about writes. */
@@ -88,5 +100,6 @@ function reported(critical: readonly TrialRequest[], report: TrialOutcome['repor
   return {
     greatestQueue: report['greatestQueue'] ?? 0,
     lostWrites: Math.max(0, acknowledged - (report['written'] ?? 0)),
+    writtenTwice: report['writtenTwice'] ?? 0,
   }
 }

@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from '@holdfast/test-kit'
 import { Child, untilReady } from './child.ts'
-import type { MixResult } from './mixed-load.ts'
+import type { MixPlan, MixResult } from './mixed-load.ts'
 import type { TrialRow, TrialVariant, World } from './row.ts'
 import type { RunOptions } from './run.ts'
 import type { Slice } from './statistics.ts'
@@ -55,15 +55,12 @@ async function runTrial(
     await untilReady(server, port, '/ready')
     const entered: Record<string, number> = {}
     const wallMs: Record<string, number> = {}
+    // First, so that the events are timed from the begin of the load.
+    const plan: MixPlan = { port, load: variant.load, mix: row.mix, durationMs, drainMs: DRAIN_MS * scale }
+    await load.ask('prepareMix', plan)
     const before = await server.usage()
-    const driven = load.ask<MixResult>('mix', {
-      port,
-      load: variant.load,
-      mix: row.mix,
-      durationMs,
-      drainMs: DRAIN_MS * scale,
-    })
     const startedMs = performance.now()
+    const driven = load.ask<MixResult>('driveMix')
     for (const { atMs, state } of row.events) {
       await sleep(Math.max(0, atMs * scale - (performance.now() - startedMs)))
       await world.enter(state)

@@ -1,42 +1,67 @@
 /**
  * One call of a script per operation, 32 callers at a time over one connection, each with its own key and waiting
- * for its own answer: what a busy service does with a rate limit in Redis. The script is that of a small token
- * bucket, the server a real one on another core.
+ * for its own answer: what a busy service does with a rate limit in Redis. The server is a real one on another core.
+ * Every variant runs the same source, once per call.
  */
 import { createHash } from 'node:crypto'
-import { GuardedRedis, type RedisScript } from '@holdfast/redis-guard'
+import { GuardedRedis, type RedisArgument } from '@holdfast/redis-guard'
 import { Redis } from 'ioredis'
 import type { CreateLoop } from '../harness/row.ts'
 
 const CALLERS = 32
 
-const takeToken = `
+interface Limit {
+  readonly lua: string
+  readonly args: readonly RedisArgument[]
+}
+
+const limits: Readonly<Record<string, Limit>> = {
+  /** Two commands: what is left of an allowance that ends by itself. */
+  allowance: {
+    lua: `
 local tokens = tonumber(redis.call('GET', KEYS[1]) or ARGV[1])
 if tokens < 1 then return 0 end
 redis.call('SET', KEYS[1], tokens - 1, 'PX', ARGV[2])
-return 1`
-const args = [1_000_000_000, 60_000]
+return 1`,
+    args: [1_000_000_000, 60_000],
+  },
+  /** Four commands: a bucket in a hash that fills up again by the clock of Redis. */
+  bucket: {
+    lua: `
+local capacity, perSecond = tonumber(ARGV[1]), tonumber(ARGV[2])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local bucket = redis.call('HMGET', KEYS[1], 'tokens', 'at')
+local tokens = tonumber(bucket[1] or capacity)
+tokens = math.min(capacity, tokens + (now - (bucket[2] or now)) * perSecond / 1000)
+if tokens < 1 then return 0 end
+redis.call('HSET', KEYS[1], 'tokens', tokens - 1, 'at', now)
+redis.call('PEXPIRE', KEYS[1], 60000)
+return 1`,
+    args: [1_000_000_000, 1000],
+  },
+}
 
 type TakeToken = (key: string) => Promise<unknown>
 
-const contenders: Readonly<Record<string, (url: string) => Promise<TakeToken>>> = {
-  batched: (url) => guarded(url, true),
-  single: (url) => guarded(url, false),
-  ioredis: (url) => plain(url, false),
-  'auto-pipelining': (url) => plain(url, true),
+const contenders: Readonly<Record<string, (url: string, limit: Limit) => Promise<TakeToken>>> = {
+  batched: (url, limit) => guarded(url, limit, true),
+  single: (url, limit) => guarded(url, limit, false),
+  ioredis: (url, limit) => plain(url, limit, false),
+  'auto-pipelining': (url, limit) => plain(url, limit, true),
 }
 
-async function guarded(url: string, batch: boolean): Promise<TakeToken> {
+async function guarded(url: string, { lua, args }: Limit, batch: boolean): Promise<TakeToken> {
   const guard = new GuardedRedis({ url, budgetMs: 1000 })
   await guard.ready(5000)
-  const script: RedisScript = { name: 'take-token', lua: takeToken, keys: 1, batch }
+  const script = { name: 'take-token', lua, keys: 1, batch }
   return (key) => guard.run(script, [key], args)
 }
 
-async function plain(url: string, enableAutoPipelining: boolean): Promise<TakeToken> {
+async function plain(url: string, { lua, args }: Limit, enableAutoPipelining: boolean): Promise<TakeToken> {
   const redis = new Redis(url, { enableAutoPipelining })
-  await redis.script('LOAD', takeToken)
-  const sha = createHash('sha1').update(takeToken).digest('hex')
+  await redis.script('LOAD', lua)
+  const sha = createHash('sha1').update(lua).digest('hex')
   return (key) => redis.evalsha(sha, 1, key, ...args)
 }
 
@@ -48,15 +73,18 @@ async function spentBy(redis: Redis): Promise<{ cpu: number; scripts: number }> 
   return { cpu: seconds * 1_000_000, scripts: numberAfter(/^cmdstat_evalsha:calls=\d+,usec=(\d+)/m) }
 }
 
-async function begin(url: string, name: string): Promise<{ take: TakeToken; observer: Redis }> {
+async function begin(url: string, name: string, limitName: string) {
   const contend = contenders[name]
-  if (contend === undefined) throw new RangeError(`no such contender: ${name}`)
-  return { take: await contend(url), observer: new Redis(url) }
+  const limit = limits[limitName]
+  if (contend === undefined || limit === undefined) {
+    throw new RangeError(`no such contender or limit: ${name}, ${limitName}`)
+  }
+  return { take: await contend(url, limit), observer: new Redis(url) }
 }
 
-const createLoop: CreateLoop = async ([url = '', name = '']) => {
+const createLoop: CreateLoop = async ([url = '', name = '', limitName = '']) => {
   // Not waited for here: questions of the parent that come before this function is done are not heard.
-  const begun = begin(url, name)
+  const begun = begin(url, name, limitName)
   return {
     resultsPerOperation: 1,
     async run(operations) {
@@ -65,7 +93,7 @@ const createLoop: CreateLoop = async ([url = '', name = '']) => {
       let next = 0
       let results = 0
       const caller = async (_: unknown, number: number) => {
-        const key = `hf:bench:{acme}:user-${number}`
+        const key = `hf:bench:{acme}:${limitName}-${number}`
         while (next++ < operations) if ((await take(key)) === 1) results += 1
       }
       await Promise.all(Array.from({ length: CALLERS }, caller))

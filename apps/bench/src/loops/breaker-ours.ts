@@ -1,4 +1,7 @@
-/** CircuitBreaker.execute with its defaults; `signal` and `timeout` are what a call can bring along. */
+/**
+ * CircuitBreaker.execute with its defaults; `consecutive` counts failures in a row alone, `signal` and `timeout` are
+ * what a call can bring along.
+ */
 import { CircuitBreaker } from '@holdfast/circuit-breaker'
 import type { CreateLoop } from '../harness/row.ts'
 import { failingLoop, succeedingLoop } from './breaker.ts'
@@ -14,6 +17,11 @@ const createLoop: CreateLoop = async ([kind]) => {
     case 'timeout':
       return succeedingLoop((work) => {
         const breaker = new CircuitBreaker('bench', { timeoutMs: 10_000 })
+        return () => breaker.execute(work)
+      })
+    case 'consecutive':
+      return succeedingLoop((work) => {
+        const breaker = new CircuitBreaker('bench', { failureRate: Number.POSITIVE_INFINITY })
         return () => breaker.execute(work)
       })
     case 'succeed':

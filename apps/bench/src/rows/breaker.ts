@@ -7,6 +7,12 @@ export const breaker: LoopRow = {
   title: 'awaiting guarded work that succeeds, one call after the other; figures per call, the work included',
   variants: [
     { name: 'ours', module: 'src/loops/breaker-ours.ts', args: ['succeed'], against: 'opossum' },
+    {
+      name: 'ours, consecutive',
+      module: 'src/loops/breaker-ours.ts',
+      args: ['consecutive'],
+      against: 'opossum',
+    },
     { name: 'opossum', module: 'src/loops/breaker-opossum.ts', args: ['succeed', 'no-percentiles'] },
     {
       name: 'cockatiel',

@@ -24,7 +24,9 @@ export const freeze: TrialRow = {
     { claim: 'No client hangs (2.5 s)', figure: 'hung', of, atMost: 0 },
     { claim: 'No public page fails', figure: 'publicErrorPercent', of, atMost: 0 },
     { claim: 'No read fails while the database is frozen', figure: 'readErrorPercent', of, atMost: 0 },
+    { claim: 'Whoever gets nothing is told so: 503 or 504', figure: 'unclear', of, atMost: 0 },
     { claim: 'The database is used again within 2 s', figure: 'recoveredMs', of, atMost: 2000 },
     { claim: 'No write is lost that was acknowledged', figure: 'lostWrites', of, atMost: 0 },
+    { claim: 'No write is made twice', figure: 'writtenTwice', of, atMost: 0 },
   ]),
 }

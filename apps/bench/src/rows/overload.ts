@@ -53,5 +53,6 @@ export const overload: TrialRow = {
     },
     { claim: 'No more wait than may: 5 reads, 200 writes', figure: 'greatestQueue', of, atMost: 205 },
     { claim: 'No write is lost that was acknowledged', figure: 'lostWrites', of, atMost: 0 },
+    { claim: 'No write is made twice', figure: 'writtenTwice', of, atMost: 0 },
   ]),
 }

@@ -10,6 +10,7 @@
  * - `opossum`: a breaker with a capacity of 20 and a time-out of 1 s around every statement.
  */
 import { type PoolGuardRouteOptions, poolGuard } from '@holdfast/pool-guard'
+import { guardedDialect } from '@holdfast/pool-guard/kysely'
 import {
   bulkhead,
   ConsecutiveBreaker,
@@ -33,7 +34,7 @@ const PEER_TIMEOUT_MS = 1000
 const SAMPLE_MS = 5
 
 interface Tables {
-  bench_write: { id: string }
+  bench_write: { service: number; request: number }
 }
 
 /** What stands before the database. */
@@ -52,9 +53,12 @@ const read = async () => {
   await door.run(() => sql`select pg_sleep(0.02)`.execute(door.db))
   return { rows: 1, cached: false }
 }
+let writes = 0
 const write = async () => {
+  writes += 1
+  const request = writes
   await door.run(() =>
-    sql`with written as (insert into bench_write default values returning id)
+    sql`with written as (insert into bench_write values (${process.pid}, ${request}) returning request)
         select pg_sleep(0.02) from written`.execute(door.db),
   )
   return { written: true }
@@ -98,10 +102,14 @@ answerParent({
     const client = new pg.Client({ connectionString: databaseUrl() })
     client.on('error', () => {})
     await client.connect()
-    const { rows } = await client.query<{ written: string }>('select count(*) as written from bench_write')
-    await client.query('truncate bench_write')
+    const { rows } = await client.query<{ stored: number; written: number }>(
+      // The statements of another one may still run when this one begins.
+      `select count(*)::int as stored, count(distinct request)::int as written
+         from bench_write where service = ${process.pid}`,
+    )
     await client.end()
-    return { greatestQueue, written: Number(rows[0]?.written ?? 0) }
+    const { stored = 0, written = 0 } = rows[0] ?? {}
+    return { greatestQueue, written, writtenTwice: stored - written }
   },
 })
 await listen(app)
@@ -110,7 +118,7 @@ async function ourDoor(): Promise<Door> {
   await app.register(poolGuard, { connectionString: databaseUrl() ?? '', max: MAX })
   const guard = app.poolGuard
   return {
-    db: new Kysely<Tables>({ dialect: guard.dialect() }),
+    db: new Kysely<Tables>({ dialect: guardedDialect(guard) }),
     run: (work) => work(),
     waiting: () => guard.snapshot().waiting,
   }

@@ -1,0 +1,149 @@
+/*
+ * As much as a fleet will ever see at once: 100,000 keys, and 10,000 invalidations in a second. What is asserted are
+ * the bounds and the state at the end; the comments say what it took on the machine that ran it.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { askRedis, startRedis, waitUntil } from '@holdfast/test-kit'
+import t, { type Test } from 'tap'
+import type { StaleCache } from '../src/stale-cache.ts'
+import { fleetOf, fleetOn } from './fleet-of-caches.ts'
+import type { Thing } from './source.ts'
+
+t.setTimeout(480_000)
+
+const MANY = 10_000
+/** Looking at 10,000 keys takes milliseconds, too: who looks all the time keeps the rest from running. */
+const patience = { timeoutMs: 120_000, intervalMs: 250 }
+const often = { timeoutMs: 120_000 }
+const script = fileURLToPath(new URL('./fleet-member.ts', import.meta.url))
+const server = await startRedis({ args: ['--appendonly', 'no'] })
+t.teardown(() => server.stop())
+
+setFlagsFromString('--expose-gc')
+const collect: () => void = runInNewContext('gc')
+
+/** Compressing 100,000 bodies would take longer than everything else here. */
+const brief = ({ text }: Thing) => ({ body: String(text).slice(0, 8), contentType: 'text/plain' })
+
+/** Bytes that are really held. */
+async function heldBytes(): Promise<number> {
+  // What the last turn left behind is let go in the next.
+  await sleep(0)
+  collect()
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
+
+/** Another process of the fleet, which invalidates. */
+async function strangerIn(t: Test, name: string): Promise<ChildProcess> {
+  const child = fork(script, [server.url, name], { execArgv: ['--conditions=@holdfast/source'] })
+  t.teardown(async () => {
+    child.kill('SIGKILL')
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+  })
+  await once(child, 'message')
+  return child
+}
+
+/** What a storm costs this process, from its begin until `over`. */
+async function storm(t: Test, stranger: ChildProcess, key: string, over: () => boolean, look: () => void) {
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  const beforeBytes = await heldBytes()
+  const cpu = process.cpuUsage()
+  const began = performance.now()
+  delay.enable()
+  const ended = once(stranger, 'message')
+  stranger.send({ id: 1, verb: 'storm', key, value: String(MANY) })
+  const watch = setInterval(look, 5)
+  const [{ result }] = await ended
+  await waitUntil(over, patience)
+  clearInterval(watch)
+  delay.disable()
+  const { user, system } = process.cpuUsage(cpu)
+  const tookMs = performance.now() - began
+  const grownBytes = (await heldBytes()) - beforeBytes
+  t.comment(
+    `invalidated in ${Math.round(Number(result))} ms, over after ${Math.round(tookMs)} ms; here ` +
+      `${Math.round((user + system) / 1000)} ms of CPU, the loop at most ${Math.round(delay.max / 1e6)} ms late, ` +
+      `${Math.round(grownBytes / 1024)} KiB more held`,
+  )
+  return { grownBytes }
+}
+
+t.test('of 100,000 keys each has a time to live, and this process holds what it may', async (t) => {
+  const options = { maxEntries: 1_000, loadOnPeek: false, represent: brief }
+  const { caches } = await fleetOn(server.url, t, 2, options)
+  const [writer, reader] = caches
+  if (writer === undefined || reader === undefined) throw new Error('two caches')
+  const began = performance.now()
+  const write = async (from: number, to: number) => {
+    for (let at = from; at < to; at += 1) {
+      writer.set(`key-${at}`, { value: { text: `${at} ${'x'.repeat(500)}` }, tags: [`tag-${at % 50}`] })
+      if (at % 500 === 499) await waitUntil(() => fleetOf(writer).waiting === 0, often)
+    }
+    await waitUntil(() => fleetOf(writer).waiting === 0, often)
+  }
+  await write(0, 10_000)
+  const beforeBytes = await heldBytes()
+  await write(10_000, 100_000)
+  const grownBytes = (await heldBytes()) - beforeBytes
+  const keyspace = String(await askRedis(server.directPort, 'INFO', 'keyspace'))
+  const [, keys, expires] = /keys=(\d+),expires=(\d+)/.exec(keyspace) ?? []
+  t.comment(
+    `${keyspace.trim()}; ${Math.round(performance.now() - began)} ms, ${Math.round(grownBytes / 1024)} KiB more`,
+  )
+  // And the counter, when a call had to be repeated.
+  t.ok(Number(keys) >= 100_000, `${keys} keys are there`)
+  t.equal(expires, keys, 'and ends by itself')
+  t.equal(fleetOf(writer).dropped, 0)
+  for (const cache of caches) {
+    t.ok(cache.snapshot().entries <= 1_000)
+    t.equal(fleetOf(cache).waiting, 0)
+  }
+  // 90,000 values of 500 characters are 45 MB, if anybody kept them.
+  t.ok(grownBytes < 30_000_000, `${grownBytes} bytes more are held`)
+  t.strictSame(await reader.get('key-99999'), { text: `99999 ${'x'.repeat(500)}` })
+  await askRedis(server.directPort, 'FLUSHALL')
+})
+
+t.test('10,000 invalidations in a second by another process', async (t) => {
+  const keys = Array.from({ length: MANY }, (_, at) => `key-${at}`)
+  const limits = {
+    represent: brief,
+    maxEntries: MANY,
+    maxBatchKeys: 500,
+    maxFlights: MANY,
+    batchIntervalMs: 5,
+  }
+  const { name, caches, source } = await fleetOn(server.url, t, 2, limits, (member) => ({
+    loadOnPeek: member === 0,
+  }))
+  const [loading, still] = caches
+  if (loading === undefined || still === undefined) throw new Error('two caches')
+  const stranger = await strangerIn(t, name)
+  for (const key of keys) source.has(key, 'one')
+  await loading.refresh(keys)
+  const fresh = (cache: StaleCache<Thing>) => keys.filter((key) => cache.peek(key).source === 'fresh').length
+  await still.refresh(keys, { sinceFence: 0 })
+  t.equal(fresh(still), MANY)
+  t.equal(fresh(loading), MANY)
+  const loads = source.calls.length
+
+  await t.test('while nobody reads: all are known to be outdated', async (t) => {
+    let waiting = 0
+    const settled = () => fresh(still) === 0
+    const { grownBytes } = await storm(t, stranger, 'key-', settled, () => {
+      waiting = Math.max(waiting, fleetOf(still).waiting, fleetOf(loading).waiting)
+    })
+    t.comment(`at most ${waiting} notices waited here; ${fleetOf(still).messages} messages`)
+    t.ok(waiting <= MANY)
+    t.ok(grownBytes < 30_000_000, `${grownBytes} bytes more are held`)
+    t.equal(source.calls.length, loads)
+  })
+})
