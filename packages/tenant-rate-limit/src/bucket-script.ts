@@ -7,6 +7,7 @@
  * PXAT: Redis 6.2). A text that is no bucket counts as one that was just emptied.
  */
 import type { RedisScript } from '@holdfast/redis-guard'
+import { MAX_CLAIMS } from './claim.ts'
 
 /**
  * Local functions for scripts that work with buckets; runs once for all calls that travel together.
@@ -83,9 +84,6 @@ end`
 }
 return used
 `
-
-/** The most claims in one request. */
-export const MAX_CLAIMS = 16
 
 function script(keys: number, write: boolean): RedisScript<readonly number[]> {
   return {

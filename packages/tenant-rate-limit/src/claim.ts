@@ -15,6 +15,9 @@ export interface Claim {
   readonly key: string
 }
 
+/** The most claims in one request. */
+export const MAX_CLAIMS = 16
+
 /** Longer texts are replaced by a hash: what comes from a request cannot fill memory, nor break a key. */
 export const MAX_PART_LENGTH = 64
 

@@ -65,7 +65,7 @@ export class MemoryStore implements LimitStore {
         }
       }
     }
-    return decisionOf(claims, used, 'memory')
+    return decisionOf(claims, used, mode, 'memory')
   }
 
   refund(claims: readonly Claim[]): void {

@@ -15,6 +15,8 @@ export interface PolicySet {
   readonly groups?: Readonly<Record<string, PolicySource>>
   /** By tenant, then by the name of a policy: what this tenant has instead. Default: none. */
   readonly overrides?: Readonly<Record<string, Readonly<Record<string, PolicySource>>>>
+  /** Every policy decides and tells, and refuses nobody. Default false. */
+  readonly shadow?: boolean
   /** For policies that do not say it themselves. Default `'local'`. */
   readonly onStoreLoss?: OnStoreLoss
 }
@@ -57,7 +59,7 @@ export class Policies {
   }
 
   /** Replaces all policies. What did not change stays the same object, of the same version. */
-  update({ policies, groups = {}, overrides = {}, onStoreLoss = 'local' }: PolicySet): void {
+  update({ policies, groups = {}, overrides = {}, shadow = false, onStoreLoss = 'local' }: PolicySet): void {
     let compiled = 0
     const version = this.#version + 1
     const compileAll = (
@@ -74,7 +76,7 @@ export class Policies {
           if (compiled > MAX_POLICIES) throw new PolicyError(name, `there are more than ${MAX_POLICIES}`)
           return [
             name,
-            renewed(known?.get(name), compilePolicy(prefix + name, source, { version, onStoreLoss })),
+            renewed(known?.get(name), compilePolicy(prefix + name, source, { version, shadow, onStoreLoss })),
           ]
         }),
       )

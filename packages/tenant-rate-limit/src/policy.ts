@@ -35,7 +35,7 @@ export interface PolicyDefinition {
 export function compilePolicy(
   name: string,
   definition: string | PolicyDefinition,
-  { version, onStoreLoss = 'local' }: { readonly version: number; readonly onStoreLoss?: OnStoreLoss },
+  defaults: { readonly version: number; readonly shadow?: boolean; readonly onStoreLoss?: OnStoreLoss },
 ): Policy {
   const text = typeof definition === 'string' ? definition : definition?.limit
   const limit = typeof text === 'string' ? parseLimit(text) : undefined
@@ -47,7 +47,7 @@ export function compilePolicy(
       throw new PolicyError(name, `"${member}" must be left out (accepted: ${definitionMembers.join(', ')})`)
     }
   }
-  const loss = given.onStoreLoss ?? onStoreLoss
+  const loss = given.onStoreLoss ?? defaults.onStoreLoss ?? 'local'
   if (!lossWords.includes(loss)) {
     throw new PolicyError(name, `onStoreLoss must be ${lossWords.join(', ')}, received ${String(loss)}`)
   }
@@ -62,9 +62,9 @@ export function compilePolicy(
     emissionUs: terms.emissionTicks / terms.ticksPerUs,
     windowSeconds: limit.windowUs / 1_000_000,
     strict: limit.strict,
-    shadow: limit.shadow || given.shadow === true,
+    shadow: limit.shadow || given.shadow === true || defaults.shadow === true,
     onStoreLoss: loss,
-    version,
+    version: defaults.version,
   }
 }
 

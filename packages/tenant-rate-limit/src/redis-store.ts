@@ -29,7 +29,7 @@ export class RedisStore implements LimitStore {
   }
 
   async decide(claims: readonly Claim[], mode: 'consume' | 'peek'): Promise<Decision> {
-    if (sharesTag(claims)) return decisionOf(claims, await this.#ask(claims, mode), 'redis')
+    if (sharesTag(claims)) return decisionOf(claims, await this.#ask(claims, mode), mode, 'redis')
     return this.#decideSlots(claims, mode)
   }
 
@@ -61,7 +61,7 @@ export class RedisStore implements LimitStore {
       for (const group of bySlotTag(claims)) {
         const before = await this.#ask(group, mode)
         for (const [at, claim] of group.entries()) used.set(claim, before[at] as number)
-        const { allowed, verdicts } = decisionOf(group, before, 'redis')
+        const { allowed, verdicts } = decisionOf(group, before, mode, 'redis')
         if (!allowed) {
           refused = true
           break
@@ -77,6 +77,7 @@ export class RedisStore implements LimitStore {
     return decisionOf(
       asked,
       asked.map((claim) => used.get(claim) as number),
+      mode,
       'redis',
     )
   }

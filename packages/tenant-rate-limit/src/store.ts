@@ -4,15 +4,18 @@ import { debitTicks, remainingUnits, ticksToMs, waitTicks } from './token-bucket
 
 /** What became of one claim. */
 export interface Verdict {
+  readonly claim: Claim
   readonly policy: Policy
   /** Whether this bucket holds enough. */
   readonly allowed: boolean
-  /** Whole units left: after the request when it was let pass, else as they are. */
+  /** Whole units left: after the request when they were taken, else as they are. */
   readonly remaining: number
-  /** Until this cost can be taken: 0 when it was; Infinity when it never can, being more than the capacity. */
+  /** Until this cost can be taken: 0 when it can at once; Infinity when it never can, being more than the capacity. */
   readonly retryAfterMs: number
   /** Until the bucket is full. */
   readonly resetMs: number
+  /** What is used of the bucket, exactly, in ticks of the policy; after the request as `remaining` is. */
+  readonly usedTicks: number
 }
 
 /** Who decided. */
@@ -23,7 +26,7 @@ export interface Decision {
   readonly allowed: boolean
   /** The names of the policies that refused it; none when it was let pass, or only shadow policies were violated. */
   readonly violated: readonly string[]
-  /** One for each claim, in their order. */
+  /** One for each claim that was looked at, in their order: after a refusal the rest may be left out. */
   readonly verdicts: readonly Verdict[]
   /** The longest of the policies that refused it; 0 when it was let pass. */
   readonly retryAfterMs: number
@@ -70,6 +73,7 @@ export interface LimitStore {
 export function decisionOf(
   claims: readonly Claim[],
   used: readonly number[],
+  mode: 'consume' | 'peek',
   source: DecisionSource,
   degraded = false,
 ): Decision {
@@ -85,20 +89,29 @@ export function decisionOf(
     retryAfterMs = Math.max(retryAfterMs, ticksToMs(policy, wait))
   }
   const allowed = violated === undefined
+  const taken = allowed && mode === 'consume'
   for (let at = 0; at < claims.length; at += 1) {
-    const { policy, cost } = claims[at] as Claim
+    const claim = claims[at] as Claim
     const before = used[at] as number
-    const wait = waitTicks(policy, before, cost)
-    const after = allowed && wait === 0 ? before + debitTicks(policy, cost) : before
-    verdicts.push({
-      policy,
-      allowed: wait === 0,
-      remaining: remainingUnits(policy, after),
-      retryAfterMs: ticksToMs(policy, wait),
-      resetMs: ticksToMs(policy, after),
-    })
+    const wait = waitTicks(claim.policy, before, claim.cost)
+    const after = taken && wait === 0 ? before + debitTicks(claim.policy, claim.cost) : before
+    verdicts.push(verdictOf(claim, wait, after))
   }
   return { allowed, violated: violated ?? none, verdicts, retryAfterMs, source, degraded }
+}
+
+/** A verdict: `wait` ticks until the cost fits, `used` ticks used now. */
+export function verdictOf(claim: Claim, wait: number, used: number): Verdict {
+  const { policy } = claim
+  return {
+    claim,
+    policy,
+    allowed: wait === 0,
+    remaining: remainingUnits(policy, used),
+    retryAfterMs: ticksToMs(policy, wait),
+    resetMs: ticksToMs(policy, used),
+    usedTicks: used,
+  }
 }
 
 const none: readonly string[] = Object.freeze([])
