@@ -1,3 +1,16 @@
+export {
+  type AddressBits,
+  AddressList,
+  addressText,
+  clientAddress,
+  clientNetwork,
+  firstOf,
+  type Network,
+  namedNetworks,
+  networkText,
+  readAddress,
+  readNetwork,
+} from './client-address.ts'
 export { type Clock, holdProcess, LONGEST_TIMER_MS, systemClock } from './clock.ts'
 export type { MetricsRegistry } from './metrics-registry.ts'
 export { type Invalid, OptionChecks } from './option-checks.ts'
