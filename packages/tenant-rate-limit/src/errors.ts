@@ -29,3 +29,27 @@ export const ClaimsError = createError<[received: number]>(
   'a request draws on 1 to 16 buckets, received %d',
   500,
 )
+
+/** A route names a policy, or a group, that does not exist. Raised when the route is registered, and by `update`. */
+export const UnknownPolicyError = createError<[where: string, policy: string]>(
+  `${codes}_UNKNOWN_POLICY`,
+  '%s names the policy "%s", which does not exist',
+  500,
+)
+
+/** The limits of a route contradict each other. Raised when the route is registered. */
+export const RuleError = createError<[where: string, problem: string]>(`${codes}_RULE`, '%s: %s', 500)
+
+/** A function that names a tenant, a user or a key answered something else than a text. */
+export const KeyError = createError<[option: string, received: string]>(
+  `${codes}_KEY`,
+  'the function "%s" must answer a text, or nothing; it answered a value of the type %s',
+  500,
+)
+
+/** The plugin is registered already, in this scope or in one around it. Raised at registration. */
+export const AlreadyRegisteredError = createError<[]>(
+  `${codes}_ALREADY_REGISTERED`,
+  'tenant-rate-limit is registered already, here or in a scope around this one; use its app.tenantRateLimit',
+  500,
+)

@@ -1,7 +1,8 @@
-export type { Clock } from '@holdfast/footing'
+export type { Clock, MetricsRegistry } from '@holdfast/footing'
 export { type Claim, claim } from './claim.ts'
 export { DenyCache, type DenyCacheOptions } from './deny-cache.ts'
 export * as errors from './errors.ts'
+export type { RefusedEvent, UpdatedEvent } from './events.ts'
 export { type Fallback, LocalFallback } from './fallback.ts'
 export {
   type DecideOptions,
@@ -12,8 +13,21 @@ export {
 } from './limiter.ts'
 export { MemoryStore, type MemoryStoreOptions } from './memory-store.ts'
 export type { TenantRateLimitOptions } from './options.ts'
-export { type TenantRateLimit, tenantRateLimit, tenantRateLimit as default } from './plugin.ts'
+export {
+  type RequestLimit,
+  type TenantRateLimit,
+  type TenantRateLimitPluginOptions,
+  type TenantRateLimitRouteSetting,
+  tenantRateLimit,
+  tenantRateLimit as default,
+} from './plugin.ts'
 export { Policies, type PolicySet, type PolicySource } from './policies.ts'
 export type { OnStoreLoss, Policy, PolicyDefinition } from './policy.ts'
+export type { HeaderFamily } from './rate-limit-headers.ts'
 export { type LimitRedis, RedisStore } from './redis-store.ts'
+export type { Refusal } from './refusal.ts'
+export type { GuardCounts } from './route-guard.ts'
+export type { TenantRateLimitSnapshot } from './route-guards.ts'
+export type { Counted, CountBy, OnLimit, RateLimitRule, RouteLimitOptions } from './route-options.ts'
+export type { PeekedLike } from './stale-answers.ts'
 export type { Decision, DecisionSource, LimitStore, Reservation, Verdict } from './store.ts'
