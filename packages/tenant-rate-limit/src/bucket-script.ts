@@ -3,8 +3,8 @@
  * tick on every trace. `now` is the server's TIME.
  *
  * A bucket is one text: 16 digits for the whole microseconds at which it will be full, 6 for the picoseconds after
- * them, then the `toleranceUs` of the terms by which it was reckoned. Its key expires when the bucket is full (SET with
- * PXAT: Redis 6.2). A text that is no bucket counts as one that was just emptied.
+ * them, then the `toleranceUs` of the terms by which it was reckoned. Its key expires when the bucket is full. A text
+ * that is no bucket counts as one that was just emptied.
  */
 import type { RedisScript } from '@holdfast/redis-guard'
 import { MAX_CLAIMS } from './claim.ts'
@@ -36,9 +36,9 @@ local function used_of(text, tolerance, ticks, tolerance_us)
   return tolerance
 end
 local function store(key, used, ticks, tolerance_us)
-  local full_us = now + floor(used / ticks)
-  local text = format('%016.0f%06.0f', full_us, (used % ticks) * (1000000 / ticks)) .. tolerance_us
-  call('SET', key, text, 'PXAT', format('%.0f', floor(full_us / 1000) + 2))
+  local used_us = floor(used / ticks)
+  local text = format('%016.0f%06.0f', now + used_us, (used % ticks) * (1000000 / ticks)) .. tolerance_us
+  call('SET', key, text, 'PX', floor(used_us / 1000) + 2)
 end
 `
 

@@ -8,20 +8,23 @@
  * floor only, and what this process gives back is taken into account at once.
  *
  * A floor, 20 ms by default, is a pause after a refusal in which this process does not ask at all; after it one request
- * asks, then two, four, ... while they are let pass. What comes back meanwhile waits in the bucket, so that a tenant
- * far over its limit still gets all of it, while the number of questions does not depend on how many requests come. It
- * is never longer than half the time in which the bucket fills.
+ * asks, then two, four, ... while they are let pass. In a flood, that is when many were refused here since the last
+ * answer, the pause lasts until 16 units have come back, but never longer than 5 s: every process of a fleet asks once
+ * for what one of them gets. What comes back meanwhile waits in the bucket, because no pause takes more than half of
+ * what it has room for. So a tenant far over its limit still gets all of it, while the number of questions depends on
+ * the limit and on the number of processes, not on how many requests come.
  */
 import type { Claim } from './claim.ts'
+import { checks } from './options.ts'
 import type { Policy } from './policy.ts'
 import { type Decision, type Verdict, verdictOf } from './store.ts'
 import { debitTicks, usedTicks, waitTicks } from './token-bucket.ts'
 
 /** How a `DenyCache` remembers. */
 export interface DenyCacheOptions {
-  /** Buckets that are remembered; the one that came first goes first. Default 50,000. */
+  /** Buckets that are remembered, at least 1; the one that came first goes first. Default 50,000. */
   readonly maxKeys?: number
-  /** Milliseconds after a refusal in which this process does not ask again; 0 asks as early as it can pass. Default 20. */
+  /** Milliseconds after a refusal in which this process does not ask again, longer in a flood, up to 1000; 0 is exact. Default 20. */
   readonly floorMs?: number
 }
 
@@ -29,17 +32,21 @@ export interface DenyCacheOptions {
 interface Entry {
   readonly key: string
   readonly policy: Policy
-  /** When it is full at the earliest, on this process's clock. */
+  /** When it is full at the earliest, on this process's clock, and how much later it may be. */
   fullAtUs: number
+  slackUs: number
   /** When the question was asked to which that is the answer. */
   askedAtUs: number
-  /** Not asked before. */
+  /** Not asked before, for this cost or more: less may fit. */
   floorUntilUs: number
+  floorCost: number
   /** Requests on their way, and what they take. */
   inFlight: number
   inFlightTicks: number
   /** As many may be on their way. */
   window: number
+  /** Refused here since the last answer. */
+  refused: number
 }
 
 /** Requests that have left for the store: the entries that were there. */
@@ -47,6 +54,11 @@ export type Asked = readonly (Entry | undefined)[]
 
 /** Beyond this the floor is over. */
 const WIDEST_WINDOW = 256
+/** So many refusals since the last answer are a flood. */
+const FLOOD = 8
+/** In a flood, the units that come back before this process asks again, and the longest pause for them. */
+const FLOOD_UNITS = 16
+const LONGEST_PAUSE_US = 5_000_000
 
 export class DenyCache {
   readonly #maxKeys: number
@@ -54,8 +66,8 @@ export class DenyCache {
   readonly #entries = new Map<string, Entry>()
 
   constructor({ maxKeys = 50_000, floorMs = 20 }: DenyCacheOptions = {}) {
-    this.#maxKeys = maxKeys
-    this.#floorUs = floorMs * 1000
+    this.#maxKeys = checks.count('denyCache.maxKeys', maxKeys)
+    this.#floorUs = checks.duration('denyCache.floorMs', floorMs, 0, 1000) * 1000
   }
 
   /** Buckets that are remembered. */
@@ -132,16 +144,29 @@ export class DenyCache {
     const entry = known ?? this.#add(claim)
     if (askedAtUs >= entry.askedAtUs) {
       entry.askedAtUs = askedAtUs
-      // Rounded down: the store counted from a later moment.
+      // The store counted from a moment between the question and its answer.
       entry.fullAtUs = mayComeBack ? 0 : askedAtUs + Math.floor(used / policy.ticksPerUs)
+      entry.slackUs = nowUs - askedAtUs + 1
     }
     if (!fits) {
-      entry.floorUntilUs = nowUs + Math.min(this.#floorUs, policy.toleranceUs / 2)
-      if (this.#floorUs > 0) entry.window = 1
+      if (this.#floorUs > 0) {
+        const paused = nowUs < entry.floorUntilUs
+        entry.floorCost = paused ? Math.min(entry.floorCost, claim.cost) : claim.cost
+        entry.floorUntilUs = Math.max(entry.floorUntilUs, nowUs + this.#pauseUs(entry))
+        entry.window = 1
+      }
+      entry.refused = 0
     } else if (allowed) {
-      entry.window *= 2
+      // One more for each that passed: twice as many every round trip.
+      entry.window += 1
       if (entry.window > WIDEST_WINDOW) entry.window = Number.POSITIVE_INFINITY
     }
+  }
+
+  #pauseUs({ policy, refused }: Entry): number {
+    const flood = refused < FLOOD ? 0 : Math.min(FLOOD_UNITS * policy.emissionUs, LONGEST_PAUSE_US)
+    // What comes back in a pause finds room, and as much again.
+    return Math.min(Math.max(this.#floorUs, flood), (policy.toleranceUs - policy.emissionUs) / 2)
   }
 
   #add({ key, policy }: Claim): Entry {
@@ -153,11 +178,14 @@ export class DenyCache {
       key,
       policy,
       fullAtUs: 0,
+      slackUs: 0,
       askedAtUs: Number.NEGATIVE_INFINITY,
       floorUntilUs: 0,
+      floorCost: 0,
       inFlight: 0,
       inFlightTicks: 0,
       window: Number.POSITIVE_INFINITY,
+      refused: 0,
     }
     this.#entries.set(key, entry)
     return entry
@@ -175,9 +203,9 @@ export class DenyCache {
   #wait(entry: Entry, { policy, cost }: Claim, nowUs: number): number {
     const used = usedTicks(policy, nowUs, entry.fullAtUs, 0, policy.toleranceUs)
     const taken = waitTicks(policy, used + entry.inFlightTicks, cost) / policy.ticksPerUs
-    const floor = entry.floorUntilUs - nowUs
+    const floor = cost < entry.floorCost ? 0 : entry.floorUntilUs - nowUs
     if (taken > 0 || floor > 0) return Math.max(taken, floor)
-    if (entry.inFlight >= entry.window) return 1
+    if (entry.inFlight >= entry.window && cost >= entry.floorCost) return 1
     // Full, asked of nobody, and free of a floor: it is as if it were not known.
     if (used === 0 && entry.inFlight === 0 && entry.window === Number.POSITIVE_INFINITY) {
       this.#entries.delete(entry.key)
@@ -195,9 +223,12 @@ export class DenyCache {
       if (entry === undefined) continue
       const used = usedTicks(policy, nowUs, entry.fullAtUs, 0, policy.toleranceUs)
       const wait = policy.shadow || claim.cost === 0 ? 0 : this.#wait(entry, claim, nowUs)
-      const verdict = verdictOf(claim, wait * policy.ticksPerUs, used)
+      // Refused as long as it is certain, and told to come when it is certain to pass.
+      const told = wait === 0 ? 0 : (wait + entry.slackUs) * policy.ticksPerUs
+      const verdict = verdictOf(claim, told, used)
       verdicts.push(verdict)
       if (wait === 0) continue
+      entry.refused += 1
       violated.push(policy.name)
       retryAfterMs = Math.max(retryAfterMs, verdict.retryAfterMs)
     }

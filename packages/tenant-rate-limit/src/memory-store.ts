@@ -1,16 +1,18 @@
 /*
  * Buckets in this process, in bounded memory, without a timer.
  *
- * Guarantees: at most `maxKeys` buckets are kept one by one. When there are more, the least used of a few goes, and
- * what was used of it is remembered in a coarse table of fixed size, in which several buckets share a cell and the
- * most used of them counts. A bucket that comes (back) begins with what its cell remembers. So no flood of other keys
- * ever gives a client more than it had: a limited one stays limited.
+ * Guarantees: at most `maxKeys` buckets are kept one by one. When there are more, the least used of a few goes; so a
+ * flood of other keys does not displace a limited client. Should even the least used be more than half used, it is
+ * remembered in a coarse table of fixed size, where the most used of those that share a cell counts, and where every
+ * bucket that comes (back) begins. So a client that has used more than half is never given more than it had, not even
+ * by a flood of limited keys.
  *
- * Does not guarantee that a new client finds its bucket full during such a flood: it may begin as used as a bucket
- * that was dropped, which is the least used of those there were.
+ * Does not guarantee that a new client finds a full bucket during a flood of keys that are more than half used; nor
+ * that one which is dropped with less is remembered: it begins anew, which is worth half its capacity at most.
  */
 import type { Clock } from '@holdfast/footing'
 import type { Claim } from './claim.ts'
+import { checks } from './options.ts'
 import { type Decision, decisionOf, type LimitStore } from './store.ts'
 import { type BucketTerms, debitTicks, fullAtPs, fullAtUs, microseconds, usedTicks } from './token-bucket.ts'
 
@@ -23,6 +25,8 @@ export interface MemoryStoreOptions {
 
 /** Buckets that are looked at for one that can go. */
 const LOOKED_AT = 8
+/** What is no more used than this is forgotten when it is dropped. Else each of many would add to its cell. */
+const FORGOTTEN_SHARE = 0.5
 /** Cells for dropped buckets, for each magnitude of the time from empty to full. */
 const CELLS = 16_384
 
@@ -43,7 +47,7 @@ export class MemoryStore implements LimitStore {
 
   constructor({ clock, maxKeys = 50_000 }: MemoryStoreOptions) {
     this.#clock = clock
-    this.#maxKeys = maxKeys
+    this.#maxKeys = checks.count('maxKeys', maxKeys)
   }
 
   decide(claims: readonly Claim[], mode: 'consume' | 'peek'): Decision {
@@ -156,7 +160,7 @@ export class MemoryStore implements LimitStore {
     const key = this.#keys[place] as string
     this.#places.delete(key)
     this.#dropped += 1
-    if (least > 0) this.#remember(key, this.#toleranceUs[place] as number, nowUs, least)
+    if (least > FORGOTTEN_SHARE) this.#remember(key, this.#toleranceUs[place] as number, nowUs, least)
     return place
   }
 

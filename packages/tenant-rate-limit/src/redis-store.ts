@@ -3,6 +3,7 @@ import type { RedisGuard } from '@holdfast/redis-guard'
 import { adjustScript, peekScripts, takeScripts } from './bucket-script.ts'
 import type { Claim } from './claim.ts'
 import { ClaimsError } from './errors.ts'
+import type { Policy } from './policy.ts'
 import { type Decision, decisionOf, type LimitStore } from './store.ts'
 import { debitTicks } from './token-bucket.ts'
 
@@ -28,9 +29,9 @@ export class RedisStore implements LimitStore {
     return this.#redis.available
   }
 
-  async decide(claims: readonly Claim[], mode: 'consume' | 'peek'): Promise<Decision> {
-    if (sharesTag(claims)) return decisionOf(claims, await this.#ask(claims, mode), mode, 'redis')
-    return this.#decideSlots(claims, mode)
+  decide(claims: readonly Claim[], mode: 'consume' | 'peek'): Promise<Decision> {
+    if (!sharesTag(claims)) return this.#decideSlots(claims, mode)
+    return this.#ask(claims, mode).then((used) => decisionOf(claims, used, mode, 'redis'))
   }
 
   async refund(claims: readonly Claim[]): Promise<void> {
@@ -54,13 +55,14 @@ export class RedisStore implements LimitStore {
 
   /** Slot by slot; what comes after a refusal is not asked, and has no verdict. */
   async #decideSlots(claims: readonly Claim[], mode: 'consume' | 'peek'): Promise<Decision> {
-    const used = new Map<Claim, number>()
+    const used: (number | undefined)[] = []
     const taken: Claim[] = []
     let refused = false
     try {
-      for (const group of bySlotTag(claims)) {
+      for (const places of placesBySlotTag(claims)) {
+        const group = places.map((place) => claims[place] as Claim)
         const before = await this.#ask(group, mode)
-        for (const [at, claim] of group.entries()) used.set(claim, before[at] as number)
+        for (const [at, place] of places.entries()) used[place] = before[at]
         const { allowed, verdicts } = decisionOf(group, before, mode, 'redis')
         if (!allowed) {
           refused = true
@@ -73,10 +75,10 @@ export class RedisStore implements LimitStore {
       throw error
     }
     if (refused) this.#giveBack(taken)
-    const asked = claims.filter((claim) => used.has(claim))
+    const asked = claims.filter((_, place) => used[place] !== undefined)
     return decisionOf(
       asked,
-      asked.map((claim) => used.get(claim) as number),
+      used.filter((ticks) => ticks !== undefined),
       mode,
       'redis',
     )
@@ -92,14 +94,15 @@ export class RedisStore implements LimitStore {
 
   #ask(claims: readonly Claim[], mode: 'consume' | 'peek'): Promise<readonly number[]> {
     const script = (mode === 'consume' ? takeScripts : peekScripts)[claims.length - 1]
-    if (script === undefined) throw new ClaimsError(claims.length)
+    if (script === undefined) return Promise.reject(new ClaimsError(claims.length))
     const keys: string[] = []
-    const args: (string | number)[] = []
+    const args: string[] = []
     for (const claim of claims) {
       const { policy, cost } = claim
+      const terms = termsOf(policy)
       keys.push(redisKeyOf(this.#redis, claim))
-      args.push(debitTicks(policy, cost), policy.toleranceTicks, policy.ticksPerUs, policy.toleranceUs)
-      if (claims.length > 1) args.push(policy.shadow ? 1 : 0)
+      args.push(cost === 1 ? terms.unit : String(debitTicks(policy, cost)), terms.tolerance, terms.ticks, terms.us)
+      if (claims.length > 1) args.push(policy.shadow ? '1' : '0')
     }
     return this.#redis.run(script, keys, args)
   }
@@ -113,13 +116,34 @@ export class RedisStore implements LimitStore {
   }
 
   #run(script: typeof adjustScript, claim: Claim, ticks: number): Promise<number> {
-    const { toleranceTicks, ticksPerUs, toleranceUs } = claim.policy
-    return this.#redis.run(
-      script,
-      [redisKeyOf(this.#redis, claim)],
-      [ticks, toleranceTicks, ticksPerUs, toleranceUs],
-    )
+    const { tolerance, ticks: perUs, us } = termsOf(claim.policy)
+    return this.#redis.run(script, [redisKeyOf(this.#redis, claim)], [ticks, tolerance, perUs, us])
   }
+}
+
+/** The terms of a policy as the scripts take them. Texts: to make them of such large numbers anew is slow. */
+interface TermTexts {
+  readonly unit: string
+  readonly tolerance: string
+  readonly ticks: string
+  readonly us: string
+}
+
+const texts = new WeakMap<Policy, TermTexts>()
+
+function termsOf(policy: Policy): TermTexts {
+  let terms = texts.get(policy)
+  if (terms === undefined) {
+    const { emissionTicks, toleranceTicks, ticksPerUs, toleranceUs } = policy
+    terms = {
+      unit: String(emissionTicks),
+      tolerance: String(toleranceTicks),
+      ticks: String(ticksPerUs),
+      us: String(toleranceUs),
+    }
+    texts.set(policy, terms)
+  }
+  return terms
 }
 
 function sharesTag(claims: readonly Claim[]): boolean {
@@ -128,6 +152,13 @@ function sharesTag(claims: readonly Claim[]): boolean {
   return true
 }
 
-function bySlotTag(claims: readonly Claim[]): Claim[][] {
-  return [...Map.groupBy(claims, ({ slotTag }) => slotTag).values()]
+/** The places of the claims of each slot, the slots in the order in which they appear. */
+function placesBySlotTag(claims: readonly Claim[]): number[][] {
+  const places = new Map<string, number[]>()
+  for (const [place, { slotTag }] of claims.entries()) {
+    const known = places.get(slotTag)
+    if (known === undefined) places.set(slotTag, [place])
+    else known.push(place)
+  }
+  return [...places.values()]
 }

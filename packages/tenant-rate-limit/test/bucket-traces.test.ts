@@ -15,13 +15,18 @@ t.teardown(async () => {
 })
 
 const TIME_KEY = 'the time'
-/** In 2033, so that no key of a trace expires while it runs. */
 const BASE_US = 2_000_000_000_000_000
 
-/** The same script, with a time that the trace sets. */
+/** The same script, with a time that the trace sets, in which no key expires. */
 function timed<Result>(script: RedisScript<Result>): RedisScript<Result> {
-  const prelude = script.prelude?.replace("call('TIME')", `{ 0, call('GET', '${TIME_KEY}') }`)
-  if (prelude === undefined || prelude === script.prelude) throw new Error('the script reads no TIME')
+  let { prelude = '' } = script
+  for (const [own, other] of [
+    ["call('TIME')", `{ 0, call('GET', '${TIME_KEY}') }`],
+    ["'PX', floor(used_us / 1000) + 2", "'PX', 3600000"],
+  ] as const) {
+    if (!prelude.includes(own)) throw new Error(`the script has no ${own}`)
+    prelude = prelude.replace(own, other)
+  }
   return { ...script, prelude }
 }
 
