@@ -10,14 +10,17 @@ import { type LimitRedis, RedisStore } from './redis-store.ts'
 export interface LimiterSettings {
   readonly redis: LimitRedis | undefined
   readonly clock: Clock
+  /** Buckets that are kept in memory. */
+  readonly maxKeys: number
+  readonly denyFloorMs: number
 }
 
-export function composeLimiter({ redis, clock }: LimiterSettings): RateLimiter {
-  if (redis === undefined) return new RateLimiter({ store: new MemoryStore({ clock }), clock })
+export function composeLimiter({ redis, clock, maxKeys, denyFloorMs }: LimiterSettings): RateLimiter {
+  if (redis === undefined) return new RateLimiter({ store: new MemoryStore({ clock, maxKeys }), clock })
   return new RateLimiter({
     store: new RedisStore(redis),
     clock,
-    denyCache: new DenyCache(),
-    fallback: new LocalFallback({ clock }),
+    denyCache: new DenyCache({ maxKeys, floorMs: denyFloorMs }),
+    fallback: new LocalFallback({ clock, maxKeys }),
   })
 }

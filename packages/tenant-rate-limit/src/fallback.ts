@@ -1,7 +1,6 @@
 /* What decides while the shared store is lost: each policy as its `onStoreLoss` says. */
-import type { Clock } from '@holdfast/footing'
 import type { Claim } from './claim.ts'
-import { MemoryStore } from './memory-store.ts'
+import { MemoryStore, type MemoryStoreOptions } from './memory-store.ts'
 import { type Decision, decisionOf } from './store.ts'
 
 /** Decides at once, without the shared store. */
@@ -17,8 +16,8 @@ export interface Fallback {
 export class LocalFallback implements Fallback {
   readonly #store: MemoryStore
 
-  constructor({ clock }: { readonly clock: Clock }) {
-    this.#store = new MemoryStore({ clock })
+  constructor(options: MemoryStoreOptions) {
+    this.#store = new MemoryStore(options)
   }
 
   decide(claims: readonly Claim[], mode: 'consume' | 'peek'): Decision {

@@ -10,6 +10,13 @@ import type { OnLimit, RouteSetting } from './route-options.ts'
 export interface TenantRateLimitOptions<Request = unknown, Reply = unknown> extends PolicySet {
   /** `app.redisGuard`: buckets are shared by all processes. Default: none; each process counts for itself. */
   readonly redis?: LimitRedis
+  /** Buckets that this process keeps one by one: without Redis, and while it is lost. Default 50,000. */
+  readonly maxKeys?: number
+  /**
+   * Milliseconds after a refusal by Redis in which this process does not ask it again for that bucket, longer in a
+   * flood (up to 5 s); up to 1000. 0 asks as soon as the request can pass. Default 20.
+   */
+  readonly denyFloorMs?: number
   /** The tenant of a request; nothing where there is none. Synchronous. Default: all requests share one. */
   readonly tenant?: (request: Request) => string | null | undefined
   /** The user of a request, once verified; nothing where nobody is signed in. Synchronous. Default: none. */
@@ -63,6 +70,8 @@ export function resolveOptions<Request, Reply>(options: TenantRateLimitOptions<R
   if (appName !== undefined) checks.text('appName', appName, 63)
   const resolved = {
     redis: checks.having('redis', redis, ['run', 'key']),
+    maxKeys: checks.count('maxKeys', options.maxKeys ?? 50_000),
+    denyFloorMs: checks.duration('denyFloorMs', options.denyFloorMs ?? 20, 0, 1000),
     tenant: checks.callable('tenant', tenant),
     user: checks.callable('user', user),
     exempt: checks.callable('exempt', exempt),
