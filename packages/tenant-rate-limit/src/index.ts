@@ -5,6 +5,12 @@ export * as errors from './errors.ts'
 export type { RefusedEvent, UpdatedEvent } from './events.ts'
 export { type Fallback, LocalFallback } from './fallback.ts'
 export {
+  type FastifyRateLimitCount,
+  type FastifyRateLimitStore,
+  type FastifyRateLimitStoreOptions,
+  fastifyRateLimitStore,
+} from './fastify-rate-limit-store.ts'
+export {
   type DecideOptions,
   type PolicyCounts,
   RateLimiter,
