@@ -90,13 +90,17 @@ export class DenyCache {
   /** The request leaves for the store. */
   ask(claims: readonly Claim[]): Asked {
     if (this.#entries.size === 0) return nobody
-    return claims.map((claim) => {
+    let asked: (Entry | undefined)[] | undefined
+    for (let at = 0; at < claims.length; at += 1) {
+      const claim = claims[at] as Claim
       const entry = this.#entryOf(claim)
-      if (entry === undefined) return undefined
+      if (entry === undefined) continue
       entry.inFlight += 1
       entry.inFlightTicks += debitTicks(claim.policy, claim.cost)
-      return entry
-    })
+      asked ??= claims.map(() => undefined)
+      asked[at] = entry
+    }
+    return asked ?? nobody
   }
 
   /**
