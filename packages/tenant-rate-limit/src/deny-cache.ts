@@ -144,7 +144,7 @@ export class DenyCache {
   ): void {
     const known = this.#entryOf(claim)
     const nextFits = used + debitTicks(policy, claim.cost) <= policy.toleranceTicks
-    if (known === undefined && nextFits) return
+    if (known === undefined && (nextFits || (fits && mayComeBack))) return
     const entry = known ?? this.#add(claim)
     if (askedAtUs >= entry.askedAtUs) {
       entry.askedAtUs = askedAtUs
