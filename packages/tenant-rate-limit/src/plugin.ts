@@ -62,19 +62,21 @@ async function plugin(app: FastifyInstance, options: TenantRateLimitPluginOption
   const { policies, defaultRoute, notFound, registry, appName } = settings
   const limiter = composeLimiter(settings)
   const guards: Guards = new RouteGuards<FastifyRequest, FastifyReply>(settings, limiter)
+  const guardOf = (name: string, setting: Exclude<TenantRateLimitRouteSetting, false>) =>
+    guards.create({ name, where: name, methods: [], setting }).guard
   app.decorate('tenantRateLimit', {
     policies,
     limiter,
-    limit: (setting) => guards.create({ name: 'limit()', methods: [], setting }).guard,
+    limit: (setting) => guardOf('limit()', setting),
     update: (set) => guards.update(set),
     snapshot: () => guards.snapshot(),
   })
   app.decorateRequest('tenantRateLimit', null)
   // Also where there will be no such route: a wrong setting fails here.
-  if (defaultRoute !== false) guards.create({ name: 'defaultRoute', methods: [], setting: defaultRoute })
+  if (defaultRoute !== false) guardOf('defaultRoute', defaultRoute)
   app.addHook('onRoute', (route) => guardRoute(route, guards, defaultRoute))
   if (notFound !== false) {
-    const { guard } = guards.create({ name: 'notFound', methods: ['GET'], setting: notFound })
+    const guard = guardOf('notFound', notFound)
     app.addHook('onRequest', (request, reply, done) => {
       if (request.is404) guard.handle(request, reply, done)
       else done()

@@ -37,6 +37,11 @@ interface Parts {
 export class Refusals {
   readonly #parts = new Map<string, Parts>()
 
+  /** Sets of violated policies whose documents are kept at present; at most 1,000. */
+  get kept(): number {
+    return this.#parts.size
+  }
+
   of(decision: Decision): Refusal {
     const { violated, retryAfterMs } = decision
     const statusCode = isStoreLoss(decision) ? 503 : 429

@@ -28,12 +28,10 @@ export interface ReplyLike extends StaleReply {
   send(payload?: unknown): unknown
 }
 
-/** What is used of a response of Node; that of HTTP/2 has no `writableFinished`. */
+/** What is used of a response of Node. */
 export interface RawReply {
   readonly statusCode: number
-  readonly writableFinished?: boolean
-  readonly writableEnded: boolean
-  once(event: 'close', listener: () => void): unknown
+  once(event: 'finish' | 'close', listener: () => void): unknown
 }
 
 /** How requests of limited routes ended, other than by a decision of the limiter. */
@@ -202,13 +200,15 @@ export class RouteGuard<Request extends RequestLike, Reply extends ReplyLike> {
   #settleAtTheEnd(reservation: Reservation, raw: RawReply): void {
     const { limiter, counts } = this.#parts
     const { count } = this.#route
-    raw.once('close', () => {
-      // Who leaves before the answer is counted: leaving would be a way not to be.
-      const answered = raw.writableFinished ?? raw.writableEnded
-      const counted = !answered || (count === 'failures') === raw.statusCode >= 400
+    raw.once('finish', () => {
+      const failed = raw.statusCode >= 400
+      const counted = failed === (count === 'failures')
       if (!counted) counts.refunded += 1
       limiter.settle(reservation, counted ? 'keep' : 'refund')
     })
+    // Comes after every end, and alone when there was no answer. Who leaves before it is counted: leaving would be a way
+    // not to be.
+    raw.once('close', () => limiter.settle(reservation, 'keep'))
   }
 }
 

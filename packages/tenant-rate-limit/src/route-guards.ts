@@ -17,8 +17,10 @@ import { StaleLimit } from './stale-answers.ts'
 
 /** What is known of a route. */
 export interface RouteLike<Request, Reply> {
-  /** For messages: `GET /theme`. */
+  /** For events: `GET /theme`. */
   readonly name: string
+  /** For messages, when it is no route. Default: the setting in the `config` of the route. */
+  readonly where?: string
   readonly methods: readonly string[]
   readonly setting: Exclude<RouteSetting<Request, Reply>, false>
 }
@@ -80,7 +82,7 @@ export class RouteGuards<Request extends RequestLike & { readonly ip: string }, 
     readonly phase: ResolvedRoute<Request, Reply>['phase']
   } {
     const { policies, onLimit, user } = this.#settings
-    const where = `config.tenantRateLimit of ${route.name}`
+    const { where = `config.tenantRateLimit of ${route.name}` } = route
     const resolved = resolveRoute(where, route.setting, {
       methods: route.methods,
       policies,
