@@ -1,42 +1,295 @@
-/* What decides while the shared store is lost: each policy as its `onStoreLoss` says. */
+/*
+ * What decides while the shared store is lost: each policy as its `onStoreLoss` says, at once and in this process.
+ *
+ * Guarantees for `'local'`, with N processes that know of each other: each bucket is shared out. A process holds the
+ * N-th part of it, of which the same fraction is used as the store last said; so they all together let pass at most
+ * what the store last had, and what has come back since, in the whole outage `B + R * t`. A part holds one unit at
+ * least: a capacity below N becomes N. A bucket the store has not told of begins full.
+ *
+ * When the store is there again it is told, once, what was let pass and has not come back. What it may have taken
+ * itself, from a request that it did not answer, it is not told: nothing is taken twice. A store that has forgotten a
+ * bucket is told what was known of it, too.
+ *
+ * Does not guarantee that a request for more than a part holds ever passes while the store is lost.
+ */
+import type { Clock } from '@holdfast/footing'
 import type { Claim } from './claim.ts'
-import { MemoryStore, type MemoryStoreOptions } from './memory-store.ts'
-import { type Decision, decisionOf } from './store.ts'
+import { MemoryStore } from './memory-store.ts'
+import type { Policy } from './policy.ts'
+import { type Decision, decisionOf, type LimitStore, type Verdict } from './store.ts'
+import { bucketTerms, debitTicks, MAX_TOLERANCE_US, microseconds, ticksToMs } from './token-bucket.ts'
 
 /** Decides at once, without the shared store. */
 export interface Fallback {
-  decide(claims: readonly Claim[], mode: 'consume' | 'peek'): Decision
+  /** `mayBeTaken`: the store was asked for it and has not answered. */
+  decide(claims: readonly Claim[], mode: 'consume' | 'peek', mayBeTaken: boolean): Decision
   /** What the shared store decided, for a share of it should it be lost. */
-  observe(decision: Decision): void
+  observe(decision: Pick<Decision, 'verdicts'>): void
   refund(claims: readonly Claim[]): void | Promise<void>
+  snapshot(): FallbackSnapshot
   close(): Promise<void>
 }
 
-/** Local buckets of full size, for as long as the store is lost. */
-export class LocalFallback implements Fallback {
-  readonly #store: MemoryStore
+/** A store that can be told what was let pass without it. */
+export interface CatchingUp extends Pick<LimitStore, 'available' | 'refund'> {
+  /**
+   * At least `knownTicks` of the bucket were used, whatever it remembers, and `takenTicks` come on top; it gets at most
+   * empty. A rejection with `mayHaveRun` false says that nothing has happened.
+   */
+  catchUp(claim: Claim, knownTicks: number, takenTicks: number): Promise<void>
+}
 
-  constructor(options: MemoryStoreOptions) {
-    this.#store = new MemoryStore(options)
+/** What a `LocalFallback` takes. */
+export interface LocalFallbackParts {
+  readonly clock: Clock
+  /** Buckets that are kept one by one. Default 50,000. */
+  readonly maxKeys?: number | undefined
+  /** The store that is told. Default: none. */
+  readonly store?: CatchingUp | undefined
+  /** Calls `listener` when the store is there again, before anybody else asks it. Default: it is found out later. */
+  readonly onRecovery?: ((listener: () => void) => () => void) | undefined
+  /** How many processes share a bucket. Default: this one alone. */
+  readonly processes?: (() => number) | undefined
+}
+
+/** The numbers of a fallback, as plain data. */
+export interface FallbackSnapshot {
+  /** Buckets of which something is known, and those of which the store has to be told. */
+  readonly keys: number
+  readonly owing: number
+  /** Buckets of which the store was told, and those of which it could not be: nobody knows whether it was, or too many. */
+  readonly told: number
+  readonly untold: number
+}
+
+/** What this process let pass of a bucket that the store does not know of. */
+interface Debt {
+  readonly claim: Claim
+  /** The part of the bucket that is this process's. */
+  readonly local: Policy
+  /** What would be used of the part without that, in its ticks, at `atUs`. */
+  knownTicks: number
+  atUs: number
+  /** Whether the store is just being told. */
+  telling: boolean
+}
+
+/** So many buckets are told of at once. */
+const TOLD_AT_ONCE = 512
+/** Looks so often whether the store can be told, should nobody say so. */
+const CHECK_MS = 250
+
+export class LocalFallback implements Fallback {
+  readonly #clock: Clock
+  readonly #memory: MemoryStore
+  readonly #maxDebts: number
+  readonly #store: CatchingUp | undefined
+  readonly #processes: () => number
+  readonly #forgetRecovery: () => void
+  readonly #parts = new WeakMap<Policy, { readonly processes: number; readonly policy: Policy }>()
+  readonly #debts = new Map<string, Debt>()
+  #cancelCheck: (() => void) | undefined
+  #telling: Promise<void> | undefined
+  #told = 0
+  #untold = 0
+  #closed = false
+
+  constructor({ clock, maxKeys = 50_000, store, onRecovery, processes = alone }: LocalFallbackParts) {
+    this.#clock = clock
+    this.#memory = new MemoryStore({ clock, maxKeys })
+    this.#maxDebts = maxKeys
+    this.#store = store
+    this.#processes = processes
+    this.#forgetRecovery = onRecovery?.(() => this.#tell()) ?? nothing
   }
 
-  decide(claims: readonly Claim[], mode: 'consume' | 'peek'): Decision {
+  decide(claims: readonly Claim[], mode: 'consume' | 'peek', mayBeTaken = false): Decision {
     const closed = claims.filter(({ policy }) => policy.onStoreLoss === 'closed' && !policy.shadow)
     if (closed.length > 0) {
       const empty = closed.map(({ policy }) => policy.toleranceTicks)
       return decisionOf(closed, empty, mode, 'fallback', true)
     }
-    const local = claims.filter(({ policy }) => policy.onStoreLoss === 'local')
-    return { ...this.#store.decide(local, mode), source: 'fallback', degraded: true }
+    const own = claims.filter(({ policy }) => policy.onStoreLoss === 'local')
+    const parts = own.map((claim) => this.#partOf(claim))
+    const decision = this.#memory.decide(parts, mode)
+    const verdicts = decision.verdicts.map((verdict, at) => ofWhole(own[at] as Claim, verdict))
+    if (mode === 'consume' && decision.allowed && this.#store !== undefined) {
+      for (let at = 0; at < own.length; at += 1) {
+        const verdict = decision.verdicts[at] as Verdict
+        if (verdict.allowed && verdict.claim.cost > 0) this.#owe(own[at] as Claim, verdict, mayBeTaken)
+      }
+    }
+    let retryAfterMs = 0
+    for (const { allowed, policy, retryAfterMs: wait } of verdicts) {
+      if (!allowed && !policy.shadow) retryAfterMs = Math.max(retryAfterMs, wait)
+    }
+    return {
+      allowed: decision.allowed,
+      violated: decision.violated,
+      verdicts,
+      retryAfterMs,
+      source: 'fallback',
+      degraded: true,
+    }
   }
 
-  observe(): void {}
-
-  refund(claims: readonly Claim[]): void {
-    this.#store.refund(claims)
+  observe({ verdicts }: Pick<Decision, 'verdicts'>): void {
+    for (const { claim, policy, usedTicks } of verdicts) {
+      // What the store said does not hold yet what it is owed.
+      if (policy.onStoreLoss === 'local' && !this.#debts.has(claim.key)) this.#memory.learn(claim, usedTicks)
+    }
+    if (this.#debts.size > 0) this.#tell()
   }
 
-  close(): Promise<void> {
-    return this.#store.close()
+  /** Gives back what was let pass here, also when the store has been told of it meanwhile. */
+  refund(claims: readonly Claim[]): void | Promise<void> {
+    const told: Claim[] = []
+    for (const claim of claims) {
+      const debt = this.#debts.get(claim.key)
+      if (this.#store === undefined || (debt !== undefined && !debt.telling)) {
+        this.#memory.refund([this.#partOf(claim)])
+      } else {
+        told.push(claim)
+      }
+    }
+    if (told.length > 0) return this.#store?.refund(told)
+  }
+
+  snapshot(): FallbackSnapshot {
+    const { keys } = this.#memory.snapshot()
+    return { keys, owing: this.#debts.size, told: this.#told, untold: this.#untold }
+  }
+
+  /** Tells the store what it is owed, if it is there. */
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#forgetRecovery()
+    this.#cancelCheck?.()
+    await this.#telling
+    if (this.#store?.available) await this.#tellAll()
+    this.#debts.clear()
+    await this.#memory.close()
+  }
+
+  /** The same claim on the part of the bucket that is this process's. */
+  #partOf(claim: Claim): Claim {
+    const processes = Math.max(1, Math.ceil(this.#processes()))
+    if (processes === 1) return claim
+    let part = this.#parts.get(claim.policy)
+    if (part?.processes !== processes) {
+      part = { processes, policy: partOfPolicy(claim.policy, processes) }
+      this.#parts.set(claim.policy, part)
+    }
+    return { ...claim, policy: part.policy }
+  }
+
+  #owe(claim: Claim, { policy: local, usedTicks }: Verdict, mayBeTaken: boolean): void {
+    const debit = debitTicks(local, claim.cost)
+    const nowUs = microseconds(this.#clock.nowMs())
+    const debt = this.#debts.get(claim.key)
+    if (debt !== undefined && debt.local === local) {
+      if (!mayBeTaken) return
+      debt.knownTicks = Math.min(local.toleranceTicks, levelOf(debt, nowUs) + debit)
+      debt.atUs = nowUs
+    } else if (!mayBeTaken) {
+      if (debt === undefined && this.#debts.size >= this.#maxDebts) {
+        this.#untold += 1
+        return
+      }
+      this.#debts.set(claim.key, {
+        claim,
+        local,
+        // Of a debt by other terms the rest is forgiven: it is known as used from now on.
+        knownTicks: usedTicks - debit,
+        atUs: nowUs,
+        telling: false,
+      })
+      this.#checkLater()
+    }
+  }
+
+  #checkLater(): void {
+    if (this.#closed) return
+    this.#cancelCheck ??= this.#clock.schedule(CHECK_MS, () => {
+      this.#cancelCheck = undefined
+      this.#tell()
+      if (this.#debts.size > 0) this.#checkLater()
+    })
+  }
+
+  #tell(): void {
+    if (this.#telling !== undefined || this.#closed || !this.#store?.available) return
+    this.#telling = this.#tellAll().finally(() => {
+      this.#telling = undefined
+    })
+  }
+
+  /** One wave after the other, each of them sent before anything else of this turn. */
+  async #tellAll(): Promise<void> {
+    const debts = [...this.#debts.values()]
+    for (let from = 0; from < debts.length && this.#store?.available; from += TOLD_AT_ONCE) {
+      await Promise.all(debts.slice(from, from + TOLD_AT_ONCE).map((debt) => this.#tellOf(debt)))
+    }
+  }
+
+  async #tellOf(debt: Debt): Promise<void> {
+    const { claim, local } = debt
+    const { policy } = claim
+    const nowUs = microseconds(this.#clock.nowMs())
+    const [verdict] = this.#memory.decide([{ ...claim, policy: local, cost: 0 }], 'peek').verdicts
+    const used = verdict?.usedTicks ?? 0
+    const known = levelOf(debt, nowUs)
+    const units = Math.max(0, used - known) / local.emissionTicks
+    const knownShare = known / local.toleranceTicks
+    debt.telling = true
+    let told = true
+    try {
+      await this.#store?.catchUp(
+        claim,
+        Math.floor(knownShare * policy.toleranceTicks),
+        Math.ceil(units * policy.emissionTicks),
+      )
+      this.#told += 1
+    } catch (error) {
+      told = (error as { readonly mayHaveRun?: unknown }).mayHaveRun !== false
+      if (told) this.#untold += 1
+    }
+    debt.telling = false
+    if (!told || this.#debts.get(claim.key) !== debt) return
+    // What came on top meanwhile is owed still.
+    const [after] = this.#memory.decide([{ ...claim, policy: local, cost: 0 }], 'peek').verdicts
+    debt.knownTicks = used
+    debt.atUs = nowUs
+    if ((after?.usedTicks ?? 0) <= levelOf(debt, microseconds(this.#clock.nowMs()))) {
+      this.#debts.delete(claim.key)
+    }
   }
 }
+
+/** One of `processes` equal parts of a bucket. */
+export function partOfPolicy(policy: Policy, processes: number): Policy {
+  const capacity = Math.max(1, Math.floor(policy.capacity / processes))
+  const refill = { units: policy.ticksPerUs, us: policy.emissionTicks * processes }
+  const terms = bucketTerms(capacity, refill) ?? bucketTerms(1, { units: 1, us: MAX_TOLERANCE_US })
+  return { ...policy, ...terms }
+}
+
+/** What this process sees of a bucket of which it holds a part: what is left is what it can let pass itself. */
+function ofWhole(claim: Claim, part: Verdict): Verdict {
+  const { policy } = claim
+  const usedTicks = policy.toleranceTicks - part.remaining * policy.emissionTicks
+  // For more than a part holds there is no time; what is certain is that it has to be full.
+  const never = part.retryAfterMs === Number.POSITIVE_INFINITY && claim.cost <= policy.capacity
+  const retryAfterMs = never ? ticksToMs(policy, policy.toleranceTicks) : part.retryAfterMs
+  return { ...part, claim, policy, usedTicks, retryAfterMs }
+}
+
+function levelOf({ knownTicks, atUs, local }: Debt, nowUs: number): number {
+  return Math.max(0, knownTicks - (nowUs - atUs) * local.ticksPerUs)
+}
+
+function alone(): number {
+  return 1
+}
+
+function nothing(): void {}

@@ -3,13 +3,23 @@ export { type Claim, claim } from './claim.ts'
 export { DenyCache, type DenyCacheOptions } from './deny-cache.ts'
 export * as errors from './errors.ts'
 export type { RefusedEvent, UpdatedEvent } from './events.ts'
-export { type Fallback, LocalFallback } from './fallback.ts'
+export {
+  type CatchingUp,
+  type Fallback,
+  type FallbackSnapshot,
+  LocalFallback,
+  type LocalFallbackParts,
+} from './fallback.ts'
 export {
   type FastifyRateLimitCount,
   type FastifyRateLimitStore,
   type FastifyRateLimitStoreOptions,
   fastifyRateLimitStore,
 } from './fastify-rate-limit-store.ts'
+export { type FleetMember, type FleetRedis, joinFleet } from './fleet-size.ts'
+export type { Loan } from './lease-script.ts'
+export { type LeaseOptions, type LeaseTerms, leaseExcess, withReserve } from './lease-terms.ts'
+export { LeasedStore, type LeasedStoreParts, type LeaseSnapshot, type LendingStore } from './leases.ts'
 export {
   type DecideOptions,
   type PolicyCounts,

@@ -9,7 +9,9 @@ import type { Clock } from '@holdfast/footing'
 import { type Claim, MAX_CLAIMS } from './claim.ts'
 import type { Asked, DenyCache } from './deny-cache.ts'
 import { ClaimsError } from './errors.ts'
-import type { Fallback } from './fallback.ts'
+import type { Fallback, FallbackSnapshot } from './fallback.ts'
+import type { FleetMember } from './fleet-size.ts'
+import type { LeaseSnapshot } from './leases.ts'
 import type { Decision, DecisionSource, LimitStore, Reservation } from './store.ts'
 import { microseconds } from './token-bucket.ts'
 
@@ -21,6 +23,10 @@ export interface RateLimiterParts {
   readonly denyCache?: DenyCache | undefined
   /** For a store that can be lost. Default: the errors of the store are the caller's. */
   readonly fallback?: Fallback | undefined
+  /** Shown in the snapshot. Default: nothing is lent. */
+  readonly leases?: { snapshot(): LeaseSnapshot } | undefined
+  /** Shown in the snapshot, and left at the end. Default: this process is alone. */
+  readonly fleet?: FleetMember | undefined
 }
 
 /** How one request is decided. */
@@ -53,6 +59,12 @@ export interface RateLimiterSnapshot {
   readonly refundsLost: number
   /** Buckets of which this process knows that they are empty. */
   readonly denyCacheKeys: number
+  /** How many processes share the buckets, as far as this one knows. */
+  readonly processes: number
+  /** Undefined where nothing is lent. */
+  readonly leases: LeaseSnapshot | undefined
+  /** Undefined without a store that can be lost. */
+  readonly fallback: FallbackSnapshot | undefined
   /** By name of the policy. */
   readonly policies: Readonly<Record<string, PolicyCounts>>
 }
@@ -64,6 +76,8 @@ export class RateLimiter {
   readonly #clock: Clock
   readonly #denyCache: DenyCache | undefined
   readonly #fallback: Fallback | undefined
+  readonly #leases: RateLimiterParts['leases']
+  readonly #fleet: FleetMember | undefined
   readonly #settled = new WeakSet<Reservation>()
   readonly #policies = new Map<string, Counting<PolicyCounts>>()
   readonly #decisions: Counting<RateLimiterSnapshot['decisions']> = {
@@ -76,11 +90,13 @@ export class RateLimiter {
   #storeFailures = 0
   #refundsLost = 0
 
-  constructor({ store, clock, denyCache, fallback }: RateLimiterParts) {
+  constructor({ store, clock, denyCache, fallback, leases, fleet }: RateLimiterParts) {
     this.#store = store
     this.#clock = clock
     this.#denyCache = denyCache
     this.#fallback = fallback
+    this.#leases = leases
+    this.#fleet = fleet
   }
 
   /**
@@ -92,8 +108,10 @@ export class RateLimiter {
     if (claims.length === 0 || claims.length > MAX_CLAIMS) throw new ClaimsError(claims.length)
     const mode = options.peek === true ? 'peek' : 'consume'
     const reserve = options.reserve === true && mode === 'consume'
+    const held = this.#store.held?.(claims, mode, reserve)
+    if (held !== undefined) return this.#finish(held, mode, reserve, this.#store)
     if (!this.#store.available && this.#fallback !== undefined) {
-      return this.#fallBack(this.#fallback, claims, mode, reserve)
+      return this.#fallBack(this.#fallback, claims, mode, reserve, false)
     }
     const cache = this.#denyCache
     if (cache === undefined) {
@@ -136,6 +154,9 @@ export class RateLimiter {
       storeFailures: this.#storeFailures,
       refundsLost: this.#refundsLost,
       denyCacheKeys: this.#denyCache?.size ?? 0,
+      processes: this.#fleet?.size ?? 1,
+      leases: this.#leases?.snapshot(),
+      fallback: this.#fallback?.snapshot(),
       policies: Object.fromEntries([...this.#policies].map(([name, counts]) => [name, { ...counts }])),
     }
   }
@@ -143,6 +164,7 @@ export class RateLimiter {
   async close(): Promise<void> {
     await this.#store.close()
     await this.#fallback?.close()
+    await this.#fleet?.leave()
   }
 
   async #await(
@@ -154,17 +176,21 @@ export class RateLimiter {
     askedAtUs: number,
   ): Promise<Decision> {
     let decision: Decision | undefined
+    let mayBeTaken = false
     try {
       decision = await decided
     } catch (error) {
       this.#storeFailures += 1
       if (this.#fallback === undefined) throw error
+      mayBeTaken = (error as { readonly mayHaveRun?: unknown }).mayHaveRun !== false
     }
     if (asked !== undefined) {
       const nowUs = microseconds(this.#clock.nowMs())
       this.#denyCache?.learn(claims, asked, decision, askedAtUs, nowUs, reserve)
     }
-    if (decision === undefined) return this.#fallBack(this.#fallback as Fallback, claims, mode, reserve)
+    if (decision === undefined) {
+      return this.#fallBack(this.#fallback as Fallback, claims, mode, reserve, mayBeTaken)
+    }
     this.#fallback?.observe(decision)
     return this.#finish(decision, mode, reserve, this.#store)
   }
@@ -174,8 +200,9 @@ export class RateLimiter {
     claims: readonly Claim[],
     mode: 'consume' | 'peek',
     reserve: boolean,
+    mayBeTaken: boolean,
   ): Decision {
-    return this.#finish(fallback.decide(claims, mode), mode, reserve, fallback)
+    return this.#finish(fallback.decide(claims, mode, mayBeTaken), mode, reserve, fallback)
   }
 
   #finish(
@@ -185,7 +212,7 @@ export class RateLimiter {
     store: Reservation['store'],
   ): Decision {
     if (mode === 'consume') this.#count(decision)
-    if (!reserve || !decision.allowed) return decision
+    if (!reserve || !decision.allowed || decision.reservation !== undefined) return decision
     const taken = decision.verdicts.filter(({ allowed }) => allowed).map(({ claim }) => claim)
     return { ...decision, reservation: { claims: taken, store } }
   }

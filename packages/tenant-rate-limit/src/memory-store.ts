@@ -86,6 +86,11 @@ export class MemoryStore implements LimitStore {
     for (const claim of claims) this.#store(claim, nowUs, 0)
   }
 
+  /** From now on so much is used of this bucket, in ticks of its policy. */
+  learn(claim: Claim, usedTicks: number): void {
+    this.#store(claim, microseconds(this.#clock.nowMs()), Math.min(usedTicks, claim.policy.toleranceTicks))
+  }
+
   async close(): Promise<void> {
     this.#places.clear()
     this.#keys.length = 0

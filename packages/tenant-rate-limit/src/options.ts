@@ -1,15 +1,16 @@
 import { AddressList, type Clock, type MetricsRegistry, OptionChecks, systemClock } from '@holdfast/footing'
 import { OptionError } from './errors.ts'
 import { Policies, type PolicySet } from './policies.ts'
-import { compilePolicy } from './policy.ts'
+import { compilePolicy, type Policy } from './policy.ts'
 import { HEADER_FAMILIES, type HeaderFamily } from './rate-limit-headers.ts'
-import type { LimitRedis } from './redis-store.ts'
+import type { FleetRedis } from './fleet-size.ts'
+import { type LeaseOptions, resolveLeases, withReserve } from './lease-terms.ts'
 import type { OnLimit, RouteSetting } from './route-options.ts'
 
 /** The options of the plugin. `Request` and `Reply` are Fastify's. */
 export interface TenantRateLimitOptions<Request = unknown, Reply = unknown> extends PolicySet {
   /** `app.redisGuard`: buckets are shared by all processes. Default: none; each process counts for itself. */
-  readonly redis?: LimitRedis
+  readonly redis?: FleetRedis
   /** Buckets that this process keeps one by one: without Redis, and while it is lost. Default 50,000. */
   readonly maxKeys?: number
   /**
@@ -17,6 +18,11 @@ export interface TenantRateLimitOptions<Request = unknown, Reply = unknown> exte
    * flood (up to 5 s); up to 1000. 0 asks as soon as the request can pass. Default 20.
    */
   readonly denyFloorMs?: number
+  /**
+   * Units that a process takes in advance of buckets it draws on often, so that most requests ask nobody: `true`, or
+   * the terms. Default `false`: limits hold exactly.
+   */
+  readonly leases?: boolean | LeaseOptions
   /** The tenant of a request; nothing where there is none. Synchronous. Default: all requests share one. */
   readonly tenant?: (request: Request) => string | null | undefined
   /** The user of a request, once verified; nothing where nobody is signed in. Synchronous. Default: none. */
@@ -69,7 +75,8 @@ export function resolveOptions<Request, Reply>(options: TenantRateLimitOptions<R
   if (typeof onLimit !== 'function') checks.oneOf('onLimit', onLimit, ['reject', 'stale'])
   if (appName !== undefined) checks.text('appName', appName, 63)
   const resolved = {
-    redis: checks.having('redis', redis, ['run', 'key']),
+    redis: checks.having('redis', redis, ['run', 'key', 'onStateChange']),
+    leases: resolveLeases(options.leases ?? false, checks),
     maxKeys: checks.count('maxKeys', options.maxKeys ?? 50_000),
     denyFloorMs: checks.duration('denyFloorMs', options.denyFloorMs ?? 20, 0, 1000),
     tenant: checks.callable('tenant', tenant),
@@ -89,7 +96,9 @@ export function resolveOptions<Request, Reply>(options: TenantRateLimitOptions<R
     clock: checks.having('clock', clock ?? systemClock, ['nowMs', 'wallMs', 'schedule']),
   }
   checks.onlyKnown('', options, [...setNames, ...Object.keys(resolved)])
-  return { ...resolved, policies: new Policies(checkedSet(options)) }
+  const { leases } = resolved
+  const adapt = leases === undefined ? undefined : (policy: Policy) => withReserve(policy, leases)
+  return { ...resolved, policies: new Policies(checkedSet(options), adapt) }
 }
 
 /** The limits among the options. */

@@ -34,8 +34,14 @@ export class Policies {
   #groups: Compiled = new Map()
   #tenants: ReadonlyMap<string, Compiled> = new Map()
 
-  /** Raises `HOLDFAST_ERR_TENANT_RATE_LIMIT_POLICY`, naming the policy. */
-  constructor(set: PolicySet) {
+  readonly #adapt: (policy: Policy) => Policy
+
+  /**
+   * `adapt` changes what was compiled; default: nothing. Raises `HOLDFAST_ERR_TENANT_RATE_LIMIT_POLICY`, naming the
+   * policy.
+   */
+  constructor(set: PolicySet, adapt: (policy: Policy) => Policy = asItIs) {
+    this.#adapt = adapt
     this.update(set)
   }
 
@@ -76,7 +82,10 @@ export class Policies {
           if (compiled > MAX_POLICIES) throw new PolicyError(name, `there are more than ${MAX_POLICIES}`)
           return [
             name,
-            renewed(known?.get(name), compilePolicy(prefix + name, source, { version, shadow, onStoreLoss })),
+            renewed(
+              known?.get(name),
+              this.#adapt(compilePolicy(prefix + name, source, { version, shadow, onStoreLoss })),
+            ),
           ]
         }),
       )
@@ -111,6 +120,10 @@ export class Policies {
       overrides: Object.fromEntries([...this.#tenants].map(([tenant, own]) => [tenant, [...own.values()]])),
     }
   }
+}
+
+function asItIs(policy: Policy): Policy {
+  return policy
 }
 
 /** The known one, when nothing but the version differs. */

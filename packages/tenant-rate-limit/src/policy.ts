@@ -17,6 +17,8 @@ export interface Policy extends BucketTerms {
   readonly strict: boolean
   readonly shadow: boolean
   readonly onStoreLoss: OnStoreLoss
+  /** Units of the stated capacity that are kept back, so that leases never exceed it. Default: none. */
+  readonly leaseReserve?: number
   /** Grows with every change of this policy. */
   readonly version: number
 }

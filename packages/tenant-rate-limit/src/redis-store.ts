@@ -3,8 +3,12 @@ import type { RedisGuard } from '@holdfast/redis-guard'
 import { adjustScript, peekScripts, takeScripts } from './bucket-script.ts'
 import type { Claim } from './claim.ts'
 import { ClaimsError } from './errors.ts'
+import type { CatchingUp } from './fallback.ts'
+import { catchUpScript, giveBackScript, type Loan, lendScript } from './lease-script.ts'
+import { LEAST_LOAN } from './lease-terms.ts'
+import type { LendingStore } from './leases.ts'
 import type { Policy } from './policy.ts'
-import { type Decision, decisionOf, type LimitStore } from './store.ts'
+import { type Decision, decisionOf } from './store.ts'
 import { debitTicks } from './token-bucket.ts'
 
 const PACKAGE = 'tenant-rate-limit'
@@ -17,7 +21,7 @@ export function redisKeyOf(redis: Pick<RedisGuard, 'key'>, { policy, slotTag, sc
   return redis.key(PACKAGE, slotTag, policy.name, scope)
 }
 
-export class RedisStore implements LimitStore {
+export class RedisStore implements LendingStore, CatchingUp {
   readonly #redis: LimitRedis
   #refundsLost = 0
 
@@ -46,6 +50,24 @@ export class RedisStore implements LimitStore {
     await Promise.all(claims.map((claim) => this.#run(adjustScript, claim, -claim.policy.toleranceTicks)))
   }
 
+  lend(claim: Claim, want: number, held: number, portion: number): Promise<Loan> {
+    const { unit, tolerance, ticks, us } = termsOf(claim.policy)
+    const args = [want, held, portion, unit, tolerance, ticks, us, LEAST_LOAN]
+    return this.#redis.run(lendScript, [redisKeyOf(this.#redis, claim)], args)
+  }
+
+  giveBack(claim: Claim, units: number, atUs: number, ageUs: number): Promise<number> {
+    const { tolerance, ticks, us } = termsOf(claim.policy)
+    const args = [debitTicks(claim.policy, units), atUs, ageUs, tolerance, ticks, us]
+    return this.#redis.run(giveBackScript, [redisKeyOf(this.#redis, claim)], args)
+  }
+
+  async catchUp(claim: Claim, knownTicks: number, takenTicks: number): Promise<void> {
+    const { tolerance, ticks, us } = termsOf(claim.policy)
+    const args = [knownTicks, takenTicks, tolerance, ticks, us]
+    await this.#redis.run(catchUpScript, [redisKeyOf(this.#redis, claim)], args)
+  }
+
   async close(): Promise<void> {}
 
   /** Refunds that did not reach Redis, so that more is used than was let pass. */
@@ -71,10 +93,12 @@ export class RedisStore implements LimitStore {
         if (mode === 'consume') taken.push(...group.filter((_, at) => verdicts[at]?.allowed === true))
       }
     } catch (error) {
-      this.#giveBack(taken)
+      this.#undo(taken)
+      // What the slots before it have taken may not come back either.
+      if (taken.length > 0) Object.assign(error as Error, { mayHaveRun: true })
       throw error
     }
-    if (refused) this.#giveBack(taken)
+    if (refused) this.#undo(taken)
     const asked = claims.filter((_, place) => used[place] !== undefined)
     return decisionOf(
       asked,
@@ -85,7 +109,7 @@ export class RedisStore implements LimitStore {
   }
 
   /** Nobody waits for it: whatever this process asks next comes to Redis after it. */
-  #giveBack(claims: readonly Claim[]): void {
+  #undo(claims: readonly Claim[]): void {
     if (claims.length === 0) return
     this.#adjust(claims, -1).catch(() => {
       this.#refundsLost += claims.length

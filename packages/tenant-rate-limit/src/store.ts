@@ -58,6 +58,11 @@ export interface Reservation {
 export interface LimitStore {
   /** Whether it can decide at present. Synchronous and free. */
   readonly available: boolean
+  /**
+   * Decides by what this process has been lent in advance, also while the store is away; undefined when that does not
+   * cover all claims. With `reserve` the decision has its reservation. Default: nothing is lent.
+   */
+  held?(claims: readonly Claim[], mode: 'consume' | 'peek', reserve: boolean): Decision | undefined
   /** Answers at once wherever nothing has to be asked. Rejects when it cannot decide. */
   decide(claims: readonly Claim[], mode: 'consume' | 'peek'): Decision | Promise<Decision>
   /** Gives back what was taken: no bucket gets fuller than full. */
