@@ -72,6 +72,7 @@ export class RouteGuard<Request extends RequestLike, Reply extends ReplyLike> {
   readonly #claims: RequestClaims<Request>
   readonly #route: Pick<ResolvedRoute<Request, Reply>, 'count' | 'onLimit' | 'stale'>
   readonly #options: DecideOptions
+  #warned = false
 
   constructor(
     name: string,
@@ -163,21 +164,26 @@ export class RouteGuard<Request extends RequestLike, Reply extends ReplyLike> {
     this.#refuse(refusal, reply)
   }
 
-  #sendsStale(stale: NonNullable<ResolvedRoute<Request, Reply>['stale']>, request: Request, reply: Reply) {
-    let outcome: ReturnType<typeof sendStale>
+  #sendsStale(
+    stale: NonNullable<ResolvedRoute<Request, Reply>['stale']>,
+    request: Request,
+    reply: Reply,
+  ): boolean {
     try {
-      outcome = sendStale(reply, stale(request, reply))
+      const outcome = sendStale(reply, stale(request, reply))
+      if (outcome === 'unsendable') this.#warn(request, unsendable, undefined)
+      return outcome === 'sent'
     } catch (error) {
-      request.log.warn({ err: error, route: this.name }, 'a route over its limit had no stale answer: it threw')
+      this.#warn(request, 'a route over its limit has no stale answer: its function failed', error)
       return false
     }
-    if (outcome === 'unsendable') {
-      request.log.warn(
-        { route: this.name },
-        'a stale answer cannot be sent without @holdfast/stale-cache; send it in the route, and return reply',
-      )
-    }
-    return outcome === 'sent'
+  }
+
+  /** Once for each route: a flood must not become a flood of warnings. The counts go on. */
+  #warn({ log }: Request, message: string, error: unknown): void {
+    if (this.#warned) return
+    this.#warned = true
+    log.warn({ err: error, route: this.name }, message)
   }
 
   /** In the way of a handler: by what it returns, or by `reply.send`. */
@@ -218,4 +224,6 @@ function tell({ statusCode, retryAfterSeconds }: Refusal, reply: ReplyLike): voi
   if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds))
 }
 
+const unsendable =
+  'a route over its limit has a stale answer, and nobody can send it: register @holdfast/stale-cache, or send it in the route and return reply'
 const looking: DecideOptions = { peek: true }
