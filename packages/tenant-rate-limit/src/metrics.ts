@@ -57,6 +57,44 @@ const counters: readonly Described[] = [
     labels: [],
     rows: ({ limiter }) => [[{}, limiter.refundsLost]],
   },
+  {
+    name: 'holdfast_tenant_rate_limit_lease_units_total',
+    help: 'Units that were lent to this process, and what became of them',
+    labels: ['state'],
+    rows: ({ limiter: { leases } }): readonly Row[] =>
+      leases === undefined
+        ? []
+        : [
+            [{ state: 'lent' }, leases.lentUnits],
+            [{ state: 'spent' }, leases.spentUnits],
+            [{ state: 'returned' }, leases.returnedUnits],
+            [{ state: 'lost' }, leases.lostUnits],
+          ],
+  },
+  {
+    name: 'holdfast_tenant_rate_limit_lease_requests_total',
+    help: 'How often a lease was asked for, by what came of it',
+    labels: ['outcome'],
+    rows: ({ limiter: { leases } }): readonly Row[] =>
+      leases === undefined
+        ? []
+        : [
+            [{ outcome: 'granted' }, leases.asked - leases.refused],
+            [{ outcome: 'refused' }, leases.refused],
+          ],
+  },
+  {
+    name: 'holdfast_tenant_rate_limit_reconciled_total',
+    help: 'Buckets of which Redis was told after it was lost, or could not be told',
+    labels: ['outcome'],
+    rows: ({ limiter: { fallback } }): readonly Row[] =>
+      fallback === undefined
+        ? []
+        : [
+            [{ outcome: 'told' }, fallback.told],
+            [{ outcome: 'untold' }, fallback.untold],
+          ],
+  },
 ]
 
 const gauges: readonly Described[] = [
@@ -71,6 +109,18 @@ const gauges: readonly Described[] = [
     help: 'Buckets of which this process knows that they are empty',
     labels: [],
     rows: ({ limiter }) => [[{}, limiter.denyCacheKeys]],
+  },
+  {
+    name: 'holdfast_tenant_rate_limit_processes',
+    help: 'How many processes share the buckets, as far as this one knows',
+    labels: [],
+    rows: ({ limiter }) => [[{}, limiter.processes]],
+  },
+  {
+    name: 'holdfast_tenant_rate_limit_leases',
+    help: 'Buckets of which this process holds units',
+    labels: [],
+    rows: ({ limiter: { leases } }) => (leases === undefined ? [] : [[{}, leases.held]]),
   },
 ]
 

@@ -36,6 +36,7 @@ t.test('a scrape shows what became of requests, by policy and by outcome', async
     'holdfast_tenant_rate_limit_refunds_lost_total 0',
     'holdfast_tenant_rate_limit_store_up 1',
     'holdfast_tenant_rate_limit_deny_cache_keys 0',
+    'holdfast_tenant_rate_limit_processes 1',
   ]) {
     t.ok(text.includes(`${line}\n`), line)
   }
@@ -52,8 +53,13 @@ t.test('these metrics are registered, and only these', async (t) => {
       'holdfast_tenant_rate_limit_requests_total',
       'holdfast_tenant_rate_limit_store_failures_total',
       'holdfast_tenant_rate_limit_refunds_lost_total',
+      'holdfast_tenant_rate_limit_lease_units_total',
+      'holdfast_tenant_rate_limit_lease_requests_total',
+      'holdfast_tenant_rate_limit_reconciled_total',
       'holdfast_tenant_rate_limit_store_up',
       'holdfast_tenant_rate_limit_deny_cache_keys',
+      'holdfast_tenant_rate_limit_processes',
+      'holdfast_tenant_rate_limit_leases',
     ],
   )
 })

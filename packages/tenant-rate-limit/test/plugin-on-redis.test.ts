@@ -1,6 +1,7 @@
 import { GuardedRedis } from '@holdfast/redis-guard'
 import { startRedis, waitUntil } from '@holdfast/test-kit'
 import Fastify from 'fastify'
+import { Registry } from 'prom-client'
 import t, { type Test } from 'tap'
 import { type TenantRateLimitPluginOptions, tenantRateLimit } from '../src/index.ts'
 import { identities } from './limited-app.ts'
@@ -93,6 +94,7 @@ t.test('an error on the way to Redis is decided by the fallback', async (t) => {
     available: true,
     key: (...parts: string[]) => parts.join(':'),
     run: () => Promise.reject(new Error('no script')),
+    onStateChange: () => () => {},
   }
   const app = Fastify()
   t.teardown(() => app.close())
@@ -113,4 +115,29 @@ t.test('what a function throws after the answer of Redis is an error of the requ
   t.equal((await app.inject('/')).statusCode, 200)
   t.match((await app.inject('/')).json(), { message: 'broken' })
   t.match((await app.inject('/')).json(), { message: 'broken' }, 'refused locally: the same')
+})
+
+t.test('a scrape shows leases, processes and what Redis was told', async (t) => {
+  const registry = new Registry()
+  const { apps } = await fleet(t, 1, {
+    policies: { public: '100000/s' },
+    leases: { minPerSecond: 0, share: 1 },
+    registry,
+  })
+  const [app] = apps
+  if (app === undefined) throw new Error('no application')
+  app.get('/', { config: { tenantRateLimit: 'public' } }, async (request) => request.tenantRateLimit?.source)
+  await waitUntil(async () => (await app.inject('/')).body === 'lease')
+  const text = await registry.metrics()
+  for (const line of [
+    /^holdfast_tenant_rate_limit_lease_units_total\{state="lent"\} [1-9]/m,
+    /^holdfast_tenant_rate_limit_lease_units_total\{state="spent"\} [1-9]/m,
+    /^holdfast_tenant_rate_limit_lease_requests_total\{outcome="granted"\} [1-9]/m,
+    /^holdfast_tenant_rate_limit_reconciled_total\{outcome="told"\} 0$/m,
+    /^holdfast_tenant_rate_limit_processes 1$/m,
+    /^holdfast_tenant_rate_limit_leases [01]$/m,
+    /^holdfast_tenant_rate_limit_decisions_total\{source="lease"\} [1-9]/m,
+  ]) {
+    t.match(text, line)
+  }
 })

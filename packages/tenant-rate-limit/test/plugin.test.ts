@@ -23,7 +23,7 @@ t.test('a wrong option fails at register(), with what was received', async (t) =
     [{ policies: {}, groups: 5 }, '"groups" must be an object, received 5'],
     [{ policies: {}, shadow: 'no' }, '"shadow" must be true or false, received "no"'],
     [{ policies: {}, clock: {} }, '"clock" must be an object with nowMs, wallMs, schedule'],
-    [{ policies: {}, redis: {} }, '"redis" must be an object with run, key'],
+    [{ policies: {}, redis: {} }, '"redis" must be an object with run, key, onStateChange'],
     [{ policies: {}, tenant: 'acme' }, '"tenant" must be a function, received "acme"'],
     [{ policies: {}, user: 5 }, '"user" must be a function'],
     [{ policies: {}, exempt: true }, '"exempt" must be a function, received true'],
