@@ -17,11 +17,10 @@ export interface PeekedLike {
   readonly ageMs: number
 }
 
-/** What is needed of a reply; `sendRepresentation` comes from `@holdfast/stale-cache`. */
+/** What is needed of a reply. */
 export interface StaleReply {
   code(status: number): unknown
   header(name: string, value: string): unknown
-  sendRepresentation?(answer: PeekedLike): unknown
 }
 
 /** Buckets that are kept one by one. */
@@ -50,12 +49,14 @@ export class StaleLimit {
 export function sendStale(reply: StaleReply, answer: unknown): 'sent' | 'none' | 'unsendable' {
   if (answer === reply) return 'sent'
   if (!isPeeked(answer)) return 'none'
-  if (typeof reply.sendRepresentation !== 'function') return 'unsendable'
+  // Of @holdfast/stale-cache, where that is registered.
+  const { sendRepresentation } = reply as { readonly sendRepresentation?: unknown }
+  if (typeof sendRepresentation !== 'function') return 'unsendable'
   reply.code(200)
   // Also where the cache would leave it out: only with an age does a client know that RateLimit may be ignored, and a
   // cache in front of us that it must not hand this answer to the clients that are within their limits.
   if (answer.source !== 'default') reply.header('age', String(Math.max(0, Math.floor(answer.ageMs / 1000))))
-  reply.sendRepresentation(answer)
+  sendRepresentation.call(reply, answer)
   return 'sent'
 }
 

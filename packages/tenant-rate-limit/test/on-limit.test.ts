@@ -1,21 +1,15 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import t from 'tap'
 import type { PeekedLike, Refusal } from '../src/index.ts'
 import { limitedApp } from './limited-app.ts'
 
 /** Sends as `@holdfast/stale-cache` does: `Age` is left out of what is not fresh. */
 function decorateSend(app: FastifyInstance): void {
-  app.decorateReply('sendRepresentation', function (answer: PeekedLike) {
+  app.decorateReply('sendRepresentation', function (this: FastifyReply, answer: PeekedLike) {
     const { text } = answer.representation as { text: string }
     if (answer.source === 'fresh') this.header('age', String(Math.floor(answer.ageMs / 1000)))
     return this.header('cache-status', `holdfast; hit; detail=${answer.source}`).send(text)
-  })
-}
-
-declare module 'fastify' {
-  interface FastifyReply {
-    sendRepresentation(answer: PeekedLike): this
-  }
+  } as never)
 }
 
 const peeked = (source: string, ageMs: number): PeekedLike => ({
