@@ -5,6 +5,7 @@
 
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import type { RetryAfter } from '@holdfast/footing'
 import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import { unavailability } from '../db/unavailable.ts'
@@ -41,7 +42,9 @@ export function answerError(error: FastifyError, request: FastifyRequest, reply:
   const given = unavailable?.status ?? error.statusCode ?? 500
   const status = given >= 400 && given <= 599 ? given : 500
   if (status < 500) {
-    void sendProblem(reply, status, error.code ?? codeOf(status), error.message)
+    // Only a refusal for now says so: 429.
+    const { retryAfterSeconds } = error as FastifyError & Partial<RetryAfter>
+    void sendProblem(reply, status, error.code ?? codeOf(status), error.message, retryAfterSeconds)
     return
   }
   if (unavailable === undefined) request.log.error({ err: error }, 'request failed')
