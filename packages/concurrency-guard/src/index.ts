@@ -1,4 +1,16 @@
-export type { Clock } from '@holdfast/footing'
-export { FullError, OptionError } from './errors.ts'
-export type { ConcurrencyGuardOptions } from './options.ts'
-export { type ConcurrencyGuard, concurrencyGuard, concurrencyGuard as default } from './plugin.ts'
+export type { Clock, MetricsRegistry } from '@holdfast/footing'
+export { ConcurrencyGuard, type ConcurrencyGuardSnapshot } from './concurrency-guard.ts'
+export * as errors from './errors.ts'
+export type { OperationEvent, RefusedEvent } from './events.ts'
+export type { KeyPart, OperationKey } from './key.ts'
+export type { Operation, OperationContext } from './operation.ts'
+export type { CallOptions, ConcurrencyGuardOptions, OperationOptions } from './options.ts'
+export {
+  type ConcurrencyGuardPluginOptions,
+  type ConcurrencyGuardRouteOptions,
+  type Conflict,
+  concurrencyGuard,
+  default,
+} from './plugin.ts'
+export type { RefusalReason } from './refusal.ts'
+export type { HeldLease, LeasedElsewhere, LeaseStore } from './store.ts'
