@@ -3,6 +3,7 @@
 
 import { join } from 'node:path'
 import { circuitBreaker } from '@holdfast/circuit-breaker'
+import { concurrencyGuard } from '@holdfast/concurrency-guard'
 import { withRetryAfter } from '@holdfast/footing'
 import { health } from '@holdfast/health'
 import { poolGuard, runInScope } from '@holdfast/pool-guard'
@@ -33,6 +34,7 @@ import { metrics } from './plugins/metrics.ts'
 import { answerError, answerUnreadable, problemAnswers } from './plugins/problem-answers.ts'
 import { redis } from './plugins/redis.ts'
 import { trafficRedis } from './plugins/traffic-redis.ts'
+import { trafficReports } from './plugins/traffic-reports.ts'
 import { botMetrics } from './routes/bots/bot-metrics.ts'
 import { BotRepository } from './routes/bots/bot-repository.ts'
 import { BotStatusPages } from './routes/bots/bot-status.ts'
@@ -121,8 +123,8 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   if (registry !== undefined) await fastify.register(metrics, { registry, authorize })
   const db = new Kysely<Database>({ dialect: guardedDialect(fastify.poolGuard) })
 
-  // What a request passes, in this order: has its address asked for too much; who asks; has he, or his tenant, or have
-  // all together asked for too much.
+  // What a request passes, in this order: is its address blocked; has the address asked for too much; who asks; has he,
+  // or his tenant, or have all together asked for too much; is an operation of his under way.
   const exempt = config.rateLimitsExempt ?? []
   const fleet = fastify.trafficRedis === null ? {} : { redis: fastify.trafficRedis }
   await fastify.register(tenantRateLimit, {
@@ -147,6 +149,8 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   await fastify.register(developmentUser, {
     users: believesUsers(config) ? new UserRepository(db) : undefined,
   })
+  await fastify.register(concurrencyGuard, { leaseMs: config.botOperationLeaseMs, ...fleet, ...shared })
+  await fastify.register(trafficReports)
 
   const preparation = new Once(() =>
     prepare(fastify.poolGuard, {

@@ -14,7 +14,7 @@ export interface BotOrder {
   /** Larger than that of everybody who was allowed to work on this user's bots before. */
   readonly fence: number
   /** Aborts when the operation should not go on. */
-  readonly signal: AbortSignal | undefined
+  readonly signal: AbortSignal
 }
 
 /** Reads bots and changes them. Errors that are not mentioned are the driver's or the pool's. */

@@ -2,7 +2,6 @@
 // on at a time, wherever it runs.
 
 import { withRetryAfter } from '@holdfast/footing'
-import { currentScope } from '@holdfast/pool-guard'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
 import { bigintOf } from '../../db/bigint.ts'
 import { ApiBotStatusUnavailableError, ApiBotUnknownError, ApiIdNotTextError } from '../../errors.ts'
@@ -34,6 +33,8 @@ interface StatusRoute {
   Querystring: { bot_id?: string; limit: number; cursor?: string }
 }
 
+const CONFLICT = 'Bot operation already in progress for this user. Please wait.'
+
 const BOT_ID = { type: 'string', pattern: '^[1-9][0-9]{0,18}$' } as const
 
 /** The routes. */
@@ -45,6 +46,7 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
         config: {
           principal: 'required',
           tenantRateLimit: { policy: `bot-${operation}`, by: 'user', group: 'bots' },
+          concurrencyGuard: { key: (request) => ['bot', principalOf(request).id], message: CONFLICT },
           poolGuard: { criticality: 'critical', budgetMs: OPERATION_BUDGET_MS },
         },
         bodyLimit: MAX_BODY_BYTES,
@@ -65,8 +67,9 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
       async (request, reply) => {
         const botId = botIdOf(request.body.bot_id)
         const { id: userId } = principalOf(request)
-        const fence = await repository.fenceOfNow()
-        const change = await repository.operate({ userId, botId, operation, fence, signal: currentScope()?.signal })
+        const { fence: granted, signal } = request.concurrencyGuard
+        const fence = granted ?? (await repository.fenceOfNow())
+        const change = await repository.operate({ userId, botId, operation, fence, signal })
         const { from, eventId } = change
         request.log.info(
           { bot_id: String(botId), user_id: userId, from, event_id: eventId, fence },
