@@ -15,7 +15,7 @@ import { Attempt, type Outcome } from './attempt.ts'
 import { channels } from './events.ts'
 import { type EncodedKey, encodeKey, type OperationKey } from './key.ts'
 import { Leases } from './leases.ts'
-import { Operation, type OperationContext, type OperationOwner } from './operation.ts'
+import { type HeldOperation, Operation, type OperationContext, type OperationOwner } from './operation.ts'
 import {
   type CallOptions,
   type ConcurrencyGuardOptions,
@@ -50,7 +50,7 @@ export interface ConcurrencyGuardSnapshot {
   readonly givenUp: number
   /** Leases that ran out before their operation did. */
   readonly leasesLost: number
-  /** Operations without a lease that found another process at work when Redis came back. */
+  /** Operations that had gone on without a lease and found another process at work when Redis came back. */
   readonly overlapped: number
 }
 
@@ -65,7 +65,9 @@ export class ConcurrencyGuard {
   readonly #leases: Leases | undefined
   /** Callers that neither run nor are being answered: to be told when it closes. */
   readonly #idle = new Set<Attempt>()
-  /** Operations that began while Redis was lost, with what cancels the next try to take their lease. */
+  /** Operations whose lease was counted as lost. */
+  readonly #lost = new WeakSet<Operation>()
+  /** Operations without a lease while Redis is lost, with what cancels the next try to take one. */
   readonly #degraded = new Map<Operation, (() => void) | undefined>()
   readonly #owner: OperationOwner
   readonly #begun = { fenced: 0, local: 0, degraded: 0 }
@@ -103,10 +105,7 @@ export class ConcurrencyGuard {
         this.#givenUp += 1
         tell(channels.givenUp, operation, clock)
       },
-      leaseLost: (operation) => {
-        this.#leasesLost += 1
-        tell(channels.leaseLost, operation, clock)
-      },
+      leaseEnded: (operation, cause) => this.#leaseEnded(operation, cause),
       ended: (operation) => this.#end(operation),
     }
   }
@@ -126,7 +125,7 @@ export class ConcurrencyGuard {
     options: CallOptions,
     work: (operation: OperationContext) => T | PromiseLike<T>,
   ): Promise<T> {
-    const operation = await this.begin(key, options)
+    const operation = await this.#beginOperation(key, options)
     const { promise, resolve, reject } = Promise.withResolvers<T>()
     operation.onLate(reject)
     const working = async () => {
@@ -144,12 +143,16 @@ export class ConcurrencyGuard {
    * Begins an operation that its caller ends, in every case, with `end()`. Rejects as `run` does without having run
    * anything.
    */
-  async begin(key: OperationKey, options: CallOptions = {}): Promise<Operation> {
+  begin(key: OperationKey, options: CallOptions = {}): Promise<HeldOperation> {
+    return this.#beginOperation(key, options)
+  }
+
+  async #beginOperation(key: OperationKey, options: CallOptions): Promise<Operation> {
     checks.onlyKnown('', checks.object('options', options), [...termNames, 'signal'])
     const { signal } = options
     checks.having('signal', signal, ['addEventListener', 'removeEventListener'])
     const terms = resolveTerms('', options, this.terms)
-    if (signal?.aborted) throw this.refuse('aborted', encodeKey(key), terms, signal.reason).toError()
+    if (signal?.aborted) throw this.#refuse('aborted', encodeKey(key), terms, signal.reason).toError()
     const attempt = this.enter(key, terms)
     const leave = () => attempt.leave(signal?.reason)
     signal?.addEventListener('abort', leave, { once: true })
@@ -158,7 +161,7 @@ export class ConcurrencyGuard {
     if (outcome instanceof Refusal) throw outcome.toError()
     if (signal?.aborted) {
       await outcome.end()
-      throw this.refuse('aborted', outcome.key, terms, signal.reason).toError()
+      throw this.#refuse('aborted', outcome.key, terms, signal.reason).toError()
     }
     if (signal !== undefined) outcome.follow(signal)
     return outcome
@@ -189,13 +192,6 @@ export class ConcurrencyGuard {
     this.#idle.add(attempt)
     attempt.cancelTimer = this.#clock.schedule(terms.maxWaitMs, () => this.#drop(attempt, 'held-here'))
     return attempt
-  }
-
-  /** Counts and tells a refusal that was decided elsewhere. */
-  refuse(reason: RefusalReason, key: EncodedKey, terms: Terms, cause?: unknown): Refusal {
-    this.#refused[reason] += 1
-    if (channels.refused.hasSubscribers) channels.refused.publish({ key: key.text, reason })
-    return new Refusal(reason, { ...terms, maxOperations: this.#options.maxOperations }, cause)
   }
 
   snapshot(): ConcurrencyGuardSnapshot {
@@ -299,10 +295,7 @@ export class ConcurrencyGuard {
   #begin(attempt: Attempt, lease: HeldLease | undefined, degraded: boolean): void {
     const operation = new Operation(this.#owner, attempt.key, attempt.terms, { lease, degraded })
     this.#begun[lease !== undefined ? 'fenced' : degraded ? 'degraded' : 'local'] += 1
-    if (degraded) {
-      this.#degraded.set(operation, undefined)
-      tell(channels.degraded, operation, this.#clock)
-    }
+    if (degraded) this.#goOnWithout(operation)
     attempt.settle(operation)
   }
 
@@ -319,9 +312,32 @@ export class ConcurrencyGuard {
     }
     return returning.then((wasHeld) => {
       // A process that was stopped learns only here that its lease ran out.
-      if (wasHeld === false) operation.loseLease()
+      if (wasHeld === false && !this.#lost.has(operation)) this.#countLost(operation)
       this.#pass(key)
     })
+  }
+
+  /** The lease of an operation under way is gone. */
+  #leaseEnded(operation: Operation, cause: unknown): void {
+    if (this.#leases?.available === false && operation.terms.onStoreLoss === 'local') {
+      const lease = operation.degrade()
+      if (lease !== undefined) this.#leases.giveBack(lease, operation.terms.leaseMs)
+      this.#goOnWithout(operation)
+      return
+    }
+    this.#countLost(operation)
+    operation.loseRight(cause)
+  }
+
+  #countLost(operation: Operation): void {
+    this.#lost.add(operation)
+    this.#leasesLost += 1
+    tell(channels.leaseLost, operation, this.#clock)
+  }
+
+  #goOnWithout(operation: Operation): void {
+    this.#degraded.set(operation, undefined)
+    tell(channels.degraded, operation, this.#clock)
   }
 
   /** The key goes to the next in line. */
@@ -346,8 +362,14 @@ export class ConcurrencyGuard {
     if (state === 'pausing') this.#pass(key)
   }
 
+  #refuse(reason: RefusalReason, key: EncodedKey, terms: Terms, cause?: unknown): Refusal {
+    this.#refused[reason] += 1
+    if (channels.refused.hasSubscribers) channels.refused.publish({ key: key.text, reason })
+    return new Refusal(reason, { ...terms, maxOperations: this.#options.maxOperations }, cause)
+  }
+
   #settle(attempt: Attempt, reason: RefusalReason, cause?: unknown): Attempt {
-    attempt.settle(this.refuse(reason, attempt.key, attempt.terms, cause))
+    attempt.settle(this.#refuse(reason, attempt.key, attempt.terms, cause))
     return attempt
   }
 

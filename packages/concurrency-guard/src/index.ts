@@ -3,7 +3,7 @@ export { ConcurrencyGuard, type ConcurrencyGuardSnapshot } from './concurrency-g
 export * as errors from './errors.ts'
 export type { OperationEvent, RefusedEvent } from './events.ts'
 export type { KeyPart, OperationKey } from './key.ts'
-export type { Operation, OperationContext } from './operation.ts'
+export type { HeldOperation, OperationContext } from './operation.ts'
 export type { CallOptions, ConcurrencyGuardOptions, OperationOptions } from './options.ts'
 export {
   type ConcurrencyGuardPluginOptions,

@@ -21,10 +21,18 @@ export interface OperationContext {
    * ... set fence = $fence where id = $id and fence <= $fence`. Undefined when Redis did not grant the operation.
    */
   readonly fence: number | undefined
-  /** Redis is in use and could not be asked: another process may be at work on the same key. */
+  /** Redis was lost when it began, or for longer than its lease: another process may be at work on the same key. */
   readonly degraded: boolean
   /** Aborts at the time-out, when the lease is lost, and when the client or the caller's own signal leaves. */
   readonly signal: AbortSignal
+}
+
+/** An operation of `begin`, which its caller ends in every case. */
+export interface HeldOperation extends OperationContext {
+  /** Whether it is over: by `end()`, or because it was given up. */
+  readonly ended: boolean
+  /** Resolves when the next one can begin; undefined when it can already. Ends it once, however often it is called. */
+  end(): Promise<void> | undefined
 }
 
 /** Who began an operation, and is told what becomes of it. */
@@ -32,15 +40,18 @@ export interface OperationOwner {
   readonly clock: Clock
   timedOut(operation: Operation): void
   givenUp(operation: Operation): void
-  leaseLost(operation: Operation): void
+  /** Its lease ran out, or was not confirmed for as long as it runs: decides what that means. */
+  leaseEnded(operation: Operation, cause: unknown): void
   /** Gives back what it held. The answer resolves when the next one can begin, and is undefined when it can already. */
   ended(operation: Operation): Promise<void> | undefined
 }
 
-export class Operation implements OperationContext {
+export class Operation implements HeldOperation {
   readonly key: EncodedKey
   readonly terms: Terms
   readonly startedMs: number
+  /** It stands for when the operation began: one that takes a lease later gets no newer fence by that. */
+  readonly fence: number | undefined
   readonly #owner: OperationOwner
   #lease: HeldLease | undefined
   #degraded: boolean
@@ -49,7 +60,6 @@ export class Operation implements OperationContext {
   #late: ((error: Error) => void) | undefined
   #cancelTimer: (() => void) | undefined
   #unfollow: (() => void) | undefined
-  #leaseLost = false
   #ended = false
   #ending: Promise<void> | undefined
 
@@ -63,6 +73,7 @@ export class Operation implements OperationContext {
     this.key = key
     this.terms = terms
     this.startedMs = owner.clock.nowMs()
+    this.fence = grant.lease?.fence
     this.#degraded = grant.degraded
     if (terms.timeoutMs !== Number.POSITIVE_INFINITY) {
       this.#cancelTimer = owner.clock.schedule(terms.timeoutMs, () => this.#expire())
@@ -70,15 +81,10 @@ export class Operation implements OperationContext {
     if (grant.lease !== undefined) this.#hold(grant.lease)
   }
 
-  get fence(): number | undefined {
-    return this.#lease?.fence
-  }
-
   get degraded(): boolean {
     return this.#degraded
   }
 
-  /** Whether it is over; then its work holds nothing any more. */
   get ended(): boolean {
     return this.#ended
   }
@@ -117,13 +123,19 @@ export class Operation implements OperationContext {
     this.#unfollow = () => signal.removeEventListener('abort', abort)
   }
 
-  /** A lease that was granted after the operation had begun without one. */
+  /** Takes a lease that was granted after the operation had begun. */
   adopt(lease: HeldLease): void {
-    this.#degraded = false
     this.#hold(lease)
   }
 
-  /** The work is over. The answer resolves when the next one can begin, and is undefined when it can already. */
+  /** Redis is lost, and others may begin without it as this one goes on without it. Answers the lease it had. */
+  degrade(): HeldLease | undefined {
+    const lease = this.#lease
+    this.#lease = undefined
+    this.#degraded = true
+    return lease
+  }
+
   end(): Promise<void> | undefined {
     if (this.#ended) return this.#ending
     this.#ended = true
@@ -134,11 +146,8 @@ export class Operation implements OperationContext {
     return this.#ending
   }
 
-  /** Redis says that somebody else may have begun, or has not confirmed the lease for as long as it runs. */
-  loseLease(cause?: unknown): void {
-    if (this.#leaseLost) return
-    this.#leaseLost = true
-    this.#owner.leaseLost(this)
+  /** Somebody else may have begun: the work has no right any more. */
+  loseRight(cause?: unknown): void {
     this.abort(withRetryAfter(new LeaseLostError({ cause }), this.terms.retryAfterMs))
   }
 
@@ -146,7 +155,7 @@ export class Operation implements OperationContext {
     this.#lease = lease
     const kept = lease.keep()
     const lost = () => {
-      if (!this.#ended) this.loseLease(kept.reason)
+      if (!this.#ended && this.#lease === lease) this.#owner.leaseEnded(this, kept.reason)
     }
     if (kept.aborted) lost()
     else kept.addEventListener('abort', lost, { once: true })
