@@ -134,6 +134,7 @@ export const namedNetworks: Readonly<Record<string, readonly string[]>> = {
 export class AddressList {
   readonly entries: readonly string[]
   readonly #lengths: Networks[] = []
+  readonly #networks: Network[] = []
 
   /** `refuse` is called with an entry that cannot be read, and throws. */
   constructor(entries: readonly string[], refuse: (entry: string) => never) {
@@ -158,7 +159,17 @@ export class AddressList {
     return false
   }
 
-  #add({ first, prefixBits }: Network): void {
+  /** Whether the network and one of the list have an address in common. */
+  overlaps({ first, prefixBits }: Network): boolean {
+    return this.#networks.some((own) => {
+      const bits = Math.min(prefixBits, own.prefixBits)
+      return own.first.family === first.family && same(firstOf(own.first, bits), firstOf(first, bits))
+    })
+  }
+
+  #add(network: Network): void {
+    const { first, prefixBits } = network
+    this.#networks.push(network)
     let networks = this.#lengths.find((one) => one.family === first.family && one.prefixBits === prefixBits)
     if (networks === undefined) {
       networks = new Networks(first.family, prefixBits)
@@ -203,6 +214,10 @@ class Networks {
     }
     return false
   }
+}
+
+function same(one: AddressBits, other: AddressBits): boolean {
+  return one.a === other.a && one.b === other.b && one.c === other.c && one.d === other.d
 }
 
 /** The first `bits` of a word; all of them from 32 on. */

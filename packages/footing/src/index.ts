@@ -1,3 +1,4 @@
+export { Authorisation } from './authorisation.ts'
 export {
   type AddressBits,
   AddressList,

@@ -1,6 +1,6 @@
+import { Authorisation } from '@holdfast/footing'
 import { HandClock } from '@holdfast/test-kit'
 import t from 'tap'
-import { maxWaiting } from '../src/authorisation.ts'
 import { routes } from '../src/route-table.ts'
 import { appWithHealth } from './app-with-health.ts'
 
@@ -193,14 +193,14 @@ t.test('anonymous callers cannot pile up authorize calls, and plain probes never
   })
   for (const url of ['/healthz', '/readyz', '/livez', '/health', '/readyz?exclude=a']) await app.inject(url)
   t.equal(calls, 0)
-  const asked = Array.from({ length: maxWaiting + 20 }, () => app.inject('/health/check'))
+  const asked = Array.from({ length: Authorisation.maxWaiting + 20 }, () => app.inject('/health/check'))
   await new Promise((resolve) => setTimeout(resolve, 50))
-  t.equal(calls, maxWaiting)
+  t.equal(calls, Authorisation.maxWaiting)
   await clock.advance(100)
   t.strictSame(new Set((await Promise.all(asked)).map(({ statusCode }) => statusCode)), new Set([401]))
   const after = app.inject('/health/check')
   await new Promise((resolve) => setTimeout(resolve, 20))
-  t.equal(calls, maxWaiting + 1, 'there is room again')
+  t.equal(calls, Authorisation.maxWaiting + 1, 'there is room again')
   await clock.advance(100)
   await after
 })
