@@ -8,9 +8,11 @@
  *
  * When the store is there again it is told, once, what was let pass and has not come back. What it may have taken
  * itself, from a request that it did not answer, it is not told: nothing is taken twice. A store that has forgotten a
- * bucket is told what was known of it, too.
+ * bucket is told what was known of it, too. Buckets that were decided here stay here for as long as the store was away,
+ * a second at most: until then the others have told it, too, who find it again a little later.
  *
- * Does not guarantee that a request for more than a part holds ever passes while the store is lost.
+ * Does not guarantee that a request for more than a part holds ever passes while the store is lost; nor that a process
+ * which alone has lost the store is counted: its part comes on top of what the store lets pass.
  */
 import type { Clock } from '@holdfast/footing'
 import type { Claim } from './claim.ts'
@@ -23,6 +25,8 @@ import { bucketTerms, debitTicks, MAX_TOLERANCE_US, microseconds, ticksToMs } fr
 export interface Fallback {
   /** `mayBeTaken`: the store was asked for it and has not answered. */
   decide(claims: readonly Claim[], mode: 'consume' | 'peek', mayBeTaken: boolean): Decision
+  /** Whether it decides about these although the store is there again. */
+  keeps(claims: readonly Claim[]): boolean
   /** What the shared store decided, for a share of it should it be lost. */
   observe(decision: Pick<Decision, 'verdicts'>): void
   refund(claims: readonly Claim[]): void | Promise<void>
@@ -62,13 +66,17 @@ export interface FallbackSnapshot {
   readonly untold: number
 }
 
-/** What this process let pass of a bucket that the store does not know of. */
+/** What this process let pass of a bucket, of which the store does not know or need not be told. */
 interface Debt {
   readonly claim: Claim
   /** The part of the bucket that is this process's. */
   readonly local: Policy
-  /** What would be used of the part without that, in its ticks, at `atUs`. */
+  /** What is used of the part, in its ticks, and what would be without what the store has to be told. */
+  usedTicks: number
   knownTicks: number
+  /** What the store knows to be used of the whole, in the ticks of the whole. */
+  storedTicks: number
+  /** When that was so. */
   atUs: number
   /** Whether the store is just being told. */
   telling: boolean
@@ -76,6 +84,8 @@ interface Debt {
 
 /** So many buckets are told of at once. */
 const TOLD_AT_ONCE = 512
+/** The longest time for which buckets stay here when the store is there again: twice that between two connections. */
+const SETTLING_MS = 1000
 /** Looks so often whether the store can be told, should nobody say so. */
 const CHECK_MS = 250
 
@@ -89,6 +99,8 @@ export class LocalFallback implements Fallback {
   readonly #parts = new WeakMap<Policy, { readonly processes: number; readonly policy: Policy }>()
   readonly #debts = new Map<string, Debt>()
   #cancelCheck: (() => void) | undefined
+  #lostAtMs: number | undefined
+  #settlingUntilMs = Number.NEGATIVE_INFINITY
   #telling: Promise<void> | undefined
   #told = 0
   #untold = 0
@@ -100,10 +112,11 @@ export class LocalFallback implements Fallback {
     this.#maxDebts = maxKeys
     this.#store = store
     this.#processes = processes
-    this.#forgetRecovery = onRecovery?.(() => this.#tell()) ?? nothing
+    this.#forgetRecovery = onRecovery?.(() => this.#recover()) ?? nothing
   }
 
   decide(claims: readonly Claim[], mode: 'consume' | 'peek', mayBeTaken = false): Decision {
+    if (this.#store?.available === false) this.#lostAtMs ??= this.#clock.nowMs()
     const closed = claims.filter(({ policy }) => policy.onStoreLoss === 'closed' && !policy.shadow)
     if (closed.length > 0) {
       const empty = closed.map(({ policy }) => policy.toleranceTicks)
@@ -133,6 +146,11 @@ export class LocalFallback implements Fallback {
     }
   }
 
+  keeps(claims: readonly Claim[]): boolean {
+    if (this.#debts.size === 0 || this.#clock.nowMs() >= this.#settlingUntilMs) return false
+    return claims.some(({ key }) => this.#debts.has(key))
+  }
+
   observe({ verdicts }: Pick<Decision, 'verdicts'>): void {
     for (const { claim, policy, usedTicks } of verdicts) {
       // What the store said does not hold yet what it is owed.
@@ -146,10 +164,15 @@ export class LocalFallback implements Fallback {
     const told: Claim[] = []
     for (const claim of claims) {
       const debt = this.#debts.get(claim.key)
-      if (this.#store === undefined || (debt !== undefined && !debt.telling)) {
-        this.#memory.refund([this.#partOf(claim)])
-      } else {
+      if (this.#store !== undefined && (debt === undefined || debt.telling)) {
         told.push(claim)
+        continue
+      }
+      const part = this.#partOf(claim)
+      this.#memory.refund([part])
+      if (debt !== undefined) {
+        moveTo(debt, microseconds(this.#clock.nowMs()))
+        debt.usedTicks = Math.max(debt.knownTicks, debt.usedTicks - debitTicks(debt.local, claim.cost))
       }
     }
     if (told.length > 0) return this.#store?.refund(told)
@@ -185,27 +208,46 @@ export class LocalFallback implements Fallback {
 
   #owe(claim: Claim, { policy: local, usedTicks }: Verdict, mayBeTaken: boolean): void {
     const debit = debitTicks(local, claim.cost)
-    const nowUs = microseconds(this.#clock.nowMs())
-    const debt = this.#debts.get(claim.key)
-    if (debt !== undefined && debt.local === local) {
-      if (!mayBeTaken) return
-      debt.knownTicks = Math.min(local.toleranceTicks, levelOf(debt, nowUs) + debit)
-      debt.atUs = nowUs
-    } else if (!mayBeTaken) {
-      if (debt === undefined && this.#debts.size >= this.#maxDebts) {
-        this.#untold += 1
-        return
-      }
-      this.#debts.set(claim.key, {
-        claim,
-        local,
-        // Of a debt by other terms the rest is forgiven: it is known as used from now on.
-        knownTicks: usedTicks - debit,
-        atUs: nowUs,
-        telling: false,
-      })
-      this.#checkLater()
+    const debt = this.#debtOf(claim, local, usedTicks - debit)
+    if (debt === undefined) {
+      if (!mayBeTaken) this.#untold += 1
+      return
     }
+    debt.usedTicks += debit
+    if (!mayBeTaken) return
+    debt.knownTicks += debit
+    debt.storedTicks += debitTicks(claim.policy, claim.cost)
+  }
+
+  /** What is owed of this bucket, up to now; `usedTicks` are used of the part if nothing is. */
+  #debtOf(claim: Claim, local: Policy, usedTicks: number): Debt | undefined {
+    const nowUs = microseconds(this.#clock.nowMs())
+    const known = this.#debts.get(claim.key)
+    if (known !== undefined && known.local === local) {
+      moveTo(known, nowUs)
+      return known
+    }
+    if (known === undefined && this.#debts.size >= this.#maxDebts) return undefined
+    // The rest of a debt by other terms is forgiven.
+    const debt = {
+      claim,
+      local,
+      usedTicks,
+      knownTicks: usedTicks,
+      storedTicks: (usedTicks / local.toleranceTicks) * claim.policy.toleranceTicks,
+      atUs: nowUs,
+      telling: false,
+    }
+    this.#debts.set(claim.key, debt)
+    this.#checkLater()
+    return debt
+  }
+
+  #recover(): void {
+    const nowMs = this.#clock.nowMs()
+    this.#settlingUntilMs = nowMs + Math.min(SETTLING_MS, nowMs - (this.#lostAtMs ?? nowMs))
+    this.#lostAtMs = undefined
+    this.#tell()
   }
 
   #checkLater(): void {
@@ -234,35 +276,31 @@ export class LocalFallback implements Fallback {
 
   async #tellOf(debt: Debt): Promise<void> {
     const { claim, local } = debt
-    const { policy } = claim
-    const nowUs = microseconds(this.#clock.nowMs())
-    const [verdict] = this.#memory.decide([{ ...claim, policy: local, cost: 0 }], 'peek').verdicts
-    const used = verdict?.usedTicks ?? 0
-    const known = levelOf(debt, nowUs)
-    const units = Math.max(0, used - known) / local.emissionTicks
-    const knownShare = known / local.toleranceTicks
-    debt.telling = true
-    let told = true
-    try {
-      await this.#store?.catchUp(
-        claim,
-        Math.floor(knownShare * policy.toleranceTicks),
-        Math.ceil(units * policy.emissionTicks),
-      )
-      this.#told += 1
-    } catch (error) {
-      told = (error as { readonly mayHaveRun?: unknown }).mayHaveRun !== false
-      if (told) this.#untold += 1
+    const askedAtUs = microseconds(this.#clock.nowMs())
+    moveTo(debt, askedAtUs)
+    const { usedTicks, knownTicks, storedTicks } = debt
+    const owed = Math.ceil(((usedTicks - knownTicks) / local.emissionTicks) * claim.policy.emissionTicks)
+    let ends = true
+    if (owed > 0) {
+      debt.telling = true
+      try {
+        await this.#store?.catchUp(claim, Math.floor(storedTicks), owed)
+        this.#told += 1
+      } catch (error) {
+        // It may have heard; then nobody tells it again.
+        ends = (error as { readonly mayHaveRun?: unknown }).mayHaveRun !== false
+        if (ends) this.#untold += 1
+      }
+      debt.telling = false
     }
-    debt.telling = false
-    if (!told || this.#debts.get(claim.key) !== debt) return
+    if (!ends || this.#debts.get(claim.key) !== debt) return
     // What came on top meanwhile is owed still.
-    const [after] = this.#memory.decide([{ ...claim, policy: local, cost: 0 }], 'peek').verdicts
-    debt.knownTicks = used
-    debt.atUs = nowUs
-    if ((after?.usedTicks ?? 0) <= levelOf(debt, microseconds(this.#clock.nowMs()))) {
-      this.#debts.delete(claim.key)
-    }
+    const nowUs = microseconds(this.#clock.nowMs())
+    moveTo(debt, nowUs)
+    debt.knownTicks = Math.max(0, usedTicks - (nowUs - askedAtUs) * local.ticksPerUs)
+    debt.storedTicks += owed
+    const settled = this.#clock.nowMs() >= this.#settlingUntilMs
+    if (settled && debt.usedTicks <= debt.knownTicks) this.#debts.delete(claim.key)
   }
 }
 
@@ -284,8 +322,13 @@ function ofWhole(claim: Claim, part: Verdict): Verdict {
   return { ...part, claim, policy, usedTicks, retryAfterMs }
 }
 
-function levelOf({ knownTicks, atUs, local }: Debt, nowUs: number): number {
-  return Math.max(0, knownTicks - (nowUs - atUs) * local.ticksPerUs)
+/** Lets time pass: what comes back, comes back of all. */
+function moveTo(debt: Debt, nowUs: number): void {
+  const ticks = (nowUs - debt.atUs) * debt.local.ticksPerUs
+  debt.knownTicks = Math.max(0, debt.knownTicks - ticks)
+  debt.usedTicks = Math.max(0, debt.usedTicks - ticks)
+  debt.storedTicks = Math.max(0, debt.storedTicks - (nowUs - debt.atUs) * debt.claim.policy.ticksPerUs)
+  debt.atUs = nowUs
 }
 
 function alone(): number {

@@ -110,8 +110,9 @@ export class RateLimiter {
     const reserve = options.reserve === true && mode === 'consume'
     const held = this.#store.held?.(claims, mode, reserve)
     if (held !== undefined) return this.#finish(held, mode, reserve, this.#store)
-    if (!this.#store.available && this.#fallback !== undefined) {
-      return this.#fallBack(this.#fallback, claims, mode, reserve, false)
+    const fallback = this.#fallback
+    if (fallback !== undefined && (!this.#store.available || fallback.keeps(claims))) {
+      return this.#fallBack(fallback, claims, mode, reserve, false)
     }
     const cache = this.#denyCache
     if (cache === undefined) {
