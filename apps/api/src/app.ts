@@ -2,6 +2,7 @@
 // listening, so that tests can use it as it is.
 
 import { join } from 'node:path'
+import { abuseGuard } from '@holdfast/abuse-guard'
 import { circuitBreaker } from '@holdfast/circuit-breaker'
 import { concurrencyGuard } from '@holdfast/concurrency-guard'
 import { withRetryAfter } from '@holdfast/footing'
@@ -50,6 +51,7 @@ import type { Secret } from './secret.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
 const PAUSE_MS = 1000
+const LONGEST_BLOCK_MS = 86_400_000
 /** More themes than a process can serve: what is served from memory is bounded by that alone. */
 const STALE_THEMES = '1000000/s'
 
@@ -127,6 +129,15 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   // or his tenant, or have all together asked for too much; is an operation of his under way.
   const exempt = config.rateLimitsExempt ?? []
   const fleet = fastify.trafficRedis === null ? {} : { redis: fastify.trafficRedis }
+  await fastify.register(abuseGuard, {
+    maxPerMinute: config.abuseMaxPerMinute,
+    blockMs: config.abuseBlockMs,
+    maxBlockMs: Math.max(config.abuseBlockMs, LONGEST_BLOCK_MS),
+    allow: [...config.abuseAllow, ...exempt],
+    admin: config.metricsToken === undefined ? {} : { authorize },
+    ...fleet,
+    ...shared,
+  })
   await fastify.register(tenantRateLimit, {
     tenant: tenantOf,
     user: ({ principal }) => principal?.id,

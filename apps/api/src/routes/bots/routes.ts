@@ -51,8 +51,11 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
         },
         bodyLimit: MAX_BODY_BYTES,
         preValidation: textOnly,
-        onResponse: (_request, { statusCode }, done) => {
-          counters?.[operation](outcomeOf(statusCode))
+        onResponse: ({ principal }, { statusCode }, done) => {
+          const outcome = outcomeOf(statusCode)
+          counters?.[operation](outcome)
+          // Whoever does not let himself be held up is told to the operators.
+          if (outcome === 'limited' && principal !== null) app.abuseGuard.note(principal.id, `bot.${operation}.limited`)
           done()
         },
         schema: {
