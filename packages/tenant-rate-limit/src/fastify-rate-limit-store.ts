@@ -70,7 +70,9 @@ const MAX_TEXT_MS = 9_999_999_999
  */
 export function fastifyRateLimitStore(
   options: FastifyRateLimitStoreOptions,
-): new (settings: object) => FastifyRateLimitStore {
+): new (
+  settings: object,
+) => FastifyRateLimitStore {
   const limits = new Limits(options)
   return class extends RouteStore {
     constructor(settings: object) {
@@ -135,9 +137,9 @@ class Limits {
   }
 
   #compile(name: string, text: string): Policy {
-    // Only the limit itself is given up or closed with Redis: a timer that could not be read would never end.
-    const onStoreLoss = name === this.#name ? this.#onStoreLoss : 'local'
-    return compilePolicy(name, text, { version: 1, onStoreLoss })
+    if (name === this.#name) return compilePolicy(name, text, { version: 1, onStoreLoss: this.#onStoreLoss })
+    // What counts against a client: looked at also while Redis is lost, and never lent, for that would be counted.
+    return { ...compilePolicy(name, text, { version: 1 }), strict: true }
   }
 }
 
@@ -157,9 +159,11 @@ class RouteStore implements FastifyRateLimitStore {
     this.#limits = limits
     this.#scope = scope
     this.#ban = ban
-    this.#again = continueExceeding === true ? 'starts over' : exponentialBackoff === true ? 'doubles' : 'counts'
+    this.#again =
+      continueExceeding === true ? 'starts over' : exponentialBackoff === true ? 'doubles' : 'counts'
     // A limit that cannot be compiled fails here, at register(), and not with the first request.
-    if (typeof max === 'number' && typeof timeWindow === 'number') this.#policyOf(max, timeWindow)
+    if (typeof max !== 'number' || typeof timeWindow !== 'number') return
+    if (max >= 1 && timeWindow > 0) this.#policyOf(max, timeWindow)
   }
 
   child(settings: object): FastifyRateLimitStore {
@@ -268,7 +272,7 @@ function scopeOf({ groupId, routeInfo }: Settings): string | undefined {
   if (groupId !== undefined) return bounded(`group ${groupId}`)
   if (routeInfo?.url === undefined) return undefined
   const methods = [routeInfo.method ?? []].flat().map((method) => (method === 'HEAD' ? 'GET' : method))
-  return bounded(`${[...new Set(methods)].sort().join(',')} ${routeInfo.url}`)
+  return bounded(`${[...new Set(methods)].sort().join()} ${routeInfo.url}`)
 }
 
 /** Hashed here, once, because it would be hashed for every request otherwise. */

@@ -25,6 +25,10 @@ ben@example.com 401 "login";r=0;t=300
 ben@example.com 429 "login";r=0;t=300
 ann@example.com 200 "login";r=2;t=600
 `,
+  'fastify-rate-limit.ts': `200 left 1 retry after undefined
+200 left 0 retry after undefined
+429 left 0 retry after 30
+`,
   'stale.ts': `/acme/theme 200 "public";r=0;t=60 - -
 /acme/theme 200 "public";r=0;t=60 42 themes; hit
 /globex/theme 200 "public";r=0;t=60 - -

@@ -25,7 +25,11 @@ interface World {
 type Options = Omit<RateLimitPluginOptions, 'store'> & { readonly routes?: Readonly<Record<string, object>> }
 
 /** An application that limits by the header `x-key`, in memory, by a clock that is moved by hand. */
-async function world(t: Test, options: Options, store: Partial<FastifyRateLimitStoreOptions> = {}): Promise<World> {
+async function world(
+  t: Test,
+  options: Options,
+  store: Partial<FastifyRateLimitStoreOptions> = {},
+): Promise<World> {
   const clock = new HandClock()
   const limiter = new RateLimiter({ store: new MemoryStore({ clock }), clock })
   const { routes = { '/': {} }, ...settings } = options
@@ -78,7 +82,14 @@ t.test('routes with limits of their own have buckets of their own, and groups sh
   const { ask } = await world(t, {
     max: 1,
     timeWindow: 60_000,
-    routes: { '/': {}, '/too': {}, '/own': { rateLimit: { max: 1 } }, [long]: { rateLimit: {} }, '/g1': group, '/g2': group },
+    routes: {
+      '/': {},
+      '/too': {},
+      '/own': { rateLimit: { max: 1 } },
+      [long]: { rateLimit: {} },
+      '/g1': group,
+      '/g2': group,
+    },
   })
   const status = async (url: string, method?: 'HEAD') => Number((await ask(url, 'a', method)).slice(0, 3))
   t.strictSame([await status('/'), await status('/too')], [200, 429], 'without a setting they share one')
@@ -122,7 +133,10 @@ t.test('a limit that is none fails where it is registered', async (t) => {
   const refused = { code: 'HOLDFAST_ERR_TENANT_RATE_LIMIT_POLICY' }
   await t.rejects(world(t, { max: 1, timeWindow: 400 * 86_400_000 }), refused)
   const { app } = await world(t, { max: 1, timeWindow: 1000 })
-  t.throws(() => app.get('/wrong', { config: { rateLimit: { timeWindow: '2 years' } } }, async () => 'ok'), refused)
+  t.throws(
+    () => app.get('/wrong', { config: { rateLimit: { timeWindow: '2 years' } } }, async () => 'ok'),
+    refused,
+  )
 })
 
 t.test('wrong options are refused, with what was received', async (t) => {
