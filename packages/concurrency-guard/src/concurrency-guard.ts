@@ -11,7 +11,7 @@
  * While Redis is lost, each process is on its own (`onStoreLoss`).
  */
 import type { Clock } from '@holdfast/footing'
-import { Attempt, type Outcome } from './attempt.ts'
+import { Attempt } from './attempt.ts'
 import { channels } from './events.ts'
 import { type EncodedKey, encodeKey, type OperationKey } from './key.ts'
 import { Leases } from './leases.ts'
@@ -70,6 +70,7 @@ export class ConcurrencyGuard {
   /** Operations without a lease while Redis is lost, with what cancels the next try to take one. */
   readonly #degraded = new Map<Operation, (() => void) | undefined>()
   readonly #owner: OperationOwner
+  readonly #onLeave = (attempt: Attempt, cause: unknown) => this.#drop(attempt, 'aborted', cause)
   readonly #begun = { fenced: 0, local: 0, degraded: 0 }
   readonly #refused: Record<RefusalReason, number> = {
     'held-here': 0,
@@ -173,14 +174,13 @@ export class ConcurrencyGuard {
    */
   enter(key: OperationKey, terms: Terms): Attempt {
     const encoded = encodeKey(key)
-    const attempt = new Attempt(encoded, terms, this.#clock.nowMs(), (left, cause) =>
-      this.#drop(left, 'aborted', cause),
-    )
+    const attempt = new Attempt(encoded, terms, this.#clock.nowMs(), this.#onLeave)
     const { maxOperations } = this.#options
     const slots = this.#slots
     if (this.#closed) return this.#settle(attempt, 'closed')
     const isHeld = slots.isHeld(encoded.text)
-    if (isHeld && slots.waitingFor(encoded.text) >= terms.maxWaiting) return this.#settle(attempt, 'held-here')
+    if (isHeld && slots.waitingFor(encoded.text) >= terms.maxWaiting)
+      return this.#settle(attempt, 'held-here')
     if (slots.held + slots.waiting >= maxOperations) return this.#settle(attempt, 'full')
     if (!isHeld) {
       slots.take(encoded.text)
@@ -295,8 +295,9 @@ export class ConcurrencyGuard {
   #begin(attempt: Attempt, lease: HeldLease | undefined, degraded: boolean): void {
     const operation = new Operation(this.#owner, attempt.key, attempt.terms, { lease, degraded })
     this.#begun[lease !== undefined ? 'fenced' : degraded ? 'degraded' : 'local'] += 1
-    if (degraded) this.#goOnWithout(operation)
     attempt.settle(operation)
+    // Whoever listens may make the caller leave: it has begun by then.
+    if (degraded) this.#goOnWithout(operation)
   }
 
   #end(operation: Operation): Promise<void> | undefined {
@@ -410,11 +411,7 @@ export class ConcurrencyGuard {
   }
 }
 
-function tell(
-  channel: (typeof channels)[keyof typeof channels],
-  operation: Operation,
-  clock: Clock,
-): void {
+function tell(channel: (typeof channels)[keyof typeof channels], operation: Operation, clock: Clock): void {
   if (!channel.hasSubscribers) return
   const durationMs = clock.nowMs() - operation.startedMs
   channel.publish({ key: operation.key.text, fence: operation.fence, durationMs })

@@ -11,8 +11,9 @@
  */
 import { disposeOf, isTakenOver, type RawReply, type ReplyLike, takeOver } from '@holdfast/footing'
 import type { Attempt, Outcome } from './attempt.ts'
-import { AbortedError, TimeoutError } from './errors.ts'
-import { Operation, type OperationContext } from './operation.ts'
+import { afterTurn } from './clock.ts'
+import { AbortedError } from './errors.ts'
+import type { Operation, OperationContext } from './operation.ts'
 import { Refusal } from './refusal.ts'
 
 /** Where the guarded request is found. On Node's own request: a member of Fastify's would cost every request. */
@@ -90,7 +91,7 @@ export class GuardedRequest {
     if (outcome instanceof Refusal) return outcome
     this.#operation = outcome
     outcome.onLate((error) => this.#answerLate(error))
-    if (this.#raw.destroyed) this.#closed()
+    if (this.#raw.destroyed) this.closed()
     return undefined
   }
 
@@ -99,11 +100,10 @@ export class GuardedRequest {
     const operation = this.#operation
     if (operation === undefined) return handler()
     // Between the beginning and here other hooks ran, which may have taken any time.
-    if (this.#raw.destroyed) {
+    if (this.#raw.destroyed || operation.ended) {
       this.#workDone()
-      throw new AbortedError('the client left before the handler ran')
+      throw new AbortedError('the request was over before its handler ran')
     }
-    if (operation.ended) throw new TimeoutError(operation.terms.timeoutMs)
     this.#handler = 'works'
     this.#noticeReturnOfReply()
     let result: unknown
@@ -150,19 +150,19 @@ export class GuardedRequest {
     if (this.#handler === 'done') this.#endIfOver()
     // The handler may be about to return its reply. When it goes on, the answer does not wait for it.
     else
-      setImmediate(() => {
+      afterTurn(() => {
         if (this.#handler === 'works') this.#letGo()
       })
   }
 
   /** The last byte was written. */
-  #finished(): void {
+  finished(): void {
     this.#sent = true
     this.#endIfOver()
   }
 
   /** The response is over: sent, or broken off. */
-  #closed(): void {
+  closed(): void {
     this.#sent = true
     const cause = new AbortedError('the connection was closed before the answer was sent')
     this.#attempt?.leave(cause)
@@ -225,14 +225,6 @@ export class GuardedRequest {
     successor.header('retry-after', String(retryAfterSeconds))
     successor.send(error)
   }
-
-  static finished(request: RequestLike['raw']): void {
-    request[GUARDED]?.#finished()
-  }
-
-  static closed(request: RequestLike['raw']): void {
-    request[GUARDED]?.#closed()
-  }
 }
 
 /** The context of a request that needs no guard. */
@@ -262,11 +254,11 @@ class Unguarded implements OperationContext {
 
 // Functions of their own for every request would be closures that the garbage collector has to find.
 function onPrefinish(this: ListenedReply): void {
-  GuardedRequest.finished(this.req)
+  this.req[GUARDED]?.finished()
 }
 
 function onClose(this: ListenedReply): void {
-  GuardedRequest.closed(this.req)
+  this.req[GUARDED]?.closed()
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

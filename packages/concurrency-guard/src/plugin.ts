@@ -1,6 +1,12 @@
 import { types } from 'node:util'
 import type { MetricsRegistry, ReplyLike } from '@holdfast/footing'
-import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type {
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  HookHandlerDoneFunction,
+  RouteOptions,
+} from 'fastify'
 import fp from 'fastify-plugin'
 import { ConcurrencyGuard } from './concurrency-guard.ts'
 import { AlreadyRegisteredError, NotGuardedError } from './errors.ts'
@@ -99,7 +105,7 @@ function guardRoute(route: RouteOptions, guard: ConcurrencyGuard): void {
   const { handler } = route
   route.preHandler = [
     ...[route.preHandler ?? []].flat(),
-    (request, reply, done) => {
+    (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => {
       const guarded = new GuardedRequest(request as RequestLike, reply as ReplyLike)
       const name: unknown = key(request)
       // An async function is refused as a key; that it may fail as well must not end the process.
@@ -111,17 +117,18 @@ function guardRoute(route: RouteOptions, guard: ConcurrencyGuard): void {
       }
       guarded.enter(guard.enter(name as OperationKey, terms), (refusal) => {
         if (refusal === undefined) done()
-        else if (isConflict(refusal)) answerAs(reply, done, () => answerConflict(request, reply, toldOf(refusal, terms)))
+        else if (isConflict(refusal))
+          answerAs(reply, done, () => answerConflict(request, reply, toldOf(refusal, terms)))
         else done(tellRetryAfter(reply, refusal.toError()))
       })
     },
   ]
   route.onSend = [
     ...[route.onSend ?? []].flat(),
-    (request, reply, payload, done) => {
+    (request: FastifyRequest, reply: FastifyReply, payload: unknown, done: () => void) => {
       const guarded = GuardedRequest.of(request as RequestLike)
       if (guarded === undefined) done()
-      else guarded.answering(reply, payload, done)
+      else guarded.answering(reply, payload, () => done())
     },
   ]
   route.handler = function (request, reply) {
@@ -160,7 +167,10 @@ function isConflict(refusal: Refusal): refusal is Refusal & { readonly reason: C
   return refusal.isConflict
 }
 
-function toldOf({ reason }: { readonly reason: Conflict['reason'] }, { message, retryAfterMs }: Terms): Conflict {
+function toldOf(
+  { reason }: { readonly reason: Conflict['reason'] },
+  { message, retryAfterMs }: Terms,
+): Conflict {
   return { reason, message, retryAfterMs, retryAfterSeconds: secondsOf(retryAfterMs) }
 }
 

@@ -19,7 +19,11 @@ const RETRY_AFTER_MS = 1000
 /** An operation that did not begin. An error is made of it only for who wants one. */
 export class Refusal {
   readonly reason: RefusalReason
-  readonly #detail: { readonly retryAfterMs: number; readonly message: string; readonly maxOperations: number }
+  readonly #detail: {
+    readonly retryAfterMs: number
+    readonly message: string
+    readonly maxOperations: number
+  }
   readonly #cause: unknown
 
   constructor(

@@ -34,7 +34,9 @@ for (const [what, strike] of Object.entries(blows)) {
       t.comment(`answered ${Math.round(performance.now() - struckAtMs)} ms after the blow, budget 300 ms`)
 
       // Each process goes on by itself.
-      await waitUntil(async () => (await other?.work('probe'))?.body.degraded === true, { what: 'local work' })
+      await waitUntil(async () => (await other?.work('probe'))?.body.degraded === true, {
+        what: 'local work',
+      })
       const local = await Promise.all([holder?.work('struck'), other?.work('struck')])
       t.match(local, [
         { status: 200, body: { degraded: true, fence: null } },
@@ -97,17 +99,20 @@ t.test("with onStoreLoss: 'closed' nothing begins while Redis is lost, and every
   }
 })
 
-t.test('Redis that forgets everything while an operation runs: the fence still refuses the late one', async (t) => {
-  const redis = await startRedis()
-  t.teardown(() => redis.stop())
-  const fleet = await startFleet(2, { redisUrl: redis.url, budgetMs: 5000, options: { leaseMs: 3000 } })
-  t.teardown(() => fleet.end())
-  const [holder, other] = fleet.processes
-  const late = holder?.work('flushed', true)
-  await waitUntil(() => fleet.started.length === 1)
-  await askRedis(redis.directPort, 'FLUSHALL')
-  const next = await other?.work('flushed')
-  t.match(next, { status: 200, body: { wrote: true } })
-  holder?.goOn('flushed')
-  t.match(await late, { status: 200, body: { wrote: false } })
-})
+t.test(
+  'Redis that forgets everything while an operation runs: the fence still refuses the late one',
+  async (t) => {
+    const redis = await startRedis()
+    t.teardown(() => redis.stop())
+    const fleet = await startFleet(2, { redisUrl: redis.url, budgetMs: 5000, options: { leaseMs: 3000 } })
+    t.teardown(() => fleet.end())
+    const [holder, other] = fleet.processes
+    const late = holder?.work('flushed', true)
+    await waitUntil(() => fleet.started.length === 1)
+    await askRedis(redis.directPort, 'FLUSHALL')
+    const next = await other?.work('flushed')
+    t.match(next, { status: 200, body: { wrote: true } })
+    holder?.goOn('flushed')
+    t.match(await late, { status: 200, body: { wrote: false } })
+  },
+)

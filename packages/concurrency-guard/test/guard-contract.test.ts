@@ -120,7 +120,15 @@ await contractSuite<Subject, Test>(
     },
     'keeps keys apart, also those that look alike': async (t, { make, key }) => {
       const guard = make()
-      const keys = [[key], [key, 'a'], ['a', key], [`${key},a`], [key, 'a', 'b'], [`${key}}`], [`{${key}`]] as const
+      const keys = [
+        [key],
+        [key, 'a'],
+        ['a', key],
+        [`${key},a`],
+        [key, 'a', 'b'],
+        [`${key}}`],
+        [`{${key}`],
+      ] as const
       const begun = []
       for (const parts of keys) begun.push(await guard.begin([...parts] as [string]))
       for (const operation of begun) await operation.end()

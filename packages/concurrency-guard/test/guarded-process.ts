@@ -71,7 +71,8 @@ app.post<Route>('/work/:key', { config: { concurrencyGuard: { key } } }, async (
   if (request.query.waits === 'true') {
     await new Promise<void>((resolve) => waiting.set(key, [...(waiting.get(key) ?? []), resolve]))
   }
-  const wrote = fence !== null && (await redis.run(write, [redis.key('row', key)], [fence]).catch(() => false))
+  const wrote =
+    fence !== null && (await redis.run(write, [redis.key('row', key)], [fence]).catch(() => false))
   return { pid: process.pid, fence, wrote, degraded: request.concurrencyGuard.degraded || degraded }
 })
 app.get('/snapshot', async () => app.concurrencyGuard.snapshot())

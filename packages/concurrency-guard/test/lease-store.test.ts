@@ -108,4 +108,3 @@ function nextName(): [string, string] {
   names += 1
   return ['contract', `name-${names}`]
 }
-

@@ -1,6 +1,7 @@
 /** Leases in memory that several guards share as processes share a Redis, with every way to lose them. */
-import type { HandClock } from '@holdfast/test-kit'
+
 import { Heartbeat } from '@holdfast/redis-guard'
+import type { HandClock } from '@holdfast/test-kit'
 import type { HeldLease, LeasedElsewhere, LeaseStore } from '../src/index.ts'
 
 interface Held {

@@ -2,14 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { HandClock, waitUntil } from '@holdfast/test-kit'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
-import plugin, { type ConcurrencyGuardRouteOptions, concurrencyGuard, type Conflict } from '../src/index.ts'
+import plugin, { type ConcurrencyGuardRouteOptions, type Conflict, concurrencyGuard } from '../src/index.ts'
 import { guardedApp, SlowStore } from './guarded-app.ts'
 import { MemoryLeases } from './memory-leases.ts'
 
-const codes = 'HOLDFAST_ERR_CONCURRENCY_GUARD'
-
 /** An app whose handler works until it is told. */
-async function workingApp(t: Parameters<typeof guardedApp>[0], options: Parameters<typeof guardedApp>[2] = {}) {
+async function workingApp(
+  t: Parameters<typeof guardedApp>[0],
+  options: Parameters<typeof guardedApp>[2] = {},
+) {
   const gates: (() => void)[] = []
   const handler = () => new Promise<string>((resolve) => gates.push(() => resolve('done')))
   return { gates, ...(await guardedApp(t, handler, options)) }
@@ -21,7 +22,9 @@ t.test('the plugin is exported by default and by name, and is registered once', 
   t.teardown(() => app.close())
   await app.register(concurrencyGuard)
   t.equal(await app.concurrencyGuard.run('a', {}, () => 1), 1)
-  await t.rejects(async () => app.register(concurrencyGuard), { code: `${codes}_ALREADY_REGISTERED` })
+  await t.rejects(async () => app.register(concurrencyGuard), {
+    code: 'HOLDFAST_ERR_CONCURRENCY_GUARD_ALREADY_REGISTERED',
+  })
 })
 
 t.test('a second request is refused at once with what is promised; other keys do not wait', async (t) => {
@@ -66,7 +69,10 @@ t.test('fifty requests at once: one works, and the others are told while it does
 
 t.test('a route may say what a conflict is told, and answer it itself', async (t) => {
   const told: Conflict[] = []
-  const answers: Record<string, { route: Partial<ConcurrencyGuardRouteOptions>; status: number; body: unknown }> = {
+  const answers: Record<
+    string,
+    { route: Partial<ConcurrencyGuardRouteOptions>; status: number; body: unknown }
+  > = {
     'its own words': {
       route: { message: 'Busy.', retryAfterMs: 1500 },
       status: 429,
@@ -84,7 +90,11 @@ t.test('a route may say what a conflict is told, and answer it itself', async (t
       status: 409,
       body: { busy: true },
     },
-    'a promise': { route: { onConflict: async () => ({ busy: 'later' }) }, status: 200, body: { busy: 'later' } },
+    'a promise': {
+      route: { onConflict: async () => ({ busy: 'later' }) },
+      status: 200,
+      body: { busy: 'later' },
+    },
     'its reply': {
       route: { onConflict: (_request, reply) => reply.code(423).send({ locked: true }) },
       status: 423,
@@ -158,7 +168,7 @@ t.test('the handler has its fence and its signal; a handler without a guard is t
   t.strictSame((await app.inject('/guarded')).json(), { fence: 1001, degraded: false, aborted: false })
   t.strictSame((await app.inject('/guarded')).json(), { fence: 1002, degraded: false, aborted: false })
   for (const path of ['/bare', '/off']) {
-    t.match((await app.inject(path)).json(), { code: `${codes}_NOT_GUARDED` })
+    t.match((await app.inject(path)).json(), { code: 'HOLDFAST_ERR_CONCURRENCY_GUARD_NOT_GUARDED' })
   }
 })
 
@@ -191,10 +201,10 @@ t.test('a key of false lets a request pass beside the others, with a signal for 
 
 t.test('a key that cannot be used is an error of the server, and nothing runs', async (t) => {
   const keys: [() => unknown, string][] = [
-    [() => undefined, `${codes}_KEY`],
-    [() => ['user', ''], `${codes}_KEY`],
-    [async () => 'a', `${codes}_KEY`],
-    [() => Promise.reject(new Error('no')), `${codes}_KEY`],
+    [() => undefined, 'HOLDFAST_ERR_CONCURRENCY_GUARD_KEY'],
+    [() => ['user', ''], 'HOLDFAST_ERR_CONCURRENCY_GUARD_KEY'],
+    [async () => 'a', 'HOLDFAST_ERR_CONCURRENCY_GUARD_KEY'],
+    [() => Promise.reject(new Error('no')), 'HOLDFAST_ERR_CONCURRENCY_GUARD_KEY'],
     [
       () => {
         throw Object.assign(new Error('who are you'), { statusCode: 401, code: 'WHO' })
@@ -227,37 +237,40 @@ t.test('a refusal that is no conflict goes through the error handler, with Retry
   const full = await post('b')
   t.equal(full.status, 503)
   t.equal(full.headers.get('retry-after'), '1')
-  t.match(await full.json(), { code: `${codes}_FULL` })
+  t.match(await full.json(), { code: 'HOLDFAST_ERR_CONCURRENCY_GUARD_FULL' })
   gates[0]?.()
   await first
 })
 
-t.test('who waits is served in order, and one who waits too long gets the answer of a conflict', async (t) => {
-  const { post, gates, guard } = await workingApp(t, { route: { maxWaiting: 2, maxWaitMs: 60_000 } })
-  const order: string[] = []
-  const note = (name: string) => post('a').then(() => order.push(name))
-  const all = [note('first')]
-  await waitUntil(() => gates.length === 1)
-  for (const [place, name] of ['second', 'third'].entries()) {
-    all.push(note(name))
-    await waitUntil(() => guard.snapshot().waiting === place + 1)
-  }
-  t.equal((await post('a')).status, 429)
-  for (let place = 0; place < 3; place += 1) {
-    await waitUntil(() => gates.length === place + 1)
-    gates[place]?.()
-    await waitUntil(() => order.length === place + 1)
-  }
-  t.strictSame(order, ['first', 'second', 'third'])
-  await Promise.all(all)
+t.test(
+  'who waits is served in order, and one who waits too long gets the answer of a conflict',
+  async (t) => {
+    const { post, gates, guard } = await workingApp(t, { route: { maxWaiting: 2, maxWaitMs: 60_000 } })
+    const order: string[] = []
+    const note = (name: string) => post('a').then(() => order.push(name))
+    const all = [note('first')]
+    await waitUntil(() => gates.length === 1)
+    for (const [place, name] of ['second', 'third'].entries()) {
+      all.push(note(name))
+      await waitUntil(() => guard.snapshot().waiting === place + 1)
+    }
+    t.equal((await post('a')).status, 429)
+    for (let place = 0; place < 3; place += 1) {
+      await waitUntil(() => gates.length === place + 1)
+      gates[place]?.()
+      await waitUntil(() => order.length === place + 1)
+    }
+    t.strictSame(order, ['first', 'second', 'third'])
+    await Promise.all(all)
 
-  const impatient = await workingApp(t, { route: { maxWaiting: 1, maxWaitMs: 20 } })
-  const first = impatient.post('a')
-  await waitUntil(() => impatient.gates.length === 1)
-  t.equal((await impatient.post('a')).status, 429)
-  impatient.gates[0]?.()
-  await first
-})
+    const impatient = await workingApp(t, { route: { maxWaiting: 1, maxWaitMs: 20 } })
+    const first = impatient.post('a')
+    await waitUntil(() => impatient.gates.length === 1)
+    t.equal((await impatient.post('a')).status, 429)
+    impatient.gates[0]?.()
+    await first
+  },
+)
 
 t.test('closing the app waits for what runs, and answers who waits', async (t) => {
   const { post, gates, app, guard } = await workingApp(t, {
@@ -294,7 +307,7 @@ t.test('a wrong option fails at register() and at the route, with what was recei
     [{ registry: undefined, appName: '' }, /"appName" must be a text/],
     [{ leasems: 5000 }, /"leasems" must be left out/],
   ] as const) {
-    await t.rejects(register(options), { code: `${codes}_OPTION`, message })
+    await t.rejects(register(options), { code: 'HOLDFAST_ERR_CONCURRENCY_GUARD_OPTION', message })
   }
   const route = async (setting: object) => {
     const app: FastifyInstance = await register({})
@@ -304,10 +317,13 @@ t.test('a wrong option fails at register() and at the route, with what was recei
     [{}, /config.concurrencyGuard of POST \/a: key" must be a function, received undefined/],
     [{ key: 'a' }, /key" must be a function, received "a"/],
     [{ key: () => 'a', onConflict: 5 }, /onConflict" must be a function, received 5/],
-    [{ key: () => 'a', maxWaiting: 1001 }, /maxWaiting" must be a whole number from 0 to 1000, received 1001/],
+    [
+      { key: () => 'a', maxWaiting: 1001 },
+      /maxWaiting" must be a whole number from 0 to 1000, received 1001/,
+    ],
     [{ key: () => 'a', redis: {} }, /redis" must be left out/],
     [true, /config.concurrencyGuard of POST \/a" must be an object, received true/],
   ] as const) {
-    await t.rejects(route(setting as object), { code: `${codes}_OPTION`, message })
+    await t.rejects(route(setting as object), { code: 'HOLDFAST_ERR_CONCURRENCY_GUARD_OPTION', message })
   }
 })

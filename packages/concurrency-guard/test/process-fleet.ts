@@ -26,7 +26,10 @@ export class GuardedProcess {
     this.#port = port
   }
 
-  static async start(settings: ProcessSettings, onStarted: (started: Started) => void): Promise<GuardedProcess> {
+  static async start(
+    settings: ProcessSettings,
+    onStarted: (started: Started) => void,
+  ): Promise<GuardedProcess> {
     const child = fork(script, [JSON.stringify(settings)], {
       execArgv: ['--conditions=@holdfast/source'],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

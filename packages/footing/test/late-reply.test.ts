@@ -1,5 +1,5 @@
 import { createServer, type ServerResponse } from 'node:http'
-import { type AddressInfo } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { disposeOf, isTakenOver, type ReplyLike, takeOver } from '../src/index.ts'
@@ -65,20 +65,23 @@ async function answer(t: Test, late: (reply: Reply, successor: Reply) => void) {
   return { response, body: await response.text() }
 }
 
-t.test('the successor answers, with what hooks have set and without what was said of the content', async (t) => {
-  const { response, body } = await answer(t, (reply, successor) => {
-    t.equal(isTakenOver(reply), true)
-    t.equal(isTakenOver(successor), false)
-    t.equal(successor.decorated, 'by a hook')
-    t.equal(reply.sent, true)
-    successor.send('too late')
-  })
-  t.equal(body, 'too late')
-  t.equal(response.headers.get('x-correlation-id'), '7')
-  t.equal(response.headers.get('retry-after'), '1')
-  t.equal(response.headers.get('etag'), null)
-  t.not(response.headers.get('content-type'), 'text/html')
-})
+t.test(
+  'the successor answers, with what hooks have set and without what was said of the content',
+  async (t) => {
+    const { response, body } = await answer(t, (reply, successor) => {
+      t.equal(isTakenOver(reply), true)
+      t.equal(isTakenOver(successor), false)
+      t.equal(successor.decorated, 'by a hook')
+      t.equal(reply.sent, true)
+      successor.send('too late')
+    })
+    t.equal(body, 'too late')
+    t.equal(response.headers.get('x-correlation-id'), '7')
+    t.equal(response.headers.get('retry-after'), '1')
+    t.equal(response.headers.get('etag'), null)
+    t.not(response.headers.get('content-type'), 'text/html')
+  },
+)
 
 t.test('whatever is done to the old reply reaches nobody, before the answer and after it', async (t) => {
   const called: string[] = []
