@@ -18,7 +18,11 @@ app.post('/login', { config: { tenantRateLimit: limits } }, async (request, repl
 })
 
 const login = async (email: string, password: string) => {
-  const { statusCode, headers } = await app.inject({ method: 'POST', url: '/login', body: { email, password } })
+  const { statusCode, headers } = await app.inject({
+    method: 'POST',
+    url: '/login',
+    body: { email, password },
+  })
   console.log(email, statusCode, headers['ratelimit'])
 }
 for (let time = 0; time < 3; time += 1) await login('ann@example.com', 'correct')

@@ -27,7 +27,11 @@ app.post('/start', { config: { tenantRateLimit: limits } }, async () => 'started
 
 const start = async (user: string, role = 'user') => {
   const answer = await app.inject({ method: 'POST', url: '/start', headers: { user, role } })
-  console.log(user, answer.statusCode, answer.statusCode === 429 ? answer.json()['violated-policies'] : 'started')
+  console.log(
+    user,
+    answer.statusCode,
+    answer.statusCode === 429 ? answer.json()['violated-policies'] : 'started',
+  )
 }
 for (const user of ['ann', 'ann', 'ann', 'ben', 'ben', 'eve']) await start(user)
 await start('root', 'admin')

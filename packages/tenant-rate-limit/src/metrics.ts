@@ -24,12 +24,14 @@ const counters: readonly Described[] = [
     help: 'What became of the claims on each policy',
     labels: ['policy', 'outcome'],
     rows: ({ limiter }) =>
-      Object.entries(limiter.policies).flatMap(([policy, { allowed, denied, shadowDenied, nearLimit }]): Row[] => [
-        [{ policy, outcome: 'allowed' }, allowed],
-        [{ policy, outcome: 'denied' }, denied],
-        [{ policy, outcome: 'shadow_denied' }, shadowDenied],
-        [{ policy, outcome: 'near_limit' }, nearLimit],
-      ]),
+      Object.entries(limiter.policies).flatMap(
+        ([policy, { allowed, denied, shadowDenied, nearLimit }]): Row[] => [
+          [{ policy, outcome: 'allowed' }, allowed],
+          [{ policy, outcome: 'denied' }, denied],
+          [{ policy, outcome: 'shadow_denied' }, shadowDenied],
+          [{ policy, outcome: 'near_limit' }, nearLimit],
+        ],
+      ),
   },
   {
     name: 'holdfast_tenant_rate_limit_requests_total',
@@ -136,10 +138,7 @@ export const sharedMetrics = new SharedMetrics<TenantRateLimitSnapshot>({
   describe,
 })
 
-function describe(
-  given: MetricsRegistry,
-  shown: () => readonly Labelled<TenantRateLimitSnapshot>[],
-): void {
+function describe(given: MetricsRegistry, shown: () => readonly Labelled<TenantRateLimitSnapshot>[]): void {
   // A prom-client registry by another name: the options do not say so, lest their types need prom-client.
   const registers = [given as unknown as Registry]
   const all = (rows: Described['rows']) =>

@@ -1,10 +1,10 @@
 import { AddressList, type Clock, type MetricsRegistry, OptionChecks, systemClock } from '@holdfast/footing'
 import { OptionError } from './errors.ts'
+import type { FleetRedis } from './fleet-size.ts'
+import { type LeaseOptions, resolveLeases, withReserve } from './lease-terms.ts'
 import { Policies, type PolicySet } from './policies.ts'
 import { compilePolicy, type Policy } from './policy.ts'
 import { HEADER_FAMILIES, type HeaderFamily } from './rate-limit-headers.ts'
-import type { FleetRedis } from './fleet-size.ts'
-import { type LeaseOptions, resolveLeases, withReserve } from './lease-terms.ts'
 import type { OnLimit, RouteSetting } from './route-options.ts'
 
 /** The options of the plugin. `Request` and `Reply` are Fastify's. */
@@ -83,13 +83,19 @@ export function resolveOptions<Request, Reply>(options: TenantRateLimitOptions<R
     user: checks.callable('user', user),
     exempt: checks.callable('exempt', exempt),
     exemptAddresses: new AddressList(exemptAddresses, (entry) =>
-      checks.refuse('exemptAddresses', 'a list of addresses, networks (CIDR), "loopback" and "private"', entry),
+      checks.refuse(
+        'exemptAddresses',
+        'a list of addresses, networks (CIDR), "loopback" and "private"',
+        entry,
+      ),
     ),
     ipv6PrefixBits: checks.count('ipv6PrefixBits', options.ipv6PrefixBits ?? 64, 32, 128),
     defaultRoute,
     notFound: options.notFound ?? defaultRoute,
     onLimit,
-    staleLimit: compilePolicy('stale', checks.text('staleLimit', options.staleLimit ?? '100/s'), { version: 1 }),
+    staleLimit: compilePolicy('stale', checks.text('staleLimit', options.staleLimit ?? '100/s'), {
+      version: 1,
+    }),
     headers: headers.map((family) => checks.oneOf('headers', family, HEADER_FAMILIES)),
     registry: checks.having('registry', registry, ['registerMetric', 'getSingleMetric']),
     appName,

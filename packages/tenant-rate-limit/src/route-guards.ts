@@ -11,7 +11,13 @@ import type { Policies, PolicySet } from './policies.ts'
 import { RateLimitHeaders } from './rate-limit-headers.ts'
 import { Refusals } from './refusal.ts'
 import { type Identities, RequestClaims } from './request-claims.ts'
-import { type GuardCounts, type GuardParts, type ReplyLike, type RequestLike, RouteGuard } from './route-guard.ts'
+import {
+  type GuardCounts,
+  type GuardParts,
+  type ReplyLike,
+  type RequestLike,
+  RouteGuard,
+} from './route-guard.ts'
 import { type ResolvedRoute, type RouteSetting, resolveRoute } from './route-options.ts'
 import { StaleLimit } from './stale-answers.ts'
 

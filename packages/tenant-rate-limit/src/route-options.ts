@@ -174,7 +174,10 @@ function checkCost(
   const known = [...rules.map(({ policy }) => policies.get(policy)), policies.group(group ?? '')]
   for (const policy of known) {
     if (policy !== undefined && units > policy.capacity) {
-      throw new RuleError(name, `it costs ${units}, and "${policy.name}" never holds more than ${policy.capacity}`)
+      throw new RuleError(
+        name,
+        `it costs ${units}, and "${policy.name}" never holds more than ${policy.capacity}`,
+      )
     }
   }
 }

@@ -5,8 +5,10 @@ import { limitedApp } from './limited-app.ts'
 
 t.test('where failures count, who succeeds is never refused', async (t) => {
   const { app } = await limitedApp(t, { policies: { login: '2/minute' } })
-  app.get('/', { config: { tenantRateLimit: { policy: 'login', count: 'failures' } } }, async (request, reply) =>
-    reply.code(Number(request.headers['answer'])).send(),
+  app.get(
+    '/',
+    { config: { tenantRateLimit: { policy: 'login', count: 'failures' } } },
+    async (request, reply) => reply.code(Number(request.headers['answer'])).send(),
   )
   const ask = async (answer: number) =>
     (await app.inject({ url: '/', headers: { answer: String(answer) } })).statusCode
@@ -39,7 +41,9 @@ t.test('as many as the limit may be on their way, whatever becomes of them', asy
     await new Promise<void>((resolve) => ends.push(resolve))
     return 'ok'
   })
-  const waiting = [app.inject('/'), app.inject('/')].map((answer) => answer.then(({ statusCode }) => statusCode))
+  const waiting = [app.inject('/'), app.inject('/')].map((answer) =>
+    answer.then(({ statusCode }) => statusCode),
+  )
   await waitUntil(() => ends.length === 2)
   t.equal((await app.inject('/')).statusCode, 429)
   for (const end of ends) end()

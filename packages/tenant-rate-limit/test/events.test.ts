@@ -18,7 +18,11 @@ t.test('every refusal is told, with its route and buckets; so is every update', 
   app.get('/theme', { config: { tenantRateLimit: 'public' } }, async () => 'ok')
   await statuses(2, '/theme', { tenant: 'acme' })
   t.match(refused, [
-    { route: 'GET /theme', claims: [{ slotTag: 'acme', cost: 1 }], refusal: { violated: ['public'], statusCode: 429 } },
+    {
+      route: 'GET /theme',
+      claims: [{ slotTag: 'acme', cost: 1 }],
+      refusal: { violated: ['public'], statusCode: 429 },
+    },
   ])
   app.tenantRateLimit.update({ policies: { public: '2/minute' } })
   t.strictSame(updated, [{ version: 2 }])

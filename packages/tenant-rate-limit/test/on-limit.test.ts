@@ -56,10 +56,24 @@ t.test('a route may send it by itself', async (t) => {
 })
 
 t.test('with nothing cached it is refused', async (t) => {
-  for (const nothing of [undefined, null, false, {}, { representation: undefined, source: 'fresh', ageMs: 1 }]) {
-    const { app, statuses } = await limitedApp(t, { policies: { public: '1/minute' } }, { before: decorateSend })
+  for (const nothing of [
+    undefined,
+    null,
+    false,
+    {},
+    { representation: undefined, source: 'fresh', ageMs: 1 },
+  ]) {
+    const { app, statuses } = await limitedApp(
+      t,
+      { policies: { public: '1/minute' } },
+      { before: decorateSend },
+    )
     const stale = () => nothing as undefined
-    app.get('/', { config: { tenantRateLimit: { policy: 'public', onLimit: 'stale', stale } } }, async () => 'new')
+    app.get(
+      '/',
+      { config: { tenantRateLimit: { policy: 'public', onLimit: 'stale', stale } } },
+      async () => 'new',
+    )
     t.strictSame(await statuses(2, '/'), [200, 429])
     t.match(app.tenantRateLimit.snapshot().requests, { staleMissed: 1, refused: 1, servedStale: 0 })
   }
@@ -78,7 +92,11 @@ t.test('a cache that fails is no failure of the request', async (t) => {
     },
   )
   const route = (path: string, stale: () => PeekedLike) =>
-    app.get(path, { config: { tenantRateLimit: { policy: 'public', onLimit: 'stale', stale } } }, async () => 'new')
+    app.get(
+      path,
+      { config: { tenantRateLimit: { policy: 'public', onLimit: 'stale', stale } } },
+      async () => 'new',
+    )
   route('/throws', () => {
     throw new Error('broken')
   })
@@ -97,7 +115,11 @@ t.test('what is served stale is bounded, for each tenant', async (t) => {
     { before: decorateSend },
   )
   const stale = () => peeked('stale', 1000)
-  app.get('/', { config: { tenantRateLimit: { policy: 'public', onLimit: 'stale', stale } } }, async () => 'new')
+  app.get(
+    '/',
+    { config: { tenantRateLimit: { policy: 'public', onLimit: 'stale', stale } } },
+    async () => 'new',
+  )
   t.strictSame(await statuses(5, '/', { tenant: 'acme' }), [200, 200, 200, 429, 429])
   t.strictSame(await statuses(3, '/', { tenant: 'globex' }), [200, 200, 200])
   await clock.advance(5000)
@@ -120,29 +142,36 @@ t.test('said for all routes, it holds where a route has something, and never for
   t.equal((await app.inject({ method: 'POST', url: '/with' })).statusCode, 429)
 })
 
-t.test('a function answers in the way of a handler, with the status and headers of the refusal', async (t) => {
-  const { app } = await limitedApp(t, { policies: { public: '1/minute' } })
-  const refusals: Refusal[] = []
-  const route = (path: string, onLimit: (request: unknown, reply: never, refusal: Refusal) => unknown) =>
-    app.get(path, { config: { tenantRateLimit: { policy: 'public', onLimit: onLimit as never } } }, async () => 'new')
-  route('/value', (_request, _reply, refusal) => {
-    refusals.push(refusal)
-    return { success: false, retry_after: refusal.retryAfterSeconds }
-  })
-  route('/promise', async () => 'later')
-  route('/send', (_request, reply: { code(status: number): { send(body: string): unknown } }) =>
-    reply.code(503).send('mine'),
-  )
-  route('/rejects', async () => {
-    throw new Error('broken')
-  })
-  t.equal((await app.inject('/value')).body, 'new')
-  const value = await app.inject('/value')
-  t.match(value, { statusCode: 429, headers: { 'retry-after': '60', ratelimit: '"public";r=0;t=60' } })
-  t.strictSame(value.json(), { success: false, retry_after: 60 })
-  t.match(refusals, [{ violated: ['public'], retryAfterMs: 60_000, decision: { allowed: false } }])
-  t.match(await app.inject('/promise'), { statusCode: 429, body: 'later' })
-  t.match(await app.inject('/send'), { statusCode: 503, body: 'mine' })
-  t.match((await app.inject('/rejects')).json(), { message: 'broken' })
-  t.match(app.tenantRateLimit.snapshot().requests, { handled: 4, refused: 0 })
-})
+t.test(
+  'a function answers in the way of a handler, with the status and headers of the refusal',
+  async (t) => {
+    const { app } = await limitedApp(t, { policies: { public: '1/minute' } })
+    const refusals: Refusal[] = []
+    const route = (path: string, onLimit: (request: unknown, reply: never, refusal: Refusal) => unknown) =>
+      app.get(
+        path,
+        { config: { tenantRateLimit: { policy: 'public', onLimit: onLimit as never } } },
+        async () => 'new',
+      )
+    route('/value', (_request, _reply, refusal) => {
+      refusals.push(refusal)
+      return { success: false, retry_after: refusal.retryAfterSeconds }
+    })
+    route('/promise', async () => 'later')
+    route('/send', (_request, reply: { code(status: number): { send(body: string): unknown } }) =>
+      reply.code(503).send('mine'),
+    )
+    route('/rejects', async () => {
+      throw new Error('broken')
+    })
+    t.equal((await app.inject('/value')).body, 'new')
+    const value = await app.inject('/value')
+    t.match(value, { statusCode: 429, headers: { 'retry-after': '60', ratelimit: '"public";r=0;t=60' } })
+    t.strictSame(value.json(), { success: false, retry_after: 60 })
+    t.match(refusals, [{ violated: ['public'], retryAfterMs: 60_000, decision: { allowed: false } }])
+    t.match(await app.inject('/promise'), { statusCode: 429, body: 'later' })
+    t.match(await app.inject('/send'), { statusCode: 503, body: 'mine' })
+    t.match((await app.inject('/rejects')).json(), { message: 'broken' })
+    t.match(app.tenantRateLimit.snapshot().requests, { handled: 4, refused: 0 })
+  },
+)

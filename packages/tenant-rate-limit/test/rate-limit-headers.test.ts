@@ -1,7 +1,12 @@
 import { HandClock, seededRandom } from '@holdfast/test-kit'
 import t from 'tap'
-import { claim, type Decision, MemoryStore, type PolicySource, Policies } from '../src/index.ts'
-import { HEADER_FAMILIES, policyItem, RateLimitHeaders, retryAfterSeconds } from '../src/rate-limit-headers.ts'
+import { claim, type Decision, MemoryStore, Policies, type PolicySource } from '../src/index.ts'
+import {
+  HEADER_FAMILIES,
+  policyItem,
+  RateLimitHeaders,
+  retryAfterSeconds,
+} from '../src/rate-limit-headers.ts'
 import { named, policyOf } from './policy-of.ts'
 
 /** What is written for a decision. */
@@ -68,7 +73,10 @@ t.test('older headers speak of the bucket with least left', async (t) => {
     'x-rate-limit-reset': '15',
   })
   t.strictSame(Object.keys(written(decision, ['draft'])), ['ratelimit', 'ratelimit-policy'])
-  t.strictSame(Object.keys(written(decision, ['x-rate-limit'])), ['x-rate-limit-remaining', 'x-rate-limit-reset'])
+  t.strictSame(Object.keys(written(decision, ['x-rate-limit'])), [
+    'x-rate-limit-remaining',
+    'x-rate-limit-reset',
+  ])
   t.strictSame(written(decision, []), {})
 })
 

@@ -34,19 +34,22 @@ t.test('a limit is never lifted because its policy is gone', async (t) => {
   )
 })
 
-t.test('requests of one client in a row share a claim; another client, cost or policy has its own', async (t) => {
-  const policies = new Policies({ policies: { public: '3/minute' } })
-  const claims = claimsOf(policies, 'user')
-  const of = (asking: Asking) => claims.of(asking)[0]
-  const first = of({ tenant: 'acme', user: 'ann' })
-  t.equal(of({ tenant: 'acme', user: 'ann' }), first)
-  t.not(of({ tenant: 'acme', user: 'ben' }), first)
-  const again = of({ tenant: 'acme', user: 'ann' })
-  t.not(of({ tenant: 'globex', user: 'ann' })?.key, again?.key)
-  t.equal(of({ tenant: 'acme', user: 'ann', units: 2 })?.cost, 2)
-  policies.update({ policies: { public: '4/minute' } })
-  t.equal(of({ tenant: 'acme', user: 'ann', units: 2 })?.policy.capacity, 4)
-})
+t.test(
+  'requests of one client in a row share a claim; another client, cost or policy has its own',
+  async (t) => {
+    const policies = new Policies({ policies: { public: '3/minute' } })
+    const claims = claimsOf(policies, 'user')
+    const of = (asking: Asking) => claims.of(asking)[0]
+    const first = of({ tenant: 'acme', user: 'ann' })
+    t.equal(of({ tenant: 'acme', user: 'ann' }), first)
+    t.not(of({ tenant: 'acme', user: 'ben' }), first)
+    const again = of({ tenant: 'acme', user: 'ann' })
+    t.not(of({ tenant: 'globex', user: 'ann' })?.key, again?.key)
+    t.equal(of({ tenant: 'acme', user: 'ann', units: 2 })?.cost, 2)
+    policies.update({ policies: { public: '4/minute' } })
+    t.equal(of({ tenant: 'acme', user: 'ann', units: 2 })?.policy.capacity, 4)
+  },
+)
 
 t.test('nobody can name the bucket of those who have no name', async (t) => {
   const claims = claimsOf(new Policies({ policies: { public: '3/minute' } }))

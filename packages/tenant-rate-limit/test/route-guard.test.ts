@@ -31,14 +31,27 @@ function guardOf({ later = false, fails = false, onLimit = 'reject' }: Options) 
     policies,
     { tenant: () => 'acme', user: () => undefined, address: () => '192.0.2.1' },
   )
-  const guard = new RouteGuard('GET /', { count: 'all', onLimit: onLimit as never, stale: undefined }, claims, {
-    limiter: { decide, settle: (...settled) => limiter.settle(...settled) },
-    headers: new RateLimitHeaders(['draft']),
-    refusals: new Refusals(),
-    staleLimit: new StaleLimit(policyOf('stale', '100/s'), clock),
-    counts: { exempt: 0, refused: 0, servedStale: 0, staleLimited: 0, staleMissed: 0, handled: 0, refunded: 0 },
-    isExempt: () => false,
-  })
+  const guard = new RouteGuard(
+    'GET /',
+    { count: 'all', onLimit: onLimit as never, stale: undefined },
+    claims,
+    {
+      limiter: { decide, settle: (...settled) => limiter.settle(...settled) },
+      headers: new RateLimitHeaders(['draft']),
+      refusals: new Refusals(),
+      staleLimit: new StaleLimit(policyOf('stale', '100/s'), clock),
+      counts: {
+        exempt: 0,
+        refused: 0,
+        servedStale: 0,
+        staleLimited: 0,
+        staleMissed: 0,
+        handled: 0,
+        refunded: 0,
+      },
+      isExempt: () => false,
+    },
+  )
   return () => {
     const seen: { done: (Error | undefined)[]; code?: number; body?: unknown } = { done: [] }
     const request = { log: { warn() {} }, tenantRateLimit: null as Decision | null }

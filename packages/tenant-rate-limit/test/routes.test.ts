@@ -33,21 +33,24 @@ t.test('a refusal says what is violated, when to come back, and reaches no later
   t.equal(handled, 1)
 })
 
-t.test('several policies are all or nothing: who is refused by one takes nothing of the others', async (t) => {
-  const { app, clock } = await limitedApp(t, { policies: { tenant: '10/minute', user: '1/minute' } })
-  const policy = ['tenant', { policy: 'user', by: 'user' }] as const
-  app.get('/', { config: { tenantRateLimit: { policy } } }, async (request) => request.tenantRateLimit)
-  const ask = (user: string) => app.inject({ url: '/', headers: { tenant: 'acme', user } })
-  t.equal((await ask('ann')).headers['x-ratelimit-remaining'], '0')
-  for (let time = 0; time < 20; time += 1) {
-    t.match((await ask('ann')).json(), { 'violated-policies': ['user'] })
-  }
-  const ben = await ask('ben')
-  t.equal(ben.headers['ratelimit'], '"tenant";r=8;t=48, "user";r=0;t=60')
-  t.match(ben.json(), { allowed: true, source: 'memory', degraded: false })
-  await clock.advance(60_000)
-  t.equal((await ask('ann')).statusCode, 200)
-})
+t.test(
+  'several policies are all or nothing: who is refused by one takes nothing of the others',
+  async (t) => {
+    const { app, clock } = await limitedApp(t, { policies: { tenant: '10/minute', user: '1/minute' } })
+    const policy = ['tenant', { policy: 'user', by: 'user' }] as const
+    app.get('/', { config: { tenantRateLimit: { policy } } }, async (request) => request.tenantRateLimit)
+    const ask = (user: string) => app.inject({ url: '/', headers: { tenant: 'acme', user } })
+    t.equal((await ask('ann')).headers['x-ratelimit-remaining'], '0')
+    for (let time = 0; time < 20; time += 1) {
+      t.match((await ask('ann')).json(), { 'violated-policies': ['user'] })
+    }
+    const ben = await ask('ben')
+    t.equal(ben.headers['ratelimit'], '"tenant";r=8;t=48, "user";r=0;t=60')
+    t.match(ben.json(), { allowed: true, source: 'memory', degraded: false })
+    await clock.advance(60_000)
+    t.equal((await ask('ann')).statusCode, 200)
+  },
+)
 
 t.test('routes that name a group share its ceiling, whatever else they keep to', async (t) => {
   const { app, statuses } = await limitedApp(t, {
@@ -65,17 +68,29 @@ t.test('routes that name a group share its ceiling, whatever else they keep to',
 })
 
 t.test('users are told apart within their tenant; who is not signed in is counted by address', async (t) => {
-  const { app, statuses } = await limitedApp(t, { policies: { start: '1/minute' } }, { server: { trustProxy: true } })
+  const { app, statuses } = await limitedApp(
+    t,
+    { policies: { start: '1/minute' } },
+    { server: { trustProxy: true } },
+  )
   app.get('/', { config: { tenantRateLimit: { policy: 'start', by: 'user' } } }, async () => 'ok')
   t.strictSame(await statuses(2, '/', { tenant: 'acme', user: '7' }), [200, 429])
   t.strictSame(await statuses(1, '/', { tenant: 'globex', user: '7' }), [200])
   t.strictSame(await statuses(2, '/', { tenant: 'acme', 'x-forwarded-for': '192.0.2.1' }), [200, 429])
   t.strictSame(await statuses(1, '/', { tenant: 'acme', 'x-forwarded-for': '192.0.2.2' }), [200])
-  t.strictSame(await statuses(1, '/', { tenant: 'acme', user: '192.0.2.1' }), [200], 'a user may be named like that')
+  t.strictSame(
+    await statuses(1, '/', { tenant: 'acme', user: '192.0.2.1' }),
+    [200],
+    'a user may be named like that',
+  )
 })
 
 t.test('an address is one client in whatever notation, and an IPv6 network of 64 bits is one', async (t) => {
-  const { app, statuses } = await limitedApp(t, { policies: { public: '1/minute' } }, { server: { trustProxy: true } })
+  const { app, statuses } = await limitedApp(
+    t,
+    { policies: { public: '1/minute' } },
+    { server: { trustProxy: true } },
+  )
   app.get('/', { config: { tenantRateLimit: { policy: 'public', by: 'address' } } }, async () => 'ok')
   const from = (address: string) => statuses(1, '/', { 'x-forwarded-for': address })
   t.strictSame(await from('192.0.2.1'), [200])
@@ -138,32 +153,43 @@ t.test('paths that do not exist are limited, whoever answers them', async (t) =>
   )
   t.strictSame(await statuses(1, '/a'), [404])
   t.strictSame(await statuses(2, '/scope/b'), [404, 429])
-  t.equal((await app.inject({ method: 'DELETE', url: '/' })).statusCode, 429, 'a method that is not there, too')
+  t.equal(
+    (await app.inject({ method: 'DELETE', url: '/' })).statusCode,
+    429,
+    'a method that is not there, too',
+  )
   t.strictSame(await statuses(1, '/'), [200])
 })
 
 t.test('without a setting of their own they keep to that of all routes, or to none', async (t) => {
   const all = await limitedApp(t, { policies: { public: '1/minute' }, defaultRoute: 'public' })
   t.strictSame(await all.statuses(2, '/nothing'), [404, 429])
-  const none = await limitedApp(t, { policies: { public: '1/minute' }, defaultRoute: 'public', notFound: false })
+  const none = await limitedApp(t, {
+    policies: { public: '1/minute' },
+    defaultRoute: 'public',
+    notFound: false,
+  })
   t.strictSame(await none.statuses(2, '/nothing'), [404, 404])
 })
 
-t.test('a route may keep to something else than all others, or to nothing; probes keep to nothing', async (t) => {
-  const { app, statuses } = await limitedApp(t, {
-    policies: { public: '1/minute', more: '2/minute' },
-    defaultRoute: 'public',
-  })
-  app.get('/usual', async () => 'ok')
-  app.get('/more', { config: { tenantRateLimit: 'more' } }, async () => 'ok')
-  app.get('/free', { config: { tenantRateLimit: false } }, async () => 'ok')
-  app.get('/livez', { config: { health: 'probe' } as object }, async () => 'ok')
-  t.strictSame(await statuses(2, '/usual'), [200, 429])
-  t.strictSame(await statuses(3, '/more'), [200, 200, 429])
-  t.strictSame(await statuses(3, '/free'), [200, 200, 200])
-  t.strictSame(await statuses(3, '/livez'), [200, 200, 200])
-  t.notOk((await app.inject('/free')).headers['ratelimit'])
-})
+t.test(
+  'a route may keep to something else than all others, or to nothing; probes keep to nothing',
+  async (t) => {
+    const { app, statuses } = await limitedApp(t, {
+      policies: { public: '1/minute', more: '2/minute' },
+      defaultRoute: 'public',
+    })
+    app.get('/usual', async () => 'ok')
+    app.get('/more', { config: { tenantRateLimit: 'more' } }, async () => 'ok')
+    app.get('/free', { config: { tenantRateLimit: false } }, async () => 'ok')
+    app.get('/livez', { config: { health: 'probe' } as object }, async () => 'ok')
+    t.strictSame(await statuses(2, '/usual'), [200, 429])
+    t.strictSame(await statuses(3, '/more'), [200, 200, 429])
+    t.strictSame(await statuses(3, '/free'), [200, 200, 200])
+    t.strictSame(await statuses(3, '/livez'), [200, 200, 200])
+    t.notOk((await app.inject('/free')).headers['ratelimit'])
+  },
+)
 
 t.test('HEAD draws on the bucket of GET, once, and a refusal of it has no body', async (t) => {
   const { app } = await limitedApp(t, { policies: { public: '3/minute' } })
@@ -234,18 +260,21 @@ t.test('what is known only after authentication is decided before the handler', 
   t.strictSame(await statuses(2, '/', { user: 'ben' }), [200, 429])
 })
 
-t.test('what a function of the application throws, or answers wrongly, is an error of the request', async (t) => {
-  const { app } = await limitedApp(t, {
-    policies: { public: '1/minute' },
-    tenant: (request) => {
-      if (request.headers['tenant'] === 'throw') throw new Error('no tenant')
-      return 7 as unknown as string
-    },
-  })
-  app.get('/', { config: { tenantRateLimit: 'public' } }, async () => 'ok')
-  t.match((await app.inject({ url: '/', headers: { tenant: 'throw' } })).json(), { message: 'no tenant' })
-  t.match((await app.inject('/')).json(), { code: 'HOLDFAST_ERR_TENANT_RATE_LIMIT_KEY' })
-})
+t.test(
+  'what a function of the application throws, or answers wrongly, is an error of the request',
+  async (t) => {
+    const { app } = await limitedApp(t, {
+      policies: { public: '1/minute' },
+      tenant: (request) => {
+        if (request.headers['tenant'] === 'throw') throw new Error('no tenant')
+        return 7 as unknown as string
+      },
+    })
+    app.get('/', { config: { tenantRateLimit: 'public' } }, async () => 'ok')
+    t.match((await app.inject({ url: '/', headers: { tenant: 'throw' } })).json(), { message: 'no tenant' })
+    t.match((await app.inject('/')).json(), { code: 'HOLDFAST_ERR_TENANT_RATE_LIMIT_KEY' })
+  },
+)
 
 t.test('shadow decides and tells nobody but those who measure', async (t) => {
   const { app, statuses } = await limitedApp(t, {
@@ -254,8 +283,14 @@ t.test('shadow decides and tells nobody but those who measure', async (t) => {
   app.get('/', { config: { tenantRateLimit: 'public' } }, async () => 'ok')
   t.strictSame(await statuses(3, '/'), [200, 200, 200])
   t.notOk((await app.inject('/')).headers['ratelimit'])
-  t.match(app.tenantRateLimit.snapshot().limiter.policies, { public: { allowed: 1, shadowDenied: 3, denied: 0 } })
-  const whole = await limitedApp(t, { policies: { public: '1/minute' }, shadow: true, defaultRoute: 'public' })
+  t.match(app.tenantRateLimit.snapshot().limiter.policies, {
+    public: { allowed: 1, shadowDenied: 3, denied: 0 },
+  })
+  const whole = await limitedApp(t, {
+    policies: { public: '1/minute' },
+    shadow: true,
+    defaultRoute: 'public',
+  })
   whole.app.get('/', async () => 'ok')
   t.strictSame(await whole.statuses(3, '/'), [200, 200, 200])
 })

@@ -15,7 +15,10 @@ t.test('new limits hold from the next request on, and what was used stays used, 
 })
 
 t.test('a set with a mistake, or without a policy that a route names, changes nothing', async (t) => {
-  const { app, statuses } = await limitedApp(t, { policies: { public: '1/minute' }, groups: { bots: '9/minute' } })
+  const { app, statuses } = await limitedApp(t, {
+    policies: { public: '1/minute' },
+    groups: { bots: '9/minute' },
+  })
   app.get('/', { config: { tenantRateLimit: { policy: 'public', group: 'bots' } } }, async () => 'ok')
   const groups = { bots: '9/minute' }
   for (const [set, code] of [
@@ -33,5 +36,8 @@ t.test('a set with a mistake, or without a policy that a route names, changes no
     })
   }
   t.strictSame(await statuses(2, '/'), [200, 429])
-  t.match(app.tenantRateLimit.snapshot().policies, { version: 1, policies: [{ name: 'public', capacity: 1 }] })
+  t.match(app.tenantRateLimit.snapshot().policies, {
+    version: 1,
+    policies: [{ name: 'public', capacity: 1 }],
+  })
 })
