@@ -225,13 +225,17 @@ export class DenyCache {
       const { policy } = claim
       const entry = this.#entryOf(claim)
       if (entry === undefined) continue
+      const { toleranceTicks, ticksPerUs } = policy
       const used = usedTicks(policy, nowUs, entry.fullAtUs, 0, policy.toleranceUs)
       const wait = policy.shadow || claim.cost === 0 ? 0 : this.#wait(entry, claim, nowUs)
-      // Refused as long as it is certain, and told to come when it is certain to pass.
-      const told = wait === 0 ? 0 : (wait + entry.slackUs) * policy.ticksPerUs
-      const verdict = verdictOf(claim, told, used)
+      if (wait === 0) {
+        verdicts.push(verdictOf(claim, 0, used))
+        continue
+      }
+      // Refused as long as it is certain, and told to come when it is certain to pass: until then there is not enough.
+      const least = Math.max(used, toleranceTicks - debitTicks(policy, claim.cost) + 1)
+      const verdict = verdictOf(claim, (wait + entry.slackUs) * ticksPerUs, Math.min(least, toleranceTicks))
       verdicts.push(verdict)
-      if (wait === 0) continue
       entry.refused += 1
       violated.push(policy.name)
       retryAfterMs = Math.max(retryAfterMs, verdict.retryAfterMs)

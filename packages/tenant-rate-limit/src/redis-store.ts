@@ -125,7 +125,12 @@ export class RedisStore implements LendingStore, CatchingUp {
       const { policy, cost } = claim
       const terms = termsOf(policy)
       keys.push(redisKeyOf(this.#redis, claim))
-      args.push(cost === 1 ? terms.unit : String(debitTicks(policy, cost)), terms.tolerance, terms.ticks, terms.us)
+      args.push(
+        cost === 1 ? terms.unit : String(debitTicks(policy, cost)),
+        terms.tolerance,
+        terms.ticks,
+        terms.us,
+      )
       if (claims.length > 1) args.push(policy.shadow ? '1' : '0')
     }
     return this.#redis.run(script, keys, args)

@@ -1,6 +1,6 @@
 import t from 'tap'
-import { claim } from '../src/index.ts'
 import { MAX_PART_LENGTH } from '../src/claim.ts'
+import { claim } from '../src/index.ts'
 import { policyOf } from './policy-of.ts'
 
 const login = policyOf('login', '10/minute')
@@ -14,7 +14,23 @@ t.test('a cost that is no whole number is refused, because nothing could be reck
 })
 
 t.test('different buckets have different keys, whatever users put into them', async (t) => {
-  const parts = ['', 'a', 'b', 'ab', ':', '1:', '1:a', 'a:', '#', '#a', '\0', '\ud800', '\udfff', 'é', 'e\u0301']
+  const parts = [
+    '',
+    'a',
+    'b',
+    'ab',
+    ':',
+    '1:',
+    '1:a',
+    'a:',
+    '#',
+    '#a',
+    '\0',
+    '\ud800',
+    '\udfff',
+    'é',
+    'e\u0301',
+  ]
   const keys = new Set<string>()
   for (const tag of parts) for (const scope of parts) keys.add(claim(login, tag, scope).key)
   t.equal(keys.size, parts.length ** 2)

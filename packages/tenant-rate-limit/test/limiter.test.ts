@@ -184,7 +184,7 @@ t.test('policies say what happens without the store', async (t) => {
   t.match(limiter.decide([...one, ...open]), { allowed: true })
 })
 
-t.test('without a fallback the error of the store is the caller\'s', async (t) => {
+t.test("without a fallback the error of the store is the caller's", async (t) => {
   const { limiter, store } = remote(false)
   store.failing = true
   await t.rejects(async () => limiter.decide(one), { message: 'no answer' })
@@ -208,5 +208,8 @@ t.test('a request draws on 1 to 16 buckets', async (t) => {
       code: 'HOLDFAST_ERR_TENANT_RATE_LIMIT_CLAIMS',
     })
   }
-  t.equal((await limiter.decide(Array.from({ length: 16 }, (_, at) => claim(three, 'acme', `${at}`)))).allowed, true)
+  t.equal(
+    (await limiter.decide(Array.from({ length: 16 }, (_, at) => claim(three, 'acme', `${at}`)))).allowed,
+    true,
+  )
 })

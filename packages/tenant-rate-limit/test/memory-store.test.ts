@@ -14,7 +14,7 @@ t.test('a million other keys do not free a limited client, and take no more memo
   const clock = new HandClock()
   const store = new MemoryStore({ clock, maxKeys: 10_000 })
   const victim = claim(perMinute, 'acme', 'limited')
-  while (store.decide([victim], 'consume').allowed) continue
+  while (store.decide([victim], 'consume').allowed);
   let freed = 0
   for (let key = 0; key < 1_000_000; key += 1) {
     store.decide([claim(perMinute, 'acme', `flood-${key}`)], 'consume')
@@ -34,7 +34,7 @@ t.test('not even keys that are as used as the limited client, or of a longer win
   const clock = new HandClock()
   const store = new MemoryStore({ clock, maxKeys: 100 })
   const victims = Array.from({ length: 20 }, (_, at) => claim(perMinute, 'acme', `limited-${at}`))
-  for (const victim of victims) while (store.decide([victim], 'consume').allowed) continue
+  for (const victim of victims) while (store.decide([victim], 'consume').allowed);
   let freed = 0
   for (let key = 0; key < 5000; key += 1) {
     const policy = random.pick([perMinute, perDay])
@@ -46,24 +46,27 @@ t.test('not even keys that are as used as the limited client, or of a longer win
   t.ok(store.snapshot().dropped > 4000)
 })
 
-t.test('who is new during a flood finds a full bucket, unless the flood is one of limited keys', async (t) => {
-  const clock = new HandClock()
-  const store = new MemoryStore({ clock, maxKeys: 100 })
-  const flood = (cost: number) => {
-    for (let key = 0; key < 100_000; key += 1) {
-      store.decide([claim(perMinute, 'acme', `flood-${cost}-${key}`, cost)], 'consume')
+t.test(
+  'who is new during a flood finds a full bucket, unless the flood is one of limited keys',
+  async (t) => {
+    const clock = new HandClock()
+    const store = new MemoryStore({ clock, maxKeys: 100 })
+    const flood = (cost: number) => {
+      for (let key = 0; key < 100_000; key += 1) {
+        store.decide([claim(perMinute, 'acme', `flood-${cost}-${key}`, cost)], 'consume')
+      }
     }
-  }
-  const found = () => left(store.decide([claim(perMinute, 'b', 'new', 0)], 'peek'))
-  flood(1)
-  flood(5)
-  t.equal(found(), 10)
-  flood(9)
-  t.ok(Number(found()) < 10)
-  t.equal(store.snapshot().coarseBytes, 131_072, 'of a fixed size')
-  await clock.advance(120_000)
-  t.equal(found(), 10, 'and after it a full one')
-})
+    const found = () => left(store.decide([claim(perMinute, 'b', 'new', 0)], 'peek'))
+    flood(1)
+    flood(5)
+    t.equal(found(), 10)
+    flood(9)
+    t.ok(Number(found()) < 10)
+    t.equal(store.snapshot().coarseBytes, 131_072, 'of a fixed size')
+    await clock.advance(120_000)
+    t.equal(found(), 10, 'and after it a full one')
+  },
+)
 
 t.test('what is full is dropped first and leaves nothing behind', async (t) => {
   const clock = new HandClock()

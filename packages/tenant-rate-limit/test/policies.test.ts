@@ -17,14 +17,19 @@ t.test('a policy that cannot be compiled is refused by name', async (t) => {
     ['1000000000 per 9999999999d', 'it takes more than 366 days'],
     [{ limit: '10/minute', onStoreLoss: 'maybe' }, 'onStoreLoss must be local, open, closed, received maybe'],
     [{ limit: '10/minute', shadow: 1 }, 'shadow must be true or false, received 1'],
-    [{ limit: '10/minute', strict: true }, '"strict" must be left out \\(accepted: limit, shadow, onStoreLoss\\)'],
+    [
+      { limit: '10/minute', strict: true },
+      '"strict" must be left out \\(accepted: limit, shadow, onStoreLoss\\)',
+    ],
   ] as const) {
     t.throws(() => new Policies({ policies: { login: source as never } }), {
       code: 'HOLDFAST_ERR_TENANT_RATE_LIMIT_POLICY',
       message: new RegExp(`rate limit policy "login": ${problem}`),
     })
   }
-  t.throws(() => new Policies({ policies: { 'a:b': '10/minute' } }), { message: /its name must be 1 to 64 letters/ })
+  t.throws(() => new Policies({ policies: { 'a:b': '10/minute' } }), {
+    message: /its name must be 1 to 64 letters/,
+  })
 })
 
 t.test('tenants have their own, by name, and everybody else what is general', async (t) => {
@@ -40,10 +45,9 @@ t.test('tenants have their own, by name, and everybody else what is general', as
   t.equal(policies.get('nothing', 'acme'), undefined)
   t.match(policies.group('bots'), { name: 'group/bots', capacity: 200 })
   t.equal(policies.group('public'), undefined)
-  t.throws(
-    () => new Policies({ policies: {}, overrides: { acme: { public: '1/s' } } }),
-    { message: /"public": tenant acme overrides it, and it is not there/ },
-  )
+  t.throws(() => new Policies({ policies: {}, overrides: { acme: { public: '1/s' } } }), {
+    message: /"public": tenant acme overrides it, and it is not there/,
+  })
   t.match(policies.snapshot(), {
     version: 1,
     policies: [{ name: 'public' }, { name: 'login' }],
@@ -57,16 +61,22 @@ t.test('defaults of the set hold for policies that do not say it themselves', as
     policies: { a: '1/s', b: { limit: '1/s', onStoreLoss: 'open' }, c: { limit: '1/s', shadow: true } },
   }
   const plain = new Policies(set)
-  t.match([plain.get('a'), plain.get('b'), plain.get('c')], [
-    { onStoreLoss: 'local', shadow: false },
-    { onStoreLoss: 'open', shadow: false },
-    { onStoreLoss: 'local', shadow: true },
-  ])
+  t.match(
+    [plain.get('a'), plain.get('b'), plain.get('c')],
+    [
+      { onStoreLoss: 'local', shadow: false },
+      { onStoreLoss: 'open', shadow: false },
+      { onStoreLoss: 'local', shadow: true },
+    ],
+  )
   const shadowed = new Policies({ ...set, shadow: true, onStoreLoss: 'closed' })
-  t.match([shadowed.get('a'), shadowed.get('b')], [
-    { onStoreLoss: 'closed', shadow: true },
-    { onStoreLoss: 'open', shadow: true },
-  ])
+  t.match(
+    [shadowed.get('a'), shadowed.get('b')],
+    [
+      { onStoreLoss: 'closed', shadow: true },
+      { onStoreLoss: 'open', shadow: true },
+    ],
+  )
 })
 
 t.test('an update replaces all at once, and leaves alone what did not change', async (t) => {

@@ -23,19 +23,25 @@ function answering(replies: readonly unknown[]): LimitRedis & { readonly ran: st
   }
 }
 
-t.test('Redis lost between two slots: the first gets back what it gave, and the caller the error', async (t) => {
-  const redis = answering([0, new Error('lost'), 0])
-  await t.rejects(new RedisStore(redis).decide(claims, 'consume'), { message: 'lost' })
-  t.strictSame(redis.ran, [
-    'rate-limit-take-1 tenant-rate-limit acme three all',
-    'rate-limit-take-1 tenant-rate-limit fleet three all',
-    'rate-limit-adjust tenant-rate-limit acme three all',
-  ])
-})
+t.test(
+  'Redis lost between two slots: the first gets back what it gave, and the caller the error',
+  async (t) => {
+    const redis = answering([0, new Error('lost'), 0])
+    await t.rejects(new RedisStore(redis).decide(claims, 'consume'), { message: 'lost' })
+    t.strictSame(redis.ran, [
+      'rate-limit-take-1 tenant-rate-limit acme three all',
+      'rate-limit-take-1 tenant-rate-limit fleet three all',
+      'rate-limit-adjust tenant-rate-limit acme three all',
+    ])
+  },
+)
 
 t.test('a refund that does not arrive is counted, and disturbs nobody', async (t) => {
   const store = new RedisStore(answering([0, three.toleranceTicks, new Error('lost')]))
-  t.match(await store.decide(claims, 'consume'), { allowed: false, verdicts: [{ allowed: true }, { allowed: false }] })
+  t.match(await store.decide(claims, 'consume'), {
+    allowed: false,
+    verdicts: [{ allowed: true }, { allowed: false }],
+  })
   await new Promise((resolve) => setImmediate(resolve))
   t.strictSame(store.snapshot(), { refundsLost: 1 })
 })

@@ -63,57 +63,63 @@ t.test('what costs more than the capacity never fits, however full the bucket is
   t.ok(waitTicks(terms, 1, 10) > 0)
 })
 
-t.test('in any time t at most capacity + rate * t units are taken, and nearly as many under pressure', async (t) => {
-  const random = seededRandom()
-  random.announce(t)
-  for (const [capacity, units, us] of [
-    [1, 1, SECOND_US],
-    [100, 2, SECOND_US],
-    [7, 7, SECOND_US],
-    [10, 3, 7 * SECOND_US],
-    [50, 999_983, SECOND_US],
-    [1000, 3_000_000, SECOND_US],
-    [1_000_000, 700_000_001, SECOND_US],
-    [3, 5, 86_400 * SECOND_US],
-  ] as const) {
-    const bucket = new Bucket(termsOf(capacity, units, us))
-    const taken: { atUs: number; cost: number }[] = []
-    let nowUs = 0
-    // In time for about one unit, on the average, ten are asked for.
-    for (let asked = 0; asked < 3000; asked += 1) {
-      nowUs += Math.floor((random.next() * us) / units / 5)
-      const cost = random.pick([1, 1, 1, Math.ceil(capacity / 10), Math.ceil(capacity / 3)])
-      if (bucket.take(nowUs, cost)) taken.push({ atUs: nowUs, cost })
-    }
-    let worst = 0
-    for (let from = 0; from < taken.length; from += 1) {
-      let sum = 0
-      for (let to = from; to < taken.length; to += 1) {
-        const [first, last] = [taken[from], taken[to]] as [(typeof taken)[0], (typeof taken)[0]]
-        sum += last.cost
-        worst = Math.max(worst, sum - capacity - ((last.atUs - first.atUs) * units) / us)
+t.test(
+  'in any time t at most capacity + rate * t units are taken, and nearly as many under pressure',
+  async (t) => {
+    const random = seededRandom()
+    random.announce(t)
+    for (const [capacity, units, us] of [
+      [1, 1, SECOND_US],
+      [100, 2, SECOND_US],
+      [7, 7, SECOND_US],
+      [10, 3, 7 * SECOND_US],
+      [50, 999_983, SECOND_US],
+      [1000, 3_000_000, SECOND_US],
+      [1_000_000, 700_000_001, SECOND_US],
+      [3, 5, 86_400 * SECOND_US],
+    ] as const) {
+      const bucket = new Bucket(termsOf(capacity, units, us))
+      const taken: { atUs: number; cost: number }[] = []
+      let nowUs = 0
+      // In time for about one unit, on the average, ten are asked for.
+      for (let asked = 0; asked < 3000; asked += 1) {
+        nowUs += Math.floor((random.next() * us) / units / 5)
+        const cost = random.pick([1, 1, 1, Math.ceil(capacity / 10), Math.ceil(capacity / 3)])
+        if (bucket.take(nowUs, cost)) taken.push({ atUs: nowUs, cost })
       }
+      let worst = 0
+      for (let from = 0; from < taken.length; from += 1) {
+        let sum = 0
+        for (let to = from; to < taken.length; to += 1) {
+          const [first, last] = [taken[from], taken[to]] as [(typeof taken)[0], (typeof taken)[0]]
+          sum += last.cost
+          worst = Math.max(worst, sum - capacity - ((last.atUs - first.atUs) * units) / us)
+        }
+      }
+      t.ok(worst <= 1e-6, `${units} in ${us} us: ${worst} over`)
     }
-    t.ok(worst <= 1e-6, `${units} in ${us} us: ${worst} over`)
-  }
-})
+  },
+)
 
-t.test('one unit after the other gets all that comes back, at rates far beyond one a microsecond', async (t) => {
-  for (const rate of [7, 70_000, 999_983, 1_000_000, 3_000_000, 700_000_001, MAX_UNITS]) {
-    const capacity = Math.max(10, Math.ceil(rate / 1000))
-    const bucket = new Bucket(termsOf(capacity, rate))
-    const stepUs = Math.max(1, Math.round(SECOND_US / rate))
-    let taken = 0
-    let nowUs = 0
-    for (; taken < 20_000 + capacity && nowUs < 60 * SECOND_US; nowUs += stepUs) {
-      const left = remainingUnits(bucket.terms, bucket.used(nowUs))
-      if (left > 0 && bucket.take(nowUs, left)) taken += left
+t.test(
+  'one unit after the other gets all that comes back, at rates far beyond one a microsecond',
+  async (t) => {
+    for (const rate of [7, 70_000, 999_983, 1_000_000, 3_000_000, 700_000_001, MAX_UNITS]) {
+      const capacity = Math.max(10, Math.ceil(rate / 1000))
+      const bucket = new Bucket(termsOf(capacity, rate))
+      const stepUs = Math.max(1, Math.round(SECOND_US / rate))
+      let taken = 0
+      let nowUs = 0
+      for (; taken < 20_000 + capacity && nowUs < 60 * SECOND_US; nowUs += stepUs) {
+        const left = remainingUnits(bucket.terms, bucket.used(nowUs))
+        if (left > 0 && bucket.take(nowUs, left)) taken += left
+      }
+      const ideal = capacity + ((nowUs - stepUs) / SECOND_US) * rate
+      t.ok(taken <= ideal + 1e-6, `${rate}/s: ${taken} of ${ideal}`)
+      t.ok(taken >= 0.999 * ideal - 1, `${rate}/s: ${taken} of ${ideal}`)
     }
-    const ideal = capacity + ((nowUs - stepUs) / SECOND_US) * rate
-    t.ok(taken <= ideal + 1e-6, `${rate}/s: ${taken} of ${ideal}`)
-    t.ok(taken >= 0.999 * ideal - 1, `${rate}/s: ${taken} of ${ideal}`)
-  }
-})
+  },
+)
 
 t.test('the time for one unit is rounded up, by no more than what is promised', async (t) => {
   const random = seededRandom()
