@@ -14,7 +14,15 @@ import { ClientsSeen, type ForwardingHeaders, namesAnother } from './forwarding.
 import { HeavyHitters } from './heavy-hitters.ts'
 import { MAX_HOLD_MS, type ResolvedOptions } from './options.ts'
 import type { BlockStore, StoredBlock } from './store.ts'
-import { networkOf, readSubject, type Subject, subjectHash, subjectOf, subjectText, widened } from './subject.ts'
+import {
+  networkOf,
+  readSubject,
+  type Subject,
+  subjectHash,
+  subjectOf,
+  subjectText,
+  widened,
+} from './subject.ts'
 import { UserSpikes } from './user-spikes.ts'
 
 /** A block, as people see it. */
@@ -97,9 +105,15 @@ export interface AbuseGuardSnapshot {
 
 /** As much of a logger as this uses. */
 export interface Log {
+  debug(details: object, message: string): void
   info(details: object, message: string): void
   warn(details: object, message: string): void
   error(details: object, message: string): void
+}
+
+/** Whose headers may be asked for; they are not before they are needed. */
+export interface HeadersOwner {
+  readonly headers: ForwardingHeaders
 }
 
 /** What a guard is made of beside its options. */
@@ -117,6 +131,8 @@ type GuardOptions = Omit<
 const MINUTE_MS = 60_000
 const SWEEP_MS = 10_000
 const MAX_REASON = 200
+/** From this share of the limit on, requests are told to the other processes. */
+const OFTEN = 1 / 8
 const MAX_NAME = 255
 /** So many clients seen without a word of somebody else show that addresses are those of clients. */
 const ENOUGH_CLIENTS = 10
@@ -183,6 +199,7 @@ export class AbuseGuard {
       const local = {
         adopt: (block: StoredBlock, decided: boolean) => this.#adopt(block, decided),
         running: () => this.#running(),
+        counted: (address: string, together: number) => this.#countedTogether(address, together),
       }
       this.#fleet = new Fleet({ store, local, syncMs, clock, available: () => redis?.available ?? true })
     }
@@ -222,9 +239,9 @@ export class AbuseGuard {
 
   /**
    * A request comes: answers the block that refuses it. Costs the reading of the address, a lookup and a count. With
-   * `headers` it is looked at whether the address can be that of a client.
+   * `request` it is looked at whether the address can be that of a client.
    */
-  arrive(address: string | undefined, cost = 1, headers?: ForwardingHeaders): Block | undefined {
+  arrive(address: string | undefined, cost = 1, request?: HeadersOwner): Block | undefined {
     const bits = readAddress(address)
     if (bits === undefined || address === undefined) {
       this.#unreadable += 1
@@ -240,9 +257,7 @@ export class AbuseGuard {
     }
     if (cost === 0) return undefined
     this.#counted += 1
-    const forwarded = headers !== undefined && namesAnother(headers, address)
-    if (!forwarded) this.#clientsSeen.add(subjectHash(this.#options.seed | 0, subject.bits, subject.a, subject.b), nowMs)
-    const made = this.#count(subject, cost, forwarded, nowMs)
+    const made = this.#count(subject, cost, nowMs, request, address)
     if (made === undefined) return undefined
     made.refused += 1
     this.#refused += 1
@@ -250,13 +265,13 @@ export class AbuseGuard {
   }
 
   /** Counts more for a request that was let through, for example because of its answer. */
-  charge(address: string | undefined, cost: number, headers?: ForwardingHeaders): void {
+  charge(address: string | undefined, cost: number): void {
     const bits = readAddress(address)
-    if (bits === undefined || address === undefined || cost === 0) return
+    if (bits === undefined || cost === 0) return
     const nowMs = this.#clock.nowMs()
     const subject = subjectOf(bits)
     if (this.#blockOf(subject, nowMs) !== undefined) return
-    this.#count(subject, cost, headers !== undefined && namesAnother(headers, address), nowMs)
+    this.#count(subject, cost, nowMs)
   }
 
   /** The block that refuses an address at present. Raises `HOLDFAST_ERR_ABUSE_GUARD_ADDRESS`. */
@@ -433,22 +448,59 @@ export class AbuseGuard {
     return undefined
   }
 
-  #count(subject: Subject, cost: number, forwarded: boolean, nowMs: number): Block | undefined {
-    const count = this.#counts.add(subject, cost, forwarded, nowMs)
-    if (count > this.#options.maxPerMinute) return this.#exceeds(subject, count, nowMs)
+  #count(
+    subject: Subject,
+    cost: number,
+    nowMs: number,
+    request?: HeadersOwner,
+    address?: string,
+  ): Block | undefined {
+    const { maxPerMinute } = this.#options
+    const count = this.#add(subject, cost, nowMs)
+    let forwarded: boolean | undefined
+    // Reading the headers costs more than all the rest, so only those are looked at that tell something: the first ones
+    // of an address, and those before a block.
+    const tells = count > maxPerMinute / 2 || (count > 0 && count <= 2 * cost)
+    if (request !== undefined && address !== undefined && tells) {
+      forwarded = namesAnother(request.headers, address)
+      this.#counts.look(subject, forwarded)
+      if (!forwarded) this.#clientsSeen.add(this.#hash(subject), nowMs)
+    }
+    if (count > maxPerMinute) return this.#exceeds(subject, count, nowMs)
     // Who sends much from one /64 is found there. The networks around it are for those who go from one to the next.
     if (subject.bits === 32 || count > this.#spreadBelow) return undefined
     for (const bits of [56, 48] as const) {
       const network = widened(subject, bits)
       const most = this.#most(network)
       if (most === Number.POSITIVE_INFINITY) continue
-      const together = this.#counts.add(network, cost, forwarded, nowMs)
+      const together = this.#add(network, cost, nowMs)
+      if (forwarded !== undefined) this.#counts.look(network, forwarded)
       if (together > most) {
         const block = this.#exceeds(network, together, nowMs)
         if (block !== undefined) return block
       }
     }
     return undefined
+  }
+
+  #add(subject: Subject, cost: number, nowMs: number): number {
+    const count = this.#counts.add(subject, cost, nowMs)
+    if (this.#fleet !== undefined && count > this.#most(subject) * OFTEN) {
+      this.#fleet.note(subjectText(subject), cost)
+    }
+    return count
+  }
+
+  #hash({ bits, a, b }: Subject): number {
+    return subjectHash(this.#options.seed | 0, bits, a, b)
+  }
+
+  /** What all processes counted together. */
+  #countedTogether(address: string, together: number): void {
+    const subject = readSubject(address)
+    const nowMs = this.#clock.nowMs()
+    if (subject === undefined || together <= this.#most(subject)) return
+    if (this.#holding(subject, nowMs) === undefined) this.#exceeds(subject, together, nowMs)
   }
 
   #most({ bits }: Subject): number {
@@ -523,7 +575,11 @@ export class AbuseGuard {
     const address = subjectText(subject)
     const forMs = Math.round(untilMs - nowMs)
     publishBlock({ address, origin, reason, forMs, offences, learnt })
-    this.#log.info({ address, origin, reason, for_ms: forMs, offences, learnt }, 'address blocked')
+    // Whoever decides says so; the others may be many.
+    this.#log[learnt ? 'debug' : 'info'](
+      { address, origin, reason, for_ms: forMs, offences },
+      'address blocked',
+    )
   }
 
   #tellFlag(user: string, reason: string, events: number): void {
@@ -545,7 +601,7 @@ export class AbuseGuard {
       this.#counts.forget(subject)
       this.#lifted += 1
       publishUnblock({ address: stored.address, learnt: true })
-      this.#log.info({ address: stored.address, learnt: true }, 'address unblocked')
+      this.#log.debug({ address: stored.address }, 'address unblocked')
       return
     }
     const block = {
@@ -566,15 +622,17 @@ export class AbuseGuard {
 
   #running(): (StoredBlock & { readonly shared: boolean })[] {
     const nowMs = this.#clock.nowMs()
-    return this.#blocks.list(nowMs).map(({ subject, untilMs, sinceMs, offences, origin, reason, shared }) => ({
-      address: subjectText(subject),
-      remainingMs: untilMs - nowMs,
-      ageMs: nowMs - sinceMs,
-      offences,
-      origin,
-      reason,
-      shared,
-    }))
+    return this.#blocks
+      .list(nowMs)
+      .map(({ subject, untilMs, sinceMs, offences, origin, reason, shared }) => ({
+        address: subjectText(subject),
+        remainingMs: untilMs - nowMs,
+        ageMs: nowMs - sinceMs,
+        offences,
+        origin,
+        reason,
+        shared,
+      }))
   }
 
   #info(block: Block, nowMs: number): BlockInfo {
@@ -607,7 +665,9 @@ function around(subject: Subject): Subject[] {
 function readGiven(address: string): Subject {
   const subject = typeof address === 'string' ? readSubject(address) : undefined
   if (subject === undefined) {
-    throw new AddressError(typeof address === 'string' ? JSON.stringify(address.slice(0, 80)) : String(address))
+    throw new AddressError(
+      typeof address === 'string' ? JSON.stringify(address.slice(0, 80)) : String(address),
+    )
   }
   return subject
 }

@@ -20,7 +20,11 @@ const BODY = `${JSON.stringify({
  * still on its way is not waited for: then the connection ends with the answer. Otherwise it stays, because a new one
  * would cost more than a refusal, and because a proxy may use it for others.
  */
-export function answerBlocked(request: IncomingMessage, response: ServerResponse, retryAfterMs: number): void {
+export function answerBlocked(
+  request: IncomingMessage,
+  response: ServerResponse,
+  retryAfterMs: number,
+): void {
   const retryAfter = String(Math.max(1, Math.ceil(retryAfterMs / 1000)))
   const body = `${BODY}${retryAfter}}`
   const headers: Record<string, string | number> = {

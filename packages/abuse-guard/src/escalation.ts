@@ -25,7 +25,11 @@ export interface Offences {
 export const MAX_OFFENCES = 16
 
 /** How many offences count at `nowMs`. */
-export function offencesAt(record: Offences | undefined, nowMs: number, { decayMs }: EscalationPolicy): number {
+export function offencesAt(
+  record: Offences | undefined,
+  nowMs: number,
+  { decayMs }: EscalationPolicy,
+): number {
   if (record === undefined) return 0
   const quietMs = Math.max(0, nowMs - record.untilMs)
   return Math.max(0, record.offences - Math.floor(quietMs / decayMs))

@@ -3,6 +3,10 @@
  * changed is read when the store calls, and every `syncMs` in case a call was missed. After a connection came back,
  * or after the store lost its data, everything is read again, and the store is told again what it does not know. While
  * the store is away, what is known stays in force.
+ *
+ * It also tells the store how often those came who come often, so that an address that spreads its requests over the
+ * processes is found, too. Each process keeps the first requests of everybody to itself: what an address can send within
+ * a minute is bounded by the limit, and an eighth of it more for each process.
  */
 import type { Clock } from '@holdfast/footing'
 import type { BlockStore, Changes, Cursor, StoredBlock } from './store.ts'
@@ -16,6 +20,8 @@ export interface LocalBlocks {
   adopt(block: StoredBlock, decided: boolean): void
   /** Running blocks of this process. */
   running(): readonly (StoredBlock & { readonly shared: boolean })[]
+  /** So many requests of an address came to all processes together. */
+  counted(address: string, together: number): void
 }
 
 /** What the synchronisation did so far. */
@@ -39,6 +45,10 @@ export interface FleetSettings {
 }
 
 const MAX_PENDING_LIFTS = 1000
+/** Addresses whose requests are told at one time, in eight batches: some 3 ms of Redis. Others are not counted together. */
+const MAX_PENDING_COUNTS = 1024
+/** What is older is not told: it might be counted for a minute in which it was not. */
+const MAX_COUNT_AGE_MS = 4000
 const MAX_RESTORED_AT_A_TIME = 64
 /** A store that always has more would keep a process busy for ever. */
 const MAX_PAGES = 1000
@@ -50,6 +60,9 @@ export class Fleet {
   /** Addresses read since the start of a reading from the start; undefined between such readings. */
   #seen: Set<string> | undefined
   readonly #lifts = new Set<string>()
+  /** Requests since the last report, by address; since when. */
+  #counts = new Map<string, number>()
+  #countsSinceMs = 0
   #running: Promise<boolean> | undefined
   #again = false
   #closed = false
@@ -119,6 +132,17 @@ export class Fleet {
     return this.#flushLifts()
   }
 
+  /** Notes requests of an address that comes often, for the next report. */
+  note(address: string, requests: number): void {
+    const nowMs = this.#settings.clock.nowMs()
+    if (this.#counts.size > 0 && nowMs - this.#countsSinceMs > MAX_COUNT_AGE_MS) this.#counts.clear()
+    if (this.#counts.size === 0) this.#countsSinceMs = nowMs
+    const known = this.#counts.get(address)
+    if (known !== undefined || this.#counts.size < MAX_PENDING_COUNTS) {
+      this.#counts.set(address, (known ?? 0) + requests)
+    }
+  }
+
   counts(): FleetCounts {
     return {
       syncs: this.#syncs,
@@ -132,9 +156,26 @@ export class Fleet {
     if (this.#closed) return
     const { clock, syncMs, available } = this.#settings
     this.#cancelTimer = clock.schedule(syncMs, () => {
-      if (available()) void this.sync()
+      if (available()) {
+        void this.sync()
+        void this.#report()
+      }
       this.#tick()
     })
+  }
+
+  async #report(): Promise<void> {
+    const { clock, store, local } = this.#settings
+    const counts = this.#counts
+    if (counts.size === 0) return
+    this.#counts = new Map()
+    if (clock.nowMs() - this.#countsSinceMs > MAX_COUNT_AGE_MS) return
+    const told = [...counts].map(async ([address, requests]) => {
+      const together = await store.count(address, requests)
+      if (!this.#closed) local.counted(address, together)
+    })
+    // What could not be told is lost: it would be too old for the next time.
+    for (const { status } of await Promise.allSettled(told)) if (status === 'rejected') this.#failures += 1
   }
 
   async #tell(write: () => Promise<StoredBlock>): Promise<boolean> {

@@ -49,8 +49,8 @@ export class HeavyHitters {
   /** The estimate by which an entry came in, and until when it protects it from the next newcomer. */
   readonly #head: Uint32Array
   readonly #headUntilMs: Float64Array
-  /** Requests since it came in, and those of them that say they were forwarded for somebody else. */
-  readonly #requests: Uint32Array
+  /** Requests since it came in that were looked at, and those of them that name somebody else. */
+  readonly #looked: Uint32Array
   readonly #forwarded: Uint32Array
   #displaced = 0
 
@@ -66,7 +66,7 @@ export class HeavyHitters {
     this.#b = new Int32Array(this.entries)
     this.#head = new Uint32Array(this.entries)
     this.#headUntilMs = new Float64Array(this.entries)
-    this.#requests = new Uint32Array(this.entries)
+    this.#looked = new Uint32Array(this.entries)
     this.#forwarded = new Uint32Array(this.entries)
   }
 
@@ -76,15 +76,13 @@ export class HeavyHitters {
   }
 
   /** Adds, and answers the exact count; 0 while the subject is only estimated. */
-  add(subject: Subject, weight: number, forwarded: boolean, nowMs: number): number {
+  add(subject: Subject, weight: number, nowMs: number): number {
     const { bits, a, b } = subject
     const hash = subjectHash(this.#seeds[0], bits, a, b)
     let entry = this.#find(hash, bits, a, b)
     if (entry === -1) entry = this.#admit(hash, subject, weight, nowMs)
     else if (this.#counts.total(entry, nowMs) === 0) this.#settle(entry, subject, 0, nowMs)
     if (entry === -1) return 0
-    this.#requests[entry] = (this.#requests[entry] ?? 0) + 1
-    if (forwarded) this.#forwarded[entry] = (this.#forwarded[entry] ?? 0) + 1
     return this.#counts.add(entry, weight, nowMs)
   }
 
@@ -94,10 +92,18 @@ export class HeavyHitters {
     return entry === -1 ? 0 : this.#counts.total(entry, nowMs)
   }
 
-  /** The share of its requests that say they were forwarded for somebody else; 0 for a subject that is not here. */
+  /** Notes whether a request names somebody else; nothing for a subject that is only estimated. */
+  look({ bits, a, b }: Subject, forwarded: boolean): void {
+    const entry = this.#find(subjectHash(this.#seeds[0], bits, a, b), bits, a, b)
+    if (entry === -1) return
+    this.#looked[entry] = (this.#looked[entry] ?? 0) + 1
+    if (forwarded) this.#forwarded[entry] = (this.#forwarded[entry] ?? 0) + 1
+  }
+
+  /** The share of the requests looked at that name somebody else; 0 for a subject that is not here. */
   forwardedShare({ bits, a, b }: Subject): number {
     const entry = this.#find(subjectHash(this.#seeds[0], bits, a, b), bits, a, b)
-    return entry === -1 ? 0 : (this.#forwarded[entry] ?? 0) / Math.max(1, this.#requests[entry] ?? 0)
+    return entry === -1 ? 0 : (this.#forwarded[entry] ?? 0) / Math.max(1, this.#looked[entry] ?? 0)
   }
 
   /** Counts from 0 again. */
@@ -177,7 +183,7 @@ export class HeavyHitters {
     this.#b[entry] = b
     this.#head[entry] = head
     this.#headUntilMs[entry] = nowMs + this.#windowMs
-    this.#requests[entry] = 0
+    this.#looked[entry] = 0
     this.#forwarded[entry] = 0
     return entry
   }

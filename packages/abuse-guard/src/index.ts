@@ -9,8 +9,14 @@ export type {
 } from './abuse-guard.ts'
 export type { BlockOrigin } from './blocks.ts'
 export * as errors from './errors.ts'
-export type { BlockEvent, FlagEvent, LenientEvent, Leniency, UnblockEvent } from './events.ts'
+export type { BlockEvent, FlagEvent, Leniency, LenientEvent, UnblockEvent } from './events.ts'
 export type { FleetCounts } from './fleet.ts'
-export type { AbuseGuardOptions, AdminOptions, Ipv6Options, UserOptions } from './options.ts'
-export { abuseGuard, default, type RouteOptions } from './plugin.ts'
+export type {
+  AbuseGuardOptions,
+  AbuseGuardRouteOptions,
+  AdminOptions,
+  Ipv6Options,
+  UserOptions,
+} from './options.ts'
+export { abuseGuard, default } from './plugin.ts'
 export type { BlockRedis } from './redis-store.ts'

@@ -42,6 +42,14 @@ export interface AdminOptions<Request = unknown> {
   readonly authorizeTimeoutMs?: number
 }
 
+/** Settings of one route, in `config.abuseGuard`; `false` there leaves the route alone. */
+export interface AbuseGuardRouteOptions {
+  /** What a request counts, up to 1000; 0 counts nothing. Default 1. */
+  readonly cost?: number
+  /** Lets blocked clients in, too. Default false. */
+  readonly admitBlocked?: boolean
+}
+
 /** The options of the plugin. `Request` is Fastify's request. */
 export interface AbuseGuardOptions<Request = unknown> {
   /** An address that sends more within a minute is blocked; 0 blocks at the first request. Default 100. */
@@ -52,7 +60,7 @@ export interface AbuseGuardOptions<Request = unknown> {
   readonly maxBlockMs?: number
   /** The quiet time that takes back one doubling, in ms. Default 86,400,000 (a day). */
   readonly decayMs?: number
-  /** What an answer counts, by its status: `{ 401: 5 }`. A request counts 1 when it comes. Default: no more than that. */
+  /** What an answer counts, by its status: `{ 401: 5 }`. A request counts 1 when it comes, whatever its answer. Default none. */
   readonly weights?: Readonly<Record<number, number>>
   /** Networks of IPv6 addresses, which are counted as a whole, too. */
   readonly ipv6?: Ipv6Options
@@ -87,7 +95,7 @@ export interface AbuseGuardOptions<Request = unknown> {
   readonly appName?: string
   /** Where time comes from. Default: the machine's. */
   readonly clock?: Clock
-  /** Whole numbers that make the tables unpredictable, for tests. Default: random ones. */
+  /** A whole number that makes the tables unpredictable; for tests. Default: random. */
   readonly seed?: number
 }
 
@@ -125,7 +133,9 @@ export const checks = new OptionChecks(
 )
 
 const MAX_COUNT = 1_000_000
+const MAX_PER_MINUTE = 1_000_000_000
 const MAX_TABLE = 2 ** 22
+const MAX_COST = 1000
 
 /** Fills in the defaults; raises `HOLDFAST_ERR_ABUSE_GUARD_OPTION` for a wrong value and for an unknown name. */
 export function resolveOptions<Request>(options: AbuseGuardOptions<Request>): ResolvedOptions<Request> {
@@ -138,7 +148,7 @@ export function resolveOptions<Request>(options: AbuseGuardOptions<Request>): Re
   }
   if (maxBlockMs < blockMs) checks.refuse('maxBlockMs', `at least blockMs (${blockMs})`, maxBlockMs)
   const resolved = {
-    maxPerMinute: checks.count('maxPerMinute', options.maxPerMinute ?? 100, 0, MAX_COUNT),
+    maxPerMinute: checks.count('maxPerMinute', options.maxPerMinute ?? 100, 0, MAX_PER_MINUTE),
     weights: weightsOf(options.weights ?? {}),
     ipv6: ipv6Of(options.ipv6 ?? {}),
     allow: allowOf(options.allow ?? []),
@@ -161,12 +171,22 @@ export function resolveOptions<Request>(options: AbuseGuardOptions<Request>): Re
   return { ...resolved, policy }
 }
 
+/** Refuses wrong settings of a route with `HOLDFAST_ERR_ABUSE_GUARD_OPTION`. */
+export function checkRoute(url: string, given: AbuseGuardRouteOptions): void {
+  const name = `config.abuseGuard of ${url}`
+  const { cost = 1, admitBlocked = false } = checks.object(name, given)
+  checks.onlyKnown(`${name}: `, given, ['cost', 'admitBlocked'])
+  checks.count(`config.abuseGuard.cost of ${url}`, cost, 0, MAX_COST)
+  checks.flag(`config.abuseGuard.admitBlocked of ${url}`, admitBlocked)
+}
+
 function weightsOf(weights: Readonly<Record<number, number>>): ReadonlyMap<number, number> {
   checks.object('weights', weights)
   const map = new Map<number, number>()
   for (const [status, weight] of Object.entries(weights)) {
-    if (!/^[1-5]\d\d$/.test(status)) checks.refuse(`weights.${status}`, 'named by a status, such as 404', weight)
-    map.set(Number(status), checks.count(`weights.${status}`, weight, 1, 1000))
+    if (!/^[1-5]\d\d$/.test(status))
+      checks.refuse(`weights.${status}`, 'named by a status, such as 404', weight)
+    map.set(Number(status), checks.count(`weights.${status}`, weight, 1, MAX_COST))
   }
   return map
 }

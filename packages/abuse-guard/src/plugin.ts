@@ -1,21 +1,19 @@
-import type { Clock } from '@holdfast/footing'
+import { Authorisation, type Clock } from '@holdfast/footing'
 import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { AbuseGuard } from './abuse-guard.ts'
-import { adminRoutes } from './admin-routes.ts'
 import { answerBlocked } from './blocked-answer.ts'
-import { AlreadyRegisteredError } from './errors.ts'
+import { AlreadyRegisteredError, ForbiddenError, UnauthenticatedError } from './errors.ts'
 import { believesAnybody } from './forwarding.ts'
-import { type AbuseGuardOptions, checks, resolveOptions } from './options.ts'
+import { type Asked, MAX_BODY_BYTES, operatorRoutes } from './operator-routes.ts'
+import {
+  type AbuseGuardOptions,
+  type AbuseGuardRouteOptions,
+  checkRoute,
+  type ResolvedOptions,
+  resolveOptions,
+} from './options.ts'
 import { RedisStore } from './redis-store.ts'
-
-/** Settings of one route. */
-export interface RouteOptions {
-  /** What a request counts; 0 counts nothing. Default 1. */
-  readonly cost?: number
-  /** Lets blocked clients in, too. Default false. */
-  readonly admitBlocked?: boolean
-}
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -23,7 +21,7 @@ declare module 'fastify' {
   }
   interface FastifyContextConfig {
     /** `false`: requests to this route are neither counted nor refused. */
-    abuseGuard?: RouteOptions | false
+    abuseGuard?: AbuseGuardRouteOptions | false
   }
 }
 
@@ -31,8 +29,6 @@ declare module 'fastify' {
 interface HealthReports {
   addReport(page: 'security', name: string, produce: () => object): unknown
 }
-
-const MAX_COST = 1000
 
 const plugin: FastifyPluginAsync<AbuseGuardOptions<FastifyRequest>> = async (app: FastifyInstance, given) => {
   if (app.hasDecorator('abuseGuard')) throw new AlreadyRegisteredError()
@@ -59,10 +55,7 @@ const plugin: FastifyPluginAsync<AbuseGuardOptions<FastifyRequest>> = async (app
   app.addHook('onRoute', ({ config, url }) => {
     const settings = config?.abuseGuard
     if (settings === undefined || settings === false) return
-    checks.object(`config.abuseGuard of ${url}`, settings)
-    checks.onlyKnown(`config.abuseGuard of ${url}: `, settings, ['cost', 'admitBlocked'])
-    checks.count(`config.abuseGuard.cost of ${url}`, settings.cost ?? 1, 0, MAX_COST)
-    checks.flag(`config.abuseGuard.admitBlocked of ${url}`, settings.admitBlocked ?? false)
+    checkRoute(url, settings)
   })
 
   let examined = !doubting
@@ -76,8 +69,7 @@ const plugin: FastifyPluginAsync<AbuseGuardOptions<FastifyRequest>> = async (app
       examined = true
       if (believesAnybody(request)) guard.anybodyIsBelieved()
     }
-    const headers = doubting ? request.headers : undefined
-    const block = guard.arrive(addressOf(request), settings?.cost, headers)
+    const block = guard.arrive(addressOf(request), settings?.cost, doubting ? request : undefined)
     if (block === undefined || settings?.admitBlocked === true) {
       done()
       return
@@ -91,13 +83,13 @@ const plugin: FastifyPluginAsync<AbuseGuardOptions<FastifyRequest>> = async (app
       const weight = weights.get(reply.statusCode)
       // The request itself was counted when it came.
       if (weight !== undefined && weight > 1 && settingsOf(request) !== false) {
-        guard.charge(addressOf(request), weight - 1, doubting ? request.headers : undefined)
+        guard.charge(addressOf(request), weight - 1)
       }
       done()
     })
   }
 
-  if (admin !== undefined) await adminRoutes(app, guard, { ...admin, clock })
+  if (admin !== undefined) await addOperatorRoutes(app, guard, admin, clock)
 
   let forget: () => void = () => {}
   app.addHook('onReady', async () => {
@@ -114,8 +106,47 @@ const plugin: FastifyPluginAsync<AbuseGuardOptions<FastifyRequest>> = async (app
   })
 }
 
+/**
+ * Nobody may use these routes without `authorize`, which is asked as late as possible, so that it can read what the
+ * application's own hooks found out. An operator whose own address is blocked gets through, lest he be locked out of the
+ * way back.
+ */
+async function addOperatorRoutes(
+  app: FastifyInstance,
+  guard: AbuseGuard,
+  { prefix, authorize, authorizeTimeoutMs }: NonNullable<ResolvedOptions<FastifyRequest>['admin']>,
+  clock: Clock,
+): Promise<void> {
+  const authorisation = new Authorisation(authorize, authorizeTimeoutMs, clock)
+  await app.register(
+    async (scope) => {
+      scope.addHook('preHandler', (request, _reply, done) => {
+        authorisation.decide(request, (authorised) => {
+          const anonymous = authorisation.possible && request.headers.authorization === undefined
+          if (authorised) done()
+          else done(anonymous ? new UnauthenticatedError() : new ForbiddenError())
+        })
+      })
+      for (const { method, path, answer } of operatorRoutes) {
+        scope.route({
+          method,
+          url: path,
+          bodyLimit: MAX_BODY_BYTES,
+          config: { abuseGuard: { admitBlocked: true } },
+          async handler(request, reply) {
+            const { statusCode = 200, body, told } = await answer(guard, request as Asked)
+            if (told !== undefined) request.log.warn(...told)
+            return reply.code(statusCode).header('cache-control', 'no-store').send(body)
+          },
+        })
+      }
+    },
+    { prefix },
+  )
+}
+
 /** Those of the route; `false` where it is not guarded. Probes of `@holdfast/health` are not. */
-function settingsOf(request: FastifyRequest): RouteOptions | false | undefined {
+function settingsOf(request: FastifyRequest): AbuseGuardRouteOptions | false | undefined {
   const { config } = request.routeOptions
   return (config as { readonly health?: string }).health === 'probe' ? false : config.abuseGuard
 }

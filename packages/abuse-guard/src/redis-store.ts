@@ -1,5 +1,5 @@
 import type { RedisGuard } from '@holdfast/redis-guard'
-import { changesScript, writeScript } from './block-scripts.ts'
+import { changesScript, countScript, writeScript } from './block-scripts.ts'
 import type { EscalationPolicy } from './escalation.ts'
 import type { BlockStore, Changes, Cursor, StoredBlock } from './store.ts'
 
@@ -48,6 +48,10 @@ export class RedisStore implements BlockStore {
   changes(cursor: Cursor | undefined): Promise<Changes> {
     const { epoch, version } = cursor ?? { epoch: '', version: 0 }
     return this.#redis.run(changesScript, this.#keys, [epoch, version, ROWS])
+  }
+
+  count(address: string, requests: number): Promise<number> {
+    return this.#redis.run(countScript, [this.#redis.key(NAMESPACE, 'counts', address)], [requests])
   }
 
   onChange(callback: () => void): () => void {

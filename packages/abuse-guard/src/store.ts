@@ -48,6 +48,11 @@ export interface BlockStore {
   lift(address: string): Promise<void>
   /** Reads on from a cursor; from the start without one. */
   changes(cursor: Cursor | undefined): Promise<Changes>
+  /**
+   * Adds requests of the last few seconds to what all processes counted for an address, and answers the sum: never more
+   * than came within the last minute.
+   */
+  count(address: string, requests: number): Promise<number>
   /** Calls back soon after any change, also one of this process; a call may be missed. */
   onChange(callback: () => void): () => void
 }

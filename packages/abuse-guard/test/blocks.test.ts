@@ -70,10 +70,16 @@ t.test('when it is full, an ended block makes room, and then the one that ends f
   blocks.set(block(four(2), 3000), 0)
   blocks.set(block(four(3), 2000), 0)
   blocks.set(block(four(4), 9000), 1000)
-  t.same([1, 2, 3, 4].map((a) => blocks.get(four(a)) !== undefined), [false, true, true, true])
+  t.same(
+    [1, 2, 3, 4].map((a) => blocks.get(four(a)) !== undefined),
+    [false, true, true, true],
+  )
   t.equal(blocks.dropped, 0)
   blocks.set(block(four(5), 9000), 1000)
-  t.same([2, 3, 4, 5].map((a) => blocks.get(four(a)) !== undefined), [true, false, true, true])
+  t.same(
+    [2, 3, 4, 5].map((a) => blocks.get(four(a)) !== undefined),
+    [true, false, true, true],
+  )
   t.equal(blocks.dropped, 1)
   t.equal(blocks.size, 3)
 })

@@ -27,11 +27,15 @@ await app.register(abuseGuard, {
   admin: { authorize: () => true },
 })
 app.get('/', async () => 'ok')
-app.get('/state', { config: { abuseGuard: false } }, async (): Promise<ProcessState> => ({
-  blocked: app.abuseGuard.list().map(({ address }) => address),
-  commands: app.redisGuard.snapshot().commands,
-  snapshot: app.abuseGuard.snapshot(),
-}))
+app.get(
+  '/state',
+  { config: { abuseGuard: false } },
+  async (): Promise<ProcessState> => ({
+    blocked: app.abuseGuard.list().map(({ address }) => address),
+    commands: app.redisGuard.snapshot().commands,
+    snapshot: app.abuseGuard.snapshot(),
+  }),
+)
 await app.listen({ port: 0, host: '127.0.0.1' })
 const address = app.server.address()
 process.send?.({ port: typeof address === 'object' && address !== null ? address.port : 0 })

@@ -17,6 +17,7 @@ export class MemoryBlockStore implements BlockStore {
   readonly #clock: Pick<Clock, 'wallMs'>
   readonly #listeners = new Set<() => void>()
   #records = new Map<string, Record>()
+  readonly #counts = new Map<string, Map<number, number>>()
   #epoch = 1
   #version = 0
   #rows: number
@@ -96,6 +97,14 @@ export class MemoryBlockStore implements BlockStore {
     }
   }
 
+  async count(address: string, requests: number): Promise<number> {
+    this.#check()
+    const slot = Math.floor(this.#clock.wallMs() / 5000)
+    const slots = this.#counts.get(address) ?? new Map<number, number>()
+    this.#counts.set(address, slots.set(slot, (slots.get(slot) ?? 0) + requests))
+    return [...slots].reduce((sum, [at, count]) => (at > slot - 11 ? sum + count : sum), 0)
+  }
+
   onChange(callback: () => void): () => void {
     this.#listeners.add(callback)
     return () => this.#listeners.delete(callback)
@@ -124,6 +133,13 @@ export class MemoryBlockStore implements BlockStore {
 
   #stored(address: string, { untilMs, sinceMs, offences, origin, reason }: Record): StoredBlock {
     const nowMs = this.#clock.wallMs()
-    return { address, remainingMs: Math.max(0, untilMs - nowMs), ageMs: nowMs - sinceMs, offences, origin, reason }
+    return {
+      address,
+      remainingMs: Math.max(0, untilMs - nowMs),
+      ageMs: nowMs - sinceMs,
+      offences,
+      origin,
+      reason,
+    }
   }
 }

@@ -30,6 +30,31 @@ t.test('a scrape shows the snapshot, and a second one does not count twice', asy
   }
 })
 
+t.test('every metric is there from the start', async (t) => {
+  const registry = new Registry()
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(abuseGuard, { registry })
+  const text = await registry.metrics()
+  for (const name of [
+    'holdfast_abuse_guard_counted_total',
+    'holdfast_abuse_guard_refused_total',
+    'holdfast_abuse_guard_unreadable_total',
+    'holdfast_abuse_guard_unblocks_total',
+    'holdfast_abuse_guard_displaced_total',
+    'holdfast_abuse_guard_dropped_blocks_total',
+    'holdfast_abuse_guard_syncs_total',
+    'holdfast_abuse_guard_sync_failures_total',
+    'holdfast_abuse_guard_blocked',
+    'holdfast_abuse_guard_doubt',
+    'holdfast_abuse_guard_flagged_users',
+    'holdfast_abuse_guard_blocks_total',
+    'holdfast_abuse_guard_lenient_total',
+  ]) {
+    t.match(text, new RegExp(`^${name}[ {]`, 'm'))
+  }
+})
+
 t.test('labels have a fixed set of values, whoever is blocked', async (t) => {
   const registry = new Registry()
   const app = Fastify()

@@ -31,7 +31,7 @@ t.test('the defaults are those of the documents', async (t) => {
 
 t.test('a wrong option fails at register(), with what was received', async (t) => {
   for (const [options, message] of [
-    [{ maxPerMinute: -1 }, '"maxPerMinute" must be a whole number from 0 to 1000000, received -1'],
+    [{ maxPerMinute: -1 }, '"maxPerMinute" must be a whole number from 0 to 1000000000, received -1'],
     [{ maxPerMinute: '100' }, 'received "100"'],
     [{ blockMs: 0 }, '"blockMs" must be milliseconds from 1'],
     [{ maxBlockMs: 1000 }, '"maxBlockMs" must be at least blockMs \\(900000\\), received 1000'],

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { HandClock } from '@holdfast/test-kit'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import t, { type Test } from 'tap'
-import plugin, { abuseGuard, type AbuseGuardOptions } from '../src/index.ts'
+import plugin, { type AbuseGuardOptions, abuseGuard } from '../src/index.ts'
 
 interface Given {
   readonly options?: AbuseGuardOptions<never>
@@ -15,7 +15,7 @@ async function appWithGuard(t: Test, { options = {}, server = {}, before }: Give
   const clock = new HandClock()
   const lines: { level: number; msg: string }[] = []
   const stream = { write: (line: string) => void lines.push(JSON.parse(line)) }
-  const app = Fastify({ logger: { level: 'info', stream }, disableRequestLogging: true, ...server })
+  const app = Fastify({ logger: { level: 'warn', stream }, ...server })
   t.teardown(() => app.close())
   await before?.(app)
   await app.register(abuseGuard, { clock, seed: 1, maxPerMinute: 3, ...options } as AbuseGuardOptions<never>)
@@ -80,7 +80,11 @@ t.test('no hook, no parser and no handler behind it runs for a blocked client', 
 })
 
 /** Writes a text on a connection and answers everything that comes back until the end, or until `until` is there. */
-async function talk(app: FastifyInstance, text: string, until?: RegExp): Promise<{ text: string; socket: Socket }> {
+async function talk(
+  app: FastifyInstance,
+  text: string,
+  until?: RegExp,
+): Promise<{ text: string; socket: Socket }> {
   const address = app.server.address()
   const port = typeof address === 'object' && address !== null ? address.port : 0
   const socket = connect(port, '127.0.0.1')
@@ -169,8 +173,7 @@ t.test('a wrong setting of a route fails when the route is declared', async (t) 
 t.test('answers count by their status', async (t) => {
   const { app } = await appWithGuard(t, { options: { maxPerMinute: 10, weights: { 401: 5, 404: 1 } } })
   app.get('/private', async (_request, reply) => reply.code(401).send())
-  t.same(await statuses(app, 3, { url: '/private' }), [401, 401, 401], 'the second made 10, the third 15')
-  t.same(await statuses(app, 1, { url: '/private' }), [429])
+  t.same(await statuses(app, 3, { url: '/private' }), [401, 401, 429], 'two made 10')
   await app.abuseGuard.unblock('127.0.0.1')
   t.same(await statuses(app, 11, { url: '/nothing' }), [...Array(10).fill(404), 429])
 })
@@ -183,7 +186,10 @@ t.test('nobody is blocked for what somebody else writes into X-Forwarded-For', a
   // The attacker names his victim; the proxy, which is trusted, adds the attacker.
   const forged = { url: '/', headers: { 'x-forwarded-for': '198.51.100.7, 203.0.113.9' } }
   t.same(await statuses(app, 4, forged), [200, 200, 200, 429])
-  t.same(app.abuseGuard.list().map(({ address }) => address), ['203.0.113.9'])
+  t.same(
+    app.abuseGuard.list().map(({ address }) => address),
+    ['203.0.113.9'],
+  )
   t.same(await statuses(app, 1, { url: '/', headers: { 'x-forwarded-for': '198.51.100.7' } }), [200])
 })
 
@@ -195,15 +201,23 @@ t.test('without a proxy X-Forwarded-For is nobody’s name', async (t) => {
     codes.push((await app.inject({ url: '/', headers })).statusCode)
   }
   t.same(codes, [200, 200, 200, 429, 429])
-  t.same(app.abuseGuard.list().map(({ address }) => address), ['127.0.0.1'])
+  t.same(
+    app.abuseGuard.list().map(({ address }) => address),
+    ['127.0.0.1'],
+  )
 })
 
-t.test('with trustProxy: true nobody is blocked, because everybody can choose his address; and it is said', async (t) => {
-  const { app, lines } = await appWithGuard(t, { server: { trustProxy: true } })
-  t.notOk((await statuses(app, 20, { url: '/', headers: { 'x-forwarded-for': '198.51.100.7' } })).includes(429))
-  t.match(lines, [{ level: 50, msg: /blocks nobody by counting.*trustProxy/ }, { level: 50 }])
-  t.equal(app.abuseGuard.snapshot().doubt, 'anybody-is-believed')
-})
+t.test(
+  'with trustProxy: true nobody is blocked, because everybody can choose his address; and it is said',
+  async (t) => {
+    const { app, lines } = await appWithGuard(t, { server: { trustProxy: true } })
+    t.notOk(
+      (await statuses(app, 20, { url: '/', headers: { 'x-forwarded-for': '198.51.100.7' } })).includes(429),
+    )
+    t.match(lines, [{ level: 50, msg: /blocks nobody by counting.*trustProxy/ }, { level: 50 }])
+    t.equal(app.abuseGuard.snapshot().doubt, 'anybody-is-believed')
+  },
+)
 
 t.test('behind a proxy that Fastify does not trust nobody is blocked, and it is said', async (t) => {
   for (const trustProxy of [false, 1 as never, '10.0.0.0/8']) {
@@ -221,7 +235,10 @@ t.test('behind a proxy that Fastify does not trust nobody is blocked, and it is 
 t.test('an address of your own is not doubted', async (t) => {
   const { app } = await appWithGuard(t, {
     server: { trustProxy: true },
-    options: { address: ((request: { headers: Record<string, string> }) => request.headers['cf-connecting-ip']) as never },
+    options: {
+      address: ((request: { headers: Record<string, string> }) =>
+        request.headers['cf-connecting-ip']) as never,
+    },
   })
   const from = (address: string) => ({
     url: '/',
@@ -235,7 +252,9 @@ t.test('an address of your own is not doubted', async (t) => {
 
 t.test('it is refused a second time in one scope, and where one around it has it', async (t) => {
   const { app } = await appWithGuard(t)
-  await t.rejects(async () => app.register(abuseGuard), { code: 'HOLDFAST_ERR_ABUSE_GUARD_ALREADY_REGISTERED' })
+  await t.rejects(async () => app.register(abuseGuard), {
+    code: 'HOLDFAST_ERR_ABUSE_GUARD_ALREADY_REGISTERED',
+  })
 })
 
 t.test('in a scope of its own it guards that scope', async (t) => {
@@ -253,7 +272,9 @@ t.test('in a scope of its own it guards that scope', async (t) => {
 t.test('beside health it reports to the page for security', async (t) => {
   const reports: [page: string, name: string, produce: () => object][] = []
   const addReport = (...report: [string, string, () => object]) => void reports.push(report)
-  const { app } = await appWithGuard(t, { before: async (app) => app.decorate('health', { addReport } as never) })
+  const { app } = await appWithGuard(t, {
+    before: async (app) => app.decorate('health', { addReport } as never),
+  })
   await app.abuseGuard.block('192.0.2.1')
   const [report] = reports
   t.match(report, ['security', 'abuse-guard'])

@@ -10,25 +10,28 @@ const blockedBy = (process: GuardProcess, address: string) =>
     timeoutMs: 30_000,
   })
 
-t.test('Redis killed: every block stays, new ones are local, and all is shared again when it is back', async (t) => {
-  const redis = await startRedis()
-  t.teardown(() => redis.stop())
-  const { processes, end } = await startGuards(4, { ...settings, redisUrl: redis.url })
-  t.teardown(end)
-  const [one, two] = processes as [GuardProcess, GuardProcess]
-  await one.flood(times(101, '203.0.113.1'))
-  await Promise.all(processes.map((process) => blockedBy(process, '203.0.113.1')))
+t.test(
+  'Redis killed: every block stays, new ones are local, and all is shared again when it is back',
+  async (t) => {
+    const redis = await startRedis()
+    t.teardown(() => redis.stop())
+    const { processes, end } = await startGuards(4, { ...settings, redisUrl: redis.url })
+    t.teardown(end)
+    const [one, two] = processes as [GuardProcess, GuardProcess]
+    await one.flood(times(101, '203.0.113.1'))
+    await Promise.all(processes.map((process) => blockedBy(process, '203.0.113.1')))
 
-  await redis.kill9()
-  for (const process of processes) t.equal((await process.ask('203.0.113.1')).status, 429)
-  const alone = await two.flood(times(150, '203.0.113.2'))
-  t.equal(alone.filter((status) => status === 200).length, 100)
-  t.equal((await one.ask('203.0.113.2')).status, 200, 'nobody could tell it')
+    await redis.kill9()
+    for (const process of processes) t.equal((await process.ask('203.0.113.1')).status, 429)
+    const alone = await two.flood(times(150, '203.0.113.2'))
+    t.equal(alone.filter((status) => status === 200).length, 100)
+    t.equal((await one.ask('203.0.113.2')).status, 200, 'nobody could tell it')
 
-  await redis.restart()
-  await Promise.all(processes.map((process) => blockedBy(process, '203.0.113.2')))
-  for (const process of processes) t.equal((await process.ask('203.0.113.1')).status, 429)
-})
+    await redis.restart()
+    await Promise.all(processes.map((process) => blockedBy(process, '203.0.113.2')))
+    for (const process of processes) t.equal((await process.ask('203.0.113.1')).status, 429)
+  },
+)
 
 t.test('Redis frozen: no request waits for it', async (t) => {
   const redis = await startRedis()

@@ -33,7 +33,8 @@ t.test('a million different things leave hardly a trace in the estimate of anoth
   const hash = () => random.int(0, 2 ** 32 - 1) | 0
   for (let count = 0; count < 1_000_000; count += 1) sketch.add(hash(), hash() | 1, 1, 0)
   let highest = 0
-  for (let count = 0; count < 1000; count += 1) highest = Math.max(highest, sketch.add(hash(), hash() | 1, 1, 0))
+  for (let count = 0; count < 1000; count += 1)
+    highest = Math.max(highest, sketch.add(hash(), hash() | 1, 1, 0))
   t.ok(highest < 50, `the highest of a thousand newcomers is ${highest}`)
   const [one, other] = [hash(), hash() | 1]
   let last = 0

@@ -1,5 +1,5 @@
 import { GuardedRedis, type RedisScript } from '@holdfast/redis-guard'
-import { contractSuite, HandClock, type RealServer, seededRandom, startRedis, waitUntil } from '@holdfast/test-kit'
+import { contractSuite, HandClock, seededRandom, startRedis, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
 import { changesScript, changesSource, writeScript, writeSource } from '../src/block-scripts.ts'
 import { RedisStore } from '../src/redis-store.ts'
@@ -8,18 +8,9 @@ import { MemoryBlockStore } from './memory-block-store.ts'
 
 const policy = { blockMs: 900_000, maxBlockMs: 86_400_000, decayMs: 86_400_000 }
 const budgetMs = 5000
-let server: RealServer
-let redis: GuardedRedis
-
-t.before(async () => {
-  server = await startRedis()
-  redis = new GuardedRedis({ url: server.directUrl, budgetMs })
-  await redis.ready(10_000)
-})
-t.after(async () => {
-  await redis.close()
-  await server.stop()
-})
+const server = await startRedis()
+const redis = new GuardedRedis({ url: server.directUrl, budgetMs })
+await redis.ready(10_000)
 
 /** All changes since a cursor. */
 async function read(store: BlockStore, cursor?: Cursor) {
@@ -77,7 +68,10 @@ await contractSuite<Subject, Test>(
       const held = await store.hold('192.0.2.1', 5000, 'a reason with\nlines and ünïcode')
       t.match(held, { offences: 1, origin: 'manual', reason: 'a reason with\nlines and ünïcode' })
       t.ok(held.remainingMs > 4000 && held.remainingMs <= 5000)
-      t.same((await read(store)).blocks.map(({ origin }) => origin), ['manual'])
+      t.same(
+        (await read(store)).blocks.map(({ origin }) => origin),
+        ['manual'],
+      )
     },
     'what is lifted is told, and its offences are forgotten': async (t, { store }) => {
       await store.punish('192.0.2.1', 'x')
@@ -98,7 +92,10 @@ await contractSuite<Subject, Test>(
       t.equal(later.fromTheStart, false)
       t.same((await read(store, later.cursor)).blocks, [])
     },
-    'after a loss of data a cursor is unknown, and reading begins at the start': async (t, { store, lose }) => {
+    'after a loss of data a cursor is unknown, and reading begins at the start': async (
+      t,
+      { store, lose },
+    ) => {
       await store.punish('192.0.2.1', 'x')
       await store.punish('192.0.2.2', 'x')
       const { cursor } = await read(store)
@@ -120,6 +117,11 @@ await contractSuite<Subject, Test>(
       await store.lift('192.0.2.1')
       t.match(await store.restore({ ...known, ageMs: 5000 }), { remainingMs: 0 }, 'it was lifted meanwhile')
     },
+    'requests of all processes are counted together, by address': async (t, { store }) => {
+      t.equal(await store.count('192.0.2.1', 30), 30)
+      t.equal(await store.count('192.0.2.1', 12), 42)
+      t.equal(await store.count('192.0.2.2', 1), 1)
+    },
     'whoever listens hears of a change': async (t, { store }) => {
       let calls = 0
       const stop = store.onChange(() => {
@@ -130,11 +132,12 @@ await contractSuite<Subject, Test>(
         return calls > 0
       })
       stop()
+      t.ok(calls > 0)
     },
   },
 )
 
-t.test('without Redis every call is rejected within its budget, with a code', async (t) => {
+await t.test('without Redis every call is rejected within its budget, with a code', async (t) => {
   const down = new GuardedRedis({ url: 'redis://127.0.0.1:1', budgetMs: 50 })
   t.teardown(() => down.close())
   const store = new RedisStore(down, policy, 10)
@@ -145,20 +148,23 @@ t.test('without Redis every call is rejected within its budget, with a code', as
   await t.rejects(store.changes(undefined), code)
 })
 
-t.test('records have a bound, and the keys expire when nothing counts any more', async (t) => {
+await t.test('records have a bound, and the keys expire when nothing counts any more', async (t) => {
   await redis.call('FLUSHDB')
   const store = new RedisStore(redis, policy, 5)
   for (let at = 0; at < 8; at += 1) await store.hold(`10.0.0.${at}`, 60_000 + at * 1000, 'x')
-  t.same(
-    (await read(store)).blocks.map(({ address }) => address).sort(),
-    ['10.0.0.3', '10.0.0.4', '10.0.0.5', '10.0.0.6', '10.0.0.7'],
-  )
+  t.same((await read(store)).blocks.map(({ address }) => address).sort(), [
+    '10.0.0.3',
+    '10.0.0.4',
+    '10.0.0.5',
+    '10.0.0.6',
+    '10.0.0.7',
+  ])
   const keys = (await redis.call('KEYS', '*')) as Buffer[]
   t.equal(keys.length, 4)
   for (const key of keys) t.ok(Number(await redis.call('PTTL', key)) > 0, String(key))
 })
 
-t.test('values that nobody could have written do no harm for long', async (t) => {
+await t.test('values that nobody could have written do no harm for long', async (t) => {
   await redis.call('FLUSHDB')
   const store = new RedisStore(redis, policy, 100)
   await store.punish('192.0.2.1', 'x')
@@ -170,7 +176,22 @@ t.test('values that nobody could have written do no harm for long', async (t) =>
   t.match(await store.punish('192.0.2.1', 'x'), { offences: 1 })
 })
 
-t.test('random traces: the Lua form and the TypeScript form agree to the millisecond', async (t) => {
+await t.test(
+  'counts of more than 50 to 55 seconds ago are not in the sum, and their key expires',
+  async (t) => {
+    await redis.call('FLUSHDB')
+    const store = new RedisStore(redis, policy, 100)
+    const key = redis.key('abuse-guard', 'counts', '192.0.2.1')
+    const [seconds] = (await redis.call('TIME')) as [Buffer]
+    const slot = Math.floor(Number(seconds) / 5)
+    await redis.call('HSET', key, slot - 12, 1000, slot - 9, 20, slot + 5, 500)
+    t.equal(await store.count('192.0.2.1', 1), 21)
+    t.equal(await redis.call('HGET', key, slot - 12), null, 'what is over is taken out')
+    t.ok(Number(await redis.call('PTTL', key)) > 0)
+  },
+)
+
+await t.test('random traces: the Lua form and the TypeScript form agree to the millisecond', async (t) => {
   const random = seededRandom()
   random.announce(t)
   // The scripts over a clock of ours, which they find in a key of their slot.
@@ -181,7 +202,8 @@ t.test('random traces: the Lua form and the TypeScript form agree to the millise
     [writeScript, { ...writeScript, name: 'test.write', lua: writeSource(clockLua) }],
     [changesScript, { ...changesScript, name: 'test.changes', lua: changesSource(clockLua) }],
   ])
-  const run = (script: never, keys: never, args: never) => redis.run(onOurClock.get(script) as never, keys, args)
+  const run = (script: never, keys: never, args: never) =>
+    redis.run(onOurClock.get(script) as never, keys, args)
   const doubled = {
     available: true,
     key: redis.key.bind(redis),
@@ -219,3 +241,6 @@ t.test('random traces: the Lua form and the TypeScript form agree to the millise
     if (JSON.stringify(expected) !== JSON.stringify(said)) t.same(said, expected, `step ${step}`)
   }
 })
+
+await redis.close()
+await server.stop()

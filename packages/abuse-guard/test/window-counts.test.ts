@@ -28,27 +28,30 @@ t.test('a clock that stands still or steps back loses nothing', async (t) => {
   t.equal(counts.add(0, 1, 700), 3)
 })
 
-t.test('random traces: never more than happened within the window, never less than within eleven twelfths', async (t) => {
-  const random = seededRandom()
-  random.announce(t)
-  for (let round = 0; round < 50; round += 1) {
-    const windowMs = random.int(12, 5000)
-    const counts = new WindowCounts(3, windowMs)
-    const happened: { entry: number; weight: number; atMs: number }[] = []
-    let nowMs = random.int(0, 10_000)
-    for (let step = 0; step < 300; step += 1) {
-      nowMs += random.int(0, 5) === 0 ? random.int(0, windowMs) : random.int(0, Math.ceil(windowMs / 20))
-      const entry = random.int(0, 2)
-      const weight = random.int(1, 4)
-      happened.push({ entry, weight, atMs: nowMs })
-      const said = counts.add(entry, weight, nowMs)
-      const since = (ms: number) =>
-        happened
-          .filter((one) => one.entry === entry && one.atMs > nowMs - ms)
-          .reduce((sum, one) => sum + one.weight, 0)
-      const most = since(windowMs)
-      const least = since((windowMs * 11) / 12)
-      if (said > most || said < least) t.fail(`said ${said}, there were ${least} to ${most}`)
+t.test(
+  'random traces: never more than happened within the window, never less than within eleven twelfths',
+  async (t) => {
+    const random = seededRandom()
+    random.announce(t)
+    for (let round = 0; round < 50; round += 1) {
+      const windowMs = random.int(12, 5000)
+      const counts = new WindowCounts(3, windowMs)
+      const happened: { entry: number; weight: number; atMs: number }[] = []
+      let nowMs = random.int(0, 10_000)
+      for (let step = 0; step < 300; step += 1) {
+        nowMs += random.int(0, 5) === 0 ? random.int(0, windowMs) : random.int(0, Math.ceil(windowMs / 20))
+        const entry = random.int(0, 2)
+        const weight = random.int(1, 4)
+        happened.push({ entry, weight, atMs: nowMs })
+        const said = counts.add(entry, weight, nowMs)
+        const since = (ms: number) =>
+          happened
+            .filter((one) => one.entry === entry && one.atMs > nowMs - ms)
+            .reduce((sum, one) => sum + one.weight, 0)
+        const most = since(windowMs)
+        const least = since((windowMs * 11) / 12)
+        if (said > most || said < least) t.fail(`said ${said}, there were ${least} to ${most}`)
+      }
     }
-  }
-})
+  },
+)

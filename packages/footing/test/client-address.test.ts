@@ -181,7 +181,15 @@ t.test('a list answers for its networks, in any notation, and for nobody else', 
     t.equal(list.has(text), true, text)
   }
   t.equal(list.has('2001:db8:ffff:1:2:3:4:6'), true)
-  for (const text of ['11.0.0.1', '192.0.2.8', '2001:db8:8000::1', '2001:db8:ffff:1:2:3:4:7', '::3', 'x', undefined]) {
+  for (const text of [
+    '11.0.0.1',
+    '192.0.2.8',
+    '2001:db8:8000::1',
+    '2001:db8:ffff:1:2:3:4:7',
+    '::3',
+    'x',
+    undefined,
+  ]) {
     t.equal(list.has(text), false, String(text))
   }
   t.equal(new AddressList([], refuse).has('10.0.0.1'), false)
@@ -190,10 +198,20 @@ t.test('a list answers for its networks, in any notation, and for nobody else', 
 
 t.test('the words of a list stand for what nobody has on the open Internet', async (t) => {
   const list = new AddressList(['loopback', 'private'], refuse)
-  for (const text of ['127.9.9.9', '::1', '10.1.1.1', '172.31.0.1', '192.168.1.1', '100.127.0.1', 'fd00::1', 'fe80::1']) {
+  for (const text of [
+    '127.9.9.9',
+    '::1',
+    '10.1.1.1',
+    '172.31.0.1',
+    '192.168.1.1',
+    '100.127.0.1',
+    'fd00::1',
+    'fe80::1',
+  ]) {
     t.equal(list.has(text), true, text)
   }
-  for (const text of ['8.8.8.8', '172.32.0.1', '100.128.0.1', '2001:db8::1', '::2']) t.equal(list.has(text), false, text)
+  for (const text of ['8.8.8.8', '172.32.0.1', '100.128.0.1', '2001:db8::1', '::2'])
+    t.equal(list.has(text), false, text)
   t.same(list.entries, ['loopback', 'private'])
 })
 
@@ -223,12 +241,15 @@ t.test('random lists agree with arithmetic', async (t) => {
     )
     for (let question = 0; question < 50; question += 1) {
       const asked = `${random.int(1, 3)}.${random.int(0, 3)}.${word()}.${word()}`
-      const expected = networks.some(({ text, bits }) => valueOf(text) >> BigInt(32 - bits) === valueOf(asked) >> BigInt(32 - bits))
-      if (list.has(asked) !== expected) t.equal(list.has(asked), expected, `${asked} in ${list.entries.join(' ')}`)
+      const expected = networks.some(
+        ({ text, bits }) => bitsOf(text) >> BigInt(32 - bits) === bitsOf(asked) >> BigInt(32 - bits),
+      )
+      if (list.has(asked) !== expected)
+        t.equal(list.has(asked), expected, `${asked} in ${list.entries.join(' ')}`)
     }
   }
 })
 
-function valueOf(text: string): bigint {
+function bitsOf(text: string): bigint {
   return text.split('.').reduce((sum, part) => sum * 256n + BigInt(part), 0n)
 }
