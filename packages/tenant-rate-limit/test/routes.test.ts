@@ -242,7 +242,7 @@ t.test('what is known only after authentication is decided before the handler', 
     t,
     {
       policies: { start: '1/minute' },
-      user: (request) => (request as { principal?: string }).principal,
+      user: (request) => (request as { principal?: unknown }).principal as string | undefined,
     },
     { before: (app) => void app.decorateRequest('principal') },
   )
