@@ -126,10 +126,10 @@ export const ApiBotStateError = createError<[string, string]>(
   409,
 )
 
-/** This operation was held up for so long that another one was let in, and has written first. */
+/** This operation was held up for so long that another one was let in, and may have written first. */
 export const ApiBotOvertakenError = createError(
   'HOLDFAST_ERR_API_BOT_OVERTAKEN',
-  'another operation has overtaken this one, which changed nothing; look at the status of the bot',
+  'this operation was held up for so long that another one was let in; it changed nothing: look at the status',
   409,
 )
 

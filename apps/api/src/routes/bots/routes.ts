@@ -4,7 +4,12 @@
 import { withRetryAfter } from '@holdfast/footing'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
 import { bigintOf } from '../../db/bigint.ts'
-import { ApiBotStatusUnavailableError, ApiBotUnknownError, ApiIdNotTextError } from '../../errors.ts'
+import {
+  ApiBotOvertakenError,
+  ApiBotStatusUnavailableError,
+  ApiBotUnknownError,
+  ApiIdNotTextError,
+} from '../../errors.ts'
 import { principalOf } from '../../plugins/development-user.ts'
 import { pageBody } from '../../remembered-pages.ts'
 import { type BotOperation, botAfterCursor, changeAnswer, STEPS } from './bot.ts'
@@ -72,7 +77,10 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
         const { id: userId } = principalOf(request)
         const { fence: granted, signal } = request.concurrencyGuard
         const fence = granted ?? (await repository.fenceOfNow())
-        const change = await repository.operate({ userId, botId, operation, fence, signal })
+        const order = { userId, botId, operation, fence, signal }
+        const change = await repository.operate(order).catch((error: unknown) => {
+          throw whyEnded(error, signal)
+        })
         const { from, eventId } = change
         request.log.info(
           { bot_id: String(botId), user_id: userId, from, event_id: eventId, fence },
@@ -134,4 +142,16 @@ function botIdOf(text: string): bigint {
   const id = bigintOf(text)
   if (id === undefined) throw new ApiBotUnknownError()
   return id
+}
+
+/** Of an operation that was ended from outside, why: the pool says no more than that its caller has left. */
+function whyEnded(error: unknown, { reason }: AbortSignal): unknown {
+  if (codeOf(error) !== 'HOLDFAST_ERR_POOL_GUARD_ABORTED' || reason === undefined) return error
+  return codeOf(reason) === 'HOLDFAST_ERR_CONCURRENCY_GUARD_LEASE_LOST'
+    ? new ApiBotOvertakenError({ cause: reason })
+    : reason
+}
+
+function codeOf(error: unknown): unknown {
+  return (Object(error) as { code?: unknown }).code
 }
