@@ -209,7 +209,8 @@ export const proxies: Kind<readonly string[]> = {
   ...networks,
   parse(given) {
     const parsed = networks.parse(given)
-    if ('wrong' in parsed || !parsed.value.some((entry) => readNetwork(entry)?.prefixBits === 0)) return parsed
+    if ('wrong' in parsed || !parsed.value.some((entry) => readNetwork(entry)?.prefixBits === 0))
+      return parsed
     return {
       wrong: 'trusts everybody, so that clients choose their own addresses',
       fix: 'Name the networks that the proxies are in.',

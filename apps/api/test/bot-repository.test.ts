@@ -74,15 +74,18 @@ t.test('of writers in any order, at the same time, each one that writes has a la
   t.equal(Number((await stored())?.['fence_of_last_writer']), kept.at(-1))
 })
 
-t.test('a fence of the database is larger than every one before, and of the size of those of Redis', async (t) => {
-  const { bots, operate } = await setUp(t)
-  const first = await bots.fenceOfNow()
-  const second = await bots.fenceOfNow()
-  t.ok(second > first)
-  t.ok(Math.abs(first / 1000 - Date.now()) < 60_000, 'microseconds of the wall clock')
-  await operate('start', first)
-  t.match(await operate('stop', second), { bot: { status: 'stopped' } })
-})
+t.test(
+  'a fence of the database is larger than every one before, and of the size of those of Redis',
+  async (t) => {
+    const { bots, operate } = await setUp(t)
+    const first = await bots.fenceOfNow()
+    const second = await bots.fenceOfNow()
+    t.ok(second > first)
+    t.ok(Math.abs(first / 1000 - Date.now()) < 60_000, 'microseconds of the wall clock')
+    await operate('start', first)
+    t.match(await operate('stop', second), { bot: { status: 'stopped' } })
+  },
+)
 
 t.test('whose signal has aborted writes nothing', async (t) => {
   const { bots, userId, botId, events } = await setUp(t)

@@ -71,7 +71,8 @@ export async function seedDemoTenants(pool: PoolGuard): Promise<boolean> {
       await tx.query('insert into themes (slug, theme) values ($1, $2)', [slug, JSON.stringify(theme)])
       for (const { name, role, bots } of DEMO_USERS) {
         const userId = await addUser(tx, slug, `${name}@${slug}.example`, role)
-        for (const bot of bots) await tx.query('insert into bots (user_id, name) values ($1, $2)', [userId, bot])
+        for (const bot of bots)
+          await tx.query('insert into bots (user_id, name) values ($1, $2)', [userId, bot])
       }
     }
     await addUser(tx, DEMO_ADMIN.slug, DEMO_ADMIN.email, 'admin')

@@ -36,7 +36,10 @@ export const trafficRedis = fastifyPlugin<TrafficRedisOptions>(
       await scope.register(redisGuard, { client, name: 'traffic-redis', ...shared })
       app.decorate('trafficRedis', scope.redisGuard)
     })
-    app.log.info({ redis: describeRedis(target), state: app.trafficRedis?.state }, 'the Redis of limits is guarded')
+    app.log.info(
+      { redis: describeRedis(target), state: app.trafficRedis?.state },
+      'the Redis of limits is guarded',
+    )
   },
   { fastify: '5.x', name: '@holdfast/api/traffic-redis' },
 )

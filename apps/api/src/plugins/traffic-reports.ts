@@ -11,10 +11,6 @@ export const trafficReports = fastifyPlugin(
   {
     fastify: '5.x',
     name: '@holdfast/api/traffic-reports',
-    dependencies: [
-      '@holdfast/health',
-      '@holdfast/tenant-rate-limit',
-      '@holdfast/concurrency-guard',
-    ],
+    dependencies: ['@holdfast/health', '@holdfast/tenant-rate-limit', '@holdfast/concurrency-guard'],
   },
 )

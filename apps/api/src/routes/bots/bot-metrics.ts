@@ -1,9 +1,9 @@
 // What is counted about bots.
 
+import { runInScope } from '@holdfast/pool-guard'
 import type { StaleCache } from '@holdfast/stale-cache'
 import type { FastifyInstance } from 'fastify'
 import { Counter, Gauge, type Registry } from 'prom-client'
-import { runInScope } from '@holdfast/pool-guard'
 import type { BotOperation } from './bot.ts'
 import type { BotRepository } from './bot-repository.ts'
 
@@ -43,7 +43,12 @@ export function botMetrics(
     help: 'Bots that run, of all users and processes; not known while the database is away',
     registers: [registry],
     async collect() {
-      this.set(await running.get('all').catch(() => Number.NaN).then((count) => count ?? Number.NaN))
+      this.set(
+        await running
+          .get('all')
+          .catch(() => Number.NaN)
+          .then((count) => count ?? Number.NaN),
+      )
     },
   })
   return {

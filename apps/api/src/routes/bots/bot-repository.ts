@@ -4,7 +4,14 @@ import type { PoolGuard, Transaction } from '@holdfast/pool-guard'
 import { type Kysely, sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
 import { ApiBotOvertakenError, ApiBotStateError, ApiBotUnknownError } from '../../errors.ts'
-import { type Bot, type BotChange, type BotOperation, type BotStatus, possibleOperations, STEPS } from './bot.ts'
+import {
+  type Bot,
+  type BotChange,
+  type BotOperation,
+  type BotStatus,
+  possibleOperations,
+  STEPS,
+} from './bot.ts'
 
 /** An operation of a user on one of his bots. */
 export interface BotOrder {
@@ -79,9 +86,7 @@ export class BotRepository {
 
   /** @throws {ApiBotUnknownError} when the user has no such bot. */
   async bot(userId: string, botId: bigint): Promise<Bot> {
-    const [bot] = await this.#read(userId)
-      .where('id', '=', String(botId))
-      .execute()
+    const [bot] = await this.#read(userId).where('id', '=', String(botId)).execute()
     if (bot === undefined) throw new ApiBotUnknownError()
     return bot
   }

@@ -1,7 +1,7 @@
 // What a bot is, what can be done with it in which state, and how the routes tell it.
 
-import { ApiCursorInvalidError } from '../../errors.ts'
 import { bigintOf } from '../../db/bigint.ts'
+import { ApiCursorInvalidError } from '../../errors.ts'
 
 /** `failed`: whoever ran it has given up. */
 export type BotStatus = 'stopped' | 'running' | 'failed'

@@ -60,7 +60,8 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
           const outcome = outcomeOf(statusCode)
           counters?.[operation](outcome)
           // Whoever does not let himself be held up is told to the operators.
-          if (outcome === 'limited' && principal !== null) app.abuseGuard.note(principal.id, `bot.${operation}.limited`)
+          if (outcome === 'limited' && principal !== null)
+            app.abuseGuard.note(principal.id, `bot.${operation}.limited`)
           done()
         },
         schema: {
@@ -97,6 +98,7 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
     {
       config: {
         principal: 'required',
+        tenantRateLimit: { policy: 'bot-status', by: 'user', group: 'bots' },
         poolGuard: {
           criticality: 'normal',
           budgetMs: STATUS_BUDGET_MS,
