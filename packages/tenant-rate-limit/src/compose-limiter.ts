@@ -16,13 +16,16 @@ export interface LimiterSettings {
   /** Buckets that are kept in memory. */
   readonly maxKeys: number
   readonly denyFloorMs: number
+  /** Processes that share the buckets, at least. Default 1. */
+  readonly processes?: number
   /** Default: nothing is lent. */
   readonly leases?: LeaseTerms | undefined
 }
 
-export function composeLimiter({ redis, clock, maxKeys, denyFloorMs, leases }: LimiterSettings): RateLimiter {
+export function composeLimiter(settings: LimiterSettings): RateLimiter {
+  const { redis, clock, maxKeys, denyFloorMs, leases, processes: least } = settings
   if (redis === undefined) return new RateLimiter({ store: new MemoryStore({ clock, maxKeys }), clock })
-  const fleet = joinFleet(redis, clock)
+  const fleet = joinFleet(redis, clock, least)
   const processes = () => fleet.size
   const store = new RedisStore(redis)
   const fallback = new LocalFallback({

@@ -38,9 +38,9 @@ export interface Fallback {
 export interface CatchingUp extends Pick<LimitStore, 'available' | 'refund'> {
   /**
    * At least `knownTicks` of the bucket were used, whatever it remembers, and `takenTicks` come on top; it gets at most
-   * empty. A rejection with `mayHaveRun` false says that nothing has happened.
+   * empty. Answers what is used now. A rejection with `mayHaveRun` false says that nothing has happened.
    */
-  catchUp(claim: Claim, knownTicks: number, takenTicks: number): Promise<void>
+  catchUp(claim: Claim, knownTicks: number, takenTicks: number): Promise<number>
 }
 
 /** What a `LocalFallback` takes. */
@@ -280,27 +280,29 @@ export class LocalFallback implements Fallback {
     moveTo(debt, askedAtUs)
     const { usedTicks, knownTicks, storedTicks } = debt
     const owed = Math.ceil(((usedTicks - knownTicks) / local.emissionTicks) * claim.policy.emissionTicks)
-    let ends = true
+    let stored: number | undefined
     if (owed > 0) {
       debt.telling = true
       try {
-        await this.#store?.catchUp(claim, Math.floor(storedTicks), owed)
+        stored = await this.#store?.catchUp(claim, Math.floor(storedTicks), owed)
         this.#told += 1
       } catch (error) {
+        debt.telling = false
+        if ((error as { readonly mayHaveRun?: unknown }).mayHaveRun === false) return
         // It may have heard; then nobody tells it again.
-        ends = (error as { readonly mayHaveRun?: unknown }).mayHaveRun !== false
-        if (ends) this.#untold += 1
+        this.#untold += 1
       }
       debt.telling = false
     }
-    if (!ends || this.#debts.get(claim.key) !== debt) return
-    // What came on top meanwhile is owed still.
+    if (this.#debts.get(claim.key) !== debt) return
     const nowUs = microseconds(this.#clock.nowMs())
     moveTo(debt, nowUs)
     debt.knownTicks = Math.max(0, usedTicks - (nowUs - askedAtUs) * local.ticksPerUs)
-    debt.storedTicks += owed
-    const settled = this.#clock.nowMs() >= this.#settlingUntilMs
-    if (settled && debt.usedTicks <= debt.knownTicks) this.#debts.delete(claim.key)
+    debt.storedTicks = stored ?? debt.storedTicks + owed
+    // What came on top meanwhile is owed still; and until the others have told theirs, the part says more.
+    if (debt.usedTicks > debt.knownTicks || this.#clock.nowMs() < this.#settlingUntilMs) return
+    this.#debts.delete(claim.key)
+    this.#memory.learn(claim, debt.storedTicks)
   }
 }
 

@@ -47,15 +47,18 @@ export interface FleetMember {
 
 const fleets = new WeakMap<FleetRedis, { readonly fleet: FleetSize; members: number }>()
 
-/** A process counts once, however many limiters it has on one connection. */
-export function joinFleet(redis: FleetRedis, clock: Clock): FleetMember {
+/**
+ * A process counts once, however many limiters it has on one connection. The fleet is taken to have `least` processes
+ * at least, also before Redis was ever there.
+ */
+export function joinFleet(redis: FleetRedis, clock: Clock, least = 1): FleetMember {
   const known = fleets.get(redis) ?? { fleet: new FleetSize(redis, clock), members: 0 }
   fleets.set(redis, known)
   known.members += 1
   let left = false
   return {
     get size() {
-      return known.fleet.size
+      return Math.max(least, known.fleet.size)
     },
     async leave() {
       if (left) return

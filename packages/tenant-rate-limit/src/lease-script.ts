@@ -55,11 +55,9 @@ local tolerance, ticks = tonumber(ARGV[4]), tonumber(ARGV[5])
 local age = now - ARGV[2]
 if age < tonumber(ARGV[3]) then age = tonumber(ARGV[3]) end
 local back = ARGV[1] - age * ticks
-if back <= 0 then return 0 end
-local text = call('GET', KEYS[1])
-if not text then return 0 end
-local used = used_of(text, tolerance, ticks, ARGV[6])
+local used = used_of(call('GET', KEYS[1]), tolerance, ticks, ARGV[6])
 if back > used then back = used end
+if back <= 0 then return 0 end
 if back < used then store(KEYS[1], used - back, ticks, ARGV[6]) else call('DEL', KEYS[1]) end
 return back
 `,

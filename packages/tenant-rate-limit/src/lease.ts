@@ -47,15 +47,15 @@ export class Lease {
   #ended: Grant[] = []
   #asking = false
   #pause = 1
-  #pauseUntilMs = 0
+  #pauseUntilMs = Number.NEGATIVE_INFINITY
   /** Above this many units, and before this time, it need not be renewed. */
   #renewBelow = 0
-  #renewAfterMs = 0
+  #renewAfterMs = Number.NEGATIVE_INFINITY
   #requests = 0
   #units = 0
   #countedAtMs: number
   #usedTicks = 0
-  #knownAtUs = 0
+  #knownAtUs: number
 
   constructor(claim: Claim, terms: LeaseTerms, nowMs: number) {
     this.claim = claim
@@ -63,6 +63,7 @@ export class Lease {
     this.#perCount = 1000 / (this.leaseMs * MEMORY_LIVES)
     this.#terms = terms
     this.#countedAtMs = nowMs
+    this.#knownAtUs = microseconds(nowMs)
   }
 
   /** Whether units are held or on their way. */

@@ -10,8 +10,9 @@ import type { Clock } from '@holdfast/footing'
 import type { Claim } from './claim.ts'
 import { type Grant, Lease } from './lease.ts'
 import type { Loan } from './lease-script.ts'
-import { type LeaseTerms, leaseMsOf } from './lease-terms.ts'
+import { type LeaseTerms, leaseMsOf, returnedTicks } from './lease-terms.ts'
 import { type Decision, type LimitStore, type Reservation, type Verdict, verdictOf } from './store.ts'
+import { debitTicks } from './token-bucket.ts'
 
 /** A store that lends. */
 export interface LendingStore extends LimitStore {
@@ -100,34 +101,25 @@ export class LeasedStore implements LimitStore {
       verdicts.push(verdictOf(claim, 0, lease.usedAt(nowMs)))
     }
     const reservation = reserve ? this.#reservationOf(claims, payments) : undefined
-    return { allowed: true, violated, verdicts, retryAfterMs: 0, source: 'lease', degraded: false, reservation }
+    return {
+      allowed: true,
+      violated,
+      verdicts,
+      retryAfterMs: 0,
+      source: 'lease',
+      degraded: false,
+      reservation,
+    }
   }
 
   /** Takes what leases cover from them, and asks for the rest. */
-  async decide(claims: readonly Claim[], mode: 'consume' | 'peek'): Promise<Decision> {
+  decide(claims: readonly Claim[], mode: 'consume' | 'peek'): Decision | Promise<Decision> {
     const nowMs = this.#clock.nowMs()
     const payments = this.#partOf(claims, nowMs)
-    if (payments.size === 0) return this.#learn(await this.#store.decide(claims, mode), mode)
-    // Taken before the wait, so that nobody else spends it.
-    for (const { lease, grant, claim } of payments.values()) {
-      if (mode === 'consume') this.#spend(claim, lease, grant, nowMs)
-    }
-    let decision: Decision | undefined
-    try {
-      const asked = claims.filter((claim) => !payments.has(claim))
-      decision = this.#learn(await this.#store.decide(asked, mode), mode)
-    } finally {
-      if (mode === 'consume' && decision?.allowed !== true) this.#undo(payments.values())
-    }
-    const byClaim = new Map(decision.verdicts.map((verdict) => [verdict.claim, verdict]))
-    const endMs = this.#clock.nowMs()
-    const verdicts = claims.flatMap((claim) => {
-      const payment = payments.get(claim)
-      const verdict =
-        payment === undefined ? byClaim.get(claim) : verdictOf(claim, 0, payment.lease.usedAt(endMs))
-      return verdict === undefined ? [] : [verdict]
-    })
-    return { ...decision, verdicts }
+    if (payments !== undefined) return this.#decideRest(claims, mode, payments, nowMs)
+    const decided = this.#store.decide(claims, mode)
+    if (decided instanceof Promise) return decided.then((decision) => this.#learn(decision, mode))
+    return this.#learn(decided, mode)
   }
 
   refund(claims: readonly Claim[]): void | Promise<void> {
@@ -173,18 +165,44 @@ export class LeasedStore implements LimitStore {
     return grant && { claim, lease, grant }
   }
 
-  /** What of a request leases can pay. */
-  #partOf(claims: readonly Claim[], nowMs: number): Map<Claim, Payment> {
-    const payments = new Map<Claim, Payment>()
-    if (this.#busy.size === 0) return payments
-    const twice = claims.some((_, at) => isNamedBefore(claims, at))
-    if (twice) return payments
-    for (const claim of claims) {
-      const payment = this.#paymentFor(claim, nowMs)
-      if (payment !== undefined) payments.set(claim, payment)
+  async #decideRest(
+    claims: readonly Claim[],
+    mode: 'consume' | 'peek',
+    payments: ReadonlyMap<Claim, Payment>,
+    nowMs: number,
+  ): Promise<Decision> {
+    // Taken before the wait, so that nobody else spends it.
+    for (const { lease, grant, claim } of payments.values()) {
+      if (mode === 'consume') this.#spend(claim, lease, grant, nowMs)
     }
-    // All of it was there for `held`, or was not to be used: then the store decides.
-    return payments.size === claims.length ? new Map() : payments
+    let decision: Decision | undefined
+    try {
+      const asked = claims.filter((claim) => !payments.has(claim))
+      decision = this.#learn(await this.#store.decide(asked, mode), mode)
+    } finally {
+      if (mode === 'consume' && decision?.allowed !== true) this.#undo(payments.values())
+    }
+    const byClaim = new Map(decision.verdicts.map((verdict) => [verdict.claim, verdict]))
+    const endMs = this.#clock.nowMs()
+    const verdicts = claims.flatMap((claim) => {
+      const payment = payments.get(claim)
+      const verdict =
+        payment === undefined ? byClaim.get(claim) : verdictOf(claim, 0, payment.lease.usedAt(endMs))
+      return verdict === undefined ? [] : [verdict]
+    })
+    return { ...decision, verdicts }
+  }
+
+  /** What leases can pay of a request; undefined when that is nothing, and when one bucket is named twice. */
+  #partOf(claims: readonly Claim[], nowMs: number): Map<Claim, Payment> | undefined {
+    if (this.#busy.size === 0 || claims.length === 1) return undefined
+    const payments = new Map<Claim, Payment>()
+    for (let at = 0; at < claims.length; at += 1) {
+      if (isNamedBefore(claims, at)) return undefined
+      const payment = this.#paymentFor(claims[at] as Claim, nowMs)
+      if (payment !== undefined) payments.set(payment.claim, payment)
+    }
+    return payments.size > 0 && payments.size < claims.length ? payments : undefined
   }
 
   #spend(claim: Claim, lease: Lease, grant: Grant, nowMs: number): void {
@@ -303,15 +321,17 @@ export class LeasedStore implements LimitStore {
   #giveBack({ claim }: Lease, grants: readonly Grant[]): void {
     const nowMs = this.#clock.nowMs()
     for (const { units, atUs, askedAtMs } of grants) {
-      if (!this.#store.available) {
+      const ageUs = Math.ceil(Math.max(0, nowMs - askedAtMs) * 1000)
+      const { policy } = claim
+      // Nobody is asked to take back what is worth nothing any more.
+      if (!this.#store.available || returnedTicks(policy, debitTicks(policy, units), ageUs) === 0) {
         this.#counts.lostUnits += units
         continue
       }
-      const ageUs = Math.ceil(Math.max(0, nowMs - askedAtMs) * 1000)
       this.#track(
         this.#store.giveBack(claim, units, atUs, ageUs).then(
           (ticks) => {
-            const returned = ticks / claim.policy.emissionTicks
+            const returned = ticks / policy.emissionTicks
             this.#counts.returnedUnits += returned
             this.#counts.lostUnits += units - returned
           },

@@ -23,6 +23,11 @@ export interface TenantRateLimitOptions<Request = unknown, Reply = unknown> exte
    * the terms. Default `false`: limits hold exactly.
    */
   readonly leases?: boolean | LeaseOptions
+  /**
+   * How many processes share the buckets at least. More are counted as they come; this is for those that start while
+   * Redis is lost. Default 1.
+   */
+  readonly processes?: number
   /** The tenant of a request; nothing where there is none. Synchronous. Default: all requests share one. */
   readonly tenant?: (request: Request) => string | null | undefined
   /** The user of a request, once verified; nothing where nobody is signed in. Synchronous. Default: none. */
@@ -77,6 +82,7 @@ export function resolveOptions<Request, Reply>(options: TenantRateLimitOptions<R
   const resolved = {
     redis: checks.having('redis', redis, ['run', 'key', 'onStateChange']),
     leases: resolveLeases(options.leases ?? false, checks),
+    processes: checks.count('processes', options.processes ?? 1, 1, 100_000),
     maxKeys: checks.count('maxKeys', options.maxKeys ?? 50_000),
     denyFloorMs: checks.duration('denyFloorMs', options.denyFloorMs ?? 20, 0, 1000),
     tenant: checks.callable('tenant', tenant),

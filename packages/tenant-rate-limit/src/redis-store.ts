@@ -62,10 +62,10 @@ export class RedisStore implements LendingStore, CatchingUp {
     return this.#redis.run(giveBackScript, [redisKeyOf(this.#redis, claim)], args)
   }
 
-  async catchUp(claim: Claim, knownTicks: number, takenTicks: number): Promise<void> {
+  catchUp(claim: Claim, knownTicks: number, takenTicks: number): Promise<number> {
     const { tolerance, ticks, us } = termsOf(claim.policy)
     const args = [knownTicks, takenTicks, tolerance, ticks, us]
-    await this.#redis.run(catchUpScript, [redisKeyOf(this.#redis, claim)], args)
+    return this.#redis.run(catchUpScript, [redisKeyOf(this.#redis, claim)], args)
   }
 
   async close(): Promise<void> {}

@@ -5,6 +5,7 @@ import { adjustScript, takeScripts } from '../src/bucket-script.ts'
 import { claim, type Decision, MemoryStore, Policies, type Policy, RedisStore } from '../src/index.ts'
 import { redisKeyOf } from '../src/redis-store.ts'
 import { debitTicks, fullAtPs, fullAtUs, usedTicks } from '../src/token-bucket.ts'
+import { TIME_KEY, timedScript } from './timed-script.ts'
 
 const server = await startRedis()
 const guard = new GuardedRedis({ url: server.url, budgetMs: 5000 })
@@ -14,24 +15,10 @@ t.teardown(async () => {
   await server.stop()
 })
 
-const TIME_KEY = 'the time'
 const BASE_US = 2_000_000_000_000_000
 
-/** The same script, with a time that the trace sets, in which no key expires. */
-function timed<Result>(script: RedisScript<Result>): RedisScript<Result> {
-  let { prelude = '' } = script
-  for (const [own, other] of [
-    ["call('TIME')", `{ 0, call('GET', '${TIME_KEY}') }`],
-    ["'PX', floor(used_us / 1000) + 2", "'PX', 3600000"],
-  ] as const) {
-    if (!prelude.includes(own)) throw new Error(`the script has no ${own}`)
-    prelude = prelude.replace(own, other)
-  }
-  return { ...script, prelude }
-}
-
-const takeOne = timed(takeScripts[0] as RedisScript<readonly number[]>)
-const adjust = timed(adjustScript)
+const takeOne = timedScript(takeScripts[0] as RedisScript<readonly number[]>)
+const adjust = timedScript(adjustScript)
 
 /** Limits of every kind: slow, fast, not a whole number of microseconds, faster than one, changed now and then. */
 const limits = [
@@ -107,7 +94,7 @@ function timedStore(): RedisStore {
     available: true,
     key: (...parts) => guard.key(...parts),
     run<Result>(script: RedisScript<Result>, keys: readonly string[], args: readonly RedisArgument[]) {
-      const own = (scripts.get(script) ?? timed(script)) as RedisScript<Result>
+      const own = (scripts.get(script) ?? timedScript(script)) as RedisScript<Result>
       scripts.set(script, own)
       return guard.run(own, keys, args)
     },

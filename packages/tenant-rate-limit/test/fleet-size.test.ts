@@ -8,7 +8,7 @@ const guards: GuardedRedis[] = []
 t.before(async () => {
   server = await startRedis()
 })
-t.after(async () => {
+t.teardown(async () => {
   await Promise.all(guards.map((guard) => guard.close()))
   await server.stop()
 })
@@ -99,8 +99,8 @@ t.test('without Redis the last number counts, and the end waits for nobody', asy
 t.test('a process that starts without Redis takes its place when Redis is there', async (t) => {
   const guard = new GuardedRedis({ url: server.url, budgetMs: 5000 })
   guards.push(guard)
-  const member = joinFleet(guard, new HandClock())
-  t.equal(member.size, 1)
+  const member = joinFleet(guard, new HandClock(), 4)
+  t.equal(member.size, 4, 'it is taken for what it was said to be')
   await guard.ready(10_000)
   await waitUntil(async () => (await there(guard)) === 1)
   await member.leave()

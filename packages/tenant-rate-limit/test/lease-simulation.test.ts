@@ -1,4 +1,4 @@
-import { HandClock, seededRandom } from '@holdfast/test-kit'
+import { HandClock, type SeededRandom, seededRandom } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
 import { claim, type LeaseTerms, leaseExcess, type Policy, withReserve } from '../src/index.ts'
 import { returnedTicks } from '../src/lease-terms.ts'
@@ -13,6 +13,7 @@ import {
   runLoad,
   simulateFleet,
   steadyLoad,
+  wavyLoad,
 } from './simulated-bank.ts'
 
 const usual: LeaseTerms = { leaseMs: 100, maxUnits: 10_000, share: 0.1, minPerSecond: 20, strict: false }
@@ -45,25 +46,35 @@ const settings: readonly {
   readonly processes: number
   readonly terms: Partial<LeaseTerms>
 }[] = [
-  { limit: '100/s', processes: 8, terms: { leaseMs: 1000, maxUnits: 10, share: 1 } },
-  { limit: '100/s', processes: 8, terms: { leaseMs: 1000, maxUnits: 10 } },
+  { limit: '100/s', processes: 8, terms: { leaseMs: 1000, maxUnits: 10, share: 1, minPerSecond: 1 } },
+  { limit: '100/s burst 500', processes: 8, terms: { leaseMs: 1000, maxUnits: 10, minPerSecond: 1 } },
   { limit: '1000/s', processes: 8, terms: { leaseMs: 100, maxUnits: 25, share: 1 } },
   { limit: '1000/s burst 2000', processes: 16, terms: { leaseMs: 200, maxUnits: 50 } },
-  { limit: '20/s burst 2000', processes: 4, terms: { leaseMs: 500, share: 0.5 } },
+  { limit: '20/s burst 2000', processes: 4, terms: { leaseMs: 500, share: 0.5, minPerSecond: 1 } },
   { limit: '500/s burst 5000', processes: 1, terms: { share: 1 } },
 ]
+
+/** Requests in one run, about. */
+const REQUESTS = 3000
 
 for (const { limit, processes, terms: own } of settings) {
   const terms = { ...usual, ...own }
   const policy = policyOf('p', limit)
   const bound = leaseExcess(policy, terms, processes)
+  const burstyFor = (random: SeededRandom) => {
+    const perSecond = policy.refillPerSecond * 2
+    return burstyLoad(random, processes, perSecond, Math.min(10_000, (REQUESTS * 1000) / perSecond))
+  }
   const text = `${processes} processes, ${limit}, leases of ${terms.leaseMs} ms`
   t.test(`no time ever sees more than B + R * t + ${bound}: ${text}`, async (t) => {
     const random = seededRandom()
     random.announce(t)
     let worst = Number.NEGATIVE_INFINITY
     for (const denyCache of [false, true]) {
-      const load = burstyLoad(random, processes, policy.refillPerSecond * 2, 6000)
+      const waves = Math.ceil(REQUESTS / (2.5 * policy.refillPerSecond) / 2)
+      const load = denyCache
+        ? burstyFor(random)
+        : wavyLoad(random, processes, policy.refillPerSecond, Math.min(5, waves))
       const plan = { processes, policy, terms, denyCache, random }
       const { excess, bySource, timers } = await simulate(plan, load)
       t.ok(excess <= bound + ROUNDING, `${excess} above B + R * t`)
@@ -79,7 +90,7 @@ for (const { limit, processes, terms: own } of settings) {
     const strict = { ...terms, strict: true }
     const reserved = withReserve(policy, strict)
     t.equal(leaseExcess(reserved, strict, processes), 0)
-    const load = burstyLoad(random, processes, policy.refillPerSecond * 2, 6000)
+    const load = burstyFor(random)
     const { excess, bySource } = await simulate({ processes, policy: reserved, terms: strict, random }, load)
     t.ok(excess <= ROUNDING, `${excess} above B + R * t`)
     if (reserved.capacity < policy.capacity && reserved.capacity > 1) t.ok((bySource.lease ?? 0) > 0)
@@ -87,7 +98,7 @@ for (const { limit, processes, terms: own } of settings) {
   t.test(`without leases nothing is exceeded at all: ${text}`, async (t) => {
     const random = seededRandom()
     random.announce(t)
-    const load = burstyLoad(random, processes, policy.refillPerSecond * 2, 6000)
+    const load = burstyFor(random)
     const { excess, total, ideal } = await simulate({ processes, policy, random }, load)
     t.ok(excess <= ROUNDING, `${excess} above B + R * t`)
     t.ok(total >= 0.99 * ideal, `${total} of ${ideal}`)
@@ -110,25 +121,28 @@ async function usefulness(t: Test, plan: Omit<FleetPlan, 'random'>, perSecond: n
 const thousand = policyOf('p', '1000/s')
 
 t.test('below the limit everybody passes, and few ask', async (t) => {
-  for (const leaseMs of [100, 200]) {
+  for (const [leaseMs, most] of [
+    [100, 0.3],
+    [200, 0.25],
+  ] as const) {
     const terms = { ...usual, leaseMs }
     const plan = { processes: 8, policy: thousand, terms, denyCache: true }
-    const { total, ideal, share } = await usefulness(t, plan, 500, 10_000)
+    const { total, ideal, share } = await usefulness(t, plan, 500, 5000)
     t.equal(total, ideal)
-    t.ok(share <= 0.3, `${share} of the requests asked`)
+    t.ok(share <= most, `${share} of the requests asked`)
   }
   // The more a process has to do, the less it asks.
   const busy = { processes: 2, policy: policyOf('p', '10000/s'), terms: usual, denyCache: true }
-  const { total, ideal, share } = await usefulness(t, busy, 5000, 3000)
+  const { total, ideal, share } = await usefulness(t, busy, 5000, 1500)
   t.equal(total, ideal)
-  t.ok(share <= 0.02, `${share} of the requests asked`)
+  t.ok(share <= 0.03, `${share} of the requests asked, with what it takes to begin`)
 })
 
 t.test('at the limit and above it at least 99 % of the possible passes', async (t) => {
   for (const [factor, ms] of [
-    [0.95, 10_000],
-    [1.5, 10_000],
-    [10, 4000],
+    [0.95, 5000],
+    [1.5, 5000],
+    [10, 1500],
   ] as const) {
     const plan = { processes: 8, policy: thousand, terms: usual, denyCache: true }
     const { total, ideal } = await usefulness(t, plan, 1000 * factor, ms)
@@ -143,32 +157,35 @@ t.test('in a flood of 100 times the limit at most 2 % of the requests ask', asyn
   t.ok(total >= 0.98 * ideal, `${total} of ${ideal}`)
 })
 
-t.test('who gives back all that is left could exceed R * L; who gives back less by what came back cannot', (t) => {
-  const policy: Policy = policyOf('p', '10/s burst 100')
-  const [leaseMs, each] = [1000, 50]
-  /** A process lends, lets its lease end, and gives back; one after the other, each before the one before gives back. */
-  const lentBesideFull = (returned: (unused: number, ageUs: number) => number): number => {
-    const unit = policy.emissionTicks
-    let used = 0
-    let highest = 0
-    for (let round = 0; round < 20; round += 1) {
-      used = Math.max(0, used - leaseMs * 1000 * policy.ticksPerUs)
-      const fits = used + each * unit <= policy.toleranceTicks
-      if (fits) used += each * unit
-      // The lease of the round before ends now.
-      if (round > 0) used = Math.max(0, used - returned(each * unit, leaseMs * 1000))
-      highest = Math.max(highest, (policy.toleranceTicks - used) / unit + (fits ? each : 0))
+t.test(
+  'who gives back all that is left could exceed R * L; who gives back less by what came back cannot',
+  (t) => {
+    const policy: Policy = policyOf('p', '10/s burst 100')
+    const [leaseMs, each] = [1000, 50]
+    /** A process lends, lets its lease end, and gives back; one after the other, each before the one before gives back. */
+    const lentBesideFull = (returned: (unused: number, ageUs: number) => number): number => {
+      const unit = policy.emissionTicks
+      let used = 0
+      let highest = 0
+      for (let round = 0; round < 20; round += 1) {
+        used = Math.max(0, used - leaseMs * 1000 * policy.ticksPerUs)
+        const fits = used + each * unit <= policy.toleranceTicks
+        if (fits) used += each * unit
+        // The lease of the round before ends now.
+        if (round > 0) used = Math.max(0, used - returned(each * unit, leaseMs * 1000))
+        highest = Math.max(highest, (policy.toleranceTicks - used) / unit + (fits ? each : 0))
+      }
+      return highest - policy.capacity
     }
-    return highest - policy.capacity
-  }
-  const bound = (policy.refillPerSecond * leaseMs) / 1000
-  const naive = lentBesideFull((unused) => unused)
-  const ours = lentBesideFull((unused, ageUs) => returnedTicks(policy, unused, ageUs))
-  t.comment(`R * L is ${bound}; could pass at once above B: ${naive} and ${ours}`)
-  t.ok(naive > bound)
-  t.ok(ours <= bound)
-  t.end()
-})
+    const bound = (policy.refillPerSecond * leaseMs) / 1000
+    const naive = lentBesideFull((unused) => unused)
+    const ours = lentBesideFull((unused, ageUs) => returnedTicks(policy, unused, ageUs))
+    t.comment(`R * L is ${bound}; could pass at once above B: ${naive} and ${ours}`)
+    t.ok(naive > bound)
+    t.ok(ours <= bound)
+    t.end()
+  },
+)
 
 t.test('what is not used comes back: at once when the process ends, and by itself', async (t) => {
   const policy = policyOf('p', '1/s burst 10000')
@@ -180,12 +197,12 @@ t.test('what is not used comes back: at once when the process ends, and by itsel
   const one = claim(policy, 'acme', 'all')
   const spend = async (requests: number) => {
     for (let at = 0; at < requests; at += 1) {
-      await process.limiter.decide([one])
+      const decided = process.limiter.decide([one])
       await clock.advance(2)
+      await decided
     }
   }
-  const spending = spend(100)
-  await spending
+  await spend(100)
   const unitsUsed = () => bank.usedOf(one) / policy.emissionTicks
   t.ok((process.limiter.snapshot().leases?.units ?? 0) > 0)
   t.ok(unitsUsed() > 101, `${unitsUsed()} are taken, 100 of them were spent`)

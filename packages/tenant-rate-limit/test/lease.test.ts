@@ -58,7 +58,11 @@ t.test('strict leases keep back what they could make too much, and last no longe
   t.equal(withReserve(small, strict), small)
   t.equal(leaseMsOf(small, strict), 0, 'too small to be lent')
   const login = policyOf('login', '100/s strict')
-  t.match(withReserve(login, terms), { capacity: 45, leaseReserve: 5 }, 'a strict policy is always lent like that')
+  t.match(
+    withReserve(login, terms),
+    { capacity: 45, leaseReserve: 5 },
+    'a strict policy is always lent like that',
+  )
   t.end()
 })
 

@@ -2,14 +2,11 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import {
-  type ProcessSettings,
-  type ProcessSnapshot,
-  type Question,
-  SLOT_MS,
-  type Stream,
-  type StreamResult,
-} from './limit-process.ts'
+import { waitUntil } from '@holdfast/test-kit'
+import type { ProcessSettings, ProcessSnapshot, Question, Stream, StreamResult } from './limit-process.ts'
+
+/** Length of the slots in which requests are counted. */
+export const SLOT_MS = 5
 
 const script = fileURLToPath(new URL('./limit-process.ts', import.meta.url))
 
@@ -103,7 +100,11 @@ type Passed = StreamResult['passed']
  * The most units above `capacity + perSecond * t` that were certainly let pass within some time t: those that were
  * asked for after its beginning and answered before its end. Not above 0 when there is no such time.
  */
-export function certainExcess(results: readonly { readonly passed: Passed }[], capacity: number, perSecond: number) {
+export function certainExcess(
+  results: readonly { readonly passed: Passed }[],
+  capacity: number,
+  perSecond: number,
+) {
   const passed = results.flatMap((result) => result.passed).sort(([, one], [, other]) => one - other)
   let most = Number.NEGATIVE_INFINITY
   const starts = passed.map(([askedMs]) => askedMs).sort((one, other) => one - other)
@@ -155,4 +156,51 @@ export function bySource(results: readonly StreamResult[]): Record<string, numbe
     for (const [source, count] of Object.entries(result.bySource)) sums[source] = (sums[source] ?? 0) + count
   }
   return sums
+}
+
+export type LimitFleet = Awaited<ReturnType<typeof startLimitFleet>>
+
+/** All processes know of all. */
+export async function whole({ processes }: LimitFleet): Promise<void> {
+  await waitUntil(async () => {
+    const snapshots = await Promise.all(processes.map((process) => process.snapshot()))
+    return snapshots.every(({ limiter }) => limiter.processes >= processes.length)
+  })
+}
+
+/** Calls to Redis of all processes since their start. */
+export async function callsOf({ processes }: LimitFleet): Promise<number> {
+  const snapshots = await Promise.all(processes.map((process) => process.snapshot()))
+  return snapshots.reduce((sum, { calls }) => sum + calls, 0)
+}
+
+/** Runs the same streams in all processes: for each stream, what became of it in each of them. */
+export async function runAll(
+  { processes }: LimitFleet,
+  streams: readonly Stream[],
+  ms: number,
+): Promise<readonly StreamResult[][]> {
+  const results = await Promise.all(processes.map((process) => process.run(streams, ms)))
+  return streams.map((_, at) => results.map((result) => result[at] as StreamResult))
+}
+
+/** The longest that a request waited, in ms. */
+export function longestWaitMs(results: readonly StreamResult[]): number {
+  return Math.max(...results.map(({ waitedMs }) => waitedMs[2] ?? 0))
+}
+
+/**
+ * What may wait in a bucket at the end: all processes pause after a refusal, until 16 units are back, and what comes
+ * back while the last question is on its way comes too late.
+ */
+export function waitingUnits(results: readonly StreamResult[], perSecond: number): number {
+  return 16 + (perSecond * longestWaitMs(results)) / 1000
+}
+
+/** For comments of tests. */
+export function inWords(results: readonly StreamResult[], more: string): string {
+  const requests = results.reduce((sum, result) => sum + result.requests, 0)
+  const worst = (at: number) => Math.max(...results.map(({ waitedMs }) => waitedMs[at] ?? 0)).toFixed(2)
+  const waited = `p99 ${worst(1)} ms, at most ${worst(2)} ms`
+  return `${requests} requests ${JSON.stringify(bySource(results))}; ${waited}; ${more}`
 }

@@ -3,7 +3,15 @@ import { type RealServer, startRedis, startRedisSentinel, waitUntil } from '@hol
 import t, { type Test } from 'tap'
 import { claim, type LeaseTerms, leaseExcess, type Policy, RedisStore } from '../src/index.ts'
 import { redisKeyOf } from '../src/redis-store.ts'
-import { bySource, certainExcess, type LimitProcess, passedUnits, startLimitFleet } from './limit-fleet.ts'
+import {
+  certainExcess,
+  inWords,
+  type LimitFleet,
+  type LimitProcess,
+  passedUnits,
+  runAll,
+  startLimitFleet,
+} from './limit-fleet.ts'
 import type { StreamResult } from './limit-process.ts'
 import { policyOf } from './policy-of.ts'
 
@@ -16,9 +24,7 @@ const slow = policyOf('slow', limits.slow)
 const busy = policyOf('busy', limits.busy)
 const leases: LeaseTerms = { leaseMs: 100, maxUnits: 10_000, share: 0.1, minPerSecond: 20, strict: false }
 
-type Fleet = Awaited<ReturnType<typeof startLimitFleet>>
-
-async function fleetOf(t: Test, redisUrl: string, count: number, lending: boolean): Promise<Fleet> {
+async function fleetOf(t: Test, redisUrl: string, count: number, lending: boolean): Promise<LimitFleet> {
   const settings = { redisUrl, budgetMs: 50, policies: limits, leases: lending ? leases : undefined }
   const fleet = await startLimitFleet(count, settings)
   t.teardown(() => fleet.end())
@@ -27,7 +33,7 @@ async function fleetOf(t: Test, redisUrl: string, count: number, lending: boolea
 }
 
 /** Redis is there for all, all know of all, and nobody owes anything. */
-async function settled({ processes }: Fleet): Promise<void> {
+async function settled({ processes }: LimitFleet): Promise<void> {
   await waitUntil(
     async () => {
       const snapshots = await Promise.all(processes.map((process) => process.snapshot()))
@@ -57,7 +63,7 @@ async function unitsUsed(redis: RealServer, policy: Policy, tenant: string): Pro
 
 /** Runs three streams for `ms`, with a blow after a second and its cure 3 seconds later. */
 async function run(
-  fleet: Fleet,
+  fleet: LimitFleet,
   tenant: string,
   ms: number,
   strike: () => unknown,
@@ -69,26 +75,24 @@ async function run(
     { policy: 'slow', tenant, perSecond: 200 / count },
     { policy: 'busy', tenant, perSecond: 1000 / count },
   ]
-  const running = Promise.all(fleet.processes.map((process) => process.run(streams, ms)))
+  const running = runAll(fleet, streams, ms)
   await new Promise((resolve) => setTimeout(resolve, 1000))
   await strike()
   await new Promise((resolve) => setTimeout(resolve, 3000))
   await cure()
-  const results = await running
-  return streams.map((_, at) => results.map((result) => result[at] as StreamResult))
+  return running
 }
 
 function tell(t: Test, name: string, results: readonly StreamResult[], excess: number): void {
-  const worst = (at: number) => Math.max(...results.map(({ waitedMs }) => waitedMs[at] ?? 0)).toFixed(1)
-  t.comment(
-    `${name}: ${passedUnits(results)} passed ${JSON.stringify(bySource(results))}, ${excess.toFixed(1)} above B + R * t, waited p99 ${worst(1)} ms, at most ${worst(2)} ms`,
-  )
+  t.comment(inWords(results, `${name}: ${passedUnits(results)} passed, ${excess.toFixed(1)} above B + R * t`))
 }
 
 /** What is let pass beyond the limit while processes find out one after the other: this long, at the rate itself. */
 const STALE_MS = 250
 
-const blows: Readonly<Record<string, readonly [(redis: RealServer) => unknown, (redis: RealServer) => unknown]>> = {
+const blows: Readonly<
+  Record<string, readonly [(redis: RealServer) => unknown, (redis: RealServer) => unknown]>
+> = {
   killed: [(redis) => redis.kill9(), (redis) => redis.restart()],
   frozen: [(redis) => redis.freeze(), (redis) => redis.thaw()],
   'in a black hole': [(redis) => redis.blackhole(), (redis) => redis.heal()],
@@ -100,7 +104,13 @@ for (const [what, [strike, cure]] of Object.entries(blows)) {
       const redis = await startRedis()
       t.teardown(() => redis.stop())
       const fleet = await fleetOf(t, redis.url, 4, lending)
-      const results = await run(fleet, 'acme', 8000, () => strike(redis), () => cure(redis))
+      const results = await run(
+        fleet,
+        'acme',
+        8000,
+        () => strike(redis),
+        () => cure(redis),
+      )
       const [flood = [], slowly = [], busily = []] = results
       await settled(fleet)
 
@@ -126,7 +136,9 @@ for (const [what, [strike, cure]] of Object.entries(blows)) {
       })
       const used = await unitsUsed(redis, slow, 'acme')
       tell(t, 'slow', slowly, Number.NaN)
-      t.comment(`${passed} were let pass (${unsure} unsure), ${used} are used in Redis, ${lost.toFixed(1)} lent and lost`)
+      t.comment(
+        `${passed} were let pass (${unsure} unsure), ${used} are used in Redis, ${lost.toFixed(1)} lent and lost`,
+      )
       t.ok(used <= passed + lost + 1 + 4, 'nothing was taken twice')
       t.ok(used >= passed - unsure - 1, 'and nothing was forgotten')
       for (const result of results.flat()) {

@@ -5,7 +5,15 @@
 import type { Clock } from '@holdfast/footing'
 import { GuardedRedis } from '@holdfast/redis-guard'
 import { composeLimiter } from '../src/compose-limiter.ts'
-import { claim, type Decision, type LeaseTerms, Policies, type RateLimiterSnapshot, withReserve } from '../src/index.ts'
+import {
+  claim,
+  type Decision,
+  type LeaseTerms,
+  Policies,
+  type RateLimiterSnapshot,
+  withReserve,
+} from '../src/index.ts'
+import { SLOT_MS } from './limit-fleet.ts'
 
 /** What the process is started with. */
 export interface ProcessSettings {
@@ -45,9 +53,6 @@ export interface StreamResult {
   readonly errors: readonly string[]
 }
 
-/** Length of the slots in which requests are counted. */
-export const SLOT_MS = 5
-
 /** What it answers to `snapshot`. */
 export interface ProcessSnapshot {
   readonly limiter: RateLimiterSnapshot
@@ -56,9 +61,17 @@ export interface ProcessSnapshot {
   readonly available: boolean
 }
 
-const { redisUrl, budgetMs, skewMs, policies: limits, leases }: ProcessSettings = JSON.parse(process.argv[2] ?? '')
+const {
+  redisUrl,
+  budgetMs,
+  skewMs,
+  policies: limits,
+  leases,
+}: ProcessSettings = JSON.parse(process.argv[2] ?? '')
+/** No clock begins below 0. */
+const BEGINNING_MS = 1_000_000
 const clock: Clock = {
-  nowMs: () => performance.now() + skewMs,
+  nowMs: () => BEGINNING_MS + performance.now() + skewMs,
   wallMs: () => Date.now() + skewMs,
   schedule(delayMs, callback) {
     const timer = setTimeout(callback, delayMs)
@@ -81,7 +94,11 @@ async function answer(question: Question): Promise<unknown> {
     case 'snapshot': {
       const { calls } = redis.snapshot()
       const total = Object.values(calls).reduce((sum, count) => sum + count, 0)
-      return { limiter: limiter.snapshot(), calls: total, available: redis.available } satisfies ProcessSnapshot
+      return {
+        limiter: limiter.snapshot(),
+        calls: total,
+        available: redis.available,
+      } satisfies ProcessSnapshot
     }
     case 'close':
       await limiter.close()

@@ -70,9 +70,10 @@ export class Bank {
     return back
   }
 
-  catchUp(claim: Claim, knownTicks: number, takenTicks: number): void {
+  catchUp(claim: Claim, knownTicks: number, takenTicks: number): number {
     const used = Math.max(this.usedOf(claim), knownTicks) + takenTicks
     this.#buckets.learn(claim, Math.min(used, claim.policy.toleranceTicks))
+    return this.usedOf(claim)
   }
 }
 
@@ -129,7 +130,7 @@ export class RemoteBank implements LendingStore, CatchingUp {
     return this.#ask(() => this.#bank.giveBack(claim, units, atUs))
   }
 
-  catchUp(...told: Parameters<CatchingUp['catchUp']>): Promise<void> {
+  catchUp(...told: Parameters<CatchingUp['catchUp']>): Promise<number> {
     return this.#ask(() => this.#bank.catchUp(...told))
   }
 
@@ -178,7 +179,10 @@ function skewed(clock: HandClock, byMs: number): Clock {
   }
 }
 
-export function simulateFleet(bank: Bank, { processes, terms, denyCache, random }: FleetPlan): SimulatedProcess[] {
+export function simulateFleet(
+  bank: Bank,
+  { processes, terms, denyCache, random }: FleetPlan,
+): SimulatedProcess[] {
   return Array.from({ length: processes }, () => {
     const clock = skewed(bank.clock, random.int(-300_000, 300_000))
     const remote = new RemoteBank(bank, () => 0.1 + 0.9 * random.next())
@@ -268,8 +272,31 @@ export function burstyLoad(random: SeededRandom, processes: number, perSecond: n
   return load.filter(([atMs]) => atMs < ms)
 }
 
+/** Times in which leases are taken and hardly spent while the bucket is full, and then everybody comes at once. */
+export function wavyLoad(random: SeededRandom, processes: number, perSecond: number, waves: number): Load {
+  const load: (readonly [number, number])[] = []
+  let fromMs = 0
+  for (let wave = 0; wave < waves; wave += 1) {
+    for (const [factor, ms] of [
+      [0.9, 600],
+      [20, 100],
+      [0, 1000],
+    ] as const) {
+      const part = factor === 0 ? [] : steadyLoad(random, processes, perSecond * factor, ms)
+      for (const [atMs, process] of part) load.push([fromMs + atMs, process])
+      fromMs += ms
+    }
+  }
+  return load
+}
+
 /** Runs a load through a fleet. */
-export async function runLoad(bank: Bank, fleet: readonly SimulatedProcess[], claims: readonly Claim[], load: Load) {
+export async function runLoad(
+  bank: Bank,
+  fleet: readonly SimulatedProcess[],
+  claims: readonly Claim[],
+  load: Load,
+) {
   const passed: [number, number][] = []
   const units = claims[0]?.cost ?? 0
   bank.onTaken = () => passed.push([bank.clock.nowMs(), units])
