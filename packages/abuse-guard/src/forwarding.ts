@@ -50,7 +50,7 @@ export class ClientsSeen {
     this.#turn(nowMs)
     const cell = (hash >>> 7) & (CELLS - 1)
     const bit = 1 << (cell & 31)
-    const word = this.#present[cell >> 5] ?? 0
+    const word = this.#present[cell >> 5] as number
     if ((word & bit) !== 0) return
     this.#present[cell >> 5] = word | bit
     this.#presentCount += 1

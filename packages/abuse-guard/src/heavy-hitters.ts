@@ -96,14 +96,14 @@ export class HeavyHitters {
   look({ bits, a, b }: Subject, forwarded: boolean): void {
     const entry = this.#find(subjectHash(this.#seeds[0], bits, a, b), bits, a, b)
     if (entry === -1) return
-    this.#looked[entry] = (this.#looked[entry] ?? 0) + 1
-    if (forwarded) this.#forwarded[entry] = (this.#forwarded[entry] ?? 0) + 1
+    this.#looked[entry] = (this.#looked[entry] as number) + 1
+    if (forwarded) this.#forwarded[entry] = (this.#forwarded[entry] as number) + 1
   }
 
   /** The share of the requests looked at that name somebody else; 0 for a subject that is not here. */
   forwardedShare({ bits, a, b }: Subject): number {
     const entry = this.#find(subjectHash(this.#seeds[0], bits, a, b), bits, a, b)
-    return entry === -1 ? 0 : (this.#forwarded[entry] ?? 0) / Math.max(1, this.#looked[entry] ?? 0)
+    return entry === -1 ? 0 : (this.#forwarded[entry] as number) / Math.max(1, this.#looked[entry] as number)
   }
 
   /** Counts from 0 again. */
@@ -126,9 +126,9 @@ export class HeavyHitters {
 
   #subject(entry: number): Subject {
     return {
-      bits: (this.#bits[entry] ?? 0) as SubjectBits,
-      a: this.#a[entry] ?? 0,
-      b: this.#b[entry] ?? 0,
+      bits: this.#bits[entry] as number as SubjectBits,
+      a: this.#a[entry] as number,
+      b: this.#b[entry] as number,
     }
   }
 
@@ -155,7 +155,7 @@ export class HeavyHitters {
       const rank =
         count >= this.#protectedCount
           ? Number.POSITIVE_INFINITY
-          : count + (nowMs < (this.#headUntilMs[entry] ?? 0) ? (this.#head[entry] ?? 0) : 0)
+          : count + (nowMs < (this.#headUntilMs[entry] as number) ? (this.#head[entry] as number) : 0)
       if (rank < lowestRank) {
         lowest = entry
         lowestRank = rank

@@ -45,7 +45,7 @@ export class Sketch {
     const mask = this.#width - 1
     for (let row = 0; row < ROWS; row += 1) {
       const at = row * this.#width + ((one + Math.imul(row, other)) & mask)
-      if ((this.#present[at] ?? 0) < count) this.#present[at] = count
+      if ((this.#present[at] as number) < count) this.#present[at] = count
     }
   }
 
@@ -53,7 +53,7 @@ export class Sketch {
     const mask = this.#width - 1
     let least = MOST
     for (let row = 0; row < ROWS; row += 1) {
-      const count = cells[row * this.#width + ((one + Math.imul(row, other)) & mask)] ?? 0
+      const count = cells[row * this.#width + ((one + Math.imul(row, other)) & mask)] as number
       if (count < least) least = count
     }
     return least

@@ -24,8 +24,8 @@ export class WindowCounts {
   /** Adds, and answers the sum. */
   add(entry: number, weight: number, nowMs: number): number {
     const total = this.total(entry, nowMs) + weight
-    const at = entry * SLOTS + ringOf(this.#latest[entry] ?? 0)
-    this.#slots[at] = (this.#slots[at] ?? 0) + weight
+    const at = entry * SLOTS + ringOf(this.#latest[entry] as number)
+    this.#slots[at] = (this.#slots[at] as number) + weight
     this.#totals[entry] = total
     return total
   }
@@ -33,17 +33,17 @@ export class WindowCounts {
   /** The sum at `nowMs`. */
   total(entry: number, nowMs: number): number {
     const slot = Math.floor(nowMs / this.#slotMs)
-    const latest = this.#latest[entry] ?? slot
-    if (slot <= latest) return this.#totals[entry] ?? 0
+    const latest = this.#latest[entry] as number
+    if (slot <= latest) return this.#totals[entry] as number
     if (slot - latest >= SLOTS) {
       this.clear(entry)
       this.#latest[entry] = slot
       return 0
     }
-    let total = this.#totals[entry] ?? 0
+    let total = this.#totals[entry] as number
     for (let next = latest + 1; next <= slot; next += 1) {
       const at = entry * SLOTS + ringOf(next)
-      total -= this.#slots[at] ?? 0
+      total -= this.#slots[at] as number
       this.#slots[at] = 0
     }
     this.#totals[entry] = total

@@ -8,6 +8,8 @@ export interface ProcessSettings {
   readonly redisUrl: string
   readonly budgetMs: number
   readonly syncMs: number
+  /** Default 9000: as long as Fastify allows. */
+  readonly startupWaitMs?: number
 }
 
 /** What `/state` answers. */
@@ -17,13 +19,14 @@ export interface ProcessState {
   readonly snapshot: object
 }
 
-const { redisUrl, budgetMs, syncMs }: ProcessSettings = JSON.parse(process.argv[2] ?? '')
+const settings: ProcessSettings = JSON.parse(process.argv[2] ?? '')
+const { redisUrl, budgetMs, syncMs, startupWaitMs = 9000 } = settings
 const app = Fastify({ trustProxy: ['127.0.0.1'] })
-await app.register(redisGuard, { url: redisUrl, budgetMs, startupWaitMs: 10_000 })
+await app.register(redisGuard, { url: redisUrl, budgetMs, startupWaitMs })
 await app.register(abuseGuard, {
   redis: app.redisGuard,
   syncMs,
-  startupWaitMs: 10_000,
+  startupWaitMs,
   admin: { authorize: () => true },
 })
 app.get('/', async () => 'ok')
