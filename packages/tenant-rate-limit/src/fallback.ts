@@ -153,10 +153,21 @@ export class LocalFallback implements Fallback {
 
   observe({ verdicts }: Pick<Decision, 'verdicts'>): void {
     for (const { claim, policy, usedTicks } of verdicts) {
-      // What the store said does not hold yet what it is owed.
-      if (policy.onStoreLoss === 'local' && !this.#debts.has(claim.key)) this.#memory.learn(claim, usedTicks)
+      if (policy.onStoreLoss === 'local') this.#learn(claim, usedTicks)
     }
     if (this.#debts.size > 0) this.#tell()
+  }
+
+  /** What the store says does not hold yet what it is owed. */
+  #learn(claim: Claim, usedTicks: number): void {
+    const debt = this.#debts.get(claim.key)
+    let owed = 0
+    if (debt !== undefined) {
+      moveTo(debt, microseconds(this.#clock.nowMs()))
+      debt.storedTicks = usedTicks
+      owed = owedTicks(debt)
+    }
+    this.#memory.learn(claim, usedTicks + owed)
   }
 
   /** Gives back what was let pass here, also when the store has been told of it meanwhile. */
@@ -245,7 +256,8 @@ export class LocalFallback implements Fallback {
 
   #recover(): void {
     const nowMs = this.#clock.nowMs()
-    this.#settlingUntilMs = nowMs + Math.min(SETTLING_MS, nowMs - (this.#lostAtMs ?? nowMs))
+    const settlingMs = Math.min(SETTLING_MS, nowMs - (this.#lostAtMs ?? nowMs))
+    this.#settlingUntilMs = Math.max(this.#settlingUntilMs, nowMs + settlingMs)
     this.#lostAtMs = undefined
     this.#tell()
   }
@@ -278,8 +290,8 @@ export class LocalFallback implements Fallback {
     const { claim, local } = debt
     const askedAtUs = microseconds(this.#clock.nowMs())
     moveTo(debt, askedAtUs)
-    const { usedTicks, knownTicks, storedTicks } = debt
-    const owed = Math.ceil(((usedTicks - knownTicks) / local.emissionTicks) * claim.policy.emissionTicks)
+    const { usedTicks, storedTicks } = debt
+    const owed = owedTicks(debt)
     let stored: number | undefined
     if (owed > 0) {
       debt.telling = true
@@ -331,6 +343,11 @@ function moveTo(debt: Debt, nowUs: number): void {
   debt.usedTicks = Math.max(0, debt.usedTicks - ticks)
   debt.storedTicks = Math.max(0, debt.storedTicks - (nowUs - debt.atUs) * debt.claim.policy.ticksPerUs)
   debt.atUs = nowUs
+}
+
+/** What the store has to be told, in the ticks of the whole. */
+function owedTicks({ claim, local, usedTicks, knownTicks }: Debt): number {
+  return Math.ceil(((usedTicks - knownTicks) / local.emissionTicks) * claim.policy.emissionTicks)
 }
 
 function alone(): number {
