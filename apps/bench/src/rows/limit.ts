@@ -151,6 +151,7 @@ export const limitMemory: ServerRow = {
     [
       { name: 'ours', args: ['ours', 'memory', 'some', 'open'] },
       { name: '@fastify/rate-limit', args: ['fastify', 'memory', 'some', 'open'] },
+      { name: 'ours, all headers', args: ['ours', 'all-headers', 'some', 'open'] },
       { name: 'rate-limiter-flexible', args: ['flexible', 'memory', 'some', 'open'] },
       { name: 'express-rate-limit', args: ['express', 'memory', 'some', 'open'] },
       { name: '@fastify/rate-limit, our store', args: ['our-store', 'memory', 'some', 'open'] },

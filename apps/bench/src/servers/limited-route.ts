@@ -4,7 +4,8 @@
  * limiter: `bare` (none), `ours`, `our-store` (in @fastify/rate-limit), `fastify` (@fastify/rate-limit), `flexible`
  * (rate-limiter-flexible), `express` (the store of express-rate-limit); the last two have no plugin for Fastify, and get
  * the cheapest hook there is. store: `memory`, `redis`, `auto-pipelining` (Redis, with that option of ioredis), `lease`
- * (Redis, ours only). clients: `new` (each request is one that was never seen), `some` (a thousand in turn), `one`.
+ * (Redis, ours only). Everybody sends the three headers of @fastify/rate-limit; `all-headers` is memory with ours as they
+ * are by default. clients: `new` (each request is one that was never seen), `some` (a thousand in turn), `one`.
  * limit: `open`, which nobody reaches, or `closed`, which the first request uses up.
  */
 import rateLimit from '@fastify/rate-limit'
@@ -36,8 +37,13 @@ const policy = `${max} per ${WINDOW_SECONDS}s`
 
 switch (limiter) {
   case 'ours': {
-    const redis = store === 'memory' ? {} : { redis: await guard() }
-    await app.register(tenantRateLimit, { ...redis, policies: { quotes: policy }, leases: store === 'lease' })
+    const redis = store === 'memory' || store === 'all-headers' ? {} : { redis: await guard() }
+    await app.register(tenantRateLimit, {
+      ...redis,
+      ...(store === 'all-headers' ? {} : { headers: ['x-ratelimit'] }),
+      policies: { quotes: policy },
+      leases: store === 'lease',
+    })
     app.get('/quote', { config: { tenantRateLimit: { policy: 'quotes', by: client } } }, handler)
     break
   }
