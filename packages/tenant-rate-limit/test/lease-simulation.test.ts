@@ -83,6 +83,7 @@ for (const { limit, processes, terms: own } of settings) {
       worst = Math.max(worst, excess)
     }
     t.comment(`bound ${bound}, worst seen ${worst.toFixed(1)}`)
+    if (processes > 1 && terms.share === 1) t.ok(worst > 0, 'the waves were high enough to tell')
   })
   t.test(`strict leases exceed nothing: ${text}`, async (t) => {
     const random = seededRandom()
@@ -122,7 +123,7 @@ const thousand = policyOf('p', '1000/s')
 
 t.test('below the limit everybody passes, and few ask', async (t) => {
   for (const [leaseMs, most] of [
-    [100, 0.3],
+    [100, 0.35],
     [200, 0.25],
   ] as const) {
     const terms = { ...usual, leaseMs }

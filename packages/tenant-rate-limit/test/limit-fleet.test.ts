@@ -46,7 +46,7 @@ for (const count of [1, 4, 8]) {
         { policy: 'busy', tenant: name, perSecond: 1200 / count },
         { policy: 'login', tenant: name, perSecond: 400 / count },
       ]
-      const results = await runAll(fleet, streams, 3000)
+      const results = await runAll(fleet, streams, 2000)
       for (const [at, { policy: named }] of streams.entries()) {
         const stream = results[at] ?? []
         const policy = policyOf(named, limits[named as keyof typeof limits])
