@@ -20,3 +20,4 @@ export type {
 } from './options.ts'
 export { abuseGuard, default } from './plugin.ts'
 export type { BlockRedis } from './redis-store.ts'
+export { trustedProxies } from './trusted-proxies.ts'
