@@ -155,6 +155,11 @@ export class GuardedRequest {
       })
   }
 
+  /** It has returned its reply, or waits for it. */
+  handlerAwaitsReply(): void {
+    this.#workDone()
+  }
+
   /** The last byte was written. */
   finished(): void {
     this.#sent = true
@@ -164,9 +169,12 @@ export class GuardedRequest {
   /** The response is over: sent, or broken off. */
   closed(): void {
     this.#sent = true
-    const cause = new AbortedError('the connection was closed before the answer was sent')
-    this.#attempt?.leave(cause)
-    if (!this.#raw.writableFinished) this.#operation?.abort(cause)
+    const isBrokenOff = !this.#raw.writableFinished
+    if (isBrokenOff && this.#operation?.ended !== true) {
+      const cause = new AbortedError('the connection was closed before the answer was sent')
+      this.#attempt?.leave(cause)
+      this.#operation?.abort(cause)
+    }
     // Who hijacked its reply is done when that is over. Of a reply that was taken from its handler nothing is known.
     const isHijacked = this.#handler === 'sends' && this.#reply.sent && !isTakenOver(this.#reply)
     // `run` starts no handler any more.
@@ -194,16 +202,9 @@ export class GuardedRequest {
 
   /** A promise of the handler that follows its reply is settled only after the answer: the question for it says more. */
   #noticeReturnOfReply(): void {
-    const reply = this.#reply as ReplyLike & PromiseLike<void>
-    const { then } = reply
-    Object.defineProperty(reply, 'then', {
-      configurable: true,
-      writable: true,
-      value: (...callbacks: Parameters<typeof then>) => {
-        this.#workDone()
-        return then.apply(reply, callbacks)
-      },
-    })
+    // A plain member, of one form for all replies: a defined property makes each of them slow. A reply that takes
+    // over gets none of it.
+    Object.assign(this.#reply, NOTICING)
   }
 
   /** The time is up: answers with a reply that the handler does not know. */
@@ -251,6 +252,19 @@ class Unguarded implements OperationContext {
     return controller.signal
   }
 }
+
+interface ThenableReply extends ReplyLike {
+  readonly then: (this: ThenableReply, ...callbacks: unknown[]) => unknown
+}
+
+/** What `then` of a guarded reply is: who asks for the end of the answer has nothing more to do. */
+function askedForEnd(this: ThenableReply, ...callbacks: readonly unknown[]): unknown {
+  GuardedRequest.of(this.request as RequestLike)?.handlerAwaitsReply()
+  const { then } = Object.getPrototypeOf(this) as ThenableReply
+  return then.apply(this, [...callbacks])
+}
+
+const NOTICING = Object.fromEntries([['then', askedForEnd]])
 
 // Functions of their own for every request would be closures that the garbage collector has to find.
 function onPrefinish(this: ListenedReply): void {
