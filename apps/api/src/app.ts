@@ -2,7 +2,7 @@
 // listening, so that tests can use it as it is.
 
 import { join } from 'node:path'
-import { abuseGuard } from '@holdfast/abuse-guard'
+import { abuseGuard, trustedProxies } from '@holdfast/abuse-guard'
 import { circuitBreaker } from '@holdfast/circuit-breaker'
 import { concurrencyGuard } from '@holdfast/concurrency-guard'
 import { withRetryAfter } from '@holdfast/footing'
@@ -81,7 +81,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     }),
     // A tenant that is too long is an unknown tenant, not an unknown path.
     routerOptions: { maxParamLength: MAX_SLUG_IN_PATH },
-    ...(config.trustProxy !== undefined && { trustProxy: [...config.trustProxy] }),
+    ...(config.trustProxy !== undefined && { trustProxy: trustedProxies(config.trustProxy) }),
     // While closing, what still arrives on open connections is served.
     return503OnClosing: false,
     rewriteUrl: ({ url = '/' }) => withDecodableTenant(url),
