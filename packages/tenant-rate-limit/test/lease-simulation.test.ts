@@ -80,7 +80,7 @@ for (const { limit, processes, terms: own } of settings) {
       const plan = { processes, policy, terms, denyCache, random }
       const { excess, bySource, timers } = await simulate(plan, load)
       t.ok(excess <= bound + ROUNDING, `${excess} above B + R * t`)
-      leased += bySource.lease ?? 0
+      leased += bySource['lease'] ?? 0
       t.equal(timers, 0, 'nothing is left running')
       worst = Math.max(worst, excess)
     }
@@ -97,7 +97,7 @@ for (const { limit, processes, terms: own } of settings) {
     const load = wavesFor(random)
     const { excess, bySource } = await simulate({ processes, policy: reserved, terms: strict, random }, load)
     t.ok(excess <= ROUNDING, `${excess} above B + R * t`)
-    t.ok((bySource.lease ?? 0) > 0, 'leases were used')
+    t.ok((bySource['lease'] ?? 0) > 0, 'leases were used')
   })
   t.test(`without leases nothing is exceeded at all: ${text}`, async (t) => {
     const random = seededRandom()

@@ -103,7 +103,7 @@ t.test('a question that fails costs no unit', async (t) => {
   const cold = claim(thousand, 'acme', 'cold')
   const decided = store.decide([hot, cold], 'consume')
   remote.lose()
-  await Promise.all([t.rejects(decided, { message: 'away' }), clock.advance(2)])
+  await Promise.all([t.rejects(async () => decided, { message: 'away' }), clock.advance(2)])
   t.equal(store.snapshot().units, units)
   t.equal(store.available, false)
   t.match(store.held([hot], 'consume', false), { source: 'lease' }, 'what is held can be spent')

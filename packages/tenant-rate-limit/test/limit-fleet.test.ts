@@ -65,7 +65,7 @@ for (const count of [1, 4, 8]) {
         t.ok(stream.every(({ errors }) => errors.length === 0))
         t.notOk('fallback' in bySource(stream), 'nothing was decided without Redis')
       }
-      if (lending) t.ok((bySource(results[1] ?? []).lease ?? 0) > 0, 'leases were used')
+      if (lending) t.ok((bySource(results[1] ?? [])['lease'] ?? 0) > 0, 'leases were used')
       t.strictSame(
         await Promise.all(fleet.processes.map((process) => process.close())),
         fleet.processes.map(() => 0),
