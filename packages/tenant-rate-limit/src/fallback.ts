@@ -88,6 +88,8 @@ const TOLD_AT_ONCE = 512
 const SETTLING_MS = 1000
 /** Looks so often whether the store can be told, should nobody say so. */
 const CHECK_MS = 250
+/** While processes come back, what one has let pass is what the next one must not. */
+const SETTLING_CHECK_MS = 50
 
 export class LocalFallback implements Fallback {
   readonly #clock: Clock
@@ -147,8 +149,11 @@ export class LocalFallback implements Fallback {
   }
 
   keeps(claims: readonly Claim[]): boolean {
-    if (this.#debts.size === 0 || this.#clock.nowMs() >= this.#settlingUntilMs) return false
-    return claims.some(({ key }) => this.#debts.has(key))
+    if (this.#debts.size === 0) return false
+    if (this.#settles()) return claims.some(({ key }) => this.#debts.has(key))
+    // It is told before it is asked.
+    this.#tell()
+    return false
   }
 
   observe({ verdicts }: Pick<Decision, 'verdicts'>): void {
@@ -259,12 +264,19 @@ export class LocalFallback implements Fallback {
     const settlingMs = Math.min(SETTLING_MS, nowMs - (this.#lostAtMs ?? nowMs))
     this.#settlingUntilMs = Math.max(this.#settlingUntilMs, nowMs + settlingMs)
     this.#lostAtMs = undefined
+    this.#cancelCheck?.()
+    this.#cancelCheck = undefined
+    if (this.#debts.size > 0) this.#checkLater()
     this.#tell()
+  }
+
+  #settles(): boolean {
+    return this.#clock.nowMs() < this.#settlingUntilMs
   }
 
   #checkLater(): void {
     if (this.#closed) return
-    this.#cancelCheck ??= this.#clock.schedule(CHECK_MS, () => {
+    this.#cancelCheck ??= this.#clock.schedule(this.#settles() ? SETTLING_CHECK_MS : CHECK_MS, () => {
       this.#cancelCheck = undefined
       this.#tell()
       if (this.#debts.size > 0) this.#checkLater()
@@ -312,7 +324,7 @@ export class LocalFallback implements Fallback {
     debt.knownTicks = Math.max(0, usedTicks - (nowUs - askedAtUs) * local.ticksPerUs)
     debt.storedTicks = stored ?? debt.storedTicks + owed
     // What came on top meanwhile is owed still; and until the others have told theirs, the part says more.
-    if (debt.usedTicks > debt.knownTicks || this.#clock.nowMs() < this.#settlingUntilMs) return
+    if (debt.usedTicks > debt.knownTicks || this.#settles()) return
     this.#debts.delete(claim.key)
     this.#memory.learn(claim, debt.storedTicks)
   }

@@ -202,25 +202,22 @@ t.test('what the store may have taken, it is not told', async (t) => {
   t.match(fallback.snapshot(), { owing: 0, told: 1 })
 })
 
-t.test(
-  'what the store may have taken does not count as owed, also when something is owed already',
-  async (t) => {
-    const { remote, take, unitsUsed, clock, limiter } = limited({ processes: 4 })
-    remote.lose()
-    t.equal(await take(5), 5)
-    // It is there again, and falls silent before it is told.
-    remote.deaf = true
-    remote.available = true
-    const lost = limiter.decide([one])
-    await clock.advance(1)
-    t.match(await lost, { source: 'fallback', verdicts: [{ remaining: 19 }] })
-    t.equal(unitsUsed(), 1)
-    remote.deaf = false
-    remote.recover()
-    await clock.advance(300)
-    t.equal(unitsUsed(), 6)
-  },
-)
+t.test('what the store may have taken or heard of is not told again', async (t) => {
+  const { remote, take, unitsUsed, clock, limiter } = limited({ processes: 4 })
+  remote.lose()
+  t.equal(await take(5), 5)
+  // It is there again, is told and asked, and no answer arrives.
+  remote.deaf = true
+  remote.available = true
+  const lost = limiter.decide([one])
+  await clock.advance(1)
+  t.match(await lost, { source: 'fallback' })
+  t.equal(unitsUsed(), 6, 'it was told before it was asked')
+  remote.deaf = false
+  remote.recover()
+  await clock.advance(300)
+  t.equal(unitsUsed(), 6, 'and neither is told again')
+})
 
 t.test('it is told later when it cannot be now, and never again when it may have heard', async (t) => {
   const { remote, take, unitsUsed, clock, fallback } = limited()
