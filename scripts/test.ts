@@ -6,7 +6,7 @@
  *   --built      runs tests against the packages' `dist/` instead of `src/` (build first: `pnpm exec tsc -b`); without
  *                a selection those of every published package
  *   --jobs=<n>   files at a time (default: the number of cores, at most 4; 1 with --faults, whose limits are about time)
- *   --timeout=<seconds>  per file (default 120; 600 with --faults)
+ *   --timeout=<seconds>  per file (default 300; 900 with --faults)
  */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -48,7 +48,7 @@ async function main(): Promise<number> {
   const files = selectTestFiles(root, flags.faults ? 'faults' : 'test', selections)
   const packages = flags.coverage ? coveredPackages(files) : []
   const jobs = positive('--jobs', flags.jobs) ?? (flags.faults ? 1 : Math.min(4, availableParallelism()))
-  const timeoutMs = (positive('--timeout', flags.timeout) ?? (flags.faults ? 600 : 120)) * 1000
+  const timeoutMs = (positive('--timeout', flags.timeout) ?? (flags.faults ? 900 : 300)) * 1000
   if (files.length === 0) throw new Error('there are no such tests')
   provision()
   if (flags.coverage) rmSync(rawCoverage, { recursive: true, force: true })

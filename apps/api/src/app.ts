@@ -32,7 +32,8 @@ import { addressLimit } from './plugins/address-limit.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
 import { developmentUser } from './plugins/development-user.ts'
 import { metrics } from './plugins/metrics.ts'
-import { answerError, answerUnreadable, problemAnswers } from './plugins/problem-answers.ts'
+import { answerOtherMethods } from './plugins/other-methods.ts'
+import { answerError, answerUnreadable, describeInvalid, problemAnswers } from './plugins/problem-answers.ts'
 import { redis } from './plugins/redis.ts'
 import { trafficRedis } from './plugins/traffic-redis.ts'
 import { trafficReports } from './plugins/traffic-reports.ts'
@@ -54,6 +55,9 @@ const PAUSE_MS = 1000
 const LONGEST_BLOCK_MS = 86_400_000
 /** More themes than a process can serve: what is served from memory is bounded by that alone. */
 const STALE_THEMES = '1000000/s'
+/** Requests are small: who has not sent one whole by then does not mean to. */
+const MAX_ARRIVAL_MS = 20_000
+const ARRIVAL_CHECK_MS = 1000
 
 /** What the service is made of that is not in its configuration. */
 export interface AppOptions {
@@ -87,11 +91,16 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     rewriteUrl: ({ url = '/' }) => withDecodableTenant(url),
     // A member that a body may not have is refused, not silently dropped.
     ajv: { customOptions: { removeAdditional: false } },
+    schemaErrorFormatter: describeInvalid,
+    requestTimeout: MAX_ARRIVAL_MS,
+    // Node takes the longer of the two times for the whole request, whichever was meant.
+    http: { headersTimeout: MAX_ARRIVAL_MS, connectionsCheckingInterval: ARRIVAL_CHECK_MS },
     frameworkErrors: answerError,
     clientErrorHandler: answerUnreadable,
   })
   // Bodies are JSON; text would reach a schema that never fits it.
   fastify.removeContentTypeParser('text/plain')
+  const addOtherMethods = answerOtherMethods(fastify)
   const authorize = bearerGuard(config.metricsToken)
   const registry = config.enableMetrics ? new Registry() : undefined
   const shared: { registry?: Registry } = registry === undefined ? {} : { registry }
@@ -195,6 +204,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     pages: new BotStatusPages(botRepository, fastify.staleCache),
     counters: registry && botMetrics(registry, botRepository, fastify.staleCache),
   })
+  addOtherMethods()
   return { fastify, firstTurn }
 }
 

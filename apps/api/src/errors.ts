@@ -44,6 +44,19 @@ export const ApiUnauthorizedError = createError(
   401,
 )
 
+/** The address of the configuration cannot be listened on. */
+export const ApiListenError = createError<[address: string, why: string, detail: { cause: unknown }]>(
+  'HOLDFAST_ERR_API_LISTEN',
+  'cannot listen on %s: %s; change API_HOST or API_PORT, or end what is there',
+)
+
+/** The path exists, and not with this method. */
+export const ApiMethodNotAllowedError = createError<[method: string, allow: string]>(
+  'HOLDFAST_ERR_API_METHOD_NOT_ALLOWED',
+  'this path does not know %s, only %s',
+  405,
+)
+
 /** Some themes of a batch could not be loaded; the ones that are held stay. */
 export const ApiThemesNotLoadedError = createError<[number]>(
   'HOLDFAST_ERR_API_THEMES_NOT_LOADED',

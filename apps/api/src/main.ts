@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import { type App, buildApp } from './app.ts'
 import {
   believesUsers,
+  type Config,
   ConfigError,
   dataDirectory,
   isStartedByPackageManager,
@@ -15,6 +16,7 @@ import {
 import { startDevelopmentDatabase } from './db/development-database.ts'
 import {
   ApiDatabaseUnsafeError,
+  ApiListenError,
   ApiMigrationChangedError,
   ApiMigrationsPendingError,
   ApiNoDevelopmentDatabaseError,
@@ -39,7 +41,7 @@ async function main({ config, warnings }: LoadedConfig): Promise<void> {
   for (const warning of warnings) logger.warn(warning)
   const directory = dataDirectory(config)
   const usableDirectory = makeDirectory(directory, logger)
-  const own = new Once(() => startDevelopmentDatabase(directory))
+  const own = new Once(() => startDevelopmentDatabase(directory, { log: logger }))
   let app: App | undefined
 
   let closing = false
@@ -70,7 +72,7 @@ async function main({ config, warnings }: LoadedConfig): Promise<void> {
     const turn = await within(firstTurn, DATABASE_BUDGET_MS)
     if (turn?.ok === false && isRefusal(turn.error)) throw turn.error
     if (closing) return
-    await fastify.listen({ host: config.apiHost, port: config.apiPort })
+    await listen(fastify, config)
     tell(logger, isTerminal, {
       config,
       url: localUrl(fastify.server.address()),
@@ -86,6 +88,14 @@ async function main({ config, warnings }: LoadedConfig): Promise<void> {
     if (closing) return
     await stop('the start failed')
     throw error
+  }
+}
+
+async function listen(fastify: App['fastify'], { apiHost, apiPort }: Config): Promise<void> {
+  try {
+    await fastify.listen({ host: apiHost, port: apiPort })
+  } catch (cause) {
+    throw new ApiListenError(`${apiHost}:${apiPort}`, reasonOf(cause), { cause })
   }
 }
 
@@ -122,9 +132,9 @@ function isExplained(error: unknown): error is Error {
   const code = 'code' in error ? String(error.code) : ''
   return (
     error instanceof ConfigError ||
+    error instanceof ApiListenError ||
     isRefusal(error) ||
-    code === 'HOLDFAST_ERR_HEALTH_MANAGEMENT_LISTEN' ||
-    ['EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN'].includes(code)
+    code === 'HOLDFAST_ERR_HEALTH_MANAGEMENT_LISTEN'
   )
 }
 

@@ -231,12 +231,18 @@ export const limit: Kind<string> = {
   },
 }
 
-/** A secret text of at most 4,096 characters. */
+/** A secret that callers send in a header: at most 4,096 visible ASCII characters. */
 export const secret: Kind<Secret> = {
   kind: 'secret',
   secret: true,
   parse(given) {
     if (given.length > 4096) return { wrong: 'is longer than 4096 characters', fix: 'Use a shorter one.' }
+    if (!/^[!-~]*$/.test(given)) {
+      return {
+        wrong: 'holds white space or something else that no Authorization header can carry',
+        fix: 'Use letters, digits and punctuation of ASCII.',
+      }
+    }
     return { value: new Secret(given) }
   },
 }

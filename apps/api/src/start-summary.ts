@@ -48,7 +48,7 @@ export function startSummary(running: Running): string {
   ]
   const kill = ownDatabase && [
     '',
-    'Kill the database and ask again; the themes are still there:',
+    'Kill the database and ask again; the themes are still there, and ten seconds later so is the database:',
     `  kill -9 ${ownDatabase.pid}`,
   ]
   return [

@@ -184,9 +184,9 @@ t.test('who is not known, suspended, or names nobody is told so', async (t) => {
 t.test('without the header of development nobody is known', async (t) => {
   const { as, service } = await setUp(t, { DEVELOPMENT_USER_HEADER: 'false' })
   t.match(await as(TRADER).status(), { status: 401, body: { detail: /nobody can sign in/ } })
-  t.notMatch(service.log, /is taken for the user/)
+  t.notMatch(service.stdout, /is taken for the user/)
   const believing = await setUp(t)
-  t.match(believing.service.log, /x-development-user is taken for the user that it names/)
+  t.match(believing.service.stdout, /x-development-user is taken for the user that it names/)
 })
 
 t.test('of one user one operation goes on at a time, and nobody else waits for him', async (t) => {
@@ -237,7 +237,7 @@ t.test('the change and its event are both written, or neither', async (t) => {
   const bot = await botOf('trader@acme.example')
   await sql.query(`alter table bot_events add constraint none_today check (kind <> 'started')`)
   t.equal((await as(TRADER).start(bot)).status, 500)
-  t.match(service.log, /none_today/)
+  t.match(service.stdout, /none_today/)
   t.match((await sql.query('select status, fence_of_last_writer from bots where id = $1', [bot])).rows, [
     { status: 'stopped', fence_of_last_writer: '0' },
   ])

@@ -229,6 +229,16 @@ t.test('a secret may come from a file', async (t) => {
   t.match(problemsOf({ METRICS_TOKEN_FILE: directory }), [{ wrong: /cannot be read \(EISDIR\)/ }])
   t.match(problemsOf({ METRICS_TOKEN_FILE: file('empty', '\n') }), [{ wrong: /is empty/ }])
   t.match(problemsOf({ METRICS_TOKEN_FILE: file('huge', 'x'.repeat(65_537)) }), [{ wrong: /65537 bytes/ }])
+  for (const METRICS_TOKEN of [
+    'two words of a token',
+    'tökën-with-enough-letters',
+    'with-a-line\nbreak-in-it',
+  ]) {
+    t.match(problemsOf({ METRICS_TOKEN }), [
+      { name: 'METRICS_TOKEN', wrong: /no Authorization header can carry/ },
+    ])
+    t.notMatch(JSON.stringify(problemsOf({ METRICS_TOKEN })), METRICS_TOKEN, 'without saying it')
+  }
   t.match(problemsOf({ METRICS_TOKEN: 'x'.repeat(4097) }), [{ wrong: 'is longer than 4096 characters' }])
   t.match(problemsOf({ METRICS_TOKEN_FILE: file('token', 'a'), METRICS_TOKEN: 'b' }), [{ wrong: /both set/ }])
   const notAUrl = file('url', 'secret-text')

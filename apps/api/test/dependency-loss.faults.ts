@@ -1,17 +1,20 @@
 // Every way to lose PostgreSQL, PgBouncer and Redis that a service can meet, one after the other under 200 closed-loop
 // clients that read themes (public), read histories (may be stale or refused) and store events (must not be lost).
 
-import { startPgBouncer, startPostgres, startRedis } from '@holdfast/test-kit'
+import { startPgBouncer, startPostgres, startRedis, waitUntil } from '@holdfast/test-kit'
 import { Client } from 'pg'
 import t, { type Test } from 'tap'
 import { type Fault, runTrial } from './dependency-loss.ts'
 import { onConnection } from './deployed-pgbouncer.ts'
+import { ServiceApp } from './service-app.ts'
 import { ServiceProcess, scratchDirectory } from './service-process.ts'
 
 t.setTimeout(900_000)
 
 // Half of the requests need the database. The pause leaves room for the clients on the same machine.
 const MIX = { clients: 200, historyShare: 30, previewShare: 20, pauseMs: 400 }
+/** Transactions that are open when their backends are killed: fewer than the failures in a row that open the breaker. */
+const HELD = 4
 const CLEAN = { code: 0, signal: null }
 
 async function setUp(t: Test) {
@@ -124,6 +127,53 @@ t.test('PostgreSQL is lost in every way, and only what needs it notices', async 
     ],
   })
   t.strictSame(await service.stop(), CLEAN)
+})
+
+t.test('backends that are killed between two statements of a transaction disturb nobody else', async (t) => {
+  const postgres = await startPostgres({ settings: { max_connections: '60' } })
+  t.teardown(() => postgres.stop())
+  // In this process, because only code of the service holds a transaction open; no route does.
+  const service = await ServiceApp.start(t, { DATABASE_URL: postgres.url, LOG_LEVEL: 'info' })
+  const { poolGuard } = service.app.fastify
+  const observe = (sql: string) => onConnection(postgres.directUrl, (client) => client.query(sql))
+  await observe('create table half_done (value int)')
+  let outcomes: Promise<PromiseSettledResult<unknown>[]> = Promise.resolve([])
+  await runTrial(t, {
+    service,
+    databaseUrl: postgres.directUrl,
+    mix: { clients: 40, historyShare: 30, previewShare: 20, pauseMs: 400 },
+    faults: [
+      {
+        name: 'backends killed while idle in a transaction',
+        begin: async () => {
+          const killed = Promise.withResolvers<void>()
+          const open = Array.from({ length: HELD }, (_, value) =>
+            poolGuard.transaction({}, async (tx) => {
+              await tx.query('insert into half_done values ($1)', [value])
+              await killed.promise
+              await tx.query('insert into half_done values ($1)', [value])
+            }),
+          )
+          outcomes = Promise.allSettled(open)
+          const idle = `application_name = 'holdfast-api' and state = 'idle in transaction'`
+          await waitUntil(async () => {
+            const { rows } = await observe(`select count(*)::int as n from pg_stat_activity where ${idle}`)
+            return rows[0]?.n === HELD
+          })
+          await observe(`select pg_terminate_backend(pid, 5000) from pg_stat_activity where ${idle}`)
+          killed.resolve()
+        },
+        lastsMs: 2000,
+        end: () => {},
+        unnoticed: true,
+      },
+    ],
+  })
+  for (const outcome of await outcomes) {
+    t.match(outcome, { status: 'rejected', reason: { code: 'HOLDFAST_ERR_POOL_GUARD_CONNECTION_LOST' } })
+  }
+  t.strictSame((await observe('select value from half_done')).rows, [], 'nothing is half done')
+  t.notMatch(service.stdout, /closed off/, 'connections that were lost are no reason to close the pool')
 })
 
 t.test('PgBouncer is lost in every way, and PostgreSQL behind it', async (t) => {

@@ -1,12 +1,15 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { waitUntil } from '@holdfast/test-kit'
+import pg from 'pg'
+import { pino } from 'pino'
 import t from 'tap'
+import { startDevelopmentDatabase } from '../src/db/development-database.ts'
 import { databasePid, isAlive, openDirectory } from './own-database.ts'
 import { runCommand } from './run-command.ts'
 import { brandOf, readiness, ServiceProcess } from './service-process.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const CLEAN = { code: 0, signal: null }
 
@@ -59,3 +62,32 @@ t.test('two services that start at once on one data directory share one database
   const endings = await Promise.all(services.map((service) => service.stop()))
   t.strictSame(endings, [CLEAN, CLEAN])
 })
+
+t.test(
+  'a PostgreSQL of its own that is killed comes back, on the same address and with its data',
+  async (t) => {
+    const directory = openDirectory(t)
+    const lines: string[] = []
+    const log = pino({}, { write: (line: string) => void lines.push(line) })
+    const database = await startDevelopmentDatabase(directory, { log, firstWaitMs: 100 })
+    t.teardown(() => database.stop())
+    const ask = async (sql: string) => {
+      const client = new pg.Client({ connectionString: database.url })
+      client.on('error', () => {})
+      await client.connect()
+      try {
+        return (await client.query(sql)).rows
+      } finally {
+        await client.end()
+      }
+    }
+    await ask('create table kept as select 1 as one')
+    const { pid } = database
+    process.kill(pid, 'SIGKILL')
+    await waitUntil(() => lines.some((line) => line.includes('runs again')), { timeoutMs: 60_000 })
+    t.strictSame(await ask('select one from kept'), [{ one: 1 }])
+    t.not(database.pid, pid)
+    t.equal(databasePid(directory), database.pid, 'the file for people names the new process')
+    t.match(lines[0], /the own PostgreSQL has ended; it will be started again/)
+  },
+)

@@ -4,7 +4,7 @@ import { deployedFile, onConnection, startDeployment } from './deployed-pgbounce
 import { runCommand } from './run-command.ts'
 import { brandOf, ServiceProcess, scratchDirectory } from './service-process.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const deployment = await startDeployment(t)
 
@@ -89,10 +89,15 @@ t.test('in production the service runs behind it, with a role that owns nothing'
   const [first, again] = [await post(), await post()]
   t.match([first.status, again.status], [201, 201])
   t.strictSame(await again.json(), await first.json())
-  const details = await fetch(`${service.url}/health/check`, {
-    headers: { authorization: 'Bearer a-token-of-this-test' },
+  await waitUntil(async () => {
+    const details = await fetch(`${service.url}/health/check`, {
+      headers: { authorization: 'Bearer a-token-of-this-test' },
+    })
+    const { reports } = (await details.json()) as {
+      reports: { pools: { database: string; pooler?: { failures: number } }[] }
+    }
+    return reports.pools.some(({ database, pooler }) => database === 'holdfast' && pooler?.failures === 0)
   })
-  t.match(await details.json(), { reports: { pools: [{ database: 'holdfast', pooler: { failures: 0 } }] } })
   // The pooler goes and comes back: the service does, too.
   await bouncer.kill9()
   await waitUntil(async () => (await post()).status === 503)

@@ -3,7 +3,7 @@ import t from 'tap'
 import { runCommand } from './run-command.ts'
 import { brandOf, ServiceProcess, scratchDirectory } from './service-process.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const NODE_OPTIONS = `--import=${new URL('without-dev-dependencies.ts', import.meta.url).href}`
 

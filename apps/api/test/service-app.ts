@@ -42,8 +42,8 @@ export class ServiceApp {
     return new ServiceApp(url, app, log)
   }
 
-  /** Everything that was logged. */
-  get log(): string {
+  /** Everything that was logged, where a process of its own writes it. */
+  get stdout(): string {
     return this.#log.join('')
   }
 

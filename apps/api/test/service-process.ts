@@ -80,7 +80,7 @@ export class ServiceProcess {
         if (this.#child.exitCode !== null) throw new Error(`it ended: ${this.stdout}${this.stderr}`)
         return this.url !== ''
       },
-      { timeoutMs: 30_000, what: 'the service to listen' },
+      { timeoutMs: 60_000, what: 'the service to listen' },
     )
   }
 

@@ -1,3 +1,4 @@
+import { type AddressInfo, createServer } from 'node:net'
 import { startPostgres, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { migrateUp } from '../src/db/migrator.ts'
@@ -6,7 +7,7 @@ import { freshDatabase, testGuard, testPool } from './fresh-database.ts'
 import { runCommand } from './run-command.ts'
 import { brandOf, ServiceProcess, scratchDirectory } from './service-process.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const CLEAN = { code: 0, signal: null }
 const postgres = await startPostgres()
@@ -25,39 +26,29 @@ t.test('every problem of the configuration is printed, and nothing starts', asyn
   )
 })
 
-t.test('a port that is taken is said in one line', async (t) => {
-  const DATABASE_URL = await freshDatabase(postgres.directUrl)
-  const first = await ServiceProcess.start(t, {
-    DATABASE_URL,
-    DATA_DIRECTORY: scratchDirectory(t),
-  })
-  const second = ServiceProcess.spawn(t, {
-    DATABASE_URL,
-    DATA_DIRECTORY: scratchDirectory(t),
-    API_PORT: new URL(first.url).port,
-  })
-  t.strictSame(await second.ended, { code: 1, signal: null })
-  t.match(second.stderr, /^[^\n]*EADDRINUSE[^\n]*\n$/)
-  t.strictSame(await first.stop(), CLEAN)
-})
-
-t.test('an address that cannot be listened on is said in one line', async (t) => {
+t.test('an address that cannot be listened on is said in one line, with what to change', async (t) => {
+  const holder = createServer()
+  await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => holder.close())
+  const taken = String((holder.address() as AddressInfo).port)
   const DATABASE_URL = 'postgres://nobody@127.0.0.1:1/nothing'
-  const first = await ServiceProcess.start(t, { DATABASE_URL, DATA_DIRECTORY: scratchDirectory(t) })
-  const inUse = ServiceProcess.spawn(t, {
-    DATABASE_URL,
-    DATA_DIRECTORY: scratchDirectory(t),
-    MANAGEMENT_PORT: new URL(first.url).port,
-  })
-  const noHost = ServiceProcess.spawn(t, {
-    DATABASE_URL,
-    DATA_DIRECTORY: scratchDirectory(t),
-    API_HOST: 'nowhere.invalid',
-  })
-  for (const service of [inUse, noHost]) t.strictSame(await service.ended, { code: 1, signal: null })
-  t.match(inUse.stderr, /^[^\n]*management listener[^\n]*EADDRINUSE[^\n]*\n$/)
-  t.match(noHost.stderr, /^[^\n]*nowhere\.invalid[^\n]*\n$/)
-  t.strictSame(await first.stop(), CLEAN)
+  const refusedWith = async (environment: Record<string, string>) => {
+    const DATA_DIRECTORY = scratchDirectory(t)
+    const service = ServiceProcess.spawn(t, { DATABASE_URL, DATA_DIRECTORY, ...environment })
+    t.strictSame(await service.ended, { code: 1, signal: null })
+    return service.stderr
+  }
+  const [port, management, host] = await Promise.all([
+    refusedWith({ API_PORT: taken }),
+    refusedWith({ MANAGEMENT_PORT: taken }),
+    refusedWith({ API_HOST: 'nowhere.invalid' }),
+  ])
+  t.match(
+    port,
+    /^cannot listen on 127\.0\.0\.1:\d+: [^\n]*EADDRINUSE[^\n]*; change API_HOST or API_PORT[^\n]*\n$/,
+  )
+  t.match(management, /^[^\n]*management listener[^\n]*EADDRINUSE[^\n]*\n$/)
+  t.match(host, /^cannot listen on nowhere\.invalid:\d+: [^\n]*; change API_HOST[^\n]*\n$/)
 })
 
 t.test('production refuses a database that lacks migrations, and starts after migrate up', async (t) => {

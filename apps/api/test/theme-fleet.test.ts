@@ -6,7 +6,7 @@ import t from 'tap'
 import { runCommand } from './run-command.ts'
 import { startFleet } from './service-fleet.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 t.test('three processes that share a Redis', async (t) => {
   // Longer than the test: whatever arrives within it was told.

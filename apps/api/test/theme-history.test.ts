@@ -9,7 +9,7 @@ import { ServiceApp } from './service-app.ts'
 
 const postgres = await startPostgres()
 t.teardown(() => postgres.stop())
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 interface Answer {
   readonly status: number

@@ -16,13 +16,13 @@ import { rows } from './rows/all.ts'
 /** Slices long enough to average out a garbage collection, short enough to have a near neighbour. */
 const FULL = {
   server: { warmUpMs: 1_000, sliceMs: 500, turns: 4 },
-  loop: { warmUpMs: 500, sliceMs: 60, turns: 15 },
-  trial: { warmUpMs: 0, sliceMs: 0, turns: 1, trialScale: 1 },
+  loop: { warmUpMs: 2_000, sliceMs: 60, turns: 15 },
+  trial: { warmUpMs: 1_500, sliceMs: 0, turns: 1, trialScale: 1 },
 }
 const QUICK = {
   server: { warmUpMs: 150, sliceMs: 150, turns: 1 },
   loop: { warmUpMs: 30, sliceMs: 10, turns: 3 },
-  trial: { warmUpMs: 0, sliceMs: 0, turns: 1, trialScale: 0.1 },
+  trial: { warmUpMs: 150, sliceMs: 0, turns: 1, trialScale: 0.1 },
 }
 
 process.exitCode = await main(process.argv.slice(2))

@@ -148,13 +148,17 @@ t.test('a fallback whose answer Fastify refuses ends nothing', async (t) => {
 
 t.test('a client that leaves while the fallback works is forgotten', async (t) => {
   survives(t)
-  const { app, counts } = await guarded(
-    t,
-    { timeoutMs: 100, fallback: () => new Promise(() => {}) },
-    async () => Promise.reject(new Error('down')),
+  let asked = false
+  const fallback = () => {
+    asked = true
+    return new Promise(() => {})
+  }
+  const { app, counts } = await guarded(t, { timeoutMs, fallback }, async () =>
+    Promise.reject(new Error('down')),
   )
-  await leaving(`${await listening(app)}/guarded`, 30)
-  await sleep(100)
+  await leaving(`${await listening(app)}/guarded`, () => asked)
+  // Beyond the time of the fallback.
+  await sleep(timeoutMs + 10)
   t.match(counts(), { failed: 1 })
   t.match(app.circuitBreaker.routes.snapshot(), { fallbackFailed: 0 })
 })

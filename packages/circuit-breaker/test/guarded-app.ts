@@ -2,6 +2,7 @@
 import { get as httpGet } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { holdProcess } from '@holdfast/footing'
+import { waitUntil } from '@holdfast/test-kit'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
 import circuitBreaker, { type CircuitBreakerRouteOptions } from '../src/index.ts'
@@ -40,10 +41,10 @@ export function survives(t: Test): void {
   })
 }
 
-/** A client that leaves after `leaveMs`. */
-export async function leaving(url: string, leaveMs: number): Promise<void> {
+/** A client that leaves once `condition` holds. */
+export async function leaving(url: string, condition: () => boolean): Promise<void> {
   const request = httpGet(url)
   request.on('error', () => {})
-  await sleep(leaveMs)
+  await waitUntil(condition)
   request.destroy()
 }

@@ -268,7 +268,11 @@ t.test('HTTP/2: a late handler, a quick one, and a client that leaves', async (t
   await app.register(circuitBreaker)
   app.get('/late', { config: { circuitBreaker: { timeoutMs } } }, () => sleep(80, 'late'))
   app.get('/quick', { config: { circuitBreaker: { timeoutMs } } }, async () => 'quick')
-  app.get('/left', { config: { circuitBreaker: { timeoutMs: 1000 } } }, () => sleep(200, 'left'))
+  let begun = false
+  app.get('/left', { config: { circuitBreaker: { timeoutMs: 60_000 } } }, () => {
+    begun = true
+    return new Promise(() => {})
+  })
   const session = connectHttp2(await app.listen({ host: '127.0.0.1', port: 0 }))
   t.teardown(() => {
     session.destroy()
@@ -283,7 +287,7 @@ t.test('HTTP/2: a late handler, a quick one, and a client that leaves', async (t
   t.equal(await ask('/quick'), 200)
   const leaving = session.request({ ':path': '/left' })
   leaving.on('error', () => {})
-  await sleep(50)
+  await waitUntil(() => begun)
   leaving.close()
   await waitUntil(() => app.circuitBreaker.get('GET /left')?.snapshot().counts.ignored === 1)
   t.match(app.circuitBreaker.get('GET /quick')?.snapshot().counts, { succeeded: 1 })

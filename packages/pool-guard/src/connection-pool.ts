@@ -182,7 +182,7 @@ export class ConnectionPool implements Connections {
   #refusal({ signal, deadlineMs }: CheckoutOptions): Error | undefined {
     if (this.#closed) return new ClosedError(this.#settings.name)
     if (signal?.aborted === true) return abortedBy(signal, 'no client was lent')
-    if (deadlineMs !== undefined && deadlineMs <= this.#clock.nowMs()) return new DeadlineExceededError(0, 0)
+    if (deadlineMs !== undefined && deadlineMs <= this.#clock.nowMs()) return new DeadlineExceededError(0, 1)
     return undefined
   }
 

@@ -1,21 +1,10 @@
 import type { LeaseOutcome } from './connections.ts'
-import {
-  AcquireTimeoutError,
-  ClosedError,
-  ConnectError,
-  ConnectionLostError,
-  DeadlineExceededError,
-  ExhaustedError,
-  OpenError,
-  QueryTimeoutError,
-  QueueFullError,
-  SaturatedError,
-} from './errors.ts'
+import * as errors from './errors.ts'
 import { classifyError, sqlStateOf } from './sqlstate.ts'
 
 /** A server that does not let us in, and one that does not within the deadline, count against it. */
 export function outcomeOfConnecting(error: unknown): LeaseOutcome {
-  if (error instanceof ConnectError || error instanceof DeadlineExceededError) return 'failure'
+  if (error instanceof errors.ConnectError || error instanceof errors.DeadlineExceededError) return 'failure'
   return classifyError(error).kind === 'infrastructure' ? 'failure' : 'ignored'
 }
 
@@ -31,14 +20,14 @@ export function isDatabaseTrouble(error: unknown): boolean {
 }
 
 const troubles = [
-  AcquireTimeoutError,
-  ClosedError,
-  ConnectError,
-  ConnectionLostError,
-  DeadlineExceededError,
-  ExhaustedError,
-  OpenError,
-  QueryTimeoutError,
-  QueueFullError,
-  SaturatedError,
+  errors.AcquireTimeoutError,
+  errors.ClosedError,
+  errors.ConnectError,
+  errors.ConnectionLostError,
+  errors.DeadlineExceededError,
+  errors.ExhaustedError,
+  errors.OpenError,
+  errors.QueryTimeoutError,
+  errors.QueueFullError,
+  errors.SaturatedError,
 ] as const

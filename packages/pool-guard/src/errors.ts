@@ -59,7 +59,7 @@ export const AbortedError = createError<[what: string, detail?: { cause: unknown
 /** The deadline has passed, or what is left of it is shorter than such work takes at present. */
 export const DeadlineExceededError = createError<[remainingMs: number, expectedMs: number]>(
   'HOLDFAST_ERR_POOL_GUARD_DEADLINE_EXCEEDED',
-  '%d ms are left until the deadline, and the work is expected to take %d ms',
+  '%d ms are left until the deadline, too few for work that takes at least %d ms',
   504,
 )
 

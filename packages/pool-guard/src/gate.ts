@@ -375,7 +375,7 @@ export class Gate {
       this.#publishRefused(criticality, refusal, decidedMs - askedMs, scope)
       return new DeadlineExceededError(
         Math.max(0, Math.round(ticket.deadlineMs - decidedMs)),
-        Math.round(ticket.expectedMs),
+        Math.max(1, Math.round(ticket.expectedMs)),
       )
     }
     if (refusal === 'timeout' && this.#admission.inUse > 0) this.#outages?.suspect(decidedMs)

@@ -105,7 +105,7 @@ export class Loan implements GuardedClient, Watched {
     if (deadlineMs !== undefined && deadlineMs - nowMs < limitMs) {
       limitMs = deadlineMs - nowMs
       byDeadline = true
-      if (limitMs <= 0) return Promise.reject(new DeadlineExceededError(0, 0))
+      if (limitMs <= 0) return Promise.reject(new DeadlineExceededError(0, 1))
     }
     const answer = connection.run({
       text: sql,

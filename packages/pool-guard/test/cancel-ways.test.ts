@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
-import { freePort, makeCertificate, startPostgres, temporaryDirectory } from '@holdfast/test-kit'
+import { freePort, makeCertificate, startPostgres, temporaryDirectory, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
 import { sendCancelRequest } from '../src/cancel-socket.ts'
 import { ConnectionPool } from '../src/connection-pool.ts'
@@ -12,7 +12,7 @@ t.teardown(() => postgres.stop())
 
 /** Runs a statement into its limit, and asks the same connection something else. */
 async function cancelsBy(t: Test, settings: ConnectionPoolSettings): Promise<void> {
-  const pool = new ConnectionPool({ max: 1, cancelTimeoutMs: 2000, ...settings })
+  const pool = new ConnectionPool({ max: 1, cancelTimeoutMs: 20_000, connectTimeoutMs: 20_000, ...settings })
   t.teardown(() => pool.end())
   const client = await pool.checkout()
   await t.rejects(client.query('select pg_sleep(20)', [], { timeoutMs: 100 }), {
@@ -85,11 +85,13 @@ t.test('what became of a CancelRequest is told', async (t) => {
   t.equal(await sendCancelRequest(target).done, 'never-sent', 'nobody listens')
 
   let answer = 'N'
+  let received = 0
   const open = new Set<Socket>()
   const server = createServer((socket) => {
     open.add(socket)
     socket.on('error', () => {}).on('close', () => open.delete(socket))
     socket.on('data', () => {
+      received += 1
       if (answer === 'reset') socket.resetAndDestroy()
       else if (answer !== '') socket.end(answer)
     })
@@ -103,8 +105,9 @@ t.test('what became of a CancelRequest is told', async (t) => {
   answer = 'reset'
   t.equal(await sendCancelRequest(target).done, 'unknown', 'reset after it was sent')
   answer = ''
+  const before = received
   const silent = sendCancelRequest(target)
-  await new Promise((resolve) => setTimeout(resolve, 50))
+  await waitUntil(() => received > before)
   silent.abort()
   t.equal(await silent.done, 'unknown', 'given up after it was sent')
   const early = sendCancelRequest(target)

@@ -1,5 +1,5 @@
 import { systemClock } from '@holdfast/footing'
-import { startPostgres, waitUntil } from '@holdfast/test-kit'
+import { HandClock, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { poolsOn } from './pool-on-postgres.ts'
 import { silentServer } from './silent-server.ts'
@@ -12,9 +12,7 @@ const poolOf = poolsOn(postgres)
 t.test('an attempt to connect ends after its time, with its socket', async (t) => {
   const { url, open } = await silentServer(t)
   const { pool, events } = poolOf(t, { connectionString: url, connectTimeoutMs: 80 })
-  const startMs = performance.now()
   await t.rejects(pool.checkout(), { code: 'HOLDFAST_ERR_POOL_GUARD_CONNECT', statusCode: 503 })
-  t.ok(performance.now() - startMs < 5000, 'the server would be silent for ever')
   await waitUntil(() => open.size === 0)
   t.equal(pool.counts.total, 0)
   t.match(events, [{ kind: 'connect-failed' }])
@@ -77,8 +75,20 @@ t.test('onConnect runs before the first loan, within its time, and what it sets 
   t.match((await client.query('show application_name')).rows, [{ application_name: 'mine' }])
   client.release()
   t.equal(pool.counts.idle, 1)
-  const { pool: hanging } = poolOf(t, { connectTimeoutMs: 300, onConnect: () => new Promise(() => {}) })
-  await t.rejects(hanging.checkout(), { code: 'HOLDFAST_ERR_POOL_GUARD_CONNECT', message: /onConnect/ })
+  const clock = new HandClock()
+  let asked = 0
+  const hang = () => {
+    asked += 1
+    return new Promise(() => {})
+  }
+  const { pool: hanging } = poolOf(t, { connectTimeoutMs: 300, onConnect: hang, min: 0, clock })
+  const refused = t.rejects(hanging.checkout(), {
+    code: 'HOLDFAST_ERR_POOL_GUARD_CONNECT',
+    message: /onConnect/,
+  })
+  await waitUntil(() => asked === 1)
+  await clock.advance(300)
+  await refused
   const { pool: failing } = poolOf(t, { onConnect: () => Promise.reject(new Error('no')) })
   await t.rejects(failing.checkout(), { code: 'HOLDFAST_ERR_POOL_GUARD_CONNECT', message: /no$/ })
   t.equal(failing.counts.total, 0)

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type PostgresServer,
   type RealServer,
+  StallWatch,
   startPgBouncer,
   startPostgres,
   waitUntil,
@@ -212,6 +213,8 @@ for (const { title, through, strike, keepsOn } of faults) {
     await writers.start(20)
     await waitUntil(() => writers.acknowledged > 100)
     let longestPauseMs = 0
+    const stalls = new StallWatch()
+    t.teardown(() => stalls.stop())
     const watch = setInterval(() => {
       longestPauseMs = Math.max(longestPauseMs, performance.now() - writers.lastAckMs)
     }, 20)
@@ -228,10 +231,11 @@ for (const { title, through, strike, keepsOn } of faults) {
     t.strictSame(result.lost, [], 'every acknowledged write is stored')
     t.strictSame(result.twice, [], 'none is stored twice')
     t.strictSame(result.ghosts, [], 'none that was refused for sure is stored')
-    t.ok(recoveredMs <= recoveryMs, `recovered after ${recoveredMs} ms`)
-    t.ok(result.slowestMs <= budgetMs, `the slowest write took ${result.slowestMs} ms`)
+    const busyMs = stalls.allowanceMs()
+    t.ok(recoveredMs <= recoveryMs + busyMs, `recovered after ${recoveredMs} ms`)
+    t.ok(result.slowestMs <= budgetMs + busyMs, `the slowest write took ${result.slowestMs} ms`)
     if (keepsOn !== undefined)
-      t.ok(longestPauseMs <= keepsOn, `a pause of ${longestPauseMs} ms without any write`)
+      t.ok(longestPauseMs <= keepsOn + busyMs, `a pause of ${longestPauseMs} ms without any write`)
     const { inUse, connecting } = guard.snapshot().connections
     t.ok(inUse + connecting <= 1, 'nothing is left on loan')
   })
@@ -267,6 +271,8 @@ for (const { name, through } of [
       await sleep(500)
     }
     const giveBack = await takeAllSlots()
+    const stalls = new StallWatch()
+    t.teardown(() => stalls.stop())
     let failure: unknown
     const startMs = performance.now()
     await guard.query('select 1', [], { criticality: 'critical' }).catch((error) => {
@@ -274,7 +280,7 @@ for (const { name, through } of [
     })
     t.comment(`${Math.round(performance.now() - startMs)} ms: ${failure}`)
     t.match(failure, { statusCode: /^50[34]$/ })
-    t.ok(performance.now() - startMs < budgetMs)
+    t.ok(performance.now() - startMs < budgetMs + stalls.allowanceMs())
     await giveBack()
     const backMs = performance.now()
     const answers = () =>
@@ -283,7 +289,7 @@ for (const { name, through } of [
         () => false,
       )
     await waitUntil(answers)
-    t.ok(performance.now() - backMs <= recoveryMs, `${performance.now() - backMs} ms`)
+    t.ok(performance.now() - backMs <= recoveryMs + stalls.allowanceMs(), `${performance.now() - backMs} ms`)
   })
 
   t.test(`a transaction that idles too long is ended by the server (${name}), and no process`, async (t) => {

@@ -15,8 +15,18 @@ t.before(async () => {
 })
 t.teardown(() => postgres.stop())
 
+/** A busy machine may take its time to end a cancelled statement. */
+const patient = { cancelTimeoutMs: 10_000, connectTimeoutMs: 20_000 }
+
 async function database(t: Test, options: PoolGuardOptions = {}) {
-  const guard = new PoolGuard({ connectionString: postgres.url, max: 3, min: 0, breaker: false, ...options })
+  const guard = new PoolGuard({
+    connectionString: postgres.url,
+    max: 3,
+    min: 0,
+    breaker: false,
+    ...patient,
+    ...options,
+  })
   const db = new Kysely<Database>({ dialect: guardedDialect(guard) })
   t.teardown(async () => {
     await db.destroy()

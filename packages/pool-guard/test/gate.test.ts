@@ -95,7 +95,7 @@ t.test('work that has too little time left is a 504 at once', async (t) => {
   await t.rejects(seen.acquire({ deadlineMs: seen.clock.nowMs() + 100 }), {
     code: 'HOLDFAST_ERR_POOL_GUARD_DEADLINE_EXCEEDED',
     statusCode: 504,
-    message: '100 ms are left until the deadline, and the work is expected to take 200 ms',
+    message: '100 ms are left until the deadline, too few for work that takes at least 200 ms',
   })
 })
 

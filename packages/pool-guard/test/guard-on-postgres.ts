@@ -9,6 +9,9 @@ export function guardsOn(server: { readonly url: string }) {
     const guard = new PoolGuard({
       connectionString: server.url,
       log: { info: keep, warn: keep },
+      // A busy machine may take its time to connect, and to end a cancelled statement.
+      connectTimeoutMs: 20_000,
+      cancelTimeoutMs: 10_000,
       ...options,
     })
     t.teardown(() => guard.close({ graceMs: 0 }))

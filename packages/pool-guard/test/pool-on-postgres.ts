@@ -10,6 +10,9 @@ export function poolsOn(server: { readonly url: string }) {
     const pool = new ConnectionPool({
       connectionString: server.url,
       max: 2,
+      // A busy machine may take its time to connect, and to end a cancelled statement.
+      connectTimeoutMs: 20_000,
+      cancelTimeoutMs: 10_000,
       onEvent: (event) => events.push(event),
       ...settings,
     })

@@ -18,16 +18,22 @@ const hurried = {
 }
 
 t.test('a connection that was idle for long is tried before it is lent', async (t) => {
-  const { pool } = poolOf(t, { pingAfterIdleMs: 0, pingTimeoutMs: 100 })
+  const clock = new HandClock()
+  const { pool } = poolOf(t, { pingAfterIdleMs: 0, pingTimeoutMs: 100, cancelTimeoutMs: 50, clock })
   const [one, two] = [await pool.checkout(), await pool.checkout()]
   one.release()
   two.release()
   const alive = await pool.checkout()
   t.equal(pool.totals.opened, 2, 'a good one is kept')
   alive.release()
+  await clock.advance(1)
   postgres.blackhole()
   const waiting = pool.checkout()
-  await waitUntil(() => pool.totals.pingFailures === 1)
+  await clock.advance(99)
+  t.equal(pool.totals.pingFailures, 0)
+  // The limit of the ping, and that of its cancel.
+  await clock.advance(51)
+  t.equal(pool.totals.pingFailures, 1)
   await postgres.heal()
   const fresh = await waiting
   t.strictSame((await fresh.query('select 1 as one')).rows, [{ one: 1 }])

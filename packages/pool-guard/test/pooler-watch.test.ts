@@ -40,18 +40,29 @@ t.test('showPools() has the columns of SHOW POOLS, in their order', async (t) =>
 t.test('what other processes do to the pooler is pressure here, too', async (t) => {
   const { guard } = guardOf(t, {
     connectionString: pooler.url,
-    pooler: { connectionString: consoleUrl, intervalMs: 50, saturatedWaiting: 3 },
+    pooler: { connectionString: consoleUrl, intervalMs: 50, timeoutMs: 5000, saturatedWaiting: 3 },
     pressure: { sustainMs: 50, clearMs: 100 },
   })
   await waitUntil(() => guard.snapshot().pooler?.ageMs !== undefined)
   t.match(guard.snapshot().pooler, { waiting: 0, saturated: false, failures: 0 })
-  const other = new PoolGuard({ connectionString: pooler.url, name: 'another process' })
+  const other = new PoolGuard({
+    connectionString: pooler.url,
+    name: 'another process',
+    statementTimeoutMs: 60_000,
+    breaker: false,
+  })
   t.teardown(() => other.close())
-  const work = sleeps(other, 0.4, 8)
+  // Two of these have a server and wait for this lock; the others wait in PgBouncer.
+  const lock = new Client({ connectionString: postgres.directUrl })
+  await lock.connect()
+  t.teardown(() => lock.end())
+  await lock.query('select pg_advisory_lock(7)')
+  const work = Array.from({ length: 8 }, () => other.query('select pg_advisory_xact_lock(7)'))
   await waitUntil(() => guard.saturated)
   t.equal(guard.snapshot().inUse, 0, 'nothing of it is ours')
   t.ok((guard.snapshot().pooler?.waiting ?? 0) >= 3)
   await waitUntil(() => guard.pressure.state === 'pressed')
+  await lock.query('select pg_advisory_unlock(7)')
   await Promise.all(work)
   await waitUntil(() => guard.pressure.state === 'normal')
 })
@@ -59,7 +70,7 @@ t.test('what other processes do to the pooler is pressure here, too', async (t) 
 t.test('a console that does not answer is told once, and presses nobody', async (t) => {
   const { guard, log } = guardOf(t, {
     connectionString: postgres.url,
-    pooler: { connectionString: consoleUrl, intervalMs: 20, timeoutMs: 500, database: 'postgres' },
+    pooler: { connectionString: consoleUrl, intervalMs: 20, timeoutMs: 1500, database: 'postgres' },
   })
   await waitUntil(() => guard.snapshot().pooler?.ageMs !== undefined)
   pooler.blackhole()

@@ -98,8 +98,8 @@ interface Batch {
 
 const SLOTS = 16_384
 
-/** From so many on a batch does not wait for more: what a command costs is small beside its rows. */
-const EARLY_ROWS = 16
+/** From so many calls on, what waits for this turn to end leaves: Redis works on them while this process goes on. */
+const EARLY_CALLS = 16
 
 const notWritten = /^(Stream isn't writeable|Cluster isn't ready)/
 
@@ -243,7 +243,7 @@ export class Dispatcher {
     batch.callers.push(caller)
     batch.rows.add(keys, args)
     const size = batch.callers.length
-    const isWorthIt = size >= EARLY_ROWS && size * 2 >= line.calls
+    const isWorthIt = size >= EARLY_CALLS && size * 2 >= line.calls
     if (isWorthIt || size >= this.#settings.maxBatchRows) {
       groups.delete(group)
       this.#sendBatch(batch)
@@ -332,9 +332,10 @@ export class Dispatcher {
       (reply) => this.#answer(exchange, reply),
       (error: Error) => this.#refused(exchange, error),
     )
+    if (line.leaving.length >= EARLY_CALLS) this.#letGo(line)
   }
 
-  /** Lets everything that is written in this turn leave at its end. */
+  /** Lets everything that is written in this turn leave at its end, or earlier, when it has become much. */
   #holdBack(line: Line): void {
     line.client.stream?.cork()
     process.nextTick(() => this.#letGo(line))
@@ -414,7 +415,8 @@ export class Dispatcher {
       return
     }
     const mayHaveRun = !notWritten.test(error.message)
-    this.#settings.onUnusable(line.client, error.message)
+    // What the client says then is about its own options.
+    this.#settings.onUnusable(line.client, mayHaveRun ? error.message : 'the connection has just ended')
     for (const caller of callers) {
       this.#fail(caller, 'lost', new LostError(caller.what, this.reason), mayHaveRun)
     }

@@ -1,5 +1,5 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { StallWatch } from '@holdfast/test-kit'
 import type { GuardedRedis, RedisScript } from '../src/index.ts'
 
 /** Counts at a key, and answers what it counted to. */
@@ -41,8 +41,7 @@ export async function outage(
   const failures: { ms: number; code: unknown; atMs: number }[] = []
   const passes: { startedMs: number; endedMs: number }[] = []
   let running = true
-  const stalls = monitorEventLoopDelay({ resolution: 1 })
-  stalls.enable()
+  const stalls = new StallWatch()
   const callAll = async () => {
     const passStartedMs = performance.now()
     for (const key of keys) {
@@ -72,7 +71,7 @@ export async function outage(
   running = false
   await calling
   const recoveryMs = (passed()?.endedMs ?? Number.POSITIVE_INFINITY) - wellMs
-  stalls.disable()
+  stalls.stop()
   const [first, ...later] = failures
   const slowest = later.toSorted((one, other) => other.ms - one.ms)[0]
   return {
@@ -83,6 +82,6 @@ export async function outage(
     refused: later.length,
     recoveryMs,
     downMs: (failures.at(-1)?.atMs ?? 0) - (first?.atMs ?? 0),
-    stallMs: stalls.max / 1_000_000,
+    stallMs: stalls.longestMs,
   }
 }

@@ -19,7 +19,7 @@ function fulfils(t: Test, measured: Outage): void {
   )
   const { firstMs, laterMs, recoveryMs, stallMs } = measured
   // A machine that is busy with other things keeps the timers waiting, and every turn of the event loop.
-  const slackMs = 20 + 2 * stallMs
+  const slackMs = 20 + 4 * stallMs
   t.ok(firstMs <= 50 + slackMs, `the first call costs its budget at most: ${firstMs} ms`)
   t.ok(laterMs <= slackMs, `later ones nothing: ${laterMs} ms`)
   t.ok(recoveryMs <= 2000 + slackMs, `recovered after ${recoveryMs} ms`)
@@ -106,7 +106,7 @@ t.test('Sentinel', async (t) => {
     fulfils(t, measured)
     t.not(await set.master(), before)
     // It may be so quick that no call falls into it.
-    t.ok(measured.downMs <= 2000, `down for ${measured.downMs} ms`)
+    t.ok(measured.downMs <= 2000 + 4 * measured.stallMs, `down for ${measured.downMs} ms`)
     const kept = Number(await guard.call('GET', key))
     t.comment(`of ${guard.snapshot().calls.ok} answered calls ${kept} are counted at the new master`)
   })

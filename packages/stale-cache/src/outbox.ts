@@ -47,16 +47,17 @@ export class Outbox {
   }
 
   /**
-   * The later one of a key stays; its lease is given back with whichever stays. At most `max` are kept, the oldest
-   * make room.
+   * The later one of a key stays; its lease is given back with whichever stays. At most `max` wait, the oldest make
+   * room. Where more wait already, because `max` was larger a moment ago, each newcomer takes the place of one.
    */
   add(notice: Notice, max: number): void {
+    const bound = Math.max(max, this.waiting)
     const id = idOf(notice)
     const known = this.#notices.get(id)
     this.#notices.delete(id)
     this.#notices.set(id, known === undefined ? notice : merged(known, notice))
     for (const oldest of this.#notices.keys()) {
-      if (this.#notices.size <= max) break
+      if (this.waiting <= bound) break
       this.#notices.delete(oldest)
       this.#dropped += 1
     }
@@ -79,10 +80,11 @@ export class Outbox {
     this.#sent.delete(notice)
   }
 
-  /** Puts back what could not be sent, unless something later has come meanwhile. */
+  /** Puts back what could not be sent, unless something later has come meanwhile, or nothing may wait. */
   restore(notice: Notice, max: number): void {
+    const bound = max === 0 ? 0 : Math.max(max, this.waiting)
     this.#sent.delete(notice)
-    if (!isPassing(notice) && !this.#notices.has(idOf(notice))) this.add(notice, max)
+    if (!isPassing(notice) && !this.#notices.has(idOf(notice))) this.add(notice, bound)
   }
 
   /** Whether there is news of this key that may not have arrived. */

@@ -21,8 +21,8 @@ function implementation(name: string, kill: boolean | undefined) {
     open: async () => {
       if (kill === undefined) return
       server = await startRedis()
-      redis = new GuardedRedis({ url: server.url, budgetMs: 200 })
-      await redis.ready(2000)
+      redis = new GuardedRedis({ url: server.url, budgetMs: 10_000 })
+      await redis.ready(10_000)
       if (kill) await server.kill9()
     },
     setUp: (): Subject => {

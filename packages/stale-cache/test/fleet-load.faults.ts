@@ -147,3 +147,41 @@ t.test('10,000 invalidations in a second by another process', async (t) => {
     t.equal(source.calls.length, loads)
   })
 })
+
+t.test('10,000 invalidations in a second while two processes read', async (t) => {
+  const keys = Array.from({ length: MANY }, (_, at) => `key-${at}`)
+  const limits = {
+    represent: brief,
+    maxEntries: MANY,
+    maxBatchKeys: 500,
+    maxFlights: MANY,
+    batchIntervalMs: 5,
+  }
+  const { name, caches, source } = await fleetOn(server.url, t, 2, limits)
+  const stranger = await strangerIn(t, name)
+  for (const key of keys) source.has(key, 'one')
+  for (const cache of caches) await cache.refresh(keys, { sinceFence: 0 })
+  for (const key of keys) source.has(key, 'two')
+  const has = (cache: StaleCache<Thing>, key: string) => {
+    const { source, value } = cache.peek(key)
+    return source === 'fresh' && value.text === 'two'
+  }
+  // A part of the keys at a time, as requests would.
+  let at = 0
+  const read = () => {
+    for (const cache of caches) for (const key of keys.slice(at, at + 100)) cache.peek(key)
+    at = (at + 100) % MANY
+  }
+  let waiting = 0
+  const settled = () => caches.every((cache) => keys.every((key) => has(cache, key)))
+  const { grownBytes } = await storm(t, stranger, 'key-', settled, () => {
+    waiting = Math.max(waiting, ...caches.map((cache) => fleetOf(cache).waiting))
+    read()
+  })
+  const [one, other] = caches.map((cache) => fleetOf(cache))
+  t.comment(`at most ${waiting} notices waited, ${one?.dropped} and ${other?.dropped} were dropped;`)
+  t.comment(`${source.calls.length} loads`)
+  // What had to make room while Redis was too slow are values, which others load for themselves.
+  t.ok(waiting <= MANY)
+  t.ok(grownBytes < 30_000_000, `${grownBytes} bytes more are held`)
+})

@@ -10,7 +10,7 @@ interface Ask {
 }
 
 const [url = '', name = '', leaseMs = '1000'] = process.argv.slice(2)
-const redis = new GuardedRedis({ url, budgetMs: 500 })
+const redis = new GuardedRedis({ url, budgetMs: 10_000, connectTimeoutMs: 10_000 })
 const answers = new Map<number, (rows: { key: string; value: string }[]) => void>()
 let loads = 0
 const cache = new StaleCache<string, undefined>(name, {
@@ -70,5 +70,5 @@ process.on('message', (message: Ask | { loaded: number; rows: { key: string; val
 })
 // Without its parent it would wait for ever.
 process.on('disconnect', () => process.exit(0))
-await redis.ready(5000)
+await redis.ready(20_000)
 process.send?.({ id: 0, result: 'ready' })

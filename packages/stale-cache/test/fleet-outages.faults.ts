@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { GuardedRedis } from '@holdfast/redis-guard'
-import { type RealServer, startRedis, waitUntil } from '@holdfast/test-kit'
+import { type RealServer, StallWatch, startRedis, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
 import type { SharedRedis } from '../src/shared-redis.ts'
 import { StaleCache } from '../src/stale-cache.ts'
@@ -9,8 +9,8 @@ import { Source, type Thing } from './source.ts'
 t.setTimeout(120_000)
 
 const BUDGET_MS = 50
-/** A timer of a busy machine may be late. */
-const SLACK_MS = 100
+/** For what is not waiting. */
+const SLACK_MS = 20
 
 let number = 0
 
@@ -78,11 +78,14 @@ for (const [fault, [begin, end]] of Object.entries(faults)) {
       for (const key of ['acme', 'globex', 'initech']) source.has(key, 'one')
       for (const cache of [first, second]) await cache.refresh(['acme', 'globex'], { sinceFence: 0 })
       await waitUntil(() => first.snapshot().fleet?.waiting === 0)
+      const stalls = new StallWatch()
+      t.teardown(() => stalls.stop())
       await begin(server)
 
       const cold = await timed(first.get('initech'))
       t.same(cold.result, { text: 'one' })
-      t.ok(cold.elapsedMs <= BUDGET_MS + SLACK_MS, `the first cold read took ${cold.elapsedMs.toFixed(1)} ms`)
+      const limitMs = BUDGET_MS + SLACK_MS + stalls.allowanceMs()
+      t.ok(cold.elapsedMs <= limitMs, `the first cold read took ${cold.elapsedMs.toFixed(1)} ms`)
       const later: number[] = []
       for (let index = 0; index < 20; index += 1) {
         source.has(`cold-${index}`, 'cold')
@@ -94,14 +97,14 @@ for (const [fault, [begin, end]] of Object.entries(faults)) {
       t.comment(
         `cold reads: first ${cold.elapsedMs.toFixed(1)} ms, median of later ${later[10]?.toFixed(2)} ms`,
       )
-      t.ok((later[10] ?? 100) < 10, `later ones ${later.map((ms) => ms.toFixed(1))}`)
+      t.ok((later[10] ?? 100) < 10 + stalls.allowanceMs(), `later ones ${later.map((ms) => ms.toFixed(1))}`)
       first.invalidate('globex')
       const startMs = performance.now()
       for (let index = 0; index < 1000; index += 1) {
         t.equal((await first.get('globex'))?.text, 'one')
         first.peek('globex')
       }
-      t.ok(performance.now() - startMs < 1000, 'stale hits never wait')
+      t.ok(performance.now() - startMs < 1000 + stalls.allowanceMs(), 'stale hits never wait')
 
       source.has('globex', 'two')
       first.set('acme', { value: { text: 'written' } })

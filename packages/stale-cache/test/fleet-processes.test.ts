@@ -5,10 +5,10 @@ import { type RealServer, startRedis, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import type { FleetSnapshot } from '../src/fleet.ts'
 
-t.setTimeout(60_000)
+t.setTimeout(300_000)
 
 const script = fileURLToPath(new URL('./fleet-member.ts', import.meta.url))
-const LEASE_MS = 600
+const LEASE_MS = 2000
 
 let server: RealServer
 /** One fleet for all tests, because processes are slow to start; the last test kills one of it. */

@@ -39,6 +39,11 @@ t.test('an ordered failover makes a replica the master and keeps the data', asyn
 
 t.test('a killed master is replaced', async (t) => {
   const before = await redis.master()
+  // What only the new master has dies with it. The first one is told later that it is a replica now.
+  for (const { directPort } of redis.nodes.slice(1))
+    await waitUntil(async () => (await askRedis(directPort, 'GET', 'kept')) === 'after', {
+      timeoutMs: 20_000,
+    })
   await before.kill9()
   const after = await redis.masterOtherThan(before)
   t.ok(isRunning(after.pid))

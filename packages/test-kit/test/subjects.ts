@@ -11,16 +11,24 @@ import { startRedis } from '../src/redis.ts'
 
 export interface Subject {
   readonly server: RealServer
-  /** Rejects, or resolves with something, within half a second. */
-  ask(url?: string): Promise<unknown>
+  /** Resolves with something, or rejects: when there was no answer, after `patienceMs` (10_000). */
+  ask(url?: string, patienceMs?: number): Promise<unknown>
   /** Stores a text and answers what is stored, for servers that keep data. */
   readonly memory?: { put(text: string): Promise<unknown>; get(): Promise<string> }
   stop(): Promise<void>
 }
 
 /** Runs a statement on a connection of its own. */
-export async function query(connectionString: string, sql: string): Promise<Record<string, unknown>[]> {
-  const client = new Client({ connectionString, connectionTimeoutMillis: 500, query_timeout: 2000 })
+export async function query(
+  connectionString: string,
+  sql: string,
+  patienceMs = 10_000,
+): Promise<Record<string, unknown>[]> {
+  const client = new Client({
+    connectionString,
+    connectionTimeoutMillis: patienceMs,
+    query_timeout: patienceMs,
+  })
   client.on('error', () => {})
   try {
     await client.connect()
@@ -31,11 +39,11 @@ export async function query(connectionString: string, sql: string): Promise<Reco
 }
 
 /** Says a line to a Redis and resolves with its answer. */
-async function say(url: string, line: string): Promise<string> {
+async function say(url: string, line: string, patienceMs = 10_000): Promise<string> {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   try {
     socket.write(`${line}\r\n`)
-    const [answer]: Buffer[] = await once(socket, 'data', { signal: AbortSignal.timeout(500) })
+    const [answer]: Buffer[] = await once(socket, 'data', { signal: AbortSignal.timeout(patienceMs) })
     return String(answer)
   } finally {
     socket.on('error', () => {})
@@ -47,7 +55,7 @@ async function postgres(): Promise<Subject> {
   const server = await startPostgres()
   return {
     server,
-    ask: (url = server.url) => query(url, 'select 1'),
+    ask: (url = server.url, patienceMs) => query(url, 'select 1', patienceMs),
     memory: {
       put: (text) =>
         query(
@@ -65,7 +73,7 @@ async function redis(): Promise<Subject> {
   const server = await startRedis()
   return {
     server,
-    ask: (url = server.url) => say(url, 'PING'),
+    ask: (url = server.url, patienceMs) => say(url, 'PING', patienceMs),
     memory: {
       put: (text) => say(server.directUrl, `SET kept ${text}`),
       get: async () => (await say(server.directUrl, 'GET kept')).split('\r\n')[1] ?? '',
@@ -79,7 +87,7 @@ async function pgbouncer(): Promise<Subject> {
   const server = await startPgBouncer({ target })
   return {
     server,
-    ask: (url = server.url) => query(url, 'select 1'),
+    ask: (url = server.url, patienceMs) => query(url, 'select 1', patienceMs),
     async stop() {
       await server.stop()
       await target.stop()
@@ -109,9 +117,9 @@ async function haproxy(): Promise<Subject> {
   })
   return {
     server,
-    ask: async (url = server.url) => {
+    ask: async (url = server.url, patienceMs = 10_000) => {
       const response = await fetch(url, {
-        signal: AbortSignal.timeout(500),
+        signal: AbortSignal.timeout(patienceMs),
         headers: { connection: 'close' },
       })
       if (response.status !== 200) throw new Error(`status ${response.status}`)

@@ -6,7 +6,13 @@
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { RetryAfter } from '@holdfast/footing'
-import type { ConnectionError, FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type {
+  ConnectionError,
+  FastifyError,
+  FastifyReply,
+  FastifyRequest,
+  FastifySchemaValidationError,
+} from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import { unavailability } from '../db/unavailable.ts'
 
@@ -44,7 +50,9 @@ export function answerError(error: FastifyError, request: FastifyRequest, reply:
   if (status < 500) {
     // Only a refusal for now says so: 429.
     const { retryAfterSeconds } = error as FastifyError & Partial<RetryAfter>
-    void sendProblem(reply, status, error.code ?? codeOf(status), error.message, retryAfterSeconds)
+    // Fastify would repeat the whole address, and with it the query.
+    const detail = error.code === 'FST_ERR_BAD_URL' ? 'The path cannot be decoded.' : error.message
+    void sendProblem(reply, status, error.code ?? codeOf(status), detail, retryAfterSeconds)
     return
   }
   if (unavailable === undefined) request.log.error({ err: error }, 'request failed')
@@ -54,6 +62,18 @@ export function answerError(error: FastifyError, request: FastifyRequest, reply:
   }
   const detail = DETAILS.get(status) ?? DETAIL_OTHERWISE
   void sendProblem(reply, status, codeOf(status), detail, unavailable?.retryAfterSeconds)
+}
+
+/** For Fastify's `schemaErrorFormatter`: which member is wrong, and what it may be. */
+export function describeInvalid([first]: readonly FastifySchemaValidationError[], where: string): Error {
+  const { instancePath = '', message = 'is wrong', params = {} } = first ?? {}
+  const { allowedValues, additionalProperty } = params
+  const name = instancePath.slice(1).replaceAll('/', '.')
+  const subject = name === '' ? `the ${where === 'querystring' ? 'query' : where}` : name
+  if (Array.isArray(allowedValues)) return new Error(`${subject} must be one of ${allowedValues.join(', ')}`)
+  if (additionalProperty !== undefined)
+    return new Error(`${subject} must not have ${JSON.stringify(additionalProperty)}`)
+  return new Error(`${subject} ${message}`)
 }
 
 const DETAIL_OTHERWISE = 'The service could not answer this request.'

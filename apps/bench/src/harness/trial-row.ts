@@ -55,6 +55,7 @@ async function runTrial(
     await untilReady(server, port, '/ready')
     const entered: Record<string, number> = {}
     const wallMs: Record<string, number> = {}
+    await warmUp(row, port, load, options)
     // First, so that the events are timed from the begin of the load.
     const plan: MixPlan = { port, load: variant.load, mix: row.mix, durationMs, drainMs: DRAIN_MS * scale }
     await load.ask('prepareMix', plan)
@@ -85,4 +86,15 @@ async function runTrial(
     await load.stop()
     await server.stop()
   }
+}
+
+/** A few clients that read, so that a service is not judged by what it does while it is compiled. Nothing is counted. */
+const WARM_UP_LOAD = { clients: 10, pauseMs: 0 }
+
+async function warmUp(row: TrialRow, port: number, load: Child, options: RunOptions): Promise<void> {
+  const mix = row.mix.filter(({ method }) => method === 'GET')
+  if (options.warmUpMs === 0 || mix.length === 0) return
+  const plan: MixPlan = { port, load: WARM_UP_LOAD, mix, durationMs: options.warmUpMs, drainMs: DRAIN_MS }
+  await load.ask('prepareMix', plan)
+  await load.ask('driveMix')
 }
