@@ -2,30 +2,48 @@
 // listening, so that tests can use it as it is.
 
 import { join } from 'node:path'
+import { abuseGuard, trustedProxies } from '@holdfast/abuse-guard'
 import { circuitBreaker } from '@holdfast/circuit-breaker'
+import { concurrencyGuard } from '@holdfast/concurrency-guard'
 import { withRetryAfter } from '@holdfast/footing'
 import { health } from '@holdfast/health'
 import { poolGuard, runInScope } from '@holdfast/pool-guard'
 import { guardedDialect } from '@holdfast/pool-guard/kysely'
 import { singleflight } from '@holdfast/singleflight'
 import { staleCache } from '@holdfast/stale-cache'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
+import { tenantRateLimit } from '@holdfast/tenant-rate-limit'
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+  LogController,
+} from 'fastify'
 import { Kysely } from 'kysely'
 import { Registry } from 'prom-client'
 import { bearerGuard } from './bearer.ts'
-import type { Config } from './config.ts'
+import { believesUsers, type Config } from './config.ts'
 import type { Database } from './db/database.ts'
 import { patientPool, servicePool } from './db/pool-options.ts'
 import { prepare } from './db/preparation.ts'
+import { UserRepository } from './db/user-repository.ts'
 import { ApiDatabasePressedError } from './errors.ts'
 import { Once } from './once.ts'
+import { addressLimit } from './plugins/address-limit.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
+import { developmentUser } from './plugins/development-user.ts'
 import { metrics } from './plugins/metrics.ts'
 import { answerOtherMethods } from './plugins/other-methods.ts'
 import { answerError, answerUnreadable, describeInvalid, problemAnswers } from './plugins/problem-answers.ts'
 import { redis } from './plugins/redis.ts'
+import { trafficRedis } from './plugins/traffic-redis.ts'
+import { trafficReports } from './plugins/traffic-reports.ts'
+import { botMetrics } from './routes/bots/bot-metrics.ts'
+import { BotRepository } from './routes/bots/bot-repository.ts'
+import { BotStatusPages } from './routes/bots/bot-status.ts'
+import { bots } from './routes/bots/routes.ts'
 import { registerPublicTheme } from './routes/public-theme/register.ts'
 import { withDecodableTenant } from './routes/public-theme/route.ts'
+import { isTenantSlug } from './routes/public-theme/theme.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
 import { HistoryPages } from './routes/theme-history/history-pages.ts'
 import { themeHistory } from './routes/theme-history/routes.ts'
@@ -34,6 +52,9 @@ import type { Secret } from './secret.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
 const PAUSE_MS = 1000
+const LONGEST_BLOCK_MS = 86_400_000
+/** More themes than a process can serve: what is served from memory is bounded by that alone. */
+const STALE_THEMES = '1000000/s'
 /** Requests are small: who has not sent one whole by then does not mean to. */
 const MAX_ARRIVAL_MS = 20_000
 const ARRIVAL_CHECK_MS = 1000
@@ -64,6 +85,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     }),
     // A tenant that is too long is an unknown tenant, not an unknown path.
     routerOptions: { maxParamLength: MAX_SLUG_IN_PATH },
+    ...(config.trustProxy !== undefined && { trustProxy: trustedProxies(config.trustProxy) }),
     // While closing, what still arrives on open connections is served.
     return503OnClosing: false,
     rewriteUrl: ({ url = '/' }) => withDecodableTenant(url),
@@ -95,6 +117,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     ...shared,
   })
   await fastify.register(circuitBreaker, shared)
+  await fastify.register(trafficRedis, { target: config.rateLimitRedisUrl, ...shared })
   await fastify.register(redis, { target: config.redisUrl, ...shared })
   await fastify.register(singleflight, {
     ...shared,
@@ -104,13 +127,51 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   await fastify.register(staleCache, shared)
   await fastify.register(poolGuard, {
     ...servicePool(config, databaseUrl),
-    tenant: ({ params }) => (params as { tenant?: string }).tenant,
+    tenant: tenantOf,
     ...shared,
   })
   await fastify.register(dependencyReports)
   if (registry !== undefined) await fastify.register(metrics, { registry, authorize })
-
   const db = new Kysely<Database>({ dialect: guardedDialect(fastify.poolGuard) })
+
+  // What a request passes, in this order: is its address blocked; has the address asked for too much; who asks; has he,
+  // or his tenant, or have all together asked for too much; is an operation of his under way.
+  const exempt = config.rateLimitsExempt ?? []
+  const fleet = fastify.trafficRedis === null ? {} : { redis: fastify.trafficRedis }
+  await fastify.register(abuseGuard, {
+    maxPerMinute: config.abuseMaxPerMinute,
+    blockMs: config.abuseBlockMs,
+    maxBlockMs: Math.max(config.abuseBlockMs, LONGEST_BLOCK_MS),
+    allow: [...config.abuseAllow, ...exempt],
+    admin: config.metricsToken === undefined ? {} : { authorize },
+    ...fleet,
+    ...shared,
+  })
+  await fastify.register(tenantRateLimit, {
+    tenant: tenantOf,
+    user: ({ principal }) => principal?.id,
+    exempt: ({ principal }) => principal?.role === 'admin',
+    exemptAddresses: exempt,
+    policies: {
+      public: config.rateLimitsPublic,
+      'bot-start': config.rateLimitsStart,
+      'bot-stop': config.rateLimitsStop,
+      'bot-recover': config.rateLimitsRecover,
+      'bot-status': config.rateLimitsStatus,
+    },
+    groups: { bots: config.rateLimitsGlobal },
+    staleLimit: STALE_THEMES,
+    headers: ['draft', 'x-ratelimit', 'x-rate-limit'],
+    ...fleet,
+    ...shared,
+  })
+  await fastify.register(addressLimit, { limit: config.rateLimitsIp, exempt })
+  await fastify.register(developmentUser, {
+    users: believesUsers(config) ? new UserRepository(db) : undefined,
+  })
+  await fastify.register(concurrencyGuard, { leaseMs: config.botOperationLeaseMs, ...fleet, ...shared })
+  await fastify.register(trafficReports)
+
   const preparation = new Once(() =>
     prepare(fastify.poolGuard, {
       mayChange: config.environment !== 'production',
@@ -137,6 +198,20 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   const repository = new ThemeHistoryRepository(db)
   const pages = new HistoryPages(repository, fastify.staleCache)
   await fastify.register(themeHistory, { repository, pages })
+  const botRepository = new BotRepository(fastify.poolGuard, db)
+  await fastify.register(bots, {
+    repository: botRepository,
+    pages: new BotStatusPages(botRepository, fastify.staleCache),
+    counters: registry && botMetrics(registry, botRepository, fastify.staleCache),
+  })
   addOtherMethods()
   return { fastify, firstTurn }
+}
+
+/** Whose request it is, for limits and fairness: the tenant of who asks, or the one in the path. */
+function tenantOf({ principal, params }: FastifyRequest): string | undefined {
+  if (principal !== null) return principal.tenant
+  const { tenant } = params as { tenant?: string }
+  // All that cannot be a tenant is one.
+  return tenant !== undefined && isTenantSlug(tenant) ? tenant : undefined
 }

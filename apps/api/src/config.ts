@@ -13,11 +13,14 @@ import {
   durationText,
   flag,
   integer,
+  limit,
+  networks,
   optional,
   path,
   port,
   postgresUrl,
   prepareThreshold,
+  proxies,
   type Setting,
   secret,
   setting,
@@ -72,6 +75,72 @@ const SETTINGS = {
     'REDIS_URL',
     redisUrl,
     'Redis: `redis://user:password@host:6379/0`, `rediss://` with TLS, `redis+sentinel://host:26379,host:26379/master-name/0` or `redis+cluster://host:6379,host:6379`. Unset: what would be shared stays in the memory of this process.',
+  ),
+  trustProxy: optional(
+    'TRUST_PROXY',
+    proxies,
+    'Networks of the proxies in front, of which `X-Forwarded-For` is believed. Unset: of nobody, and the address of a client is that of the connection.',
+  ),
+  rateLimitRedisUrl: optional(
+    'RATE_LIMIT_REDIS_URL',
+    redisUrl,
+    'A Redis of their own for limits, blocks and the one operation at a time. Unset: `REDIS_URL`.',
+  ),
+  rateLimitsStart: setting('RATE_LIMITS_START', limit, '10/minute', 'Starts of bots, for each user.'),
+  rateLimitsStop: setting('RATE_LIMITS_STOP', limit, '10/minute', 'Stops of bots, for each user.'),
+  rateLimitsRecover: setting('RATE_LIMITS_RECOVER', limit, '10/minute', 'Recoveries of bots, for each user.'),
+  rateLimitsStatus: setting('RATE_LIMITS_STATUS', limit, '30/minute', 'Looks at bots, for each user.'),
+  rateLimitsGlobal: setting(
+    'RATE_LIMITS_GLOBAL',
+    limit,
+    '200/minute',
+    'All of these together, of all users.',
+  ),
+  rateLimitsPublic: setting(
+    'RATE_LIMITS_PUBLIC',
+    limit,
+    '100 per 60s burst 100 refill 2/s',
+    'Themes, for each tenant; beyond it they are served from the cache as it is.',
+  ),
+  rateLimitsIp: setting(
+    'RATE_LIMITS_IP',
+    limit,
+    '60/minute',
+    'Requests of each address, but for themes, probes and metrics.',
+  ),
+  rateLimitsExempt: optional(
+    'RATE_LIMITS_EXEMPT',
+    networks,
+    'Addresses and networks, also `loopback` and `private`, without any limit, and never blocked.',
+  ),
+  abuseMaxPerMinute: setting(
+    'ABUSE_MAX_PER_MINUTE',
+    integer(1, 1_000_000),
+    '100',
+    'An address that asks for more in a minute is blocked.',
+  ),
+  abuseBlockMs: setting(
+    'ABUSE_BLOCK',
+    duration(1000, 86_400_000),
+    '15m',
+    'For how long, the first time; twice as long each further time.',
+  ),
+  abuseAllow: setting(
+    'ABUSE_ALLOW',
+    networks,
+    'loopback,private',
+    'Addresses and networks that are never blocked.',
+  ),
+  botOperationLeaseMs: setting(
+    'BOT_OPERATION_LEASE',
+    duration(1000, 300_000),
+    '10s',
+    'How long a process that died in the middle of an operation keeps its user from the next one.',
+  ),
+  developmentUserHeader: optional(
+    'DEVELOPMENT_USER_HEADER',
+    flag,
+    'Whether the header `X-Development-User` says who asks, and is believed. Refused in production. Unset: in development and test.',
   ),
   dbWebPoolMax: setting(
     'DB_WEB_POOL_MAX',
@@ -213,6 +282,11 @@ export function dataDirectory(config: Config, environment: Environment = process
   return resolve(callerDirectory(environment), config.dataDirectory)
 }
 
+/** Whether a header says who asks, and is believed; never in production. */
+export function believesUsers({ environment, developmentUserHeader }: Config): boolean {
+  return developmentUserHeader ?? ['development', 'test'].includes(environment)
+}
+
 /** The configuration table in Markdown, as it stands in the README. */
 export function renderConfigTable(): string {
   const rows = Object.values<Setting<unknown>>(SETTINGS).map(
@@ -307,6 +381,13 @@ function checkTogether(values: Partial<Config>, problems: ConfigProblem[]): void
       fix: 'Set it to postgres://user:password@host:5432/database, or set DATABASE_URL_FILE.',
     })
   }
+  if (values.environment === 'production' && values.developmentUserHeader === true) {
+    problems.push({
+      name: 'DEVELOPMENT_USER_HEADER',
+      wrong: 'is true, and ENVIRONMENT is production: everybody would be whoever he says',
+      fix: 'Leave it unset.',
+    })
+  }
   const { dbPoolMin, dbWebPoolMax } = values
   if (dbPoolMin !== undefined && dbWebPoolMax !== undefined && dbPoolMin > dbWebPoolMax) {
     problems.push({
@@ -358,6 +439,11 @@ const OWN_PREFIXES = [
   'METRICS_',
   'MANAGEMENT_',
   'HOLDFAST_',
+  'RATE_LIMIT',
+  'ABUSE_',
+  'TRUST_',
+  'BOT_OPERATION_',
+  'DEVELOPMENT_',
 ]
 // Kubernetes injects these for every Service, whatever its name.
 const KUBERNETES_LINK = /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)/

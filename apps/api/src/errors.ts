@@ -104,3 +104,51 @@ export const ApiEventIdReusedError = createError(
   'event_id was used before, for an event with another content; choose a new one',
   409,
 )
+
+/** This address has asked for too much. */
+export const ApiAddressLimitedError = createError(
+  'HOLDFAST_ERR_API_ADDRESS_LIMITED',
+  'there were too many requests from this address',
+  429,
+)
+
+/** The request names no user, or one that there is not. */
+export const ApiUserUnknownError = createError<[string]>('HOLDFAST_ERR_API_USER_UNKNOWN', '%s', 401)
+
+/** The database cannot say who this is. */
+export const ApiUserUnavailableError = createError(
+  'HOLDFAST_ERR_API_USER_UNAVAILABLE',
+  'who is asking cannot be found out at the moment',
+  503,
+)
+
+/** An id is a number, a list or anything else that is not text. */
+export const ApiIdNotTextError = createError(
+  'HOLDFAST_ERR_API_ID_NOT_TEXT',
+  'ids are text; put them between quotes',
+  400,
+)
+
+/** The user has no bot with this id. */
+export const ApiBotUnknownError = createError('HOLDFAST_ERR_API_BOT_UNKNOWN', 'there is no such bot', 404)
+
+/** What is asked for cannot be done with a bot in this state. */
+export const ApiBotStateError = createError<[string, string]>(
+  'HOLDFAST_ERR_API_BOT_STATE',
+  'the bot is %s, so that all that can be done with it is: %s',
+  409,
+)
+
+/** This operation was held up for so long that another one was let in, and may have written first. */
+export const ApiBotOvertakenError = createError(
+  'HOLDFAST_ERR_API_BOT_OVERTAKEN',
+  'this operation was held up for so long that another one was let in; it changed nothing: look at the status',
+  409,
+)
+
+/** The database cannot be asked, and this status was not read lately. */
+export const ApiBotStatusUnavailableError = createError(
+  'HOLDFAST_ERR_API_BOT_STATUS_UNAVAILABLE',
+  'the status is not available at the moment',
+  503,
+)

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
 import { type App, buildApp } from './app.ts'
 import {
+  believesUsers,
   type Config,
   ConfigError,
   dataDirectory,
@@ -79,6 +80,7 @@ async function main({ config, warnings }: LoadedConfig): Promise<void> {
       dataDirectory: usableDirectory,
       ownDatabase: own.value,
       themes: describe(turn),
+      believesUsers: believesUsers(config),
       startedInMs: Math.round(performance.now()),
     })
   } catch (error) {

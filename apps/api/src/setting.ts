@@ -1,6 +1,8 @@
 // One environment variable: its name, its text form, and how the text becomes a value. Parsers are pure and
 // answer either a value or what is wrong with the text; nothing here reads the environment or a file.
 
+import { namedNetworks, readNetwork } from '@holdfast/footing'
+import { Policies } from '@holdfast/tenant-rate-limit'
 import { nearest } from './nearest.ts'
 import { Secret } from './secret.ts'
 
@@ -178,6 +180,55 @@ export function durationText(ms: number): string {
 /** A size such as `512kB`, `64MB` or `1GB` (powers of 1024), within bounds in bytes; the value is in bytes. */
 export function bytes(minBytes: number, maxBytes: number): Kind<number> {
   return quantity('size', '512kB, 64MB, 1GB', BYTES_PER_UNIT, [minBytes, maxBytes])
+}
+
+const MAX_NETWORKS = 1000
+const NETWORKS_FIX = 'Write addresses and networks with commas between: 10.0.0.0/8, 192.0.2.7, 2001:db8::/32.'
+
+/** Addresses and networks (CIDR) with commas between, and the words `loopback` and `private` for those that they mean. */
+export const networks: Kind<readonly string[]> = {
+  kind: 'networks',
+  parse(given) {
+    const entries = given.split(',').map((entry) => entry.trim())
+    if (entries.length > MAX_NETWORKS) {
+      return { wrong: `has more than ${MAX_NETWORKS} entries`, fix: NETWORKS_FIX }
+    }
+    const plain = entries.flatMap((entry) => namedNetworks[entry] ?? [entry])
+    const unreadable = plain.find((entry) => readNetwork(entry) === undefined)
+    if (unreadable === undefined) return { value: Object.freeze(plain) }
+    const shown = JSON.stringify(unreadable.slice(0, 50))
+    return { wrong: `holds ${shown}, which is no address and no network`, fix: NETWORKS_FIX }
+  },
+}
+
+/**
+ * The networks of the proxies in front. A number of hops, and a network of all addresses, are refused: whoever sends
+ * the header himself would choose his own address.
+ */
+export const proxies: Kind<readonly string[]> = {
+  ...networks,
+  parse(given) {
+    const parsed = networks.parse(given)
+    if ('wrong' in parsed || !parsed.value.some((entry) => readNetwork(entry)?.prefixBits === 0))
+      return parsed
+    return {
+      wrong: 'trusts everybody, so that clients choose their own addresses',
+      fix: 'Name the networks that the proxies are in.',
+    }
+  },
+}
+
+/** How many requests in which time: `10/minute`, `100 per 60s burst 100 refill 2/s`. */
+export const limit: Kind<string> = {
+  kind: 'limit',
+  parse(given) {
+    try {
+      new Policies({ policies: { limit: given } })
+      return { value: given }
+    } catch {
+      return { wrong: 'is not a limit', fix: 'Write 10/minute, or 100 per 60s burst 100 refill 2/s.' }
+    }
+  },
 }
 
 /** A secret that callers send in a header: at most 4,096 visible ASCII characters. */

@@ -15,6 +15,8 @@ export interface Running {
     | undefined
   /** How the first look into the database ended, when that is known. */
   readonly themes: string
+  /** Whether a header says who asks. */
+  readonly believesUsers: boolean
   readonly startedInMs: number
 }
 
@@ -40,6 +42,9 @@ export function startSummary(running: Running): string {
     `curl -i ${url}/acme/api/public/load-theme`,
     `curl -i ${url}/globex/api/public/load-theme`,
     `curl -s ${url}/readyz`,
+    ...(running.believesUsers
+      ? [`curl -s -H 'X-Development-User: acme/trader@acme.example' ${url}/api/bot/status`]
+      : []),
   ]
   const kill = ownDatabase && [
     '',

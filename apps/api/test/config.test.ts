@@ -3,7 +3,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import t from 'tap'
-import { ConfigError, type ConfigProblem, callerDirectory, dataDirectory, loadConfig } from '../src/config.ts'
+import {
+  believesUsers,
+  ConfigError,
+  type ConfigProblem,
+  callerDirectory,
+  dataDirectory,
+  loadConfig,
+} from '../src/config.ts'
 
 function problemsOf(environment: Record<string, string>): readonly ConfigProblem[] {
   try {
@@ -128,6 +135,62 @@ t.test('variables are checked against each other', async (t) => {
   t.match(problemsOf({ PGBOUNCER_ADMIN_URL: 'x', DATABASE_URL }), [{ name: 'PGBOUNCER_ADMIN_URL' }])
   t.match(problemsOf({ DB_POOL_MIN: '5', DB_WEB_POOL_MAX: '4' }), [{ name: 'DB_POOL_MIN' }])
   t.match(problemsOf({ MANAGEMENT_PORT: '8000' }), [{ name: 'MANAGEMENT_PORT' }])
+})
+
+t.test('limits are text, and a wrong one is told with the others', async (t) => {
+  t.match(loadConfig({}).config, {
+    rateLimitsStart: '10/minute',
+    rateLimitsStatus: '30/minute',
+    rateLimitsGlobal: '200/minute',
+    rateLimitsIp: '60/minute',
+    rateLimitsPublic: '100 per 60s burst 100 refill 2/s',
+  })
+  t.equal(loadConfig({ RATE_LIMITS_START: '5 per 15m strict' }).config.rateLimitsStart, '5 per 15m strict')
+  t.strictSame(namesOf({ RATE_LIMITS_START: '10', RATE_LIMITS_IP: 'many', RATE_LIMITS_GLOBAL: '0/minute' }), [
+    'RATE_LIMITS_START',
+    'RATE_LIMITS_GLOBAL',
+    'RATE_LIMITS_IP',
+  ])
+})
+
+t.test('proxies are trusted by their networks, and not all of them', async (t) => {
+  const { config } = loadConfig({ TRUST_PROXY: '10.0.0.0/8, 2001:db8::/32,loopback' })
+  t.strictSame(config.trustProxy, ['10.0.0.0/8', '2001:db8::/32', '127.0.0.0/8', '::1'])
+  for (const TRUST_PROXY of [
+    'true',
+    '1',
+    '*',
+    '10.0.0.0/33',
+    'proxy.example',
+    '10.0.0.0/8,',
+    '10.0.0.1:80',
+  ]) {
+    t.match(
+      problemsOf({ TRUST_PROXY }),
+      [{ name: 'TRUST_PROXY', wrong: /no address and no network/ }],
+      TRUST_PROXY,
+    )
+  }
+  for (const TRUST_PROXY of ['0.0.0.0/0', '10.0.0.0/8,::/0']) {
+    t.match(problemsOf({ TRUST_PROXY }), [{ name: 'TRUST_PROXY', wrong: /choose their own addresses/ }])
+  }
+  const many = Array.from({ length: 1001 }, (_, at) => `10.0.${at >> 8}.${at & 255}`).join(',')
+  t.match(problemsOf({ RATE_LIMITS_EXEMPT: many }), [{ wrong: /more than 1000/ }])
+})
+
+t.test('nobody is believed to be whoever he says in production', async (t) => {
+  const DATABASE_URL = 'postgres://u:p@db/x'
+  t.match(problemsOf({ ENVIRONMENT: 'production', DATABASE_URL, DEVELOPMENT_USER_HEADER: 'true' }), [
+    { name: 'DEVELOPMENT_USER_HEADER', wrong: /whoever he says/ },
+  ])
+  const believes = (environment: Record<string, string>) =>
+    believesUsers(loadConfig({ DATABASE_URL, ...environment }).config)
+  t.strictSame(
+    ['development', 'test', 'staging', 'production'].map((ENVIRONMENT) => believes({ ENVIRONMENT })),
+    [true, true, false, false],
+  )
+  t.equal(believes({ ENVIRONMENT: 'staging', DEVELOPMENT_USER_HEADER: 'true' }), true)
+  t.equal(believes({ DEVELOPMENT_USER_HEADER: 'false' }), false)
 })
 
 t.test('an address that Kubernetes injected as API_PORT is recognised', async (t) => {

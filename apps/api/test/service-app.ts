@@ -5,7 +5,7 @@ import type { Test } from 'tap'
 import { type App, buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
 import { Secret } from '../src/secret.ts'
-import { scratchDirectory } from './service-process.ts'
+import { scratchDirectory, TEST_SETTINGS } from './service-process.ts'
 
 /** The service inside the test's process, listening on a free port of loopback. */
 export class ServiceApp {
@@ -21,7 +21,7 @@ export class ServiceApp {
 
   /** Starts it over the database of `DATABASE_URL` and waits for the first look into it. */
   static async start(t: Test, environment: Readonly<Record<string, string>>): Promise<ServiceApp> {
-    const { config } = loadConfig({ THEME_REFRESH_INTERVAL: '100ms', ...environment })
+    const { config } = loadConfig({ ...TEST_SETTINGS, ...environment })
     const log: string[] = []
     const sink = new Writable({
       write(chunk, _encoding, done) {

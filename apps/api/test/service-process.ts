@@ -9,6 +9,9 @@ import type { Test } from 'tap'
 const PACKAGE = new URL('..', import.meta.url).pathname
 const MAX_OUTPUT = 200_000
 
+/** For all tests that do not say otherwise: one address asks for as much as it likes. */
+export const TEST_SETTINGS = { THEME_REFRESH_INTERVAL: '100ms', RATE_LIMITS_IP: '1000000/minute' }
+
 /** How a process ended. */
 export interface Ending {
   readonly code: number | null
@@ -31,7 +34,7 @@ export class ServiceProcess {
         HOME,
         API_HOST: '127.0.0.1',
         API_PORT: '0',
-        THEME_REFRESH_INTERVAL: '100ms',
+        ...TEST_SETTINGS,
         ...environment,
       },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -7,3 +7,8 @@ export function environmentWith(additions: Readonly<Record<string, string>>): No
 export function databaseUrl(): string | undefined {
   return process.env['DATABASE_URL']
 }
+
+/** The Redis a row has prepared for its server; absent when the row has none. */
+export function redisUrl(): string | undefined {
+  return process.env['REDIS_URL']
+}

@@ -2,12 +2,12 @@
  * One request of a guarded route while its handler runs. It settles its permit exactly once, however it ends:
  * answered, failed, timed out, hijacked, broken off by the client or by the server.
  */
+import { disposeOf, type RawReply, type ReplyLike, takeOver } from '@holdfast/footing'
 import { Call } from './call.ts'
 import type { CircuitBreaker } from './circuit-breaker.ts'
 import type { ErrorLog } from './error-log.ts'
 import { abortedBy, RouteTimeoutError } from './errors.ts'
 import { Expiring, type ExpiryQueue } from './expiry-queue.ts'
-import { disposeOf, type RawReply, type ReplyLike, takeOver } from './late-reply.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
 import type { Permit } from './permit.ts'
 

@@ -2,11 +2,10 @@
  * A route behind a breaker: runs the handler, or answers in its place when the breaker refuses, when the time is
  * up, or (with a fallback) when the handler fails.
  */
-import { withRetryAfter } from '@holdfast/footing'
+import { disposeOf, type ReplyLike, takeOver, withRetryAfter } from '@holdfast/footing'
 import { isThenable } from './call.ts'
 import { Expiring } from './expiry-queue.ts'
 import { type CallOwner, type CallSettings, GuardedCall, type RequestLike } from './guarded-call.ts'
-import { disposeOf, type ReplyLike, takeOver } from './late-reply.ts'
 
 /** Answers in place of the handler, in the way of a handler: by what it returns, or by `reply.send`. */
 export type Fallback = (request: RequestLike, reply: ReplyLike, reason: unknown) => unknown

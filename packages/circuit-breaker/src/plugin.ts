@@ -1,4 +1,4 @@
-import { type Clock, type MetricsRegistry, systemClock } from '@holdfast/footing'
+import { type Clock, type MetricsRegistry, type ReplyLike, systemClock } from '@holdfast/footing'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { CircuitBreakers, type CircuitBreakersOptions } from './circuit-breakers.ts'
@@ -7,7 +7,6 @@ import { AlreadyRegisteredError } from './errors.ts'
 import { ExpiryQueue } from './expiry-queue.ts'
 import { callOf, type GuardedCall, type RequestLike, type RouteCounters } from './guarded-call.ts'
 import { type Fallback, GuardedRoute } from './guarded-route.ts'
-import type { ReplyLike } from './late-reply.ts'
 import { type CircuitBreakerOptions, checks } from './options.ts'
 import { DEFAULT_TIMEOUT_MS, resolveRoute } from './route-options.ts'
 

@@ -1,4 +1,19 @@
+export { Authorisation } from './authorisation.ts'
+export {
+  type AddressBits,
+  AddressList,
+  addressText,
+  clientAddress,
+  clientNetwork,
+  firstOf,
+  type Network,
+  namedNetworks,
+  networkText,
+  readAddress,
+  readNetwork,
+} from './client-address.ts'
 export { type Clock, holdProcess, LONGEST_TIMER_MS, systemClock } from './clock.ts'
+export { disposeOf, isTakenOver, type RawReply, type ReplyLike, takeOver } from './late-reply.ts'
 export type { MetricsRegistry } from './metrics-registry.ts'
 export { type Invalid, OptionChecks } from './option-checks.ts'
 export { type RetryAfter, withRetryAfter } from './retry-after.ts'

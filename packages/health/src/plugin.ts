@@ -1,3 +1,4 @@
+import { Authorisation } from '@holdfast/footing'
 import Fastify, {
   type FastifyInstance,
   type FastifyPluginAsync,
@@ -6,7 +7,6 @@ import Fastify, {
 } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { type Answer, ProbeAnswers, problemAnswer } from './answers.ts'
-import { Authorisation } from './authorisation.ts'
 import {
   AlreadyRegisteredError,
   ForbiddenError,

@@ -1,6 +1,6 @@
+import { Authorisation } from '@holdfast/footing'
 import { HandClock, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
-import { maxWaiting } from '../src/authorisation.ts'
 import { routes } from '../src/route-table.ts'
 import { appWithHealth } from './app-with-health.ts'
 
@@ -193,14 +193,14 @@ t.test('anonymous callers cannot pile up authorize calls, and plain probes never
   })
   for (const url of ['/healthz', '/readyz', '/livez', '/health', '/readyz?exclude=a']) await app.inject(url)
   t.equal(calls, 0)
-  const asked = Array.from({ length: maxWaiting + 20 }, () => app.inject('/health/check'))
-  await waitUntil(() => calls >= maxWaiting)
+  const asked = Array.from({ length: Authorisation.maxWaiting + 20 }, () => app.inject('/health/check'))
+  await waitUntil(() => calls >= Authorisation.maxWaiting)
   for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
-  t.equal(calls, maxWaiting)
+  t.equal(calls, Authorisation.maxWaiting)
   await clock.advance(100)
   t.strictSame(new Set((await Promise.all(asked)).map(({ statusCode }) => statusCode)), new Set([401]))
   const after = app.inject('/health/check')
-  await waitUntil(() => calls === maxWaiting + 1, { what: 'room' })
+  await waitUntil(() => calls === Authorisation.maxWaiting + 1, { what: 'room' })
   await clock.advance(100)
   await after
 })

@@ -15,10 +15,10 @@ export const MAX_BATCH_ROWS = 128
 /** Beyond this, Lua's stack is too small for `unpack`. */
 const MAX_UNPACKED = 100
 
-/** The text of a script whose source is run for many rows of `keys` keys. */
-export function batchedLua(lua: string, keys: number): string {
+/** The text of a script whose source is run for many rows of `keys` keys, after its prelude, which runs once. */
+export function batchedLua(lua: string, keys: number, prelude: string): string {
   const rowKeys = Array.from({ length: keys }, (_, at) => `KEYS[key + ${at + 1}]`)
-  return `local function row(KEYS, ARGV)
+  return `${prelude}local function row(KEYS, ARGV)
 ${lua}
 end
 local pcall, type, tonumber, tostring, unpack = pcall, type, tonumber, tostring, unpack

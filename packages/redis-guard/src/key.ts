@@ -34,10 +34,32 @@ export function buildKey(
 
 function escaped(part: string): string {
   if (typeof part !== 'string') throw new KeyError(`every part must be a text, received ${String(part)}`)
+  let text = ''
+  let from = 0
+  // Nearly every part is ASCII, and on the way of every call: by far quicker than the expression.
+  for (let at = 0; at < part.length; at += 1) {
+    const code = part.charCodeAt(at)
+    if (code >= 128) return escapedBeyondAscii(part)
+    const instead = ascii[code]
+    if (instead === undefined) continue
+    text += part.slice(from, at) + instead
+    from = at + 1
+  }
+  return from === 0 ? part : text + part.slice(from)
+}
+
+function escapedBeyondAscii(part: string): string {
   // In UTF-8 every lone surrogate becomes the same replacement character.
   if (!part.isWellFormed()) throw new KeyError('a part has half of a surrogate pair')
-  return part.replace(
-    special,
-    (character) => `%${character.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`,
-  )
+  return part.replace(special, escapeOf)
 }
+
+function escapeOf(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`
+}
+
+/** What stands for each character of ASCII that is escaped. */
+const ascii = Array.from({ length: 128 }, (_, code) => {
+  const character = String.fromCharCode(code)
+  return character.search(special) === 0 ? escapeOf(character) : undefined
+})

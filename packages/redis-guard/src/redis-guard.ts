@@ -15,6 +15,11 @@ export interface RedisScript<Result = unknown> {
   /** How many keys each call gives. */
   readonly keys: number
   /**
+   * Source that runs before, once for all calls that travel together: local functions and values that they share, for
+   * example the time. It does not read `KEYS` and `ARGV`. Default: none.
+   */
+  readonly prelude?: string
+  /**
    * Whether calls of one tick (and, on a cluster, of one slot) may travel as one `EVALSHA`. The source is then the
    * body of a function that runs once for each call, and must not begin with a shebang. Default false.
    */

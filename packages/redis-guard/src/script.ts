@@ -29,15 +29,20 @@ export class Scripts {
 
 /** Raises `HOLDFAST_ERR_REDIS_GUARD_SCRIPT` for a declaration that cannot work. */
 export function prepareScript(script: RedisScript<unknown>): PreparedScript {
-  const { name, lua, keys, batch = false } = script
+  const { name, lua, keys, batch = false, prelude = '' } = script
   if (typeof lua !== 'string' || lua === '') throw new ScriptError(name, 'lua must be the source')
   if (!Number.isSafeInteger(keys) || keys < 0) {
     throw new ScriptError(name, `keys must be the number of keys of each call, received ${String(keys)}`)
   }
-  if (batch && lua.startsWith('#!')) {
-    throw new ScriptError(name, 'a source that is batched becomes the body of a function, and has no shebang')
+  if (typeof prelude !== 'string') throw new ScriptError(name, 'prelude must be source, too')
+  if ((batch || prelude !== '') && [prelude, lua].some((source) => source.startsWith('#!'))) {
+    throw new ScriptError(
+      name,
+      'a source that is batched or has a prelude is put together, and has no shebang',
+    )
   }
-  const text = batch ? batchedLua(lua, keys) : lua
+  const opening = prelude === '' ? '' : `${prelude}\n`
+  const text = batch ? batchedLua(lua, keys, opening) : opening + lua
   const sha = createHash('sha1').update(text).digest('hex')
   return { name, text, sha, keys, batched: batch }
 }

@@ -44,6 +44,27 @@ t.test('calls of one turn travel together, in their order, each with its own arg
   t.match(guard.snapshot(), { batches: 2, batchedCalls: 5 })
 })
 
+t.test('a prelude runs once for the calls that travel together', async (t) => {
+  const guard = await guardOf(t)
+  const counted: RedisScript<number> = {
+    name: 'counted',
+    keys: 1,
+    batch: true,
+    prelude: 'local rows = 0\nlocal function next_row() rows = rows + 1 return rows end',
+    lua: 'return next_row() * 10 + #KEYS',
+  }
+  const calls = () => Promise.all(['a', 'b', 'c'].map((key) => guard.run(counted, [key], [])))
+  t.strictSame(await calls(), [11, 21, 31])
+  t.strictSame(await calls(), [11, 21, 31])
+  const alone: RedisScript = { ...counted, batch: false }
+  t.equal(await guard.run(alone, ['a'], []), 11)
+  for (const wrong of [{ prelude: '#!lua name=x' }, { prelude: 5 as never }]) {
+    await t.rejects(guard.run({ ...counted, ...wrong }, ['a'], []), {
+      code: 'HOLDFAST_ERR_REDIS_GUARD_SCRIPT',
+    })
+  }
+})
+
 t.test('a call that fails does not fail the others, however it fails', async (t) => {
   const guard = await guardOf(t)
   const odd: RedisScript = {

@@ -6,6 +6,9 @@ export interface Database {
   themes: ThemesTable
   theme_versions: ThemeVersionsTable
   theme_preview_events: ThemePreviewEventsTable
+  users: UsersTable
+  bots: BotsTable
+  bot_events: BotEventsTable
 }
 
 /** One row per tenant (operator). */
@@ -47,4 +50,40 @@ export interface ThemePreviewEventsTable {
   theme_version: string
   viewport: 'desktop' | 'tablet' | 'mobile'
   received_at: GeneratedAlways<Date>
+}
+
+/** A person of a tenant. */
+export interface UsersTable {
+  id: GeneratedAlways<string>
+  tenant_id: string
+  /** In lower case; unique within the tenant. */
+  email: string
+  role: Generated<'user' | 'operator' | 'admin'>
+  /** A suspended user is treated like an unknown one. */
+  status: Generated<'active' | 'suspended'>
+  created_at: Generated<Date>
+}
+
+/** A trading bot of a user. */
+export interface BotsTable {
+  id: GeneratedAlways<string>
+  user_id: string
+  name: string
+  status: Generated<'stopped' | 'running' | 'failed'>
+  /** Only a larger one may write. */
+  fence_of_last_writer: Generated<string>
+  changed_at: Generated<Date>
+  created_at: Generated<Date>
+}
+
+/** One row for each operation that changed a bot; never changed. */
+export interface BotEventsTable {
+  id: GeneratedAlways<string>
+  bot_id: string
+  user_id: string
+  kind: 'started' | 'stopped' | 'recovered'
+  from_status: string
+  to_status: string
+  fence: string
+  at: Date
 }

@@ -1,4 +1,4 @@
-import type { PoolGuard } from '@holdfast/pool-guard'
+import type { PoolGuard, Transaction } from '@holdfast/pool-guard'
 import type { ThemeDocument } from '../routes/public-theme/theme.ts'
 import { inLockedTransaction } from './migrator.ts'
 
@@ -49,8 +49,17 @@ const DEMO_TENANTS: readonly DemoTenant[] = [
   },
 ]
 
+/** Of every demo tenant, at `<name>@<slug>.example`. */
+const DEMO_USERS = [
+  { name: 'trader', role: 'user', bots: ['Steady', 'Momentum'] },
+  { name: 'second-trader', role: 'user', bots: ['Night shift'] },
+  { name: 'operator', role: 'operator', bots: [] },
+] as const
+
+const DEMO_ADMIN = { slug: 'acme', email: 'admin@acme.example' }
+
 /**
- * Puts the demo tenants into a database that has no tenant yet; answers whether it did. Any number of processes
+ * Puts the demo tenants, their users and bots into a database that has no tenant yet; answers whether it did. Any number of processes
  * may call it at once.
  */
 export async function seedDemoTenants(pool: PoolGuard): Promise<boolean> {
@@ -60,7 +69,26 @@ export async function seedDemoTenants(pool: PoolGuard): Promise<boolean> {
     for (const { slug, name, theme } of DEMO_TENANTS) {
       await tx.query('insert into tenants (slug, name) values ($1, $2)', [slug, name])
       await tx.query('insert into themes (slug, theme) values ($1, $2)', [slug, JSON.stringify(theme)])
+      for (const { name, role, bots } of DEMO_USERS) {
+        const userId = await addUser(tx, slug, `${name}@${slug}.example`, role)
+        for (const bot of bots)
+          await tx.query('insert into bots (user_id, name) values ($1, $2)', [userId, bot])
+      }
     }
+    await addUser(tx, DEMO_ADMIN.slug, DEMO_ADMIN.email, 'admin')
     return true
   })
+}
+
+async function addUser(
+  tx: Transaction,
+  slug: string,
+  email: string,
+  role: 'user' | 'operator' | 'admin',
+): Promise<string | undefined> {
+  const { rows } = await tx.query<{ id: string }>(
+    'insert into users (tenant_id, email, role) select id, $2, $3 from tenants where slug = $1 returning id',
+    [slug, email, role],
+  )
+  return rows[0]?.id
 }

@@ -8,21 +8,27 @@ export const dependencyReports = fastifyPlugin(
   async (app) => {
     const { breaker } = app.poolGuard
     if (breaker !== undefined) app.circuitBreaker.add(breaker)
-    if (app.hasDecorator('redisGuard')) app.circuitBreaker.add(app.redisGuard.breaker)
+    const main = app.hasDecorator('redisGuard') ? app.redisGuard : undefined
+    const traffic = app.trafficRedis === main ? undefined : (app.trafficRedis ?? undefined)
+    for (const guard of [main, traffic]) if (guard !== undefined) app.circuitBreaker.add(guard.breaker)
     app.health.addReport('check', 'breakers', () => app.circuitBreaker.snapshot().map(summary))
     app.health.addReport('check', 'pools', () => {
       const { max, maxOverflow, reserve, usage, saturated, pressure, pooler } = app.poolGuard.snapshot()
       const guard = { max, max_overflow: maxOverflow, reserve, usage, saturated, pressure, pooler }
       return app.poolGuard.showPools().map((row) => ({ ...row, ...guard }))
     })
-    app.health.addReport('check', 'redis', () =>
-      app.hasDecorator('redisGuard') ? app.redisGuard.snapshot() : { state: 'not configured' },
-    )
+    app.health.addReport('check', 'redis', () => main?.snapshot() ?? { state: 'not configured' })
+    if (traffic !== undefined) app.health.addReport('check', 'traffic_redis', () => traffic.snapshot())
   },
   {
     fastify: '5.x',
     name: '@holdfast/api/dependency-reports',
-    dependencies: ['@holdfast/health', '@holdfast/circuit-breaker', '@holdfast/pool-guard'],
+    dependencies: [
+      '@holdfast/health',
+      '@holdfast/circuit-breaker',
+      '@holdfast/pool-guard',
+      '@holdfast/api/traffic-redis',
+    ],
   },
 )
 

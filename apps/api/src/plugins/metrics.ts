@@ -28,7 +28,10 @@ export const metrics = fastifyPlugin<MetricsOptions>(
     }
     app.get(
       '/metrics',
-      { onRequest: guard, config: { singleflight: { key: () => ['metrics'], shared: true } } },
+      {
+        onRequest: guard,
+        config: { addressLimit: false, singleflight: { key: () => ['metrics'], shared: true } },
+      },
       collect,
     )
     const management: FastifyInstance | undefined = app.health.management

@@ -5,6 +5,7 @@
 
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import type { RetryAfter } from '@holdfast/footing'
 import type {
   ConnectionError,
   FastifyError,
@@ -47,9 +48,11 @@ export function answerError(error: FastifyError, request: FastifyRequest, reply:
   const given = unavailable?.status ?? error.statusCode ?? 500
   const status = given >= 400 && given <= 599 ? given : 500
   if (status < 500) {
+    // Only a refusal for now says so: 429.
+    const { retryAfterSeconds } = error as FastifyError & Partial<RetryAfter>
     // Fastify would repeat the whole address, and with it the query.
     const detail = error.code === 'FST_ERR_BAD_URL' ? 'The path cannot be decoded.' : error.message
-    void sendProblem(reply, status, error.code ?? codeOf(status), detail)
+    void sendProblem(reply, status, error.code ?? codeOf(status), detail, retryAfterSeconds)
     return
   }
   if (unavailable === undefined) request.log.error({ err: error }, 'request failed')

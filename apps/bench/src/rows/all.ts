@@ -1,5 +1,6 @@
 /** Every row, in the order in which they run. */
 import type { Row } from '../harness/row.ts'
+import { abuse } from './abuse.ts'
 import { admission } from './admission.ts'
 import { api } from './api.ts'
 import { batching } from './batching.ts'
@@ -11,6 +12,8 @@ import { freeze } from './freeze.ts'
 import { guardedRoute } from './guarded-route.ts'
 import { healthz } from './healthz.ts'
 import { herd } from './herd.ts'
+import { limitDenied, limitHot, limitMemory, limitRedis } from './limit.ts'
+import { oneAtATime } from './one-at-a-time.ts'
 import { overload } from './overload.ts'
 import { theme } from './theme.ts'
 
@@ -24,6 +27,12 @@ export const rows: readonly Row[] = [
   guardedRoute,
   admission,
   batching,
+  limitRedis,
+  limitHot,
+  limitDenied,
+  limitMemory,
+  abuse,
+  oneAtATime,
   healthz,
   api,
   overload,

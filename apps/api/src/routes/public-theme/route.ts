@@ -2,7 +2,7 @@
 // no cache that could load, nothing that could wait, is in its reach.
 
 import type { StaleReader } from '@holdfast/stale-cache'
-import type { FastifyPluginCallback } from 'fastify'
+import type { FastifyPluginCallback, FastifyRequest } from 'fastify'
 import type { PublicTheme } from './public-theme.ts'
 
 /** What the route needs. */
@@ -13,9 +13,20 @@ export interface PublicThemeOptions {
 
 /** The route. */
 export const publicTheme: FastifyPluginCallback<PublicThemeOptions> = (app, { themes }, done) => {
-  app.get<{ Params: { tenant: string } }>('/:tenant/api/public/load-theme', (request, reply) => {
-    reply.sendRepresentation(themes.peek(request.params.tenant))
-  })
+  const peek = (request: FastifyRequest) => themes.peek((request.params as { tenant: string }).tenant)
+  app.get(
+    '/:tenant/api/public/load-theme',
+    {
+      config: {
+        // Beyond its limit a tenant is served what memory has, as it always is.
+        tenantRateLimit: { policy: 'public', onLimit: 'stale', stale: peek },
+        addressLimit: false,
+      },
+    },
+    (request, reply) => {
+      reply.sendRepresentation(peek(request))
+    },
+  )
   done()
 }
 

@@ -3,15 +3,17 @@
 
 import { withRetryAfter } from '@holdfast/footing'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
+import { bigintOf } from '../../db/bigint.ts'
 import {
   ApiEventNotTextError,
   ApiHistoryUnavailableError,
   ApiTenantUnknownError,
   ApiThemeVersionUnknownError,
 } from '../../errors.ts'
+import { pageBody } from '../../remembered-pages.ts'
 import { isTenantSlug } from '../public-theme/theme.ts'
 import type { HistoryPages } from './history-pages.ts'
-import { acceptedEvent, versionOf, versionOfCursor } from './theme-history.ts'
+import { acceptedEvent, versionOfCursor } from './theme-history.ts'
 import type { PreviewEvent, ThemeHistoryRepository } from './theme-history-repository.ts'
 
 const MAX_BODY_BYTES = 1024
@@ -52,9 +54,7 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
           fallback: (request, reply, { retryAfterMs }) => {
             const found = pages.remembered(...pageOf(request as FastifyRequest<HistoryRoute>))
             if (found === undefined) throw withRetryAfter(new ApiHistoryUnavailableError(), retryAfterMs)
-            // The pool guard adds `Warning: 110`.
-            reply.header('age', found.ageSeconds).header('cache-status', 'holdfast; hit; detail=stale')
-            return pageBody(reply, found.body, 'no-store')
+            return pageBody(reply, found)
           },
         },
       },
@@ -68,7 +68,7 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
         },
       },
     },
-    async (request, reply) => pageBody(reply, await pages.read(...pageOf(request)), 'private, no-cache'),
+    async (request, reply) => pageBody(reply, await pages.read(...pageOf(request))),
   )
 
   app.post<PreviewRoute>(
@@ -92,7 +92,7 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
     },
     async ({ params: { tenant }, body: { event_id, theme_version, viewport } }, reply) => {
       if (!isTenantSlug(tenant)) throw new ApiTenantUnknownError()
-      const themeVersion = versionOf(theme_version)
+      const themeVersion = bigintOf(theme_version)
       if (themeVersion === undefined) throw new ApiThemeVersionUnknownError(theme_version)
       const eventId = event_id.toLowerCase()
       const stored = await repository.append(tenant, { eventId, themeVersion, viewport })
@@ -114,9 +114,4 @@ function pageOf({ params: { tenant }, query: { limit, cursor } }: FastifyRequest
   const before = versionOfCursor(cursor)
   if (!isTenantSlug(tenant)) throw new ApiTenantUnknownError()
   return [tenant, limit, before] as const
-}
-
-function pageBody(reply: FastifyReply, body: string, cacheControl: string): string {
-  reply.type('application/json; charset=utf-8').header('cache-control', cacheControl)
-  return body
 }

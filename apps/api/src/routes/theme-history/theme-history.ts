@@ -1,11 +1,9 @@
 // What the two routes answer, and how it is made of what is stored.
 
+import { bigintOf, MAX_BIGINT } from '../../db/bigint.ts'
 import { ApiCursorInvalidError } from '../../errors.ts'
 import { completeTheme, parseThemeDocument, type Theme } from '../public-theme/theme.ts'
 import type { StoredPreviewEvent, StoredVersion } from './theme-history-repository.ts'
-
-/** The largest number that PostgreSQL's `bigint` holds. */
-const MAX_VERSION = 2n ** 63n - 1n
 
 /** What `GET /:tenant/api/theme/history` answers. */
 export interface ThemeHistory {
@@ -50,15 +48,8 @@ export function historyPage(versions: readonly StoredVersion[], limit: number): 
 
 /** The version below which the page of this cursor begins. */
 export function versionOfCursor(cursor: string | undefined): bigint {
-  if (cursor === undefined) return MAX_VERSION
-  return versionOf(cursor) ?? refuseCursor()
-}
-
-/** A version out of its text; undefined when it is none. */
-export function versionOf(text: string): bigint | undefined {
-  if (!/^[1-9]\d{0,18}$/.test(text)) return undefined
-  const version = BigInt(text)
-  return version <= MAX_VERSION ? version : undefined
+  if (cursor === undefined) return MAX_BIGINT
+  return bigintOf(cursor) ?? refuseCursor()
 }
 
 /** The answer to an event that is stored. */

@@ -22,6 +22,7 @@ export interface RawReply {
   statusCode: number
   readonly headersSent: boolean
   readonly writableEnded: boolean
+  readonly writableFinished: boolean
   readonly destroyed: boolean
   removeHeader(name: string): void
   destroy(): unknown
@@ -42,6 +43,13 @@ const OF_THE_ANSWER = new Set([
   'transfer-encoding',
 ])
 
+const taken = new WeakSet<object>()
+
+/** Whether a reply is one that leads nowhere any more: its `sent` then says nothing about its handler. */
+export function isTakenOver(reply: object): boolean {
+  return taken.has(reply)
+}
+
 /**
  * Makes `reply` a dead end and returns a fresh one for the same request. What hooks have set on the old one
  * (headers, decorations) stays; headers about the content do not.
@@ -49,6 +57,7 @@ const OF_THE_ANSWER = new Set([
 export function takeOver<R extends ReplyLike>(reply: R): R {
   const { raw } = reply
   const successor = successorOf(reply)
+  taken.add(reply)
   // Without a listener an error of the response, such as a write after its end, would end the process.
   raw.on('error', ignore)
   raw.on('finish', () => Object.defineProperties(raw, DEAD_METHODS))
@@ -82,12 +91,17 @@ function successorOf<R extends ReplyLike>(reply: R): R {
   const Reply = reply.constructor as new (raw: unknown, request: unknown, log: unknown) => R
   const successor = new Reply(reply.raw, reply.request, reply.log)
   // Decorations are plain members; the state of the old answer is kept under symbols, and left behind.
-  Object.assign(successor, Object.fromEntries(Object.entries(reply)))
+  Object.assign(successor, Object.fromEntries(Object.entries(reply).filter(isDecoration)))
   for (const [name, value] of Object.entries(reply.getHeaders())) {
     if (name.startsWith('content-') || OF_THE_ANSWER.has(name)) reply.raw.removeHeader(name)
     else successor.header(name, value)
   }
   return successor
+}
+
+/** Whoever put a `then` of his own on the reply wants to know about the handler that it is taken from. */
+function isDecoration([name]: [string, unknown]): boolean {
+  return name !== 'then'
 }
 
 function ignore(): void {}

@@ -1,13 +1,12 @@
-import type { Clock } from '@holdfast/footing'
-
-/** At most so many `authorize` calls are waited for at one time; further callers are refused meanwhile. */
-export const maxWaiting = 32
+import type { Clock } from './clock.ts'
 
 /**
  * Asks `authorize` within a budget. Anything but `true` in time is no: false, a throw, a rejection, a late answer, and
  * one more question than `maxWaiting` (so that anonymous callers cannot pile up look-ups).
  */
 export class Authorisation<Request> {
+  /** At most so many `authorize` calls are waited for at one time; further callers are refused meanwhile. */
+  static readonly maxWaiting = 32
   readonly #authorize: ((request: Request) => boolean | PromiseLike<boolean>) | undefined
   readonly #timeoutMs: number
   readonly #clock: Clock
@@ -30,7 +29,7 @@ export class Authorisation<Request> {
 
   /** Calls back once, at once where the answer is known at once. */
   decide(request: Request, callback: (authorised: boolean) => void): void {
-    if (this.#authorize === undefined || this.#waiting >= maxWaiting) {
+    if (this.#authorize === undefined || this.#waiting >= Authorisation.maxWaiting) {
       callback(false)
       return
     }

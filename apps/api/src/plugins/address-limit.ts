@@ -1,0 +1,85 @@
+// How much one address may ask for, whoever it is: @fastify/rate-limit, with our store behind it. Before anything is
+// looked up for a request.
+
+import rateLimit from '@fastify/rate-limit'
+import { AddressList, clientNetwork, type RetryAfter, withRetryAfter } from '@holdfast/footing'
+import { fastifyRateLimitStore, Policies } from '@holdfast/tenant-rate-limit'
+import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import { fastifyPlugin } from 'fastify-plugin'
+import { ApiAddressLimitedError } from '../errors.ts'
+
+/** How much, and for whom. */
+export interface AddressLimitOptions {
+  /** `60/minute` */
+  readonly limit: string
+  /** Addresses and networks without this limit. */
+  readonly exempt: readonly string[]
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** `false`: requests of this route do not count, and are not refused. */
+    addressLimit?: false
+  }
+}
+
+/** Counts every request, also of paths that there are not, but for probes and routes with `config.addressLimit: false`. */
+export const addressLimit = fastifyPlugin<AddressLimitOptions>(
+  async (app, { limit, exempt }) => {
+    const { max, timeWindow } = requestsIn(limit)
+    const exempted = new AddressList(exempt, unreadable)
+    await app.register(rateLimit, {
+      global: false,
+      max,
+      timeWindow,
+      store: fastifyRateLimitStore({ limiter: app.tenantRateLimit.limiter, name: 'address' }),
+      keyGenerator: ({ ip }) => clientNetwork(ip) ?? ip,
+      allowList: ({ ip }) => exempted.has(ip),
+      // They would speak of one limit of several; tenant-rate-limit tells about those of the user.
+      addHeadersOnExceeding: {
+        'x-ratelimit-limit': false,
+        'x-ratelimit-remaining': false,
+        'x-ratelimit-reset': false,
+      },
+      errorResponseBuilder: (_request, { ttl }) => withRetryAfter(new ApiAddressLimitedError(), ttl),
+    })
+    const count = app.rateLimit() as onRequestAsyncHookHandler
+    app.addHook('onRequest', (request, reply, done) => {
+      if (!isCounted(request)) {
+        done()
+        return
+      }
+      count.call(app, request, reply).then(
+        () => done(),
+        (error) => {
+          const { retryAfterSeconds } = error as Partial<RetryAfter>
+          if (retryAfterSeconds !== undefined) {
+            reply.header('x-rate-limit-remaining', 0).header('x-rate-limit-reset', retryAfterSeconds)
+          }
+          done(error)
+        },
+      )
+    })
+  },
+  {
+    fastify: '5.x',
+    name: '@holdfast/api/address-limit',
+    dependencies: ['@holdfast/tenant-rate-limit'],
+  },
+)
+
+/** Probes are how a cluster sees whether we live. */
+function isCounted({ routeOptions: { config } }: FastifyRequest): boolean {
+  return config.addressLimit !== false && (config as { readonly health?: string }).health !== 'probe'
+}
+
+/** As @fastify/rate-limit wants it. */
+function requestsIn(limit: string): { max: number; timeWindow: number } {
+  const policy = new Policies({ policies: { address: limit } }).get('address')
+  if (policy === undefined) throw new Error('there is no policy')
+  return { max: policy.capacity, timeWindow: (policy.capacity * 1000) / policy.refillPerSecond }
+}
+
+function unreadable(entry: string): never {
+  throw new Error(`${entry} is no network`)
+}

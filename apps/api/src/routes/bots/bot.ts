@@ -1,0 +1,93 @@
+// What a bot is, what can be done with it in which state, and how the routes tell it.
+
+import { bigintOf } from '../../db/bigint.ts'
+import { ApiCursorInvalidError } from '../../errors.ts'
+
+/** `failed`: whoever ran it has given up. */
+export type BotStatus = 'stopped' | 'running' | 'failed'
+
+/** What a user can do with a bot. */
+export type BotOperation = 'start' | 'stop' | 'recover'
+
+/** A bot as the database holds it. */
+export interface Bot {
+  readonly id: string
+  readonly name: string
+  readonly status: BotStatus
+  readonly changedAt: Date
+}
+
+/** An operation that has changed a bot. */
+export interface BotChange {
+  readonly bot: Bot
+  readonly from: BotStatus
+  readonly eventId: string
+}
+
+interface Step {
+  /** The states in which it can be done. */
+  readonly from: readonly BotStatus[]
+  readonly to: BotStatus
+  /** What it is called when it has been done. */
+  readonly done: 'started' | 'stopped' | 'recovered'
+}
+
+/**
+ * The operations. Recovering is for a bot that should run and does not, also when nobody has noticed yet that the
+ * process that ran it is gone; so it is no mistake to recover one that is `running`.
+ */
+export const STEPS: Readonly<Record<BotOperation, Step>> = {
+  start: { from: ['stopped'], to: 'running', done: 'started' },
+  stop: { from: ['running', 'failed'], to: 'stopped', done: 'stopped' },
+  recover: { from: ['running', 'failed'], to: 'running', done: 'recovered' },
+}
+
+/** What can be done with a bot in this state. */
+export function possibleOperations(status: BotStatus): BotOperation[] {
+  return (Object.keys(STEPS) as BotOperation[]).filter((operation) => STEPS[operation].from.includes(status))
+}
+
+/** What `GET /api/bot/status` answers for one bot. */
+export interface BotAnswer {
+  readonly bot_id: string
+  readonly name: string
+  readonly status: BotStatus
+  /** RFC 3339. */
+  readonly changed_at: string
+}
+
+/** What `GET /api/bot/status` answers for all bots of a user. */
+export interface BotList {
+  /** The oldest first. */
+  readonly items: readonly BotAnswer[]
+  /** For the next page; null on the last one. */
+  readonly next_cursor: string | null
+}
+
+/** What `POST /api/bot/start`, `stop` and `recover` answer. */
+export interface BotChangeAnswer extends BotAnswer {
+  readonly success: true
+  readonly event_id: string
+}
+
+export function botAnswer({ id, name, status, changedAt }: Bot): BotAnswer {
+  return { bot_id: id, name, status, changed_at: changedAt.toISOString() }
+}
+
+export function changeAnswer({ bot, eventId }: BotChange): BotChangeAnswer {
+  return { success: true, ...botAnswer(bot), event_id: eventId }
+}
+
+/** A page out of one bot more than it may hold, which tells whether there is another page. */
+export function botList(bots: readonly Bot[], limit: number): BotList {
+  const items = bots.slice(0, limit).map(botAnswer)
+  return { items, next_cursor: bots.length > limit ? (items.at(-1)?.bot_id ?? null) : null }
+}
+
+/** The id after which the page of this cursor begins. */
+export function botAfterCursor(cursor: string | undefined): bigint {
+  if (cursor === undefined) return 0n
+  const id = bigintOf(cursor)
+  if (id === undefined) throw new ApiCursorInvalidError()
+  return id
+}

@@ -1,0 +1,159 @@
+// POST /api/bot/start, stop and recover, and GET /api/bot/status. An operation is one transaction; of one user one goes
+// on at a time, wherever it runs.
+
+import { withRetryAfter } from '@holdfast/footing'
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
+import { bigintOf } from '../../db/bigint.ts'
+import {
+  ApiBotOvertakenError,
+  ApiBotStatusUnavailableError,
+  ApiBotUnknownError,
+  ApiIdNotTextError,
+} from '../../errors.ts'
+import { principalOf } from '../../plugins/development-user.ts'
+import { pageBody } from '../../remembered-pages.ts'
+import { type BotOperation, botAfterCursor, changeAnswer, STEPS } from './bot.ts'
+import { type BotCounters, outcomeOf } from './bot-metrics.ts'
+import type { BotRepository } from './bot-repository.ts'
+import type { BotSelection, BotStatusPages } from './bot-status.ts'
+
+const MAX_BODY_BYTES = 1024
+/** What the database may take for one request in all. */
+const OPERATION_BUDGET_MS = 3000
+const STATUS_BUDGET_MS = 1000
+
+/** What the routes need. */
+export interface BotOptions {
+  readonly repository: BotRepository
+  readonly pages: BotStatusPages
+  /** Undefined: nothing is counted. */
+  readonly counters: BotCounters | undefined
+}
+
+interface OperationRoute {
+  Body: { bot_id: string }
+}
+
+interface StatusRoute {
+  Querystring: { bot_id?: string; limit: number; cursor?: string }
+}
+
+const CONFLICT = 'Bot operation already in progress for this user. Please wait.'
+
+const BOT_ID = { type: 'string', pattern: '^[1-9][0-9]{0,18}$' } as const
+
+/** The routes. */
+export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages, counters }, done) => {
+  for (const operation of Object.keys(STEPS) as BotOperation[]) {
+    app.post<OperationRoute>(
+      `/api/bot/${operation}`,
+      {
+        config: {
+          principal: 'required',
+          tenantRateLimit: { policy: `bot-${operation}`, by: 'user', group: 'bots' },
+          concurrencyGuard: { key: (request) => ['bot', principalOf(request).id], message: CONFLICT },
+          poolGuard: { criticality: 'critical', budgetMs: OPERATION_BUDGET_MS },
+        },
+        bodyLimit: MAX_BODY_BYTES,
+        preValidation: textOnly,
+        onResponse: ({ principal }, { statusCode }, done) => {
+          const outcome = outcomeOf(statusCode)
+          counters?.[operation](outcome)
+          // Whoever does not let himself be held up is told to the operators.
+          if (outcome === 'limited' && principal !== null)
+            app.abuseGuard.note(principal.id, `bot.${operation}.limited`)
+          done()
+        },
+        schema: {
+          body: {
+            type: 'object',
+            additionalProperties: false,
+            required: ['bot_id'],
+            properties: { bot_id: BOT_ID },
+          },
+        },
+      },
+      async (request, reply) => {
+        const botId = botIdOf(request.body.bot_id)
+        const { id: userId } = principalOf(request)
+        const { fence: granted, signal } = request.concurrencyGuard
+        const fence = granted ?? (await repository.fenceOfNow())
+        const order = { userId, botId, operation, fence, signal }
+        const change = await repository.operate(order).catch((error: unknown) => {
+          throw whyEnded(error, signal)
+        })
+        const { from, eventId } = change
+        request.log.info(
+          { bot_id: String(botId), user_id: userId, from, event_id: eventId, fence },
+          `bot ${STEPS[operation].done}`,
+        )
+        reply.header('cache-control', 'no-store')
+        return changeAnswer(change)
+      },
+    )
+  }
+
+  app.get<StatusRoute>(
+    '/api/bot/status',
+    {
+      config: {
+        principal: 'required',
+        tenantRateLimit: { policy: 'bot-status', by: 'user', group: 'bots' },
+        poolGuard: {
+          criticality: 'normal',
+          budgetMs: STATUS_BUDGET_MS,
+          // Runs instead of the handler, or after it failed, when the database cannot be asked.
+          fallback: (request, reply, { retryAfterMs }) => {
+            const found = pages.remembered(selectionOf(request as FastifyRequest<StatusRoute>))
+            if (found === undefined) throw withRetryAfter(new ApiBotStatusUnavailableError(), retryAfterMs)
+            return pageBody(reply, found)
+          },
+        },
+      },
+      schema: {
+        querystring: {
+          type: 'object',
+          properties: {
+            bot_id: BOT_ID,
+            limit: { type: 'integer', minimum: 1, maximum: 100, default: 20 },
+            cursor: { type: 'string', maxLength: 19 },
+          },
+        },
+      },
+    },
+    async (request, reply) => pageBody(reply, await pages.read(selectionOf(request))),
+  )
+  done()
+}
+
+/** A number would be made text of without a word, and beyond 2^53 the text of another number. */
+function textOnly({ body }: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void {
+  const { bot_id: id } = Object(body) as { bot_id?: unknown }
+  done(id === undefined || typeof id === 'string' ? undefined : new ApiIdNotTextError())
+}
+
+function selectionOf(request: FastifyRequest<StatusRoute>): BotSelection {
+  const { bot_id, limit, cursor } = request.query
+  const { id: userId } = principalOf(request)
+  if (bot_id !== undefined) return { userId, botId: botIdOf(bot_id) }
+  return { userId, after: botAfterCursor(cursor), limit }
+}
+
+/** An id beyond what the database can hold is one more that there is not. */
+function botIdOf(text: string): bigint {
+  const id = bigintOf(text)
+  if (id === undefined) throw new ApiBotUnknownError()
+  return id
+}
+
+/** Of an operation that was ended from outside, why: the pool says no more than that its caller has left. */
+function whyEnded(error: unknown, { reason }: AbortSignal): unknown {
+  if (codeOf(error) !== 'HOLDFAST_ERR_POOL_GUARD_ABORTED' || reason === undefined) return error
+  return codeOf(reason) === 'HOLDFAST_ERR_CONCURRENCY_GUARD_LEASE_LOST'
+    ? new ApiBotOvertakenError({ cause: reason })
+    : reason
+}
+
+function codeOf(error: unknown): unknown {
+  return (Object(error) as { code?: unknown }).code
+}

@@ -1,0 +1,36 @@
+import type { ServerRow } from '../harness/row.ts'
+import { redisWorld } from './redis-world.ts'
+
+const path = '/quote'
+const script = 'src/servers/one-at-a-time-route.ts'
+const state = 'undisturbed'
+
+/** What it costs a route that one operation of a key runs at a time. */
+export const oneAtATime: ServerRow = {
+  kind: 'server',
+  name: 'one-at-a-time',
+  title: 'requests of ever new clients to a route that runs one of each at a time, 50 connections',
+  connections: 50,
+  prepare: redisWorld,
+  servers: {
+    ours: { script, args: ['ours'], readyPath: path },
+    oursRedis: { script, args: ['ours-redis'], readyPath: path },
+    bare: { script, args: ['bare'], readyPath: path },
+    bareAgain: { script, args: ['bare'], readyPath: path },
+  },
+  variants: [
+    { name: 'ours', server: 'ours', path, state, against: 'bare' },
+    { name: 'bare', server: 'bare', path, state },
+    { name: 'ours, leases in Redis', server: 'oursRedis', path, state, against: 'bare' },
+    { name: 'bare (A/A control)', server: 'bareAgain', path, state, against: 'bare' },
+  ],
+  goals: [
+    {
+      claim: 'A route with concurrency-guard in memory answers nearly as many requests as a bare one',
+      figure: 'requestsPerSecond',
+      of: 'ours',
+      against: 'bare',
+      atLeast: 0.85,
+    },
+  ],
+}

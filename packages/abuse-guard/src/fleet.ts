@@ -1,0 +1,262 @@
+/**
+ * Keeps the blocks of this process and those of a store alike, in the background: a request never waits for it. What
+ * changed is read when the store calls, and every `syncMs` in case a call was missed. After a connection came back,
+ * or after the store lost its data, everything is read again, and the store is told again what it does not know. While
+ * the store is away, what is known stays in force.
+ *
+ * It also tells the store how often those came who come often, so that an address that spreads its requests over the
+ * processes is found, too. Each process keeps the first requests of everybody to itself: what an address can send within
+ * a minute is bounded by the limit, and an eighth of it more for each process.
+ */
+import type { Clock } from '@holdfast/footing'
+import type { BlockStore, Changes, Cursor, StoredBlock } from './store.ts'
+
+/** The blocks of this process, as this sees them. */
+export interface LocalBlocks {
+  /**
+   * Takes over what the store says about an address. `decided`: the store had heard of the block of this process when
+   * it said so.
+   */
+  adopt(block: StoredBlock, decided: boolean): void
+  /** Running blocks of this process. */
+  running(): readonly (StoredBlock & { readonly shared: boolean })[]
+  /** So many requests of an address came to all processes together. */
+  counted(address: string, together: number): void
+}
+
+/** What the synchronisation did so far. */
+export interface FleetCounts {
+  readonly syncs: number
+  readonly failures: number
+  /** Blocks that were told again. */
+  readonly restored: number
+  /** Blocks lifted here that the store does not know of yet. */
+  readonly pendingLifts: number
+}
+
+/** What it works with. */
+export interface FleetSettings {
+  readonly store: BlockStore
+  readonly local: LocalBlocks
+  readonly syncMs: number
+  readonly clock: Clock
+  /** Whether it makes sense to ask the store at present. */
+  readonly available: () => boolean
+}
+
+const MAX_PENDING_LIFTS = 1000
+/** Addresses whose requests are told at one time, in eight batches: some 3 ms of Redis. Others are not counted together. */
+const MAX_PENDING_COUNTS = 1024
+/** What is older is not told: it might be counted for a minute in which it was not. */
+const MAX_COUNT_AGE_MS = 4000
+const MAX_RESTORED_AT_A_TIME = 64
+/** A store that always has more would keep a process busy for ever. */
+const MAX_PAGES = 1000
+
+/** The synchronisation of one process. */
+export class Fleet {
+  readonly #settings: FleetSettings
+  #cursor: Cursor | undefined
+  /** Addresses read since the start of a reading from the start; undefined between such readings. */
+  #seen: Set<string> | undefined
+  readonly #lifts = new Set<string>()
+  /** Requests since the last report, by address; since when. */
+  #counts = new Map<string, number>()
+  #countsSinceMs = 0
+  #running: Promise<boolean> | undefined
+  #again = false
+  #closed = false
+  #stopListening: () => void = () => {}
+  #cancelTimer: () => void = () => {}
+  #syncs = 0
+  #failures = 0
+  #restored = 0
+
+  constructor(settings: FleetSettings) {
+    this.#settings = settings
+  }
+
+  /** Begins to listen and to ask. */
+  start(): void {
+    this.#stopListening = this.#settings.store.onChange(() => void this.sync())
+    this.#tick()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#cancelTimer()
+    this.#stopListening()
+  }
+
+  /** Reads everything again at the next opportunity, which is now. */
+  restart(): void {
+    this.#cursor = undefined
+    void this.sync()
+  }
+
+  /**
+   * Reads what changed; true when that succeeded. Never rejects. One reading at a time: a call during one makes another
+   * follow it, and waits for that.
+   */
+  sync(): Promise<boolean> {
+    if (this.#closed) return Promise.resolve(false)
+    if (this.#running !== undefined) {
+      this.#again = true
+      return this.#running
+    }
+    this.#running = this.#sync().finally(() => {
+      this.#running = undefined
+    })
+    return this.#running
+  }
+
+  /** Has all processes block an address by the rules of escalation; false when the store does not know yet. */
+  punish(address: string, reason: string): Promise<boolean> {
+    this.#lifts.delete(address)
+    return this.#tell(() => this.#settings.store.punish(address, reason))
+  }
+
+  /** Has all processes block an address for this time. */
+  hold(address: string, ms: number, reason: string): Promise<boolean> {
+    this.#lifts.delete(address)
+    return this.#tell(() => this.#settings.store.hold(address, ms, reason))
+  }
+
+  /** Ends a block in all processes; when the store does not answer, it is told later. */
+  async lift(address: string): Promise<boolean> {
+    if (this.#lifts.size >= MAX_PENDING_LIFTS) {
+      const [oldest] = this.#lifts
+      if (oldest !== undefined) this.#lifts.delete(oldest)
+    }
+    this.#lifts.add(address)
+    return this.#flushLifts()
+  }
+
+  /** Notes requests of an address that comes often, for the next report. */
+  note(address: string, requests: number): void {
+    const nowMs = this.#settings.clock.nowMs()
+    if (this.#counts.size > 0 && nowMs - this.#countsSinceMs > MAX_COUNT_AGE_MS) this.#counts.clear()
+    if (this.#counts.size === 0) this.#countsSinceMs = nowMs
+    const known = this.#counts.get(address)
+    if (known !== undefined || this.#counts.size < MAX_PENDING_COUNTS) {
+      this.#counts.set(address, (known ?? 0) + requests)
+    }
+  }
+
+  counts(): FleetCounts {
+    return {
+      syncs: this.#syncs,
+      failures: this.#failures,
+      restored: this.#restored,
+      pendingLifts: this.#lifts.size,
+    }
+  }
+
+  #tick(): void {
+    if (this.#closed) return
+    const { clock, syncMs, available } = this.#settings
+    this.#cancelTimer = clock.schedule(syncMs, () => {
+      if (available()) {
+        void this.sync()
+        void this.#report()
+      }
+      this.#tick()
+    })
+  }
+
+  async #report(): Promise<void> {
+    const { clock, store, local } = this.#settings
+    const counts = this.#counts
+    if (counts.size === 0) return
+    this.#counts = new Map()
+    if (clock.nowMs() - this.#countsSinceMs > MAX_COUNT_AGE_MS) return
+    const told = [...counts].map(async ([address, requests]) => {
+      const together = await store.count(address, requests)
+      if (!this.#closed) local.counted(address, together)
+    })
+    // What could not be told is lost: it would be too old for the next time.
+    for (const { status } of await Promise.allSettled(told)) if (status === 'rejected') this.#failures += 1
+  }
+
+  async #tell(write: () => Promise<StoredBlock>): Promise<boolean> {
+    if (!this.#settings.available()) return false
+    try {
+      this.#settings.local.adopt(await write(), true)
+      return true
+    } catch {
+      // It is told again with the next reading.
+      this.#failures += 1
+      return false
+    }
+  }
+
+  async #sync(): Promise<boolean> {
+    try {
+      do {
+        this.#again = false
+        await this.#read()
+      } while (this.#again && !this.#closed)
+      this.#syncs += 1
+      return true
+    } catch {
+      this.#failures += 1
+      // Half a reading from the start is none.
+      if (this.#seen !== undefined) this.#cursor = undefined
+      this.#seen = undefined
+      return false
+    }
+  }
+
+  async #read(): Promise<void> {
+    // First what is to be gone, or it would be read back.
+    if (!(await this.#flushLifts())) throw new Error('a block could not be lifted')
+    for (let page = 0; page < MAX_PAGES && !this.#closed; page += 1) {
+      const asked = this.#cursor
+      const changes = await this.#settings.store.changes(asked)
+      // Somebody wants everything again meanwhile.
+      if (asked !== this.#cursor) continue
+      this.#take(changes, asked === undefined)
+      if (!changes.more) break
+    }
+    await this.#restore()
+  }
+
+  #take({ cursor, blocks, fromTheStart }: Changes, wanted: boolean): void {
+    if (fromTheStart || wanted) this.#seen = new Set()
+    this.#cursor = cursor
+    for (const block of blocks) {
+      this.#seen?.add(block.address)
+      if (!this.#lifts.has(block.address)) this.#settings.local.adopt(block, false)
+    }
+  }
+
+  /** Tells the store what it does not know: blocks it has lost, and those made while it was away. */
+  async #restore(): Promise<void> {
+    const seen = this.#seen
+    this.#seen = undefined
+    const unknown = this.#settings.local
+      .running()
+      .filter(({ address, shared }) => !shared || (seen !== undefined && !seen.has(address)))
+    for (let from = 0; from < unknown.length && !this.#closed; from += MAX_RESTORED_AT_A_TIME) {
+      const some = unknown.slice(from, from + MAX_RESTORED_AT_A_TIME)
+      const known = await Promise.all(some.map((block) => this.#settings.store.restore(block)))
+      for (const block of known) this.#settings.local.adopt(block, true)
+      this.#restored += known.length
+    }
+  }
+
+  async #flushLifts(): Promise<boolean> {
+    if (this.#lifts.size === 0) return true
+    if (!this.#settings.available()) return false
+    try {
+      for (const address of [...this.#lifts]) {
+        await this.#settings.store.lift(address)
+        this.#lifts.delete(address)
+      }
+      return true
+    } catch {
+      this.#failures += 1
+      return false
+    }
+  }
+}

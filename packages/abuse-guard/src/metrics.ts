@@ -1,0 +1,144 @@
+import { type Labelled, type MetricsRegistry, SharedMetrics } from '@holdfast/footing'
+import { Counter, Gauge, type Registry } from 'prom-client'
+import type { AbuseGuardSnapshot } from './abuse-guard.ts'
+import type { Leniency } from './events.ts'
+import { checks } from './options.ts'
+
+const leniencies: readonly Leniency[] = [
+  'allowed',
+  'everybody-looks-alike',
+  'anybody-is-believed',
+  'too-many-blocks',
+]
+const origins = ['automatic', 'manual', 'learnt'] as const
+
+interface Described {
+  readonly name: string
+  readonly help: string
+  readonly read: (snapshot: AbuseGuardSnapshot) => number
+}
+
+const counters: readonly Described[] = [
+  {
+    name: 'holdfast_abuse_guard_counted_total',
+    help: 'Requests that were counted',
+    read: ({ counted }) => counted,
+  },
+  {
+    name: 'holdfast_abuse_guard_refused_total',
+    help: 'Requests of blocked clients that were refused',
+    read: ({ refused }) => refused,
+  },
+  {
+    name: 'holdfast_abuse_guard_unreadable_total',
+    help: 'Requests whose address could not be read, and which were not counted',
+    read: ({ unreadable }) => unreadable,
+  },
+  {
+    name: 'holdfast_abuse_guard_unblocks_total',
+    help: 'Blocks that were lifted',
+    read: ({ lifted }) => lifted,
+  },
+  {
+    name: 'holdfast_abuse_guard_displaced_total',
+    help: 'Counts that were given up for one with a higher estimate',
+    read: ({ displacedCounts }) => displacedCounts,
+  },
+  {
+    name: 'holdfast_abuse_guard_dropped_blocks_total',
+    help: 'Blocks that ended early because there were too many',
+    read: ({ droppedBlocks }) => droppedBlocks,
+  },
+  {
+    name: 'holdfast_abuse_guard_syncs_total',
+    help: 'Times the blocks of other processes were read',
+    read: ({ fleet }) => fleet?.syncs ?? 0,
+  },
+  {
+    name: 'holdfast_abuse_guard_sync_failures_total',
+    help: 'Times blocks could not be read, or told',
+    read: ({ fleet }) => fleet?.failures ?? 0,
+  },
+]
+
+const gauges: readonly Described[] = [
+  {
+    name: 'holdfast_abuse_guard_blocked',
+    help: 'Addresses and networks that are blocked',
+    read: ({ blocked }) => blocked,
+  },
+  {
+    name: 'holdfast_abuse_guard_doubt',
+    help: 'Whether nobody is blocked by counting, because addresses cannot be right or there were too many blocks: 1 or 0',
+    read: ({ doubt }) => (doubt === undefined ? 0 : 1),
+  },
+  {
+    name: 'holdfast_abuse_guard_flagged_users',
+    help: 'Users that are flagged',
+    read: ({ users }) => users.flagged,
+  },
+]
+
+/**
+ * Read from a snapshot when Prometheus scrapes; no request pays for them. Addresses and users never become labels.
+ */
+export const sharedMetrics = new SharedMetrics<AbuseGuardSnapshot>({
+  label: 'app',
+  option: 'appName',
+  checks,
+  metric: 'holdfast_abuse_guard_blocked',
+  describe,
+})
+
+function describe(given: MetricsRegistry, shown: () => readonly Labelled<AbuseGuardSnapshot>[]): void {
+  // A prom-client registry by another name: the options do not say so, lest their types need prom-client.
+  const registers = [given as unknown as Registry]
+  new Counter({
+    name: 'holdfast_abuse_guard_blocks_total',
+    help: 'Blocks: made here by counting, made here by a person, learnt from other processes',
+    labelNames: ['app', 'origin'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { labels, snapshot } of shown()) {
+        for (const origin of origins) this.inc({ ...labels, origin }, snapshot.blocks[origin])
+      }
+    },
+  })
+  new Counter({
+    name: 'holdfast_abuse_guard_lenient_total',
+    help: 'Requests beyond the limit that led to no block, by why',
+    labelNames: ['app', 'why'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { labels, snapshot } of shown()) {
+        for (const why of leniencies) this.inc({ ...labels, why }, snapshot.lenient[why])
+      }
+    },
+  })
+  for (const { name, help, read } of counters) {
+    new Counter({
+      name,
+      help,
+      labelNames: ['app'],
+      registers,
+      collect() {
+        this.reset()
+        for (const { labels, snapshot } of shown()) this.inc(labels, read(snapshot))
+      },
+    })
+  }
+  for (const { name, help, read } of gauges) {
+    new Gauge({
+      name,
+      help,
+      labelNames: ['app'],
+      registers,
+      collect() {
+        this.reset()
+        for (const { labels, snapshot } of shown()) this.set(labels, read(snapshot))
+      },
+    })
+  }
+}

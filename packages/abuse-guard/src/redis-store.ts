@@ -1,0 +1,83 @@
+import type { RedisGuard } from '@holdfast/redis-guard'
+import { changesScript, countScript, writeScript } from './block-scripts.ts'
+import type { EscalationPolicy } from './escalation.ts'
+import type { BlockStore, Changes, Cursor, StoredBlock } from './store.ts'
+
+/** What this needs of `@holdfast/redis-guard`. */
+export type BlockRedis = Pick<
+  RedisGuard,
+  'available' | 'run' | 'key' | 'subscribe' | 'listening' | 'onStateChange'
+>
+
+const ROWS = 200
+const NAMESPACE = 'abuse-guard'
+const SLOT = 'blocks'
+
+/** The blocks of all processes, in Redis. Every call is one script call in one slot. */
+export class RedisStore implements BlockStore {
+  readonly channel: string
+  readonly #redis: BlockRedis
+  readonly #policy: EscalationPolicy
+  readonly #maxRecords: number
+  readonly #keys: readonly string[]
+
+  constructor(redis: BlockRedis, policy: EscalationPolicy, maxRecords: number) {
+    this.#redis = redis
+    this.#policy = policy
+    this.#maxRecords = maxRecords
+    this.#keys = ['head', 'records', 'changes', 'ends'].map((part) => redis.key(NAMESPACE, SLOT, part))
+    this.channel = redis.key(NAMESPACE, SLOT, 'changed')
+  }
+
+  punish(address: string, reason: string): Promise<StoredBlock> {
+    return this.#write('punish', { address, reason, origin: 'automatic' })
+  }
+
+  hold(address: string, ms: number, reason: string): Promise<StoredBlock> {
+    return this.#write('hold', { address, reason, origin: 'manual', remainingMs: ms })
+  }
+
+  restore(block: StoredBlock): Promise<StoredBlock> {
+    return this.#write('restore', block)
+  }
+
+  async lift(address: string): Promise<void> {
+    await this.#write('lift', { address, reason: '', origin: 'manual' })
+  }
+
+  changes(cursor: Cursor | undefined): Promise<Changes> {
+    const { epoch, version } = cursor ?? { epoch: '', version: 0 }
+    return this.#redis.run(changesScript, this.#keys, [epoch, version, ROWS])
+  }
+
+  count(address: string, requests: number): Promise<number> {
+    return this.#redis.run(countScript, [this.#redis.key(NAMESPACE, 'counts', address)], [requests])
+  }
+
+  onChange(callback: () => void): () => void {
+    return this.#redis.subscribe(this.channel, { onMessage: callback, onGap: callback })
+  }
+
+  #write(
+    mode: string,
+    { address, origin, reason, remainingMs = 0, ageMs = 0, offences = 0 }: WrittenBlock,
+  ): Promise<StoredBlock> {
+    const { blockMs, maxBlockMs, decayMs } = this.#policy
+    return this.#redis.run(writeScript, this.#keys, [
+      mode,
+      address,
+      origin,
+      reason,
+      Math.ceil(remainingMs),
+      Math.ceil(ageMs),
+      offences,
+      blockMs,
+      maxBlockMs,
+      decayMs,
+      this.#maxRecords,
+      this.channel,
+    ])
+  }
+}
+
+type WrittenBlock = Pick<StoredBlock, 'address' | 'origin' | 'reason'> & Partial<StoredBlock>

@@ -1,0 +1,119 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import fp from 'fastify-plugin'
+import { composeLimiter } from './compose-limiter.ts'
+import { AlreadyRegisteredError } from './errors.ts'
+import type { RateLimiter } from './limiter.ts'
+import { resolveOptions, type TenantRateLimitOptions } from './options.ts'
+import type { Policies, PolicySet } from './policies.ts'
+import type { RouteGuard } from './route-guard.ts'
+import { RouteGuards, type TenantRateLimitSnapshot } from './route-guards.ts'
+import type { RouteSetting } from './route-options.ts'
+import type { Decision } from './store.ts'
+
+/** The options of the plugin, for Fastify. */
+export type TenantRateLimitPluginOptions = TenantRateLimitOptions<FastifyRequest, FastifyReply>
+
+/** Per-route setting `config.tenantRateLimit`. */
+export type TenantRateLimitRouteSetting = RouteSetting<FastifyRequest, FastifyReply>
+
+/** A limit that is asked by hand. */
+export interface RequestLimit {
+  /** What is left for this request, and whether it would pass; nothing is taken. */
+  peek(request: FastifyRequest): Decision | Promise<Decision>
+  /** Takes what this request costs. What follows from a refusal is the caller's business. */
+  take(request: FastifyRequest): Decision | Promise<Decision>
+}
+
+/** What `app.tenantRateLimit` is. */
+export interface TenantRateLimit {
+  readonly policies: Pick<Policies, 'get' | 'group' | 'version' | 'snapshot'>
+  /** For claims of your own. */
+  readonly limiter: RateLimiter
+  /** A limit with the setting of a route, to be asked by hand. Make it once, not for each request. */
+  limit(setting: Exclude<TenantRateLimitRouteSetting, false>): RequestLimit
+  /**
+   * Replaces all policies, groups and overrides; what is used of a bucket stays used, as a share of it. Raises
+   * `HOLDFAST_ERR_TENANT_RATE_LIMIT_` + `POLICY`, `OPTION`, and `UNKNOWN_POLICY` when one is missing that a route
+   * names; then nothing has changed.
+   */
+  update(set: PolicySet): void
+  snapshot(): TenantRateLimitSnapshot
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    tenantRateLimit: TenantRateLimit
+  }
+  interface FastifyRequest {
+    /** What was decided about this request; `null` before that, and where there is no limit. */
+    tenantRateLimit: Decision | null
+  }
+  interface FastifyContextConfig {
+    tenantRateLimit?: TenantRateLimitRouteSetting
+  }
+}
+
+type Guards = RouteGuards<FastifyRequest, FastifyReply>
+type Guard = RouteGuard<FastifyRequest, FastifyReply>
+
+async function plugin(app: FastifyInstance, options: TenantRateLimitPluginOptions): Promise<void> {
+  if (app.hasDecorator('tenantRateLimit')) throw new AlreadyRegisteredError()
+  const settings = resolveOptions(options)
+  const { policies, defaultRoute, notFound, registry, appName } = settings
+  const limiter = composeLimiter(settings)
+  const guards: Guards = new RouteGuards<FastifyRequest, FastifyReply>(settings, limiter)
+  const guardOf = (name: string, setting: Exclude<TenantRateLimitRouteSetting, false>) =>
+    guards.create({ name, where: name, methods: [], setting }).guard
+  app.decorate('tenantRateLimit', {
+    policies,
+    limiter,
+    limit: (setting) => guardOf('limit()', setting),
+    update: (set) => guards.update(set),
+    snapshot: () => guards.snapshot(),
+  })
+  app.decorateRequest('tenantRateLimit', null)
+  // Also where there will be no such route: a wrong setting fails here.
+  if (defaultRoute !== false) guardOf('defaultRoute', defaultRoute)
+  app.addHook('onRoute', (route) => guardRoute(route, guards, defaultRoute))
+  if (notFound !== false) {
+    const guard = guardOf('notFound', notFound)
+    app.addHook('onRequest', (request, reply, done) => {
+      if (request.is404) guard.handle(request, reply, done)
+      else done()
+    })
+  }
+  app.addHook('onClose', async () => {
+    // Fastify comes here before the last requests are answered: theirs are still settled.
+    if (app.server.listening) app.server.once('close', () => void limiter.close())
+    else await limiter.close()
+  })
+  if (registry !== undefined) {
+    const { sharedMetrics } = await import('./metrics.ts')
+    app.addHook(
+      'onClose',
+      sharedMetrics.share(registry, appName, () => guards.snapshot()),
+    )
+  }
+}
+
+function guardRoute(route: RouteOptions, guards: Guards, defaultRoute: TenantRateLimitRouteSetting): void {
+  const setting = route.config?.tenantRateLimit ?? defaultRoute
+  if (setting === false) return
+  // Probes of @holdfast/health are how a cluster sees whether we live: only a route's own setting limits them.
+  const { health } = (route.config ?? {}) as { readonly health?: unknown }
+  if (health === 'probe' && route.config?.tenantRateLimit === undefined) return
+  const methods = [route.method].flat()
+  const { guard, phase } = guards.create({ name: `${methods.join(',')} ${route.url}`, methods, setting })
+  const hook: Hook = (request, reply, done) => guard.handle(request, reply, done)
+  // New lists: Fastify makes a HEAD route of the same options, which must not be counted twice.
+  if (phase === 'onRequest') route.onRequest = [hook, ...[route.onRequest ?? []].flat()]
+  else route.preHandler = [...[route.preHandler ?? []].flat(), hook]
+}
+
+type Hook = (request: FastifyRequest, reply: FastifyReply, done: Parameters<Guard['handle']>[2]) => void
+
+/**
+ * The Fastify plugin; decorates the instance with `tenantRateLimit` and reads `config.tenantRateLimit` of the routes that
+ * come after it.
+ */
+export const tenantRateLimit = fp(plugin, { fastify: '5.x', name: '@holdfast/tenant-rate-limit' })

@@ -1,0 +1,193 @@
+/* Buckets in Redis, by its clock: one script call for each slot that a request draws on. */
+import type { RedisGuard } from '@holdfast/redis-guard'
+import { adjustScript, peekScripts, takeScripts } from './bucket-script.ts'
+import type { Claim } from './claim.ts'
+import { ClaimsError } from './errors.ts'
+import type { CatchingUp } from './fallback.ts'
+import { catchUpScript, giveBackScript, type Loan, lendScript } from './lease-script.ts'
+import { LEAST_LOAN } from './lease-terms.ts'
+import type { LendingStore } from './leases.ts'
+import type { Policy } from './policy.ts'
+import { type Decision, decisionOf } from './store.ts'
+import { debitTicks } from './token-bucket.ts'
+
+const PACKAGE = 'tenant-rate-limit'
+
+/** What the store needs of a `RedisGuard`. */
+export type LimitRedis = Pick<RedisGuard, 'available' | 'run' | 'key'>
+
+/** The key of a claim's bucket in Redis. */
+export function redisKeyOf(redis: Pick<RedisGuard, 'key'>, { policy, slotTag, scope }: Claim): string {
+  return redis.key(PACKAGE, slotTag, policy.name, scope)
+}
+
+export class RedisStore implements LendingStore, CatchingUp {
+  readonly #redis: LimitRedis
+  #refundsLost = 0
+
+  constructor(redis: LimitRedis) {
+    this.#redis = redis
+  }
+
+  get available(): boolean {
+    return this.#redis.available
+  }
+
+  decide(claims: readonly Claim[], mode: 'consume' | 'peek'): Promise<Decision> {
+    if (!sharesTag(claims)) return this.#decideSlots(claims, mode)
+    return this.#ask(claims, mode).then((used) => decisionOf(claims, used, mode, 'redis'))
+  }
+
+  async refund(claims: readonly Claim[]): Promise<void> {
+    await this.#adjust(claims, -1)
+  }
+
+  async charge(claims: readonly Claim[]): Promise<void> {
+    await this.#adjust(claims, 1)
+  }
+
+  async forget(claims: readonly Claim[]): Promise<void> {
+    await Promise.all(claims.map((claim) => this.#run(adjustScript, claim, -claim.policy.toleranceTicks)))
+  }
+
+  lend(claim: Claim, want: number, held: number, portion: number): Promise<Loan> {
+    const { unit, tolerance, ticks, us } = termsOf(claim.policy)
+    const args = [want, held, portion, unit, tolerance, ticks, us, LEAST_LOAN]
+    return this.#redis.run(lendScript, [redisKeyOf(this.#redis, claim)], args)
+  }
+
+  giveBack(claim: Claim, units: number, atUs: number, ageUs: number): Promise<number> {
+    const { tolerance, ticks, us } = termsOf(claim.policy)
+    const args = [debitTicks(claim.policy, units), atUs, ageUs, tolerance, ticks, us]
+    return this.#redis.run(giveBackScript, [redisKeyOf(this.#redis, claim)], args)
+  }
+
+  catchUp(claim: Claim, knownTicks: number, takenTicks: number): Promise<number> {
+    const { tolerance, ticks, us } = termsOf(claim.policy)
+    const args = [knownTicks, takenTicks, tolerance, ticks, us]
+    return this.#redis.run(catchUpScript, [redisKeyOf(this.#redis, claim)], args)
+  }
+
+  async close(): Promise<void> {}
+
+  /** Refunds that did not reach Redis, so that more is used than was let pass. */
+  snapshot(): { readonly refundsLost: number } {
+    return { refundsLost: this.#refundsLost }
+  }
+
+  /** Slot by slot; what comes after a refusal is not asked, and has no verdict. */
+  async #decideSlots(claims: readonly Claim[], mode: 'consume' | 'peek'): Promise<Decision> {
+    const used: (number | undefined)[] = []
+    const taken: Claim[] = []
+    let refused = false
+    try {
+      for (const places of placesBySlotTag(claims)) {
+        const group = places.map((place) => claims[place] as Claim)
+        const before = await this.#ask(group, mode)
+        for (const [at, place] of places.entries()) used[place] = before[at]
+        const { allowed, verdicts } = decisionOf(group, before, mode, 'redis')
+        if (!allowed) {
+          refused = true
+          break
+        }
+        if (mode === 'consume') taken.push(...group.filter((_, at) => verdicts[at]?.allowed === true))
+      }
+    } catch (error) {
+      this.#undo(taken)
+      // What the slots before it have taken may not come back either.
+      if (taken.length > 0) Object.assign(error as Error, { mayHaveRun: true })
+      throw error
+    }
+    if (refused) this.#undo(taken)
+    const asked = claims.filter((_, place) => used[place] !== undefined)
+    return decisionOf(
+      asked,
+      used.filter((ticks) => ticks !== undefined),
+      mode,
+      'redis',
+    )
+  }
+
+  /** Nobody waits for it: whatever this process asks next comes to Redis after it. */
+  #undo(claims: readonly Claim[]): void {
+    if (claims.length === 0) return
+    this.#adjust(claims, -1).catch(() => {
+      this.#refundsLost += claims.length
+    })
+  }
+
+  #ask(claims: readonly Claim[], mode: 'consume' | 'peek'): Promise<readonly number[]> {
+    const script = (mode === 'consume' ? takeScripts : peekScripts)[claims.length - 1]
+    if (script === undefined) return Promise.reject(new ClaimsError(claims.length))
+    const keys: string[] = []
+    const args: string[] = []
+    for (const claim of claims) {
+      const { policy, cost } = claim
+      const terms = termsOf(policy)
+      keys.push(redisKeyOf(this.#redis, claim))
+      args.push(
+        cost === 1 ? terms.unit : String(debitTicks(policy, cost)),
+        terms.tolerance,
+        terms.ticks,
+        terms.us,
+      )
+      if (claims.length > 1) args.push(policy.shadow ? '1' : '0')
+    }
+    return this.#redis.run(script, keys, args)
+  }
+
+  async #adjust(claims: readonly Claim[], sign: 1 | -1): Promise<void> {
+    await Promise.all(
+      claims
+        .filter(({ cost }) => cost > 0)
+        .map((claim) => this.#run(adjustScript, claim, sign * debitTicks(claim.policy, claim.cost))),
+    )
+  }
+
+  #run(script: typeof adjustScript, claim: Claim, ticks: number): Promise<number> {
+    const { tolerance, ticks: perUs, us } = termsOf(claim.policy)
+    return this.#redis.run(script, [redisKeyOf(this.#redis, claim)], [ticks, tolerance, perUs, us])
+  }
+}
+
+/** The terms of a policy as the scripts take them. Texts: to make them of such large numbers anew is slow. */
+interface TermTexts {
+  readonly unit: string
+  readonly tolerance: string
+  readonly ticks: string
+  readonly us: string
+}
+
+const texts = new WeakMap<Policy, TermTexts>()
+
+function termsOf(policy: Policy): TermTexts {
+  let terms = texts.get(policy)
+  if (terms === undefined) {
+    const { emissionTicks, toleranceTicks, ticksPerUs, toleranceUs } = policy
+    terms = {
+      unit: String(emissionTicks),
+      tolerance: String(toleranceTicks),
+      ticks: String(ticksPerUs),
+      us: String(toleranceUs),
+    }
+    texts.set(policy, terms)
+  }
+  return terms
+}
+
+function sharesTag(claims: readonly Claim[]): boolean {
+  const tag = claims[0]?.slotTag
+  for (let at = 1; at < claims.length; at += 1) if (claims[at]?.slotTag !== tag) return false
+  return true
+}
+
+/** The places of the claims of each slot, the slots in the order in which they appear. */
+function placesBySlotTag(claims: readonly Claim[]): number[][] {
+  const places = new Map<string, number[]>()
+  for (const [place, { slotTag }] of claims.entries()) {
+    const known = places.get(slotTag)
+    if (known === undefined) places.set(slotTag, [place])
+    else known.push(place)
+  }
+  return [...places.values()]
+}

@@ -1,0 +1,69 @@
+import type { RedisScript } from '@holdfast/redis-guard'
+import { HandClock } from '@holdfast/test-kit'
+import t from 'tap'
+import { type Claim, claim, type LimitRedis, MemoryStore, RedisStore } from '../src/index.ts'
+import { policyOf } from './policy-of.ts'
+
+const three = policyOf('three', '3/minute')
+const claims = [claim(three, 'acme', 'all'), claim(three, 'fleet', 'all')]
+
+/** Answers with these, one after the other; an Error rejects. */
+function answering(replies: readonly unknown[]): LimitRedis & { readonly ran: string[] } {
+  const ran: string[] = []
+  return {
+    available: true,
+    ran,
+    key: (...parts) => parts.join(' '),
+    async run<Result>(script: RedisScript<Result>, keys: readonly string[]) {
+      const reply = replies[ran.length]
+      ran.push(`${script.name} ${keys.join()}`)
+      if (reply instanceof Error) throw reply
+      return (script.decode?.(reply) ?? reply) as Result
+    },
+  }
+}
+
+t.test(
+  'Redis lost between two slots: the first gets back what it gave, and the caller the error',
+  async (t) => {
+    const redis = answering([0, new Error('lost'), 0])
+    await t.rejects(new RedisStore(redis).decide(claims, 'consume'), { message: 'lost' })
+    t.strictSame(redis.ran, [
+      'rate-limit-take-1 tenant-rate-limit acme three all',
+      'rate-limit-take-1 tenant-rate-limit fleet three all',
+      'rate-limit-adjust tenant-rate-limit acme three all',
+    ])
+  },
+)
+
+t.test('a refund that does not arrive is counted, and disturbs nobody', async (t) => {
+  const store = new RedisStore(answering([0, three.toleranceTicks, new Error('lost')]))
+  t.match(await store.decide(claims, 'consume'), {
+    allowed: false,
+    verdicts: [{ allowed: true }, { allowed: false }],
+  })
+  await new Promise((resolve) => setImmediate(resolve))
+  t.strictSame(store.snapshot(), { refundsLost: 1 })
+})
+
+t.test('peeking over several slots takes nothing that would have to be given back', async (t) => {
+  const redis = answering([0, three.toleranceTicks])
+  t.match(await new RedisStore(redis).decide(claims, 'peek'), { allowed: false })
+  t.equal(redis.ran.length, 2)
+  t.match(redis.ran[0], /peek/)
+})
+
+t.test('what costs nothing is not given back, nor taken', async (t) => {
+  const redis = answering([])
+  const store = new RedisStore(redis)
+  const free: readonly Claim[] = [claim(three, 'acme', 'all', 0)]
+  await store.refund(free)
+  await store.charge(free)
+  t.strictSame(redis.ran, [])
+})
+
+t.test('the verdicts are those of memory', async (t) => {
+  const memory = new MemoryStore({ clock: new HandClock() }).decide(claims.slice(0, 1), 'consume')
+  const redis = await new RedisStore(answering([0])).decide(claims.slice(0, 1), 'consume')
+  t.strictSame({ ...redis, source: 'memory' }, memory)
+})

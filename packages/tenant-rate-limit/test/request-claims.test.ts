@@ -1,0 +1,63 @@
+import t from 'tap'
+import { type CountBy, Policies } from '../src/index.ts'
+import { RequestClaims } from '../src/request-claims.ts'
+
+interface Asking {
+  readonly tenant?: string | null
+  readonly user?: string
+  readonly units?: number
+}
+
+const identities = {
+  tenant: ({ tenant }: Asking) => tenant,
+  user: ({ user }: Asking) => user,
+  address: () => '192.0.2.1',
+}
+
+function claimsOf(policies: Policies, by: CountBy<Asking> = 'tenant', group?: string) {
+  const rules = [{ policy: 'public', by }]
+  return new RequestClaims<Asking>({ rules, group, cost: ({ units = 1 }) => units }, policies, identities)
+}
+
+t.test('a limit is never lifted because its policy is gone', async (t) => {
+  const policies = new Policies({ policies: { public: '3/minute' }, groups: { bots: '9/minute' } })
+  const claims = claimsOf(policies, 'tenant', 'bots')
+  const before = claims.of({ tenant: 'acme' })
+  policies.update({ policies: { other: '1/minute' } })
+  t.strictSame(claims.of({ tenant: 'acme' }), before)
+  t.strictSame(
+    before.map(({ policy, slotTag, scope }) => [policy.name, slotTag, scope]),
+    [
+      ['public', 'acme', 'all'],
+      ['group/bots', 'fleet', 'all'],
+    ],
+  )
+})
+
+t.test(
+  'requests of one client in a row share a claim; another client, cost or policy has its own',
+  async (t) => {
+    const policies = new Policies({ policies: { public: '3/minute' } })
+    const claims = claimsOf(policies, 'user')
+    const of = (asking: Asking) => claims.of(asking)[0]
+    const first = of({ tenant: 'acme', user: 'ann' })
+    t.equal(of({ tenant: 'acme', user: 'ann' }), first)
+    t.not(of({ tenant: 'acme', user: 'ben' }), first)
+    const again = of({ tenant: 'acme', user: 'ann' })
+    t.not(of({ tenant: 'globex', user: 'ann' })?.key, again?.key)
+    t.equal(of({ tenant: 'acme', user: 'ann', units: 2 })?.cost, 2)
+    policies.update({ policies: { public: '4/minute' } })
+    t.equal(of({ tenant: 'acme', user: 'ann', units: 2 })?.policy.capacity, 4)
+  },
+)
+
+t.test('nobody can name the bucket of those who have no name', async (t) => {
+  const claims = claimsOf(new Policies({ policies: { public: '3/minute' } }))
+  const keyOf = (tenant: string | null | undefined) =>
+    claims.of(tenant === undefined ? {} : { tenant })[0]?.key
+  const nobody = keyOf(undefined)
+  t.equal(keyOf(null), nobody)
+  t.equal(keyOf(''), nobody)
+  const tag = claims.of({})[0]?.slotTag ?? ''
+  for (const tenant of ['-', 'fleet', 'all', tag, 'undefined']) t.not(keyOf(tenant), nobody, tenant)
+})

@@ -1,0 +1,43 @@
+import t from 'tap'
+import { limitedApp } from './limited-app.ts'
+
+t.test('new limits hold from the next request on, and what was used stays used, as a share', async (t) => {
+  const { app } = await limitedApp(t, { policies: { public: '10/minute' } })
+  app.get('/', { config: { tenantRateLimit: 'public' } }, async () => 'ok')
+  const left = async () => Number((await app.inject('/')).headers['x-ratelimit-remaining'])
+  for (let time = 0; time < 4; time += 1) await left()
+  t.equal(await left(), 5)
+  app.tenantRateLimit.update({ policies: { public: '100/minute' } })
+  t.equal(await left(), 49)
+  app.tenantRateLimit.update({ policies: { public: '100/minute' }, shadow: true })
+  for (let time = 0; time < 100; time += 1) t.equal((await app.inject('/')).statusCode, 200)
+  t.equal(app.tenantRateLimit.policies.version, 3)
+})
+
+t.test('a set with a mistake, or without a policy that a route names, changes nothing', async (t) => {
+  const { app, statuses } = await limitedApp(t, {
+    policies: { public: '1/minute' },
+    groups: { bots: '9/minute' },
+  })
+  app.get('/', { config: { tenantRateLimit: { policy: 'public', group: 'bots' } } }, async () => 'ok')
+  const groups = { bots: '9/minute' }
+  for (const [set, code] of [
+    [{ policies: { public: 'often' }, groups }, 'POLICY'],
+    [{ policies: { other: '1/minute' }, groups }, 'UNKNOWN_POLICY'],
+    [{ policies: { public: '5/minute' } }, 'UNKNOWN_POLICY'],
+    [{ policies: { public: '5/minute' }, groups: { other: '9/minute' } }, 'UNKNOWN_POLICY'],
+    [{ policies: { public: '5/minute' }, groups, tenant: () => 'acme' }, 'OPTION'],
+    [{ groups }, 'OPTION'],
+    [undefined, 'OPTION'],
+  ] as const) {
+    const wrong: unknown = set
+    t.throws(() => app.tenantRateLimit.update(wrong as never), {
+      code: `HOLDFAST_ERR_TENANT_RATE_LIMIT_${code}`,
+    })
+  }
+  t.strictSame(await statuses(2, '/'), [200, 429])
+  t.match(app.tenantRateLimit.snapshot().policies, {
+    version: 1,
+    policies: [{ name: 'public', capacity: 1 }],
+  })
+})
