@@ -152,3 +152,10 @@ export const ApiBotStatusUnavailableError = createError(
   'the status is not available at the moment',
   503,
 )
+
+/** More passwords are to be verified than can be, and the line is full. */
+export const ApiPasswordsBusyError = createError(
+  'HOLDFAST_ERR_API_PASSWORDS_BUSY',
+  'too many people sign in at this moment',
+  503,
+)

@@ -1,0 +1,232 @@
+// Who may sign in, in PostgreSQL. Every method is one statement, and so whole or not at all.
+
+import { type Kysely, sql } from 'kysely'
+import type { Database } from '../../db/database.ts'
+import type { User } from '../../db/user-repository.ts'
+
+/** An account as signing in needs it. */
+export interface Account extends User {
+  /** Undefined: nobody can sign in with a password. */
+  readonly passwordHash: string | undefined
+}
+
+/** How an account is found. */
+export interface AccountName {
+  /** Slug. */
+  readonly tenant: string
+  /** In lower case. */
+  readonly email: string
+}
+
+/** Somebody who registers. */
+export interface Registration extends AccountName {
+  readonly passwordHash: string
+  readonly tokenDigest: Buffer
+  readonly ttlMs: number
+}
+
+/** What became of a registration. */
+export type RegistrationOutcome = 'stored' | 'known' | 'no-tenant'
+
+/** How many rows that are over leave with each new one: more than come, so that their number is bounded. */
+const SWEPT = 10
+
+/** Reads and changes accounts. Rejects as the driver or the pool does. */
+export class AccountRepository {
+  readonly #db: Kysely<Database>
+
+  constructor(db: Kysely<Database>) {
+    this.#db = db
+  }
+
+  /** The active account of an active tenant. */
+  async find({ tenant, email }: AccountName): Promise<Account | undefined> {
+    return first(
+      await sql<AccountRow>`
+        select ${COLUMNS} from users join tenants on tenants.id = users.tenant_id
+        where tenants.slug = ${tenant} and users.email = ${email} and ${ACTIVE}`.execute(this.#db),
+    )
+  }
+
+  /** The active account with this id. */
+  async byId(userId: string): Promise<Account | undefined> {
+    return first(
+      await sql<AccountRow>`
+        select ${COLUMNS} from users join tenants on tenants.id = users.tenant_id
+        where users.id = ${userId} and ${ACTIVE}`.execute(this.#db),
+    )
+  }
+
+  /** Stores a hash of the same password in a newer way; not when the password was changed meanwhile. */
+  async upgradeHash(userId: string, from: string, to: string): Promise<boolean> {
+    const { numAffectedRows } = await sql`
+      update users set password_hash = ${to} where id = ${userId} and password_hash = ${from}`.execute(
+      this.#db,
+    )
+    return numAffectedRows === 1n
+  }
+
+  /**
+   * Changes a password, ends all token families but `exceptFamilyId`, and every way to reset it. False when the
+   * password is no longer the one that was verified.
+   */
+  async changePassword(
+    userId: string,
+    { from, to, exceptFamilyId }: { from: string; to: string; exceptFamilyId?: string | undefined },
+  ): Promise<boolean> {
+    const { rows } = await sql`
+      with changed as (
+        update users set password_hash = ${to}, password_changed_at = clock_timestamp(),
+          sessions_valid_after = clock_timestamp()
+        where id = ${userId} and password_hash = ${from} and status = 'active'
+        returning id
+      ), resets as (
+        delete from password_resets using changed where password_resets.user_id = changed.id
+      ), families as (
+        update refresh_families set revoked_at = clock_timestamp(), revoked_why = 'password'
+        from changed
+        where refresh_families.user_id = changed.id and revoked_at is null
+          and refresh_families.id is distinct from ${exceptFamilyId ?? null}::uuid
+      )
+      select id from changed`.execute(this.#db)
+    return rows.length === 1
+  }
+
+  /** Stores a registration, unless there is such an account already: nobody but the mailbox learns which it was. */
+  async register({
+    tenant,
+    email,
+    passwordHash,
+    tokenDigest,
+    ttlMs,
+  }: Registration): Promise<RegistrationOutcome> {
+    const { rows } = await sql<{ known: boolean }>`
+      with swept as (
+        delete from registrations where token_digest in (
+          select token_digest from registrations where expires_at < clock_timestamp()
+          order by expires_at limit ${sql.lit(SWEPT)} for update skip locked
+        )
+      ), tenant as (
+        select id, exists (select from users where tenant_id = tenants.id and email = ${email}) as known
+        from tenants where slug = ${tenant} and status = 'active'
+      ), stored as (
+        insert into registrations (token_digest, tenant_id, email, password_hash, expires_at)
+        select ${tokenDigest}, id, ${email}, ${passwordHash}, clock_timestamp() + ${interval(ttlMs)}
+        from tenant where not known
+      )
+      select known from tenant`.execute(this.#db)
+    const [found] = rows
+    if (found === undefined) return 'no-tenant'
+    return found.known ? 'known' : 'stored'
+  }
+
+  /** Makes an account of a registration, once. Undefined: there is none, it is too late, or the account exists. */
+  async completeRegistration(tokenDigest: Buffer): Promise<User | undefined> {
+    const { rows } = await sql<User>`
+      with taken as (
+        delete from registrations where token_digest = ${tokenDigest}
+        returning tenant_id, email, password_hash, expires_at
+      ), created as (
+        insert into users (tenant_id, email, password_hash, password_changed_at)
+        select tenant_id, email, password_hash, clock_timestamp() from taken
+        where expires_at > clock_timestamp()
+          and exists (select from tenants where id = taken.tenant_id and status = 'active')
+        on conflict (tenant_id, email) do nothing
+        returning id, tenant_id, email, role
+      )
+      select created.id, tenants.slug as tenant, created.email, created.role
+      from created join tenants on tenants.id = created.tenant_id`.execute(this.#db)
+    return rows[0]
+  }
+
+  /** Stores that the password may be reset with a token; false when there is no such account. Earlier tokens are over. */
+  async startReset({ tenant, email }: AccountName, tokenDigest: Buffer, ttlMs: number): Promise<boolean> {
+    const { rows } = await sql`
+      with swept as (
+        delete from password_resets where token_digest in (
+          select token_digest from password_resets where expires_at < clock_timestamp()
+          order by expires_at limit ${sql.lit(SWEPT)} for update skip locked
+        )
+      ), account as (
+        select users.id from users join tenants on tenants.id = users.tenant_id
+        where tenants.slug = ${tenant} and users.email = ${email} and ${ACTIVE}
+      ), earlier as (
+        delete from password_resets using account where password_resets.user_id = account.id
+      ), stored as (
+        insert into password_resets (token_digest, user_id, expires_at)
+        select ${tokenDigest}, id, clock_timestamp() + ${interval(ttlMs)} from account
+      )
+      select id from account`.execute(this.#db)
+    return rows.length === 1
+  }
+
+  /** Whose password may be reset with this token; it stays good. */
+  async resettable(tokenDigest: Buffer): Promise<User | undefined> {
+    return first(
+      await sql<AccountRow>`
+        select ${COLUMNS} from password_resets
+        join users on users.id = password_resets.user_id
+        join tenants on tenants.id = users.tenant_id
+        where token_digest = ${tokenDigest} and expires_at > clock_timestamp() and ${ACTIVE}`.execute(
+        this.#db,
+      ),
+    )
+  }
+
+  /** Sets a new password, once, and ends every token family of the user. Undefined: the token is over. */
+  async completeReset(tokenDigest: Buffer, passwordHash: string): Promise<User | undefined> {
+    const { rows } = await sql<User>`
+      with taken as (
+        delete from password_resets where token_digest = ${tokenDigest} returning user_id, expires_at
+      ), changed as (
+        update users set password_hash = ${passwordHash}, password_changed_at = clock_timestamp(),
+          sessions_valid_after = clock_timestamp()
+        from taken, tenants
+        where users.id = taken.user_id and taken.expires_at > clock_timestamp()
+          and tenants.id = users.tenant_id and ${ACTIVE}
+        returning users.id, tenants.slug as tenant, users.email, users.role
+      ), families as (
+        update refresh_families set revoked_at = clock_timestamp(), revoked_why = 'password'
+        from changed where refresh_families.user_id = changed.id and revoked_at is null
+      )
+      select * from changed`.execute(this.#db)
+    return rows[0]
+  }
+
+  /**
+   * Makes an administrator: a new account, or that of somebody who exists, whose password changes and whose sessions
+   * and tokens end. Undefined when there is no such tenant.
+   */
+  async makeAdministrator({ tenant, email }: AccountName, passwordHash: string): Promise<User | undefined> {
+    const { rows } = await sql<User>`
+      with made as (
+        insert into users (tenant_id, email, role, password_hash, password_changed_at, sessions_valid_after)
+        select id, ${email}, 'admin', ${passwordHash}, clock_timestamp(), clock_timestamp()
+        from tenants where slug = ${tenant} and status = 'active'
+        on conflict (tenant_id, email) do update set role = 'admin', status = 'active',
+          password_hash = excluded.password_hash, password_changed_at = excluded.password_changed_at,
+          sessions_valid_after = excluded.sessions_valid_after
+        returning id, email, role
+      ), families as (
+        update refresh_families set revoked_at = clock_timestamp(), revoked_why = 'password'
+        from made where refresh_families.user_id = made.id and revoked_at is null
+      )
+      select made.id, ${tenant}::text as tenant, made.email, made.role from made`.execute(this.#db)
+    return rows[0]
+  }
+}
+
+interface AccountRow extends User {
+  readonly passwordHash: string | null
+}
+
+const COLUMNS = sql`users.id, tenants.slug as tenant, users.email, users.role, users.password_hash as "passwordHash"`
+const ACTIVE = sql`users.status = 'active' and tenants.status = 'active'`
+
+function interval(ms: number) {
+  return sql`make_interval(secs => ${ms / 1000}::double precision)`
+}
+
+function first({ rows: [row] }: { readonly rows: readonly AccountRow[] }): Account | undefined {
+  return row && { ...row, passwordHash: row.passwordHash ?? undefined }
+}
