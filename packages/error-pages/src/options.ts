@@ -1,28 +1,123 @@
-import { type Clock, OptionChecks, systemClock } from '@holdfast/footing'
+import { randomUUID } from 'node:crypto'
+import { validateHeaderName, validateHeaderValue } from 'node:http'
+import { OptionChecks } from '@holdfast/footing'
 import { OptionError } from './errors.ts'
+import type { Explanation } from './explanations.ts'
+import type { Classification } from './failure.ts'
 
-/** The options of the plugin. */
+/** The options of `ErrorPages`, and so of the plugin. */
 export interface ErrorPagesOptions {
-  /** How many may pass in one window; 0 lets nobody pass. Default 100. */
-  readonly maxPerWindow?: number
-  /** The length of a window, in ms. Default 1000. */
-  readonly windowMs?: number
-  /** Where time comes from. Default: the machine's. */
-  readonly clock?: Clock
+  /** Whose page it is; stands at the top and in the title. Default `'This service'`. */
+  readonly productName?: string
+  /** Where help is: `https:`, `mailto:`, or a path that begins with `/`. Default: none. */
+  readonly supportUrl?: string
+  /** Where the start page is, in the same form; `false`: there is none. Default `'/'`. */
+  readonly homeUrl?: string | false
+  /** The language of the words you give, for `<html lang>`. Default `'en'`. */
+  readonly language?: string
+  /** A heading and a text of your own, by status: `{ 404: { heading, text } }`. Default: none. */
+  readonly explanations?: Readonly<Record<number, Explanation>>
+  /** Headers that every error answer carries, also those written to a bare socket. Default: none. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** What the application knows about an error that does not say so itself. Default: nothing. */
+  readonly classify?: (error: unknown) => Classification | undefined
+  /** Makes the id of what came without becoming a request. Default: a random UUID. */
+  readonly newId?: () => string
 }
 
 /** The options with every default filled in. */
-export type ResolvedOptions = Required<ErrorPagesOptions>
+export interface ResolvedOptions {
+  readonly productName: string
+  readonly supportUrl: string | undefined
+  readonly homeUrl: string | undefined
+  readonly language: string
+  readonly explanations: ReadonlyMap<number, Explanation>
+  readonly headers: Readonly<Record<string, string>>
+  readonly classify: (error: unknown) => Classification | undefined
+  readonly newId: () => string
+}
 
-const checks = new OptionChecks((option, expected, received) => new OptionError(option, expected, received))
+/** Refuses wrong options with `HOLDFAST_ERR_ERROR_PAGES_OPTION`. */
+export const checks: OptionChecks = new OptionChecks(
+  (option, expected, received) => new OptionError(option, expected, received),
+)
+
+const MAX_TEXT = 1000
+const NAMES = [
+  'productName',
+  'supportUrl',
+  'homeUrl',
+  'language',
+  'explanations',
+  'headers',
+  'classify',
+  'newId',
+]
 
 /** Fills in the defaults; raises `HOLDFAST_ERR_ERROR_PAGES_OPTION` for a wrong value and for an unknown name. */
 export function resolveOptions(options: ErrorPagesOptions): ResolvedOptions {
-  const resolved = {
-    maxPerWindow: checks.count('maxPerWindow', options.maxPerWindow ?? 100, 0),
-    windowMs: checks.duration('windowMs', options.windowMs ?? 1000, 1),
-    clock: options.clock ?? systemClock,
+  checks.object('options', options)
+  checks.onlyKnown('', options, NAMES)
+  const { productName = 'This service', supportUrl, homeUrl = '/', language = 'en' } = options
+  const { explanations = {}, headers = {}, classify, newId } = options
+  if (supportUrl !== undefined) checkUrl('supportUrl', supportUrl)
+  if (homeUrl !== false) checkUrl('homeUrl', homeUrl)
+  if (!/^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,4}$/.test(checks.text('language', language, 35))) {
+    checks.refuse('language', 'a language tag such as en or pt-BR', language)
   }
-  checks.onlyKnown('', options, Object.keys(resolved))
-  return resolved
+  return {
+    productName: checks.text('productName', productName, 100),
+    supportUrl,
+    homeUrl: homeUrl === false ? undefined : homeUrl,
+    language,
+    explanations: explanationsOf(checks.object('explanations', explanations)),
+    headers: headersOf(checks.object('headers', headers)),
+    classify: checks.callable('classify', classify) ?? (() => undefined),
+    newId: checks.callable('newId', newId) ?? randomUUID,
+  }
+}
+
+/** A link of a page must not become a script, and a path must not lead to another host. */
+function checkUrl(option: string, value: string): void {
+  checks.text(option, value, MAX_TEXT)
+  const scheme = URL.parse(value)?.protocol
+  const fits =
+    scheme === undefined
+      ? /^\/(?![/\\])/.test(value) && !/[\p{Cc}\s]/u.test(value)
+      : ['https:', 'http:', 'mailto:'].includes(scheme)
+  if (!fits) checks.refuse(option, 'an https: or mailto: URL, or a path that begins with one /', value)
+}
+
+function explanationsOf(given: Readonly<Record<string, Explanation>>): ReadonlyMap<number, Explanation> {
+  return new Map(
+    Object.entries(given).map(([status, explanation]) => {
+      const owner = `explanations[${status}]`
+      checks.count(owner, Number(status), 400, 599)
+      const { heading, text } = checks.object(owner, explanation)
+      checks.onlyKnown(`${owner}.`, explanation, ['heading', 'text'])
+      return [
+        Number(status),
+        {
+          heading: checks.text(`${owner}.heading`, heading, MAX_TEXT),
+          text: checks.text(`${owner}.text`, text, MAX_TEXT),
+        },
+      ]
+    }),
+  )
+}
+
+/** They are written to a socket as they are: what cannot be a header is refused now. */
+function headersOf(given: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(given).map(([name, value]) => {
+      try {
+        validateHeaderName(name)
+        validateHeaderValue(name, checks.text(`headers.${name}`, value, 8192))
+      } catch (error) {
+        if (error instanceof OptionError) throw error
+        checks.refuse(`headers.${name}`, 'a header as HTTP allows it', value)
+      }
+      return [name.toLowerCase(), value]
+    }),
+  )
 }

@@ -1,42 +1,95 @@
-import { withRetryAfter } from '@holdfast/footing'
-import type { FastifyInstance } from 'fastify'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { MetricsRegistry } from '@holdfast/footing'
+import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
 import fp from 'fastify-plugin'
-import { FullError } from './errors.ts'
-import { type ErrorPagesOptions, resolveOptions } from './options.ts'
-import { pass, type Window, windowAt } from './window.ts'
+import { ErrorPages, type ErrorPagesSnapshot } from './error-pages.ts'
+import { AlreadyRegisteredError, MethodNotAllowedError, NotFoundError } from './errors.ts'
+import { checks, type ErrorPagesOptions } from './options.ts'
+import { MethodTable, type OtherMethods } from './other-methods.ts'
+
+/** Options of the plugin: those of `ErrorPages`, and its own. */
+export interface ErrorPagesPluginOptions extends ErrorPagesOptions {
+  /**
+   * The `ErrorPages` whose `serverOptions` the server was made with; then they have the options, and these here must
+   * be left out. Default: a new one, which sees only requests that Node and Fastify could read.
+   */
+  readonly pages?: ErrorPages
+  /** A prom-client `Registry` for the metrics. Default: none; prom-client is not loaded. */
+  readonly registry?: MetricsRegistry
+  /** The label `app` of the metrics, for applications that share a registry. Default: no such label. */
+  readonly appName?: string
+}
 
 /** What `app.errorPages` is. */
-export interface ErrorPages {
-  /** Takes one place in the current window; throws `HOLDFAST_ERR_ERROR_PAGES_FULL` when there is none. */
-  pass(): void
-  /** What is left of the current window. */
-  snapshot(): { readonly maxPerWindow: number; readonly windowMs: number; readonly remaining: number }
+export interface ErrorPagesDecorator {
+  /** Answers an error outside a handler, for example in a hook that has to answer itself. */
+  answer(error: unknown, request: FastifyRequest, reply: FastifyReply): void
+  /**
+   * Adds, at every path that was added after the plugin, an answer for the methods it lacks: 405 with `Allow`, and 204
+   * to OPTIONS. Call it when all routes are there. Methods that Fastify does not know by itself stay 404.
+   */
+  answerOtherMethods(): void
+  /** Counters as plain data. */
+  snapshot(): ErrorPagesSnapshot
 }
 
 declare module 'fastify' {
   interface FastifyInstance {
-    errorPages: ErrorPages
+    errorPages: ErrorPagesDecorator
   }
 }
 
-/** The plugin; raises `HOLDFAST_ERR_ERROR_PAGES_OPTION` for a wrong option. */
+/** The plugin; decorates the instance with `errorPages`, and answers its errors and unknown addresses. */
 export const errorPages = fp(
-  async (app: FastifyInstance, options: ErrorPagesOptions) => {
-    const { maxPerWindow, windowMs, clock } = resolveOptions(options)
-    let window: Window | undefined
+  async (app: FastifyInstance, options: ErrorPagesPluginOptions) => {
+    if (app.hasDecorator('errorPages')) throw new AlreadyRegisteredError()
+    const { pages: given, registry, appName, ...rest } = options
+    if (given !== undefined) {
+      if (!(given instanceof ErrorPages)) checks.refuse('pages', 'an ErrorPages', given)
+      checks.onlyKnown('', rest, ['pages', 'registry', 'appName'])
+    }
+    checks.having('registry', registry, ['registerMetric', 'getSingleMetric'])
+    if (appName !== undefined) checks.text('appName', appName, 63)
+    const pages = given ?? new ErrorPages(rest)
+    const table = new MethodTable()
+
     app.decorate('errorPages', {
-      pass() {
-        const decision = pass(window, clock.nowMs(), { maxPerWindow, windowMs })
-        window = decision.window
-        if (decision.allowed) return
-        const retryAfterMs = Math.ceil(decision.retryAfterMs)
-        throw withRetryAfter(new FullError(maxPerWindow, retryAfterMs), retryAfterMs)
+      answer: (error, request, reply) => pages.answer(error, request, reply),
+      answerOtherMethods: () => {
+        for (const others of table.others(app.supportedMethods)) addAnswer(app, others)
       },
-      snapshot() {
-        const { passed } = windowAt(window, clock.nowMs(), windowMs)
-        return { maxPerWindow, windowMs, remaining: maxPerWindow - passed }
-      },
+      snapshot: () => pages.snapshot(),
     })
+    app.setErrorHandler((error, request, reply) => pages.answer(error, request, reply))
+    app.setNotFoundHandler((request, reply) => pages.answer(new NotFoundError(), request, reply))
+    app.addHook('onRoute', ({ url, method }) => table.note(url, [method].flat()))
+    app.server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) =>
+      pages.answerExpectation(response),
+    )
+    if (registry !== undefined) {
+      // Loaded only here: prom-client is an optional peer.
+      const { sharedMetrics } = await import('./metrics.ts')
+      app.addHook(
+        'onClose',
+        sharedMetrics.share(registry, appName, () => pages.snapshot()),
+      )
+    }
   },
   { fastify: '5.x', name: '@holdfast/error-pages' },
 )
+
+function addAnswer(app: FastifyInstance, { url, methods, allow }: OtherMethods): void {
+  const answer = async ({ method }: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    reply.header('allow', allow)
+    if (method === 'OPTIONS') return reply.code(204).send()
+    throw new MethodNotAllowedError(method, allow)
+  }
+  // In the first hook, so that nobody waits for a body that nobody reads.
+  app.route({
+    method: [...methods] as HTTPMethods[],
+    url,
+    exposeHeadRoute: false,
+    onRequest: answer,
+    handler: answer,
+  })
+}

@@ -1,0 +1,160 @@
+// What an error means for whoever asked: a status, a code, a sentence. Pure. Guarantees: what the service caused itself
+// (5xx) is told in general words unless the error says `expose: true`; nothing of the request is repeated in an answer;
+// whatever was thrown, there is an answer.
+
+import { STATUS_CODES } from 'node:http'
+import { type Issue, issuesOf, type SchemaViolation } from './issues.ts'
+
+const MAX_DETAIL = 500
+const MAX_RETRY_SECONDS = 31_536_000
+
+/** Why there is no answer of the kind that was asked for. */
+export interface Failure {
+  /** 400 to 599. */
+  readonly status: number
+  /** Stable and made for programs. */
+  readonly error: string
+  /** One or two sentences for whoever asked. */
+  readonly detail: string
+  /** Seconds until a new try makes sense, at least 1. */
+  readonly retryAfterSeconds?: number
+  readonly issues?: readonly Issue[]
+  /** Headers that belong to the answer, such as `WWW-Authenticate`. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Whether the service is down on purpose. */
+  readonly maintenance: boolean
+  /** How it is logged: `error` for what went wrong here, `debug` for what the caller did, and for refusals for now. */
+  readonly level: 'error' | 'warn' | 'debug'
+}
+
+/** What the application knows about an error; what it leaves out is read from the error. */
+export interface Classification {
+  /** 400 to 599. */
+  readonly status?: number
+  readonly error?: string
+  /** Told, also with a 5xx. */
+  readonly detail?: string
+  readonly retryAfterSeconds?: number
+  readonly level?: Failure['level']
+}
+
+/** Reads an error of any kind, also one that is no error at all. `given` is what the application says about it. */
+export function failureOf(thrown: unknown, given: Classification = {}, statusOfReply = 500): Failure {
+  const error = membersOf(thrown)
+  const status = firstStatus(given.status, error.statusCode, error.status, statusOfReply)
+  const retryAfterSeconds = secondsOf(given.retryAfterSeconds ?? error.retryAfterSeconds)
+  const told = error.expose === true || (status < 500 && error.expose !== false)
+  const issues =
+    error.issues ?? (error.validation && issuesOf(error.validation, error.validationContext as string))
+  return {
+    status,
+    error: given.error ?? (told ? codeOf(error.code) : undefined) ?? wordOf(status),
+    detail: given.detail ?? (told ? detailOf(error, status) : genericDetail(status)),
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+    ...(told && Array.isArray(issues) && issues.length > 0 && { issues: issues as readonly Issue[] }),
+    ...(told && error.headers !== undefined && { headers: headersOf(error.headers) }),
+    maintenance: error.page === 'maintenance',
+    level: given.level ?? levelOf(status, error),
+  }
+}
+
+/** `Service Unavailable` becomes `service_unavailable`. */
+export function wordOf(status: number): string {
+  return titleOf(status)
+    .toLowerCase()
+    .replaceAll(/[^a-z]+/g, '_')
+}
+
+/** HTTP's own name of a status. */
+export function titleOf(status: number): string {
+  return STATUS_CODES[status] ?? 'Error'
+}
+
+interface Members {
+  readonly code?: unknown
+  readonly message?: unknown
+  readonly statusCode?: unknown
+  readonly status?: unknown
+  readonly expose?: unknown
+  readonly page?: unknown
+  readonly headers?: unknown
+  readonly issues?: unknown
+  readonly validation?: readonly SchemaViolation[]
+  readonly validationContext?: unknown
+  readonly retryAfterSeconds?: unknown
+}
+
+function membersOf(thrown: unknown): Members {
+  return typeof thrown === 'object' && thrown !== null ? thrown : {}
+}
+
+function firstStatus(...candidates: readonly unknown[]): number {
+  for (const each of candidates) {
+    if (typeof each === 'number' && Number.isInteger(each) && each >= 400 && each <= 599) return each
+  }
+  return 500
+}
+
+function secondsOf(value: unknown): number | undefined {
+  if (typeof value !== 'number' || Number.isNaN(value)) return undefined
+  return Math.min(MAX_RETRY_SECONDS, Math.max(1, Math.ceil(value)))
+}
+
+function codeOf(code: unknown): string | undefined {
+  return typeof code === 'string' && /^[A-Za-z0-9_.-]{1,80}$/.test(code) ? code : undefined
+}
+
+function detailOf({ code, message }: Members, status: number): string {
+  const own = DETAILS_OF_FASTIFY.get(code)
+  if (own !== undefined) return own
+  if (typeof message !== 'string' || message === '') return genericDetail(status)
+  return message
+    .replaceAll(/[\p{Cc}\p{Bidi_Control}]+/gu, ' ')
+    .slice(0, MAX_DETAIL)
+    .toWellFormed()
+}
+
+/** Only what can be sent: a header that cannot would take the whole answer with it. */
+function headersOf(given: unknown): Readonly<Record<string, string>> {
+  const entries = Object.entries(membersOf(given)).filter(
+    ([name, value]) => /^[\w-]+$/.test(name) && typeof value === 'string' && /^[\t\x20-\x7e]*$/.test(value),
+  )
+  return Object.fromEntries(entries)
+}
+
+/** Who refuses for now logs once that he does; each refusal again would be a flood. */
+function levelOf(status: number, { retryAfterSeconds, page }: Members): Failure['level'] {
+  if (status < 500 || page === 'maintenance') return 'debug'
+  return (status === 503 || status === 504) && retryAfterSeconds !== undefined ? 'debug' : 'error'
+}
+
+/** Fastify's own words would repeat the path, the type or the body. */
+const DETAILS_OF_FASTIFY: ReadonlyMap<unknown, string> = new Map([
+  ['FST_ERR_BAD_URL', 'The path cannot be decoded.'],
+  ['FST_ERR_MAX_PARAM_LENGTH', 'The address is too long.'],
+  ['FST_ERR_INVALID_URL', 'The address cannot be read.'],
+  ['FST_ERR_CTP_BODY_TOO_LARGE', 'The body is larger than this service takes.'],
+  ['FST_ERR_CTP_INVALID_MEDIA_TYPE', 'The type of the body is none that is read here.'],
+  ['FST_ERR_CTP_INVALID_CONTENT_LENGTH', 'The body has another length than was announced.'],
+  ['FST_ERR_CTP_EMPTY_JSON_BODY', 'The body is empty, and its type says that it is JSON.'],
+  ['FST_ERR_CTP_INVALID_JSON_BODY', 'The body is not valid JSON.'],
+])
+
+const DETAILS: ReadonlyMap<number, string> = new Map([
+  [400, 'The request cannot be understood.'],
+  [401, 'Sign in to go on.'],
+  [403, 'You are not allowed to do this.'],
+  [404, 'There is nothing at this address.'],
+  [429, 'There were too many requests.'],
+  [503, 'This is not available at the moment.'],
+  [504, 'This took too long.'],
+])
+
+/** What is told about a status when nobody says more. */
+export function genericDetail(status: number): string {
+  const given = DETAILS.get(status)
+  if (given !== undefined) return given
+  return status < 500
+    ? 'The request cannot be answered as it is.'
+    : 'The service could not answer this request.'
+}
