@@ -1,4 +1,20 @@
-export type { Clock } from '@holdfast/footing'
-export { FullError, OptionError } from './errors.ts'
-export type { RedisSessionOptions } from './options.ts'
-export { type RedisSession, redisSession, redisSession as default } from './plugin.ts'
+export type { Clock, MetricsRegistry } from '@holdfast/footing'
+export * as errors from './errors.ts'
+export type { OddityEvent, OddityName, SessionEvent } from './events.ts'
+export type { Profile } from './lifetime.ts'
+export type { CookieOptions, ProfileOptions } from './options.ts'
+export {
+  default,
+  type RedisSession,
+  type RedisSessionOptions,
+  type RedisSessionRouteOptions,
+  type RedisSessionSnapshot,
+  redisSession,
+  type SessionMode,
+  sessionFields,
+} from './plugin.ts'
+export type { Principal, SessionUser } from './principal.ts'
+export type { LoginOptions, Session } from './session.ts'
+export type { DataOf, FieldReader, FieldReaders } from './session-data.ts'
+export type { Device, SessionCounts, UserSession } from './sessions.ts'
+export type { SessionRedis } from './store.ts'

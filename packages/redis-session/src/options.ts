@@ -1,28 +1,171 @@
+import { randomBytes } from 'node:crypto'
 import { type Clock, OptionChecks, systemClock } from '@holdfast/footing'
 import { OptionError } from './errors.ts'
+import type { Profile } from './lifetime.ts'
+import { MAX_SECRETS, MIN_SECRET_LENGTH } from './secret-ring.ts'
+import type { CookieForm } from './session-cookie.ts'
+import type { FieldReaders } from './session-data.ts'
+import type { RandomBytes } from './session-id.ts'
+import type { SessionRedis } from './store.ts'
 
-/** The options of the plugin. */
-export interface RedisSessionOptions {
-  /** How many may pass in one window; 0 lets nobody pass. Default 100. */
-  readonly maxPerWindow?: number
-  /** The length of a window, in ms. Default 1000. */
-  readonly windowMs?: number
-  /** Where time comes from. Default: the machine's. */
+/** How long sessions last, by kind. A number is the idle time, in ms. */
+export interface ProfileOptions {
+  /** Of a login without `permanent`, and of anonymous sessions. Default: idle 1 h, absolute 12 h. */
+  readonly default?: number | Profile
+  /** Of a login with `permanent: true`. Default: idle 24 h, absolute 30 days. */
+  readonly permanent?: number | Profile
+}
+
+/** The cookie of sessions. */
+export interface CookieOptions {
+  /** Default `__Host-Http-sid`, or `sid` when it is not secure. */
+  readonly name?: string
+  /** Sent over https only. `false` is for development. Default true. */
+  readonly secure?: boolean
+  /** Default `'Lax'`. */
+  readonly sameSite?: 'Lax' | 'Strict'
+}
+
+/** Options of the sessions. */
+export interface SessionsOptions {
+  /** `app.redisGuard`. Default: none; sessions are kept in the memory of this process. */
+  readonly redis?: SessionRedis | undefined
+  /**
+   * One to eight texts of at least 32 characters: the first one makes new ids, the others are understood until their
+   * sessions have ended. Needed with `redis`. Default: a random one, so that sessions end with the process.
+   */
+  readonly secrets?: readonly string[]
+  /** How long sessions last. Default: idle 1 h and absolute 12 h; permanent 24 h and 30 days. */
+  readonly profiles?: ProfileOptions
+  /** Milliseconds for which a proof of who the user is counts as fresh. Default 900,000. */
+  readonly freshAuthMs?: number
+  /** Milliseconds between two notes that a session is in use, at most a quarter of its idle time. Default 60,000. */
+  readonly touchEveryMs?: number
+  /** Reads each field that sessions may have. Default: any field of JSON. */
+  readonly fields?: FieldReaders | undefined
+  /** Bytes of the data of one session, names included; 64 to 1,048,576. Default 32,768. */
+  readonly maxBytes?: number
+  /** Fields of one session; 1 to 512. Default 64. */
+  readonly maxFields?: number
+  /** Sessions of one user; 1 to 1000. Default 50. */
+  readonly maxPerUser?: number
+  /** One login more than `maxPerUser`: `'evict'` ends the session that ends first, `'deny'` refuses. Default `'evict'`. */
+  readonly whenFull?: 'evict' | 'deny'
+  /** Keeps who is signed in, and all data, encrypted (AES-256-GCM) in Redis. Default false. */
+  readonly encrypt?: boolean
+  /** Sessions in the memory of this process, where there is no Redis; the longest unused one goes. Default 10,000. */
+  readonly maxInMemory?: number
+  /** Where time comes from. Default: `systemClock`. */
   readonly clock?: Clock
+  /** Where chance comes from. Default: `randomBytes` of `node:crypto`. */
+  readonly randomBytes?: RandomBytes
 }
 
 /** The options with every default filled in. */
-export type ResolvedOptions = Required<RedisSessionOptions>
+export interface ResolvedOptions
+  extends Required<Omit<SessionsOptions, 'redis' | 'secrets' | 'profiles' | 'fields'>> {
+  readonly redis: SessionRedis | undefined
+  readonly secrets: readonly [string, ...string[]]
+  readonly profiles: { readonly default: Profile; readonly permanent: Profile }
+  readonly fields: FieldReaders | undefined
+}
 
-const checks = new OptionChecks((option, expected, received) => new OptionError(option, expected, received))
+/** Refuses wrong options with `HOLDFAST_ERR_REDIS_SESSION_OPTION`. */
+export const checks: OptionChecks = new OptionChecks(
+  (option, expected, received) => new OptionError(option, expected, received),
+)
+
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+/** A session that nobody ends lives for a year at most. */
+const LONGEST_MS = 366 * DAY_MS
+const SHORTEST_MS = 1000
+const cookieName = /^[A-Za-z][\w-]{0,63}$|^__(Host|Secure)-[\w-]{1,56}$/
+
+const standard: ResolvedOptions['profiles'] = {
+  default: { idleMs: HOUR_MS, absoluteMs: 12 * HOUR_MS },
+  permanent: { idleMs: DAY_MS, absoluteMs: 30 * DAY_MS },
+}
 
 /** Fills in the defaults; raises `HOLDFAST_ERR_REDIS_SESSION_OPTION` for a wrong value and for an unknown name. */
-export function resolveOptions(options: RedisSessionOptions): ResolvedOptions {
+export function resolveOptions(options: SessionsOptions = {}): ResolvedOptions {
+  checks.object('options', options)
+  const { redis, fields } = options
+  if (redis !== undefined) {
+    checks.having('redis', checks.object('redis', redis), ['run', 'call', 'key', 'onStateChange'])
+  }
+  if (fields !== undefined) {
+    for (const [name, reader] of Object.entries(checks.object('fields', fields))) {
+      if (typeof reader !== 'function') checks.refuse(`fields.${name}`, 'a function', reader)
+    }
+  }
+  const random = checks.callable('randomBytes', options.randomBytes ?? randomBytes)
   const resolved = {
-    maxPerWindow: checks.count('maxPerWindow', options.maxPerWindow ?? 100, 0),
-    windowMs: checks.duration('windowMs', options.windowMs ?? 1000, 1),
-    clock: options.clock ?? systemClock,
+    redis,
+    fields,
+    secrets: secretsOf(options, random),
+    profiles: profilesOf(options.profiles ?? {}),
+    freshAuthMs: checks.duration('freshAuthMs', options.freshAuthMs ?? 900_000, 0, LONGEST_MS),
+    touchEveryMs: checks.duration('touchEveryMs', options.touchEveryMs ?? 60_000, 0, LONGEST_MS),
+    maxBytes: checks.count('maxBytes', options.maxBytes ?? 32_768, 64, 1_048_576),
+    maxFields: checks.count('maxFields', options.maxFields ?? 64, 1, 512),
+    maxPerUser: checks.count('maxPerUser', options.maxPerUser ?? 50, 1, 1000),
+    whenFull: checks.oneOf('whenFull', options.whenFull ?? 'evict', ['evict', 'deny']),
+    encrypt: checks.flag('encrypt', options.encrypt ?? false),
+    maxInMemory: checks.count('maxInMemory', options.maxInMemory ?? 10_000),
+    clock: checks.having('clock', options.clock ?? systemClock, ['nowMs', 'wallMs', 'schedule']),
+    randomBytes: random,
   }
   checks.onlyKnown('', options, Object.keys(resolved))
   return resolved
+}
+
+/** The form of the cookie; raises `HOLDFAST_ERR_REDIS_SESSION_OPTION`. */
+export function resolveCookie(options: CookieOptions = {}): CookieForm {
+  checks.object('cookie', options)
+  const secure = checks.flag('cookie.secure', options.secure ?? true)
+  const name = checks.text('cookie.name', options.name ?? (secure ? '__Host-Http-sid' : 'sid'), 64)
+  if (!cookieName.test(name)) checks.refuse('cookie.name', 'letters, digits, _ and -', name)
+  // Browsers would drop it without a word.
+  if (!secure && name.startsWith('__'))
+    checks.refuse('cookie.name', 'without a prefix, as it is not secure', name)
+  const sameSite = checks.oneOf('cookie.sameSite', options.sameSite ?? 'Lax', ['Lax', 'Strict'])
+  checks.onlyKnown('cookie.', options, ['name', 'secure', 'sameSite'])
+  return { name, secure, sameSite }
+}
+
+function secretsOf({ secrets, redis }: SessionsOptions, random: RandomBytes): readonly [string, ...string[]] {
+  if (secrets === undefined && redis === undefined) return [random(MIN_SECRET_LENGTH).toString('hex')]
+  const expected = `1 to ${MAX_SECRETS} different texts of at least ${MIN_SECRET_LENGTH} characters`
+  // What was received is not shown: it may be a secret.
+  const refuse = () => checks.refuse('secrets', expected, Array.isArray(secrets) ? secrets : typeof secrets)
+  if (!Array.isArray(secrets)) return refuse()
+  const [first, ...others]: readonly unknown[] = secrets
+  const good = (secret: unknown) => typeof secret === 'string' && secret.length >= MIN_SECRET_LENGTH
+  if (!good(first) || !others.every(good)) return refuse()
+  if (secrets.length > MAX_SECRETS || new Set(secrets).size !== secrets.length) return refuse()
+  return [first as string, ...(others as readonly string[])]
+}
+
+function profilesOf(given: ProfileOptions): ResolvedOptions['profiles'] {
+  checks.object('profiles', given)
+  checks.onlyKnown('profiles.', given, ['default', 'permanent'])
+  return {
+    default: profileOf('profiles.default', given.default, standard.default),
+    permanent: profileOf('profiles.permanent', given.permanent, standard.permanent),
+  }
+}
+
+function profileOf(option: string, given: number | Profile | undefined, usual: Profile): Profile {
+  if (given === undefined) return usual
+  if (typeof given === 'number') {
+    const idleMs = checks.duration(option, given, SHORTEST_MS, LONGEST_MS)
+    return { idleMs, absoluteMs: Math.max(idleMs, usual.absoluteMs) }
+  }
+  const { idleMs, absoluteMs } = checks.object(option, given)
+  checks.onlyKnown(`${option}.`, given, ['idleMs', 'absoluteMs'])
+  return {
+    idleMs: checks.duration(`${option}.idleMs`, idleMs, SHORTEST_MS, LONGEST_MS),
+    absoluteMs: checks.duration(`${option}.absoluteMs`, absoluteMs, idleMs, LONGEST_MS),
+  }
 }

@@ -1,42 +1,242 @@
-import { withRetryAfter } from '@holdfast/footing'
-import type { FastifyInstance } from 'fastify'
+import { type MetricsRegistry, withRetryAfter } from '@holdfast/footing'
+import type {
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  HookHandlerDoneFunction,
+  RouteOptions,
+} from 'fastify'
 import fp from 'fastify-plugin'
-import { FullError } from './errors.ts'
-import { type RedisSessionOptions, resolveOptions } from './options.ts'
-import { pass, type Window, windowAt } from './window.ts'
+import {
+  AlreadyRegisteredError,
+  OffError,
+  StaleAuthenticationError,
+  UnauthenticatedError,
+  UnavailableError,
+} from './errors.ts'
+import { type CookieOptions, checks, resolveCookie, type SessionsOptions } from './options.ts'
+import { Session } from './session.ts'
+import { type CookieForm, clearCookie, duplicate, findCookie, isPublic, setCookie } from './session-cookie.ts'
+import type { DataOf, FieldReaders } from './session-data.ts'
+import { Sessions } from './sessions.ts'
+
+/** Options of the plugin: those of the sessions, and its own. */
+export interface RedisSessionOptions extends SessionsOptions {
+  /** The cookie. Default: `__Host-Http-sid`, secure, `SameSite=Lax`. */
+  readonly cookie?: CookieOptions
+  /** A prom-client `Registry` for the metrics. Default: none; prom-client is not loaded. */
+  readonly registry?: MetricsRegistry
+  /**
+   * The label `app` of the metrics. Needed when applications of one process share a registry: all but one of them must
+   * have it. Default: no such label.
+   */
+  readonly appName?: string
+}
+
+/**
+ * `lazy`: read when somebody asks. `optional`: read before the handler, when there is an id. `required`: as well, and
+ * refused with 401 when nobody is signed in, and with 503 when Redis cannot say.
+ */
+export type SessionMode = 'lazy' | 'optional' | 'required'
+
+/** Per-route setting `config.redisSession`. */
+export interface RedisSessionRouteOptions {
+  /** Default `'lazy'`, or `'required'` with `fresh`. */
+  readonly mode?: SessionMode
+  /** Refuses with 401 when the user did not prove who he is within `freshAuthMs`. Default false. */
+  readonly fresh?: boolean
+}
 
 /** What `app.redisSession` is. */
-export interface RedisSession {
-  /** Takes one place in the current window; throws `HOLDFAST_ERR_REDIS_SESSION_FULL` when there is none. */
-  pass(): void
-  /** What is left of the current window. */
-  snapshot(): { readonly maxPerWindow: number; readonly windowMs: number; readonly remaining: number }
+export interface RedisSession extends Pick<Sessions, 'available' | 'list' | 'revoke' | 'revokeAll'> {
+  /**
+   * Writes what was changed and puts the cookie on the raw answer: for a reply that is about to be hijacked, which no
+   * hook sees.
+   */
+  commit(request: FastifyRequest, reply: FastifyReply): Promise<void>
+  snapshot(): RedisSessionSnapshot
+}
+
+/** The numbers of this process, as plain data. */
+export interface RedisSessionSnapshot {
+  readonly available: boolean
+  readonly counts: Readonly<Sessions['counts']>
 }
 
 declare module 'fastify' {
   interface FastifyInstance {
     redisSession: RedisSession
   }
+  interface FastifyRequest {
+    /** The session of this request. Raises `HOLDFAST_ERR_REDIS_SESSION_OFF` where `config.redisSession` is false. */
+    readonly session: Session
+  }
+  interface FastifyContextConfig {
+    redisSession?: SessionMode | RedisSessionRouteOptions | false
+  }
 }
 
-/** The plugin; raises `HOLDFAST_ERR_REDIS_SESSION_OPTION` for a wrong option. */
-export const redisSession = fp(
-  async (app: FastifyInstance, options: RedisSessionOptions) => {
-    const { maxPerWindow, windowMs, clock } = resolveOptions(options)
-    let window: Window | undefined
-    app.decorate('redisSession', {
-      pass() {
-        const decision = pass(window, clock.nowMs(), { maxPerWindow, windowMs })
-        window = decision.window
-        if (decision.allowed) return
-        const retryAfterMs = Math.ceil(decision.retryAfterMs)
-        throw withRetryAfter(new FullError(maxPerWindow, retryAfterMs), retryAfterMs)
+/** Fields with their readers, and the session of a request with the types of their values. */
+export function sessionFields<const Readers extends FieldReaders>(
+  readers: Readers,
+): {
+  /** For the option `fields`. */
+  readonly fields: Readers
+  readonly of: (request: FastifyRequest) => Session<DataOf<Readers>>
+} {
+  return { fields: readers, of: (request) => request.session as unknown as Session<DataOf<Readers>> }
+}
+
+const RETRY_AFTER_MS = 1000
+const kSession = Symbol('holdfast.redis-session')
+
+interface WithSession {
+  [kSession]: Session | null
+}
+
+async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promise<void> {
+  if (app.hasDecorator('redisSession')) throw new AlreadyRegisteredError()
+  const { cookie, registry, appName, ...sessionsOptions } = options
+  checks.having('registry', registry, ['registerMetric', 'getSingleMetric'])
+  if (appName !== undefined) checks.text('appName', appName, 63)
+  const form = resolveCookie(cookie)
+  const sessions = new Sessions(sessionsOptions)
+  const snapshot = () => ({ available: sessions.available, counts: { ...sessions.counts } })
+
+  app.decorateRequest(kSession, null)
+  app.decorateRequest('session', {
+    getter() {
+      const known = (this as unknown as WithSession)[kSession]
+      if (known !== null) return known
+      if (this.routeOptions.config.redisSession === false) throw new OffError()
+      return sessionOf(this, sessions, form)
+    },
+  })
+  app.decorate('redisSession', {
+    get available() {
+      return sessions.available
+    },
+    list: (userId) => sessions.list(userId),
+    revoke: (userId, id) => sessions.revoke(userId, id),
+    revokeAll: (userId, which) => sessions.revokeAll(userId, which),
+    async commit(request, reply) {
+      const session = request.session
+      await session.commit()
+      for (const header of cookiesOf(session, form)) reply.raw.appendHeader('set-cookie', header)
+    },
+    snapshot,
+  } satisfies RedisSession)
+
+  app.addHook('onRoute', (route) => readBefore(route, sessions, form))
+  app.addHook('onSend', (request, reply, _payload, done) => {
+    const session = (request as unknown as WithSession)[kSession]
+    if (session === null) {
+      done()
+      return
+    }
+    if (reply.statusCode >= 500) session.drop()
+    if (!session.isChanged) {
+      sign(reply, session, form, sessions)
+      done()
+      return
+    }
+    session.flush().then(
+      () => {
+        sign(reply, session, form, sessions)
+        done()
       },
-      snapshot() {
-        const { passed } = windowAt(window, clock.nowMs(), windowMs)
-        return { maxPerWindow, windowMs, remaining: maxPerWindow - passed }
-      },
-    })
-  },
-  { fastify: '5.x', name: '@holdfast/redis-session' },
-)
+      (error: Error) => done(error),
+    )
+  })
+  if (registry !== undefined) {
+    // Loaded only here: prom-client is an optional peer.
+    const { sharedMetrics } = await import('./metrics.ts')
+    app.addHook('onClose', sharedMetrics.share(registry, appName, snapshot))
+  }
+}
+
+function sessionOf(request: FastifyRequest, sessions: Sessions, form: CookieForm): Session {
+  const holder = request as unknown as WithSession
+  const known = holder[kSession]
+  if (known !== null) return known
+  const { headers } = request.raw
+  let cookie = findCookie(headers.cookie, form.name)
+  if (cookie === duplicate) {
+    sessions.odd('duplicate-cookie')
+    cookie = undefined
+  }
+  const session = new Session(sessions, {
+    cookie,
+    device: () => ({ agent: headers['user-agent'], address: request.ip }),
+  })
+  holder[kSession] = session
+  return session
+}
+
+/** Routes that need their session have it before anything of their own runs. */
+function readBefore(route: RouteOptions, sessions: Sessions, form: CookieForm): void {
+  const { mode, fresh } = resolveRoute(route)
+  if (mode === 'lazy') return
+  const read = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => {
+    const session = sessionOf(request, sessions, form)
+    session.load().then(() => {
+      const refusal = mode === 'required' ? refusalOf(session, fresh) : undefined
+      if (refusal !== undefined && 'retryAfterSeconds' in refusal) {
+        reply.header('retry-after', String(refusal.retryAfterSeconds))
+      }
+      done(refusal)
+    }, done)
+  }
+  route.onRequest = [read, ...[route.onRequest ?? []].flat()]
+}
+
+function refusalOf(session: Session, fresh: boolean): Error | undefined {
+  if (session.user === undefined) return session.unavailable ? unavailable() : new UnauthenticatedError()
+  return fresh && !session.isFresh ? new StaleAuthenticationError() : undefined
+}
+
+function unavailable(): Error {
+  return withRetryAfter(new UnavailableError('nobody can say who is signed in'), RETRY_AFTER_MS)
+}
+
+function resolveRoute(route: RouteOptions): { readonly mode: SessionMode; readonly fresh: boolean } {
+  const setting = route.config?.redisSession
+  if (setting === undefined || setting === false) return { mode: 'lazy', fresh: false }
+  const name = `config.redisSession of ${route.method} ${route.url}`
+  const modes = ['lazy', 'optional', 'required'] as const
+  if (typeof setting === 'string') return { mode: checks.oneOf(name, setting, modes), fresh: false }
+  const given = checks.object(name, setting)
+  checks.onlyKnown(`${name}: `, given, ['mode', 'fresh'])
+  const fresh = checks.flag(`${name}: fresh`, given.fresh ?? false)
+  const mode = checks.oneOf(`${name}: mode`, given.mode ?? (fresh ? 'required' : 'lazy'), modes)
+  if (fresh && mode !== 'required') checks.refuse(`${name}: mode`, "'required' with fresh", mode)
+  return { mode, fresh }
+}
+
+/** Puts on the answer what the session adds to it. */
+function sign(reply: FastifyReply, session: Session, form: CookieForm, sessions: Sessions): void {
+  const cookies = cookiesOf(session, form)
+  if (!session.wasUsed) return
+  const cacheControl = reply.getHeader('cache-control')
+  if (isPublic(cacheControl)) {
+    // A cache in between would hand the cookie of one user to all others.
+    if (cookies.length > 0) sessions.odd('cookie-on-public')
+    return
+  }
+  for (const cookie of cookies) reply.header('set-cookie', cookie)
+  if (cacheControl === undefined || cookies.length > 0) reply.header('cache-control', 'private, no-store')
+  const vary = reply.getHeader('vary')
+  if (vary === undefined) reply.header('vary', 'Cookie')
+  else if (!/(^|[\s,])(cookie|\*)($|[\s,])/i.test(String(vary))) reply.header('vary', `${vary}, Cookie`)
+}
+
+function cookiesOf(session: Session, form: CookieForm): readonly string[] {
+  const change = session.seal()
+  if (change === undefined) return []
+  return [change.kind === 'clear' ? clearCookie(form) : setCookie(form, change.value, change.maxAgeMs)]
+}
+
+/** The Fastify plugin; decorates requests with `session` and the instance with `redisSession`. */
+export const redisSession = fp(plugin, { fastify: '5.x', name: '@holdfast/redis-session' })
+
+export default redisSession

@@ -1,0 +1,174 @@
+/* Sessions in Redis: a hash each, read by one plain command, written by one script. */
+import type { RedisArgument, RedisScript } from '@holdfast/redis-guard'
+import type { Address } from './secret-ring.ts'
+import {
+  CONFLICT,
+  commitScript,
+  createScript,
+  destroyScript,
+  GONE,
+  listScript,
+  REFUSED,
+  revokeAllScript,
+  revokeScript,
+  touchScript,
+} from './session-scripts.ts'
+import type {
+  Change,
+  Committed,
+  Created,
+  ListedSession,
+  Replaced,
+  RevokeAll,
+  SessionDraft,
+  SessionRecord,
+  SessionRedis,
+  SessionStore,
+  UserBound,
+} from './store.ts'
+
+const PACKAGE = 'redis-session'
+const FIELD = 'd:'
+
+export class RedisStore implements SessionStore {
+  readonly #redis: SessionRedis
+
+  constructor(redis: SessionRedis) {
+    this.#redis = redis
+  }
+
+  get available(): boolean {
+    return this.#redis.available
+  }
+
+  async load(address: Address): Promise<SessionRecord | undefined> {
+    return recordOf((await this.#redis.call('HGETALL', this.#keyOf(address))) as readonly unknown[])
+  }
+
+  async create(
+    address: Address,
+    user: Address | undefined,
+    draft: SessionDraft,
+    { maxPerUser, whenFull }: UserBound,
+    replaced?: Replaced,
+  ): Promise<Created> {
+    // A session of another tag is in another slot: it ends by a call of its own, on the way at the same time.
+    const elsewhere = replaced !== undefined && replaced.address.tag !== address.tag ? replaced : undefined
+    const near = elsewhere === undefined ? replaced : undefined
+    const destroying = elsewhere && this.destroy(elsewhere.address)
+    if (elsewhere?.mustExist === true && !(await destroying)) return { outcome: 'gone' }
+    const key = this.#keyOf(address)
+    const { idleMs, absolute } = draft
+    const goesOn = 'atMs' in absolute
+    const args = [
+      user?.hash ?? '',
+      idleMs,
+      goesOn ? absolute.atMs : '',
+      goesOn ? '' : absolute.afterMs,
+      goesOn ? absolute.createdMs : '',
+      near?.address.hash ?? '',
+      near?.mustExist === true ? '1' : '',
+      near?.ifVersion ?? '',
+      maxPerUser,
+      whenFull === 'deny' ? '1' : '',
+      draft.authenticated ? '1' : '',
+    ]
+    if (draft.principal !== undefined) args.push('p', draft.principal)
+    if (draft.device !== undefined) args.push('w', draft.device)
+    for (const [name, text] of draft.fields) args.push(FIELD + name, text)
+    const keys = [key, near === undefined ? key : this.#keyOf(near.address)]
+    const creating = this.#run(createScript, keys, address, args)
+    // The old session must not outlive the new one, so both are waited for.
+    const [[first, ...ended]] = await Promise.all([creating, destroying])
+    if (Number(first) === GONE) return { outcome: 'gone' }
+    if (Number(first) === REFUSED) return { outcome: 'full' }
+    if (Number(first) === CONFLICT) return { outcome: 'conflict' }
+    return { outcome: 'created', nowMs: Number(first), ended: ended.map(String) }
+  }
+
+  async commit(address: Address, change: Change): Promise<Committed> {
+    const { set, remove, ifVersion, maxBytes, maxFields } = change
+    const args: RedisArgument[] = [ifVersion ?? '', maxBytes, maxFields, remove.length]
+    for (const name of remove) args.push(FIELD + name)
+    for (const [name, text] of set) args.push(FIELD + name, text)
+    const answer = await this.#run(commitScript, [this.#keyOf(address)], address, args)
+    const [version = GONE, nowMs = 0] = answer
+    if (version === GONE) return { outcome: 'gone' }
+    if (version === CONFLICT) return { outcome: 'conflict' }
+    if (version === REFUSED) return { outcome: 'too-large' }
+    return { outcome: 'done', version, nowMs }
+  }
+
+  touch(address: Address): Promise<boolean> {
+    return this.#run(touchScript, [this.#keyOf(address)], address)
+  }
+
+  destroy(address: Address): Promise<boolean> {
+    return this.#run(destroyScript, [this.#keyOf(address)], address)
+  }
+
+  async list(user: Address): Promise<readonly ListedSession[]> {
+    const found = await this.#run(listScript, [this.#listOf(user)], user)
+    return found.map(([hash, created, touched, absolute, authenticated, device]) => ({
+      hash: String(hash),
+      createdMs: Number(created),
+      touchedMs: Number(touched),
+      absoluteAtMs: Number(absolute),
+      authenticatedMs: authenticated === null ? undefined : Number(authenticated),
+      device: device === null ? undefined : String(device),
+    }))
+  }
+
+  revoke(user: Address, hash: string): Promise<boolean> {
+    const address = { tag: user.tag, hash }
+    return this.#run(revokeScript, [this.#keyOf(address), this.#listOf(user)], address)
+  }
+
+  revokeAll(user: Address, { except, createdUntilMs }: RevokeAll): Promise<readonly string[]> {
+    return this.#run(revokeAllScript, [this.#listOf(user)], user, [except ?? '', createdUntilMs ?? ''])
+  }
+
+  /** The first arguments of every script say how the keys of this slot begin. */
+  #run<Result>(
+    script: RedisScript<Result>,
+    keys: readonly string[],
+    { tag, hash }: Address,
+    args: readonly RedisArgument[] = [],
+  ): Promise<Result> {
+    const first = [`${this.#redis.key(PACKAGE, tag, 's')}:`, `${this.#redis.key(PACKAGE, tag, 'u')}:`, hash]
+    return this.#redis.run(script, keys, [...first, ...args])
+  }
+
+  #keyOf({ tag, hash }: Address): string {
+    return this.#redis.key(PACKAGE, tag, 's', hash)
+  }
+
+  #listOf({ tag, hash }: Address): string {
+    return this.#redis.key(PACKAGE, tag, 'u', hash)
+  }
+}
+
+/** What a hash says; undefined for one that is not there, or is none of a session. */
+function recordOf(reply: readonly unknown[]): SessionRecord | undefined {
+  if (reply.length === 0) return undefined
+  const fields = new Map<string, string>()
+  const own: Record<string, string> = {}
+  for (let at = 0; at < reply.length; at += 2) {
+    const name = String(reply[at])
+    if (name.startsWith(FIELD)) fields.set(name.slice(FIELD.length), String(reply[at + 1]))
+    else own[name] = String(reply[at + 1])
+  }
+  const { c, t, i, a, v, p, f, w } = own
+  if (c === undefined || t === undefined || i === undefined || a === undefined) return undefined
+  return {
+    version: Number(v),
+    createdMs: Number(c),
+    touchedMs: Number(t),
+    idleMs: Number(i),
+    absoluteAtMs: Number(a),
+    principal: p,
+    authenticatedMs: f === undefined ? undefined : Number(f),
+    device: w,
+    fields,
+  }
+}
