@@ -1,8 +1,9 @@
 export type { Clock, MetricsRegistry } from '@holdfast/footing'
+export { CallbackStore, type StoreCallback, type StoredSession } from './callback-store.ts'
 export * as errors from './errors.ts'
 export type { OddityEvent, OddityName, SessionEvent } from './events.ts'
 export type { Profile } from './lifetime.ts'
-export type { CookieOptions, ProfileOptions } from './options.ts'
+export type { CallbackStoreOptions, CookieOptions, ProfileOptions } from './options.ts'
 export {
   default,
   type RedisSession,

@@ -61,6 +61,24 @@ export interface SessionsOptions {
   readonly randomBytes?: RandomBytes
 }
 
+/** Options of a `CallbackStore`. */
+export interface CallbackStoreOptions {
+  /** `app.redisGuard`. */
+  readonly redis: SessionRedis
+  /** As those of the plugin. */
+  readonly secrets: readonly string[]
+  /** `session.Store` of `express-session`, which lends what it adds to every store. Default: none. */
+  readonly base?: abstract new (
+    ...args: never[]
+  ) => object
+  /** Milliseconds for which a session is kept whose cookie does not say when it ends. Default 86,400,000. */
+  readonly ttlMs?: number
+  /** Bytes of one session; 64 to 1,048,576. Default 32,768. */
+  readonly maxBytes?: number
+  /** Where time comes from. Default: `systemClock`. */
+  readonly clock?: Clock
+}
+
 /** The options with every default filled in. */
 export interface ResolvedOptions
   extends Required<Omit<SessionsOptions, 'redis' | 'secrets' | 'profiles' | 'fields'>> {
@@ -115,6 +133,26 @@ export function resolveOptions(options: SessionsOptions = {}): ResolvedOptions {
     maxInMemory: checks.count('maxInMemory', options.maxInMemory ?? 10_000),
     clock: checks.having('clock', options.clock ?? systemClock, ['nowMs', 'wallMs', 'schedule']),
     randomBytes: random,
+  }
+  checks.onlyKnown('', options, Object.keys(resolved))
+  return resolved
+}
+
+/** Fills in the defaults of a `CallbackStore`; raises `HOLDFAST_ERR_REDIS_SESSION_OPTION`. */
+export function resolveStoreOptions(options: CallbackStoreOptions) {
+  const { redis, secrets, base } = checks.object('options', options)
+  checks.having('redis', checks.object('redis', redis), ['run', 'call', 'key'])
+  const prototype = base?.prototype as Readonly<Record<string, unknown>> | undefined
+  if (base !== undefined && typeof prototype?.['createSession'] !== 'function') {
+    checks.refuse('base', 'the Store of express-session', base)
+  }
+  const resolved = {
+    redis,
+    secrets: secretsOf({ redis, secrets }, randomBytes),
+    base: prototype && { prototype },
+    ttlMs: checks.duration('ttlMs', options.ttlMs ?? DAY_MS, 1, LONGEST_MS),
+    maxBytes: checks.count('maxBytes', options.maxBytes ?? 32_768, 64, 1_048_576),
+    clock: checks.having('clock', options.clock ?? systemClock, ['nowMs', 'wallMs', 'schedule']),
   }
   checks.onlyKnown('', options, Object.keys(resolved))
   return resolved
