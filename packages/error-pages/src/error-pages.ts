@@ -19,6 +19,7 @@ export interface RequestLike {
   readonly method: string
   readonly headers: { readonly accept?: string | undefined }
   readonly log: LogLike
+  readonly routeOptions?: { readonly url?: string | undefined }
 }
 
 /** What this package needs of a Fastify reply. */
@@ -147,7 +148,8 @@ export class ErrorPages {
       return
     }
     const { code, message } = (thrown ?? {}) as { readonly code?: unknown; readonly message?: unknown }
-    request.log[level]({ code, reason: message, status }, 'request refused')
+    const route = request.routeOptions?.url
+    request.log[level]({ code, reason: message, status, route }, 'request refused')
   }
 
   #sendPage(failure: Failure, { id, method }: RequestLike, reply: ReplyLike): void {
