@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { abuseGuard, trustedProxies } from '@holdfast/abuse-guard'
 import { circuitBreaker } from '@holdfast/circuit-breaker'
 import { concurrencyGuard } from '@holdfast/concurrency-guard'
+import { ErrorPages, errorPages } from '@holdfast/error-pages'
 import { withRetryAfter } from '@holdfast/footing'
 import { health } from '@holdfast/health'
 import { poolGuard, runInScope } from '@holdfast/pool-guard'
@@ -25,6 +26,7 @@ import { believesUsers, type Config } from './config.ts'
 import type { Database } from './db/database.ts'
 import { patientPool, servicePool } from './db/pool-options.ts'
 import { prepare } from './db/preparation.ts'
+import { classifyUnavailable } from './db/unavailable.ts'
 import { UserRepository } from './db/user-repository.ts'
 import { ApiDatabasePressedError } from './errors.ts'
 import { Once } from './once.ts'
@@ -32,11 +34,11 @@ import { addressLimit } from './plugins/address-limit.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
 import { developmentUser } from './plugins/development-user.ts'
 import { metrics } from './plugins/metrics.ts'
-import { answerOtherMethods } from './plugins/other-methods.ts'
-import { answerError, answerUnreadable, describeInvalid, problemAnswers } from './plugins/problem-answers.ts'
 import { redis } from './plugins/redis.ts'
+import { requestBounds } from './plugins/request-bounds.ts'
 import { trafficRedis } from './plugins/traffic-redis.ts'
 import { trafficReports } from './plugins/traffic-reports.ts'
+import { requestId } from './request-id.ts'
 import { botMetrics } from './routes/bots/bot-metrics.ts'
 import { BotRepository } from './routes/bots/bot-repository.ts'
 import { BotStatusPages } from './routes/bots/bot-status.ts'
@@ -49,6 +51,8 @@ import { HistoryPages } from './routes/theme-history/history-pages.ts'
 import { themeHistory } from './routes/theme-history/routes.ts'
 import { ThemeHistoryRepository } from './routes/theme-history/theme-history-repository.ts'
 import type { Secret } from './secret.ts'
+import { securedResponse } from './secured-response.ts'
+import { securityHeaders } from './security-headers.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
 const PAUSE_MS = 1000
@@ -56,7 +60,9 @@ const LONGEST_BLOCK_MS = 86_400_000
 /** More themes than a process can serve: what is served from memory is bounded by that alone. */
 const STALE_THEMES = '1000000/s'
 /** Requests are small: who has not sent one whole by then does not mean to. */
-const MAX_ARRIVAL_MS = 20_000
+const MAX_ARRIVAL_MS = 10_000
+/** Path and headers together; Node's own default, which must not change unnoticed. */
+const MAX_HEADER_BYTES = 16_384
 const ARRIVAL_CHECK_MS = 1000
 
 /** What the service is made of that is not in its configuration. */
@@ -78,7 +84,13 @@ export interface App {
 
 /** Builds the service. */
 export async function buildApp({ config, logger, dataDirectory, databaseUrl }: AppOptions): Promise<App> {
+  const headers = await securityHeaders({
+    contentSecurityPolicy: config.securityCsp,
+    xssProtection: config.securityXssProtection,
+  })
+  const errors = new ErrorPages({ productName: 'Holdfast', headers, classify: classifyUnavailable })
   const fastify = Fastify({
+    ...errors.serverOptions,
     loggerInstance: logger,
     logController: new LogController({
       disableRequestLogging: !['debug', 'trace'].includes(config.logLevel),
@@ -91,21 +103,24 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     rewriteUrl: ({ url = '/' }) => withDecodableTenant(url),
     // A member that a body may not have is refused, not silently dropped.
     ajv: { customOptions: { removeAdditional: false } },
-    schemaErrorFormatter: describeInvalid,
+    bodyLimit: config.maxRequestBytes,
+    genReqId: requestId,
     requestTimeout: MAX_ARRIVAL_MS,
     // Node takes the longer of the two times for the whole request, whichever was meant.
-    http: { headersTimeout: MAX_ARRIVAL_MS, connectionsCheckingInterval: ARRIVAL_CHECK_MS },
-    frameworkErrors: answerError,
-    clientErrorHandler: answerUnreadable,
+    http: {
+      headersTimeout: MAX_ARRIVAL_MS,
+      connectionsCheckingInterval: ARRIVAL_CHECK_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      insecureHTTPParser: false,
+      ServerResponse: securedResponse(headers),
+    },
   })
-  // Bodies are JSON; text would reach a schema that never fits it.
-  fastify.removeContentTypeParser('text/plain')
-  const addOtherMethods = answerOtherMethods(fastify)
   const authorize = bearerGuard(config.metricsToken)
   const registry = config.enableMetrics ? new Registry() : undefined
   const shared: { registry?: Registry } = registry === undefined ? {} : { registry }
 
-  await fastify.register(problemAnswers)
+  await fastify.register(requestBounds)
+  await fastify.register(errorPages, { pages: errors, ...shared })
   await fastify.register(health, {
     service: 'holdfast-api',
     version: config.appVersion,
@@ -204,7 +219,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     pages: new BotStatusPages(botRepository, fastify.staleCache),
     counters: registry && botMetrics(registry, botRepository, fastify.staleCache),
   })
-  addOtherMethods()
+  fastify.errorPages.answerOtherMethods()
   return { fastify, firstTurn }
 }
 

@@ -5,6 +5,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { nearest } from './nearest.ts'
 import { redisUrl } from './redis-target.ts'
+import { STRICT_POLICY } from './security-headers.ts'
 import {
   bytes,
   choice,
@@ -12,6 +13,7 @@ import {
   duration,
   durationText,
   flag,
+  headerText,
   integer,
   limit,
   networks,
@@ -80,6 +82,24 @@ const SETTINGS = {
     'TRUST_PROXY',
     proxies,
     'Networks of the proxies in front, of which `X-Forwarded-For` is believed. Unset: of nobody, and the address of a client is that of the connection.',
+  ),
+  maxRequestBytes: setting(
+    'MAX_REQUEST_BYTES',
+    integer(1024, 104_857_600),
+    '1048576',
+    'Most bytes of a body.',
+  ),
+  securityCsp: setting(
+    'SECURITY_CSP',
+    headerText,
+    STRICT_POLICY,
+    'The `Content-Security-Policy` of every answer but pages, which have their own. Nothing of this service needs more than the default.',
+  ),
+  securityXssProtection: setting(
+    'SECURITY_XSS_PROTECTION',
+    choice(['0', '1; mode=block']),
+    '0',
+    '`X-XSS-Protection`: browsers recommend `0`; some scanners ask for the other one.',
   ),
   rateLimitRedisUrl: optional(
     'RATE_LIMIT_REDIS_URL',
@@ -444,6 +464,7 @@ const OWN_PREFIXES = [
   'TRUST_',
   'BOT_OPERATION_',
   'DEVELOPMENT_',
+  'SECURITY_',
 ]
 // Kubernetes injects these for every Service, whatever its name.
 const KUBERNETES_LINK = /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)/

@@ -50,11 +50,25 @@ export const ApiListenError = createError<[address: string, why: string, detail:
   'cannot listen on %s: %s; change API_HOST or API_PORT, or end what is there',
 )
 
-/** The path exists, and not with this method. */
-export const ApiMethodNotAllowedError = createError<[method: string, allow: string]>(
-  'HOLDFAST_ERR_API_METHOD_NOT_ALLOWED',
-  'this path does not know %s, only %s',
-  405,
+/** Another server could read this request in another way. */
+export const ApiAmbiguousRequestError = createError<[why: string]>(
+  'HOLDFAST_ERR_API_AMBIGUOUS_REQUEST',
+  'this request can be read in two ways: %s',
+  400,
+)
+
+/** The address has more characters than any address of this service. */
+export const ApiAddressTooLongError = createError(
+  'HOLDFAST_ERR_API_ADDRESS_TOO_LONG',
+  'the address is too long',
+  414,
+)
+
+/** The body is JSON that nests too deep, or holds too much. */
+export const ApiBodyUnboundedError = createError<[maxDepth: number, maxValues: number]>(
+  'HOLDFAST_ERR_API_BODY_UNBOUNDED',
+  'the body is nested deeper than %d, or holds more than %d values',
+  400,
 )
 
 /** Some themes of a batch could not be loaded; the ones that are held stay. */

@@ -62,6 +62,16 @@ export const text: Kind<string> = {
   },
 }
 
+/** What can be the value of a header: visible ASCII and spaces, at most 4,096 characters. */
+export const headerText: Kind<string> = {
+  kind: 'header value',
+  parse(given) {
+    if (given.length > 4096) return { wrong: 'is longer than 4096 characters', fix: 'Shorten it.' }
+    if (/^[ -~]*$/.test(given)) return { value: given }
+    return { wrong: 'holds what no header can carry', fix: 'Use letters, digits and punctuation of ASCII.' }
+  },
+}
+
 /** A path; relative ones are resolved by whoever uses them. */
 export const path: Kind<string> = { ...text, kind: 'path' }
 

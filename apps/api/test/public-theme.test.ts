@@ -205,12 +205,14 @@ t.test('everything else is a problem document that tells nothing about the insid
     'content-type': 'application/problem+json; charset=utf-8',
     'cache-control': 'no-store',
   })
-  t.strictSame(JSON.parse(missing.bytes.toString()), {
+  const { correlation_id, ...problem } = JSON.parse(missing.bytes.toString())
+  t.match(correlation_id, /^[0-9a-f-]{36}$/)
+  t.strictSame(problem, {
     type: 'about:blank',
     title: 'Not Found',
     status: 404,
-    detail: 'There is nothing at GET /nowhere.',
-    error: 'not_found',
+    detail: 'There is nothing at this address.',
+    error: 'HOLDFAST_ERR_ERROR_PAGES_NOT_FOUND',
   })
   t.equal((await get('/acme/api/public/load-theme', {}, 'PUT')).status, 405)
   t.match(JSON.parse((await get('/%E0%A4/elsewhere')).bytes.toString()), {

@@ -10,6 +10,7 @@ import { cacheHit } from './cache-hit.ts'
 import { fleetFlight } from './fleet-flight.ts'
 import { freeze } from './freeze.ts'
 import { guardedRoute } from './guarded-route.ts'
+import { headers } from './headers.ts'
 import { healthz } from './healthz.ts'
 import { herd } from './herd.ts'
 import { limitDenied, limitHot, limitMemory, limitRedis } from './limit.ts'
@@ -33,6 +34,7 @@ export const rows: readonly Row[] = [
   limitMemory,
   abuse,
   oneAtATime,
+  headers,
   healthz,
   api,
   overload,

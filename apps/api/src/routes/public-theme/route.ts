@@ -24,6 +24,8 @@ export const publicTheme: FastifyPluginCallback<PublicThemeOptions> = (app, { th
       },
     },
     (request, reply) => {
+      // Pages of other origins show it.
+      reply.header('cross-origin-resource-policy', 'cross-origin')
       reply.sendRepresentation(peek(request))
     },
   )

@@ -1,0 +1,59 @@
+// What a request may be before anybody looks at what it wants: one that two servers could read in two ways is refused,
+// and its connection ends; so is an address that is too long. Bodies are JSON, neither deep nor wide.
+
+import type { IncomingMessage } from 'node:http'
+import type { FastifyReply } from 'fastify'
+import { fastifyPlugin } from 'fastify-plugin'
+import { ApiAddressTooLongError, ApiAmbiguousRequestError, ApiBodyUnboundedError } from '../errors.ts'
+import { exceeds, type JsonBounds } from '../json-bounds.ts'
+
+/** RFC 9110, 4.1 asks for at least 8,000. */
+const MAX_URL = 8192
+const BOUNDS: JsonBounds = { maxDepth: 32, maxValues: 10_000 }
+
+/** Register it first: its hook comes before all others. */
+export const requestBounds = fastifyPlugin(
+  (app, _options: object, done) => {
+    app.addHook('onRequest', (request, reply, next) => {
+      const { raw } = request
+      const wrong = ambiguityOf(raw)
+      if (wrong !== undefined) next(ending(reply, new ApiAmbiguousRequestError(wrong)))
+      else if ((raw.url ?? '').length > MAX_URL) next(ending(reply, new ApiAddressTooLongError()))
+      else next()
+    })
+    // Text would reach a schema that never fits it.
+    app.removeContentTypeParser(['text/plain', 'application/json'])
+    const parse = app.getDefaultJsonParser('error', 'error')
+    app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, parsed) => {
+      if (exceeds(String(body), BOUNDS)) parsed(new ApiBodyUnboundedError(BOUNDS.maxDepth, BOUNDS.maxValues))
+      else parse(request, String(body), parsed)
+    })
+    done()
+  },
+  { fastify: '5.x', name: '@holdfast/api/request-bounds' },
+)
+
+/** Why two servers could disagree about where this request ends, or for whom it is (RFC 9112, 3.2 and 6.1). */
+function ambiguityOf({
+  rawHeaders,
+  headers,
+  httpVersionMajor,
+  httpVersionMinor,
+}: IncomingMessage): string | undefined {
+  let hosts = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at] ?? ''
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+  }
+  if (hosts > 1) return 'it has more than one Host'
+  const coding = headers['transfer-encoding']
+  if (coding === undefined) return undefined
+  if (coding.toLowerCase() !== 'chunked') return 'its Transfer-Encoding is not chunked'
+  return httpVersionMajor === 1 && httpVersionMinor === 0 ? 'HTTP/1.0 has no Transfer-Encoding' : undefined
+}
+
+/** What comes after it on the same connection is not believed either. */
+function ending(reply: FastifyReply, error: Error): Error {
+  reply.header('connection', 'close')
+  return error
+}
