@@ -53,7 +53,17 @@ export interface SessionsOptions {
   readonly whenFull?: 'evict' | 'deny'
   /** Keeps who is signed in, and all data, encrypted (AES-256-GCM) in Redis. Default false. */
   readonly encrypt?: boolean
-  /** Sessions in the memory of this process, where there is no Redis; the longest unused one goes. Default 10,000. */
+  /**
+   * What is believed while Redis is away. `'sealed-cookie'`: who is signed in, by a second cookie that was sealed when
+   * Redis last confirmed it. `'memory'`: the same, of sessions that this process itself has seen. `'deny'`: nothing.
+   * Default `'sealed-cookie'`.
+   */
+  readonly onRedisDown?: 'sealed-cookie' | 'memory' | 'deny'
+  /** Milliseconds for which that is believed after Redis confirmed it; at most 900,000, the default. */
+  readonly outageMs?: number
+  /** The roles that are left to users while Redis is away. Default `['user']`. */
+  readonly outageRoles?: readonly string[]
+  /** Sessions, or shadows of them, in the memory of this process; the longest unused one goes. Default 10,000. */
   readonly maxInMemory?: number
   /** Where time comes from. Default: `systemClock`. */
   readonly clock?: Clock
@@ -98,6 +108,7 @@ const DAY_MS = 24 * HOUR_MS
 /** A session that nobody ends lives for a year at most. */
 const LONGEST_MS = 366 * DAY_MS
 const SHORTEST_MS = 1000
+const LONGEST_OUTAGE_MS = 900_000
 const cookieName = /^[A-Za-z][\w-]{0,63}$|^__(Host|Secure)-[\w-]{1,56}$/
 
 const standard: ResolvedOptions['profiles'] = {
@@ -130,6 +141,13 @@ export function resolveOptions(options: SessionsOptions = {}): ResolvedOptions {
     maxPerUser: checks.count('maxPerUser', options.maxPerUser ?? 50, 1, 1000),
     whenFull: checks.oneOf('whenFull', options.whenFull ?? 'evict', ['evict', 'deny']),
     encrypt: checks.flag('encrypt', options.encrypt ?? false),
+    onRedisDown: checks.oneOf('onRedisDown', options.onRedisDown ?? 'sealed-cookie', [
+      'sealed-cookie',
+      'memory',
+      'deny',
+    ]),
+    outageMs: checks.duration('outageMs', options.outageMs ?? LONGEST_OUTAGE_MS, 0, LONGEST_OUTAGE_MS),
+    outageRoles: rolesOf(options.outageRoles ?? ['user']),
     maxInMemory: checks.count('maxInMemory', options.maxInMemory ?? 10_000),
     clock: checks.having('clock', options.clock ?? systemClock, ['nowMs', 'wallMs', 'schedule']),
     randomBytes: random,
@@ -183,6 +201,12 @@ function secretsOf({ secrets, redis }: SessionsOptions, random: RandomBytes): re
   if (!good(first) || !others.every(good)) return refuse()
   if (secrets.length > MAX_SECRETS || new Set(secrets).size !== secrets.length) return refuse()
   return [first as string, ...(others as readonly string[])]
+}
+
+function rolesOf(roles: readonly string[]): readonly string[] {
+  if (!Array.isArray(roles)) checks.refuse('outageRoles', 'a list of roles', roles)
+  for (const role of roles) checks.text('outageRoles', role, 64)
+  return roles
 }
 
 function profilesOf(given: ProfileOptions): ResolvedOptions['profiles'] {

@@ -15,7 +15,7 @@ import {
   UnavailableError,
 } from './errors.ts'
 import { type CookieOptions, checks, resolveCookie, type SessionsOptions } from './options.ts'
-import { Session } from './session.ts'
+import { type CookieChange, Session } from './session.ts'
 import { type CookieForm, clearCookie, duplicate, findCookie, isPublic, setCookie } from './session-cookie.ts'
 import type { DataOf, FieldReaders } from './session-data.ts'
 import { Sessions } from './sessions.ts'
@@ -43,6 +43,8 @@ export type SessionMode = 'lazy' | 'optional' | 'required'
 export interface RedisSessionRouteOptions {
   /** Default `'lazy'`, or `'required'` with `fresh`. */
   readonly mode?: SessionMode
+  /** Whether this route believes who is signed in while Redis is away. Default true, and false with `fresh`. */
+  readonly believe?: boolean
   /** Refuses with 401 when the user did not prove who he is within `freshAuthMs`. Default false. */
   readonly fresh?: boolean
 }
@@ -60,6 +62,8 @@ export interface RedisSession extends Pick<Sessions, 'available' | 'list' | 'rev
 /** The numbers of this process, as plain data. */
 export interface RedisSessionSnapshot {
   readonly available: boolean
+  /** Ends of sessions of which Redis could not be told yet. */
+  readonly untold: number
   readonly counts: Readonly<Sessions['counts']>
 }
 
@@ -101,7 +105,12 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
   if (appName !== undefined) checks.text('appName', appName, 63)
   const form = resolveCookie(cookie)
   const sessions = new Sessions(sessionsOptions)
-  const snapshot = () => ({ available: sessions.available, counts: { ...sessions.counts } })
+  const snapshot = () => ({
+    available: sessions.available,
+    untold: sessions.untold,
+    counts: { ...sessions.counts },
+  })
+  app.addHook('onClose', async () => sessions.close())
 
   app.decorateRequest(kSession, null)
   app.decorateRequest('session', {
@@ -165,12 +174,33 @@ function sessionOf(request: FastifyRequest, sessions: Sessions, form: CookieForm
     sessions.odd('duplicate-cookie')
     cookie = undefined
   }
+  const shadow = findCookie(headers.cookie, shadowOf(form).name)
   const session = new Session(sessions, {
     cookie,
+    shadowName: shadowOf(form).name,
+    shadow: shadow === duplicate ? undefined : shadow,
+    believes: () => believes(request.routeOptions.config.redisSession),
     device: () => ({ agent: headers['user-agent'], address: request.ip }),
   })
   holder[kSession] = session
   return session
+}
+
+/** The second cookie. */
+function shadowOf(form: CookieForm): CookieForm {
+  let shadow = shadows.get(form)
+  if (shadow === undefined) {
+    shadow = { ...form, name: `${form.name}f` }
+    shadows.set(form, shadow)
+  }
+  return shadow
+}
+
+const shadows = new WeakMap<CookieForm, CookieForm>()
+
+function believes(setting: SessionMode | RedisSessionRouteOptions | false | undefined): boolean {
+  if (typeof setting !== 'object') return true
+  return setting.believe ?? setting.fresh !== true
 }
 
 /** Routes that need their session have it before anything of their own runs. */
@@ -206,7 +236,8 @@ function resolveRoute(route: RouteOptions): { readonly mode: SessionMode; readon
   const modes = ['lazy', 'optional', 'required'] as const
   if (typeof setting === 'string') return { mode: checks.oneOf(name, setting, modes), fresh: false }
   const given = checks.object(name, setting)
-  checks.onlyKnown(`${name}: `, given, ['mode', 'fresh'])
+  checks.onlyKnown(`${name}: `, given, ['mode', 'fresh', 'believe'])
+  if (given.believe !== undefined) checks.flag(`${name}: believe`, given.believe)
   const fresh = checks.flag(`${name}: fresh`, given.fresh ?? false)
   const mode = checks.oneOf(`${name}: mode`, given.mode ?? (fresh ? 'required' : 'lazy'), modes)
   if (fresh && mode !== 'required') checks.refuse(`${name}: mode`, "'required' with fresh", mode)
@@ -231,7 +262,11 @@ function sign(reply: FastifyReply, session: Session, form: CookieForm, sessions:
 }
 
 function cookiesOf(session: Session, form: CookieForm): readonly string[] {
-  const change = session.seal()
+  const { session: first, shadow } = session.seal()
+  return [...cookieOf(first, form), ...cookieOf(shadow, shadowOf(form))]
+}
+
+function cookieOf(change: CookieChange | undefined, form: CookieForm): readonly string[] {
   if (change === undefined) return []
   return [change.kind === 'clear' ? clearCookie(form) : setCookie(form, change.value, change.maxAgeMs)]
 }

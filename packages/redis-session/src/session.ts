@@ -21,6 +21,11 @@ import { type Device, type LoadedSession, type Sessions, textOfDevice } from './
 export interface SessionSource {
   /** The value of our cookie. */
   readonly cookie: string | undefined
+  /** The name and the value of the second one. */
+  readonly shadowName: string
+  readonly shadow: string | undefined
+  /** Whether this route believes who is signed in without Redis. */
+  readonly believes: () => boolean
   readonly device: () => Device
 }
 
@@ -32,7 +37,13 @@ export interface LoginOptions<Data> {
   readonly keep?: readonly (keyof Data & string)[]
 }
 
-/** What becomes of the cookie with the answer. */
+/** What becomes of the two cookies with the answer; undefined: nothing. */
+export interface CookieChanges {
+  readonly session: CookieChange | undefined
+  readonly shadow: CookieChange | undefined
+}
+
+/** What becomes of a cookie. */
 export type CookieChange =
   | { readonly kind: 'set'; readonly value: string; readonly maxAgeMs: number | undefined }
   | { readonly kind: 'clear' }
@@ -54,7 +65,9 @@ export class Session<Data extends object = AnyData> {
   #permanent = false
   #set = new Map<string, string>()
   #removed = new Set<string>()
+  #degraded = false
   #cookie: CookieChange | undefined
+  #shadowCookie: CookieChange | undefined
   #sent = false
 
   constructor(sessions: Sessions, source: SessionSource) {
@@ -70,6 +83,14 @@ export class Session<Data extends object = AnyData> {
   /** Whether Redis could not say who is signed in; the request is then treated as anonymous. */
   get unavailable(): boolean {
     return this.#unavailable
+  }
+
+  /**
+   * Whether Redis is away and who is signed in is believed without it: with few roles, without data and without a fresh
+   * proof. Nothing can be changed then, but `logout()` works.
+   */
+  get degraded(): boolean {
+    return this.#degraded
   }
 
   /** Who is signed in. Raises `HOLDFAST_ERR_REDIS_SESSION_NOT_LOADED`. */
@@ -175,6 +196,7 @@ export class Session<Data extends object = AnyData> {
     for (let attempt = 1; ; attempt += 1) {
       await this.load()
       const [id, loaded] = [this.#id, this.#loaded]
+      if (this.#unavailable || this.#degraded) throw new UnavailableError('a proof cannot be noted now')
       if (id === undefined || loaded?.user === undefined) throw new UnauthenticatedError()
       const { record } = loaded
       const user = userOf({ ...loaded.user, ...options })
@@ -256,9 +278,9 @@ export class Session<Data extends object = AnyData> {
   }
 
   /** The cookie that goes with the answer, whose head is about to leave. Of the plugin. */
-  seal(): CookieChange | undefined {
+  seal(): CookieChanges {
     this.#sent = true
-    return this.#cookie
+    return { session: this.#cookie, shadow: this.#shadowCookie }
   }
 
   async #load(): Promise<this> {
@@ -267,14 +289,45 @@ export class Session<Data extends object = AnyData> {
       try {
         this.#loaded = await this.#sessions.load(id)
         if (this.#loaded === undefined) this.#forget()
-        else this.#sessions.touch(id, this.#loaded)
+        else if (this.#sessions.touch(id, this.#loaded)) this.#confirm(id, this.#loaded)
       } catch (error) {
         if (!(error instanceof UnavailableError)) throw error
-        this.#unavailable = true
+        this.#believe(id)
       }
     }
     this.#isLoaded = true
     return this
+  }
+
+  #believe(id: SessionId): void {
+    const { shadowName, shadow: sealed, believes } = this.#source
+    const shadow = believes() ? this.#sessions.recall(shadowName, id, sealed) : undefined
+    if (shadow === undefined) {
+      this.#unavailable = true
+      return
+    }
+    const { user, version, createdMs, confirmedMs, endsMs } = shadow
+    this.#degraded = true
+    const record = {
+      version,
+      createdMs,
+      touchedMs: confirmedMs,
+      idleMs: endsMs - confirmedMs,
+      absoluteAtMs: endsMs,
+      principal: undefined,
+      authenticatedMs: undefined,
+      device: undefined,
+      fields: new Map(),
+    }
+    this.#loaded = { record, user }
+  }
+
+  /** The store has just said that the session is there: what an outage may believe is made anew. */
+  #confirm(id: SessionId, loaded: LoadedSession): void {
+    const value = this.#sessions.confirm(this.#source.shadowName, id, loaded)
+    if (value === undefined) return
+    const maxAgeMs = this.#sessions.options.outageMs
+    this.#shadowCookie = { kind: 'set', value, maxAgeMs }
   }
 
   #readId(): SessionId | undefined {
@@ -331,6 +384,9 @@ export class Session<Data extends object = AnyData> {
     // A permanent one is kept for as long as it can last; the other as long as the browser.
     const maxAgeMs = this.#permanent ? record.absoluteAtMs - this.#sessions.options.clock.wallMs() : undefined
     this.#cookie = { kind: 'set', value: id.text, maxAgeMs }
+    this.#degraded = false
+    this.#shadowCookie = this.#source.shadow === undefined ? undefined : { kind: 'clear' }
+    this.#confirm(id, this.#loaded)
   }
 
   /** There is no session any more. */
@@ -341,7 +397,9 @@ export class Session<Data extends object = AnyData> {
     this.#isLoaded = true
     this.#loaded = undefined
     this.#loading = Promise.resolve(this)
+    this.#degraded = false
     this.#cookie = this.#source.cookie === undefined ? undefined : { kind: 'clear' }
+    this.#shadowCookie = this.#source.shadow === undefined ? undefined : { kind: 'clear' }
   }
 
   #keep(version: number, set: ReadonlyMap<string, string>, removed: ReadonlySet<string>): void {

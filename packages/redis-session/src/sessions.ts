@@ -11,9 +11,11 @@ import { MemoryStore } from './memory-store.ts'
 import { type ResolvedOptions, resolveOptions, type SessionsOptions } from './options.ts'
 import { type SessionUser, textOfUser, userOfText } from './principal.ts'
 import { RedisStore } from './redis-store.ts'
+import { type Revocation, RevocationJournal } from './revocation-journal.ts'
 import { type RingKeys, SecretRing, userAddress } from './secret-ring.ts'
 import { DataForm } from './session-data.ts'
 import { mintId, readId, type SessionId } from './session-id.ts'
+import { isBelieved, type Shadow, ShadowMemory, sealShadow, shadowOf, unsealShadow } from './shadow.ts'
 import type { Change, Committed, Replaced, SessionRecord, SessionStore } from './store.ts'
 import { DEVICE, openRecord, PRINCIPAL, plainTexts, sealedTexts, type TextForm } from './text-form.ts'
 
@@ -81,9 +83,16 @@ export interface SessionCounts {
   badIds: number
   oddities: number
   failures: number
+  /** Requests that were believed without Redis. */
+  believed: number
+  /** Ends that Redis could not be told at once, and those it was told later. */
+  journalled: number
+  replayed: number
 }
 
 const RETRY_AFTER_MS = 1000
+/** Until the next try, when Redis is there and did not take an end: it had too much to do. */
+const REPLAY_AGAIN_MS = 250
 const hashPattern = /^[\w-]{32}$/
 
 export class Sessions {
@@ -104,9 +113,16 @@ export class Sessions {
     badIds: 0,
     oddities: 0,
     failures: 0,
+    believed: 0,
+    journalled: 0,
+    replayed: 0,
   }
   readonly #store: SessionStore
   readonly #texts: TextForm
+  readonly #journal = new RevocationJournal()
+  readonly #shadows: ShadowMemory
+  #cancelReplay: () => void = () => {}
+  #stopListening: () => void = () => {}
   /** Loads of this turn of the event loop: requests of one browser that came together share one. */
   readonly #loads = new Map<string, Promise<LoadedSession | undefined>>()
 
@@ -117,6 +133,13 @@ export class Sessions {
     this.form = new DataForm(fields, this.options)
     this.ring = new SecretRing(secrets)
     this.#store = redis === undefined ? new MemoryStore(this.options) : new RedisStore(redis)
+    this.#shadows = new ShadowMemory(this.options.maxInMemory)
+    if (redis !== undefined) {
+      // Told in the same turn in which Redis is usable again: nothing of this process is on the way before it.
+      this.#stopListening = redis.onStateChange((state) => {
+        if (state === 'up') this.#replay()
+      })
+    }
     this.#texts = encrypt ? sealedTexts(randomBytes) : plainTexts
   }
 
@@ -211,9 +234,48 @@ export class Sessions {
     return true
   }
 
-  /** Ends a session. Raises `..._UNAVAILABLE`. */
-  end(id: SessionId): Promise<boolean> {
-    return this.#ask(this.#store.destroy(id.address))
+  /** Ends a session; noted for later when Redis cannot be told. Raises `..._UNAVAILABLE` when there is no room. */
+  async end({ address }: SessionId): Promise<void> {
+    this.#shadows.forget(address.hash)
+    await this.#tell({ kind: 'session', address })
+  }
+
+  /**
+   * What the second cookie of a session shall be that the store has confirmed just now, under the name that it has;
+   * undefined when there is none.
+   */
+  confirm(name: string, id: SessionId, { record, user }: LoadedSession): string | undefined {
+    const { redis, onRedisDown, clock, randomBytes } = this.options
+    if (redis === undefined || user === undefined || onRedisDown === 'deny') return undefined
+    const shadow = shadowOf(id, user, record, clock.wallMs(), this.options)
+    if (onRedisDown === 'sealed-cookie') return sealShadow(this.ring.current, name, shadow, randomBytes)
+    this.#shadows.remember(shadow)
+    return undefined
+  }
+
+  /** What is believed of a session while Redis is not usable; undefined while it is. */
+  recall(name: string, id: SessionId, sealed: string | undefined): Shadow | undefined {
+    const { onRedisDown, clock } = this.options
+    // Never because one call failed, or a client wished it: only when this process itself finds Redis not usable.
+    if (this.available || onRedisDown === 'deny') return undefined
+    const shadow =
+      onRedisDown === 'memory'
+        ? this.#shadows.recall(id.address.hash)
+        : sealed && unsealShadow(this.ring, name, sealed)
+    if (!shadow || !isBelieved(shadow, id, clock.wallMs())) return undefined
+    if (this.#journal.covers(shadow.hash, shadow.user.userId, shadow.createdMs)) return undefined
+    this.counts.believed += 1
+    return shadow
+  }
+
+  /** Ends that Redis does not know of yet. */
+  get untold(): number {
+    return this.#journal.size
+  }
+
+  close(): void {
+    this.#stopListening()
+    this.#cancelReplay()
   }
 
   /** The sessions of a user, the one used last first. Raises `..._UNAVAILABLE`. */
@@ -243,6 +305,10 @@ export class Sessions {
   /** Ends one session of a user, by its name in his list; answers whether it was there. Raises `..._UNAVAILABLE`. */
   async revoke(userId: string, id: string): Promise<boolean> {
     if (!hashPattern.test(id)) return false
+    if (!this.available) {
+      // Whose it is, nobody can say now: what is noted ends only what is on his list.
+      throw withRetryAfter(new UnavailableError('nobody can say whose session it is'), RETRY_AFTER_MS)
+    }
     const ended = await Promise.all(
       this.ring.usersOf(userId).map((list) => this.#ask(this.#store.revoke(list, id))),
     )
@@ -251,22 +317,59 @@ export class Sessions {
     return true
   }
 
-  /** Ends all sessions of a user, but one if wanted; answers how many. Raises `..._UNAVAILABLE`. */
+  /**
+   * Ends all sessions of a user, but one if wanted; answers how many, and undefined when Redis will be told later.
+   * Raises `..._UNAVAILABLE` when there is no room to note it.
+   */
   async revokeAll(
     userId: string,
     { except }: { readonly except?: string | undefined } = {},
-  ): Promise<number> {
+  ): Promise<number | undefined> {
+    const untilMs = this.options.clock.wallMs()
     const ended = await Promise.all(
-      this.ring.usersOf(userId).map((list) => this.#ask(this.#store.revokeAll(list, { except }))),
+      this.ring.usersOf(userId).map((list) => this.#tell({ kind: 'user', list, userId, except, untilMs })),
     )
-    this.#revoked(ended.flat(), userId)
-    return ended.flat().length
+    const hashes = ended.flatMap((told) => (Array.isArray(told) ? (told as readonly string[]) : []))
+    this.#revoked(hashes, userId)
+    return ended.includes(undefined) ? undefined : hashes.length
   }
 
   /** Counts, and tells whoever listens, what deserves a look. */
   odd(what: OddityName, id?: SessionId): void {
     this.counts.oddities += 1
     if (channels.oddity.hasSubscribers) channels.oddity.publish({ what, session: id?.address.hash })
+  }
+
+  /** Tells the store, or notes it for later; then the answer is undefined. */
+  async #tell(revocation: Revocation): Promise<unknown> {
+    try {
+      return await this.#ask(this.#told(revocation, false))
+    } catch (error) {
+      if (!this.#journal.note(revocation)) throw error
+      this.counts.journalled += 1
+      if (this.available) this.#replayLater()
+      return undefined
+    }
+  }
+
+  #told(revocation: Revocation, later: boolean): Promise<unknown> {
+    if (revocation.kind === 'session') return this.#store.destroy(revocation.address)
+    const { list, except, untilMs } = revocation
+    return this.#store.revokeAll(list, later ? { except, createdUntilMs: untilMs } : { except })
+  }
+
+  async #replay(): Promise<void> {
+    this.#cancelReplay()
+    const before = this.#journal.size
+    if (before === 0) return
+    const done = await this.#journal.replay((revocation) => this.#told(revocation, true))
+    this.counts.replayed += before - this.#journal.size
+    if (!done && this.available) this.#replayLater()
+  }
+
+  #replayLater(): void {
+    this.#cancelReplay()
+    this.#cancelReplay = this.options.clock.schedule(REPLAY_AGAIN_MS, () => this.#replay())
   }
 
   #revoked(hashes: readonly string[], userId: string): void {
@@ -292,6 +395,8 @@ export class Sessions {
       this.odd('unreadable-session', id)
       return undefined
     }
+    // It ended here while Redis was away, and Redis may not have been told yet.
+    if (this.#journal.covers(id.address.hash, user.userId, record.createdMs)) return undefined
     return { record, user }
   }
 

@@ -26,6 +26,9 @@ t.test('the defaults are those of the README, and 0 is a value', async (t) => {
     maxPerUser: 50,
     whenFull: 'evict',
     encrypt: false,
+    onRedisDown: 'sealed-cookie',
+    outageMs: 900_000,
+    outageRoles: ['user'],
     maxInMemory: 10_000,
   })
   t.equal(resolved.secrets[0].length, 64, 'a random one')
@@ -69,6 +72,10 @@ t.test('a wrong value is refused with what it must be and what it was', async (t
     [{ maxPerUser: 0 }, /"maxPerUser"/],
     [{ whenFull: 'ask' }, /"whenFull" must be 'evict' or 'deny'/],
     [{ encrypt: 1 }, /"encrypt"/],
+    [{ onRedisDown: 'open' }, /"onRedisDown" must be 'sealed-cookie' or 'memory' or 'deny'/],
+    [{ outageMs: 900_001 }, /"outageMs"/],
+    [{ outageRoles: 'user' }, /"outageRoles" must be a list of roles/],
+    [{ outageRoles: [''] }, /"outageRoles"/],
     [{ maxInMemory: 0 }, /"maxInMemory"/],
     [{ clock: {} }, /"clock"/],
     [{ randomBytes: 1 }, /"randomBytes"/],

@@ -1,0 +1,176 @@
+import type { GuardedRedis } from '@holdfast/redis-guard'
+import { type RealServer, startRedis, waitUntil } from '@holdfast/test-kit'
+import type { FastifyInstance } from 'fastify'
+import t from 'tap'
+import type { RedisSessionOptions } from '../src/index.ts'
+import { Browser, guardOf, secrets, sessionApp } from './session-app.ts'
+
+let server: RealServer
+let one: GuardedRedis
+let two: GuardedRedis
+
+t.before(async () => {
+  server = await startRedis()
+  one = await guardOf(server)
+  two = await guardOf(server)
+})
+t.teardown(async () => {
+  await one.close()
+  await two.close()
+  await server.stop()
+})
+
+interface Outage {
+  readonly here: FastifyInstance
+  readonly there: FastifyInstance
+  readonly browser: Browser
+  readonly lose: () => void
+  readonly heal: () => Promise<void>
+}
+
+/** Two processes, somebody who signed in at the first one, and a Redis that both can lose. */
+async function outage(
+  run: (world: Outage) => Promise<void>,
+  options: RedisSessionOptions = {},
+  login: object = {},
+): Promise<void> {
+  const [here, there] = [
+    await sessionApp({ redis: one, secrets, ...options }),
+    await sessionApp({ redis: two, secrets, ...options }),
+  ]
+  const browser = new Browser(here)
+  await browser.post('/login', { userId: 'ann', roles: ['user', 'admin'], ...login })
+  let ends: readonly (() => void)[] = []
+  const heal = async () => {
+    for (const end of ends) end()
+    ends = []
+    await Promise.all([one.ready(10_000), two.ready(10_000)])
+  }
+  const lose = () => {
+    ends = [one, two].map((guard) => guard.breaker.isolate('a test'))
+  }
+  try {
+    await run({ here, there, browser, lose, heal })
+  } finally {
+    await heal()
+    await here.redisSession.revokeAll('ann')
+    await here.close()
+    await there.close()
+  }
+}
+
+t.test(
+  'sealed cookie: users stay signed in on every process, without admin rights and without a proof',
+  async (t) => {
+    await outage(async ({ browser, there, lose, heal }) => {
+      t.ok(browser.cookies.has('sidf'))
+      t.match((await browser.get('/me')).json(), { roles: ['user', 'admin'] })
+      lose()
+      for (const each of [browser, browser.at(there)]) {
+        t.match((await each.get('/me')).json(), { userId: 'ann', tenantId: 'acme', roles: ['user'] })
+        t.equal((await each.get('/fresh')).statusCode, 503, 'a route that wants a proof believes nothing')
+        t.equal((await each.post('/elevate')).statusCode, 503)
+        t.equal((await each.post('/data', { a: 1 })).statusCode, 503, 'a write is refused, not lost')
+        t.same((await each.get('/data/a')).json(), { value: null })
+      }
+      await heal()
+      t.match(
+        (await browser.get('/me')).json(),
+        { roles: ['user', 'admin'] },
+        'nobody is logged out by the recovery',
+      )
+    })
+  },
+)
+
+t.test('sealed cookie: only with its id, unchanged, while Redis is away', async (t) => {
+  await outage(async ({ here, browser, lose }) => {
+    const other = new Browser(here)
+    await other.post('/login', { userId: 'ben' })
+    const { sid = '', sidf = '' } = Object.fromEntries(browser.cookies)
+    const as = (cookies: Record<string, string>) =>
+      new Browser(here, new Map(Object.entries(cookies))).get('/me')
+    t.equal((await as({ sidf })).statusCode, 401, 'Redis is there')
+    lose()
+    t.equal((await as({ sid, sidf })).statusCode, 200)
+    t.equal((await as({ sidf })).statusCode, 401, 'without its id')
+    t.equal(
+      (await as({ sid: other.cookies.get('sid') ?? '', sidf })).statusCode,
+      503,
+      'with the id of another',
+    )
+    t.equal((await as({ sid })).statusCode, 503, 'without the cookie')
+    t.equal((await as({ sid, sidf: sid })).statusCode, 503)
+    for (let place = 12; place < sidf.length; place += 17) {
+      const changed = sidf.slice(0, place) + (sidf[place] === 'A' ? 'B' : 'A') + sidf.slice(place + 1)
+      t.equal((await as({ sid, sidf: changed })).statusCode, 503, `changed at ${place}`)
+    }
+  })
+})
+
+t.test('logouts of an outage hold in it and after it', async (t) => {
+  for (const policy of ['sealed-cookie', 'memory', 'deny'] as const) {
+    await outage(
+      async ({ here, there, browser, lose, heal }) => {
+        const [stolen, stolenThere] = [browser.at(here), browser.at(there)]
+        lose()
+        t.equal((await browser.post('/logout')).statusCode, 200, policy)
+        t.notOk(browser.cookies.has('sid') || browser.cookies.has('sidf'))
+        t.equal((await stolen.get('/me')).statusCode, 503, 'a copy is worth nothing here')
+        t.equal(here.redisSession.snapshot().untold, 1)
+        await heal()
+        t.equal((await stolen.get('/me')).statusCode, 401)
+        await waitUntil(() => here.redisSession.snapshot().untold === 0)
+        t.equal((await stolenThere.get('/me')).statusCode, 401)
+        t.match(here.redisSession.snapshot(), { untold: 0, counts: { journalled: 1, replayed: 1 } })
+      },
+      { onRedisDown: policy },
+    )
+  }
+})
+
+t.test('all sessions of a user that are ended in an outage stay so; those made later do not', async (t) => {
+  await outage(async ({ here, browser, lose, heal }) => {
+    lose()
+    t.equal(await here.redisSession.revokeAll('ann'), undefined, 'Redis is told later')
+    await t.rejects(here.redisSession.revoke('ann', 'x'.repeat(32)), {
+      code: 'HOLDFAST_ERR_REDIS_SESSION_UNAVAILABLE',
+    })
+    t.equal((await browser.at(here).get('/me')).statusCode, 503)
+    await heal()
+    t.equal((await browser.get('/me')).statusCode, 401)
+    const later = new Browser(here)
+    await later.post('/login', { userId: 'ann' })
+    t.equal((await later.get('/me')).statusCode, 200)
+  })
+})
+
+t.test('memory: who was seen by this process; deny: nobody', async (t) => {
+  await outage(
+    async ({ browser, there, lose }) => {
+      t.notOk(browser.cookies.has('sidf'))
+      lose()
+      t.match((await browser.get('/me')).json(), { roles: ['user'] })
+      t.equal((await browser.at(there).get('/me')).statusCode, 503)
+    },
+    { onRedisDown: 'memory' },
+  )
+  await outage(
+    async ({ browser, lose }) => {
+      lose()
+      t.equal((await browser.get('/me')).statusCode, 503)
+      t.same((await browser.get('/optional')).json(), { user: null, unavailable: true })
+    },
+    { onRedisDown: 'deny' },
+  )
+})
+
+t.test('what is believed ends by itself', async (t) => {
+  await outage(
+    async ({ browser, lose }) => {
+      lose()
+      t.equal((await browser.get('/me')).statusCode, 503)
+    },
+    { outageMs: 0 },
+  )
+})
