@@ -18,13 +18,17 @@ export function securedResponse(headers: Readonly<Record<string, string>>): type
   return class SecuredResponse<Request extends IncomingMessage> extends ServerResponse<Request> {
     override writeHead(status: number, reasonOrHeaders?: string | Given, headersAfterReason?: Given): this {
       const withReason = typeof reasonOrHeaders === 'string'
-      const all = this.#secured(withReason ? headersAfterReason : reasonOrHeaders)
+      const all = this.#secured(withReason ? headersAfterReason : (headersAfterReason ?? reasonOrHeaders))
       // Node reads one argument less where there is no reason.
       return withReason ? super.writeHead(status, reasonOrHeaders, all) : super.writeHead(status, all)
     }
 
     #secured(given: Given | undefined): Given {
-      if (Array.isArray(given)) return [...this.#missing(given.flat()), ...given.flat()]
+      if (Array.isArray(given)) {
+        // Names and values in turn, or in pairs; a value may be a list itself.
+        const own = Array.isArray(given[0]) ? given.flat() : given
+        return [...this.#missing(own), ...own]
+      }
       if (this.getHeaderNames().length > 0) {
         const names = Object.keys(given ?? {}).flatMap((name) => [name, ''])
         return { ...pairs(this.#missing(names)), ...given }
