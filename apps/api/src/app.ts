@@ -6,7 +6,7 @@ import { abuseGuard, trustedProxies } from '@holdfast/abuse-guard'
 import { circuitBreaker } from '@holdfast/circuit-breaker'
 import { concurrencyGuard } from '@holdfast/concurrency-guard'
 import { ErrorPages, errorPages } from '@holdfast/error-pages'
-import { withRetryAfter } from '@holdfast/footing'
+import { AddressList, systemClock, withRetryAfter } from '@holdfast/footing'
 import { health } from '@holdfast/health'
 import { poolGuard, runInScope } from '@holdfast/pool-guard'
 import { guardedDialect } from '@holdfast/pool-guard/kysely'
@@ -21,24 +21,28 @@ import Fastify, {
 } from 'fastify'
 import { Kysely } from 'kysely'
 import { Registry } from 'prom-client'
+import { isFresh } from './access-rule.ts'
 import { bearerGuard } from './bearer.ts'
-import { believesUsers, type Config } from './config.ts'
+import type { Config } from './config.ts'
 import type { Database } from './db/database.ts'
 import { patientPool, servicePool } from './db/pool-options.ts'
 import { prepare } from './db/preparation.ts'
 import { classifyUnavailable } from './db/unavailable.ts'
-import { UserRepository } from './db/user-repository.ts'
 import { ApiDatabasePressedError } from './errors.ts'
 import { Once } from './once.ts'
 import { addressLimit } from './plugins/address-limit.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
-import { developmentUser } from './plugins/development-user.ts'
+import { identity } from './plugins/identity.ts'
 import { metrics } from './plugins/metrics.ts'
 import { redis } from './plugins/redis.ts'
 import { requestBounds } from './plugins/request-bounds.ts'
+import { sessionPort, sessions } from './plugins/sessions.ts'
+import { statedAccess } from './plugins/stated-access.ts'
 import { trafficRedis } from './plugins/traffic-redis.ts'
 import { trafficReports } from './plugins/traffic-reports.ts'
 import { requestId } from './request-id.ts'
+import { auth } from './routes/auth/routes.ts'
+import { signInParts } from './routes/auth/sign-in-parts.ts'
 import { botMetrics } from './routes/bots/bot-metrics.ts'
 import { BotRepository } from './routes/bots/bot-repository.ts'
 import { BotStatusPages } from './routes/bots/bot-status.ts'
@@ -53,6 +57,7 @@ import { ThemeHistoryRepository } from './routes/theme-history/theme-history-rep
 import type { Secret } from './secret.ts'
 import { securedResponse } from './secured-response.ts'
 import { securityHeaders } from './security-headers.ts'
+import { serviceSecrets } from './service-secrets.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
 const PAUSE_MS = 1000
@@ -64,6 +69,25 @@ const MAX_ARRIVAL_MS = 10_000
 /** Path and headers together; Node's own default, which must not change unnoticed. */
 const MAX_HEADER_BYTES = 16_384
 const ARRIVAL_CHECK_MS = 1000
+
+/** Who may use the routes of plugins. Those that are guarded ask for the token of the metrics, or an administrator. */
+const FOREIGN_ROUTES = {
+  '/healthz': 'public',
+  '/livez': 'public',
+  '/readyz': 'public',
+  '/startupz': 'public',
+  '/live': 'public',
+  '/ready': 'public',
+  '/health': 'public',
+  '/health/live': 'public',
+  '/health/ready': 'public',
+  '/health/check': 'guarded',
+  '/health/detailed': 'guarded',
+  '/health/summary': 'guarded',
+  '/health/metrics': 'guarded',
+  '/health/security': 'guarded',
+  '/admin/abuse': 'guarded',
+} as const
 
 /** What the service is made of that is not in its configuration. */
 export interface AppOptions {
@@ -115,17 +139,20 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
       ServerResponse: securedResponse(headers),
     },
   })
-  const authorize = bearerGuard(config.metricsToken)
+  const hasToken = bearerGuard(config.metricsToken)
+  const authorize = (request: FastifyRequest) =>
+    hasToken(request) ||
+    (request.principal?.role === 'admin' && isFresh(request.principal, systemClock.wallMs()))
   const registry = config.enableMetrics ? new Registry() : undefined
   const shared: { registry?: Registry } = registry === undefined ? {} : { registry }
 
   await fastify.register(requestBounds)
+  await fastify.register(statedAccess, { foreign: FOREIGN_ROUTES })
   await fastify.register(errorPages, { pages: errors, ...shared })
   await fastify.register(health, {
     service: 'holdfast-api',
     version: config.appVersion,
-    // Without a token nobody could ever be authorized, and health says 403 at once.
-    ...(config.metricsToken !== undefined && { authorize }),
+    authorize,
     ...(config.managementPort !== undefined && {
       management: { port: config.managementPort, host: config.apiHost },
     }),
@@ -149,6 +176,15 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   if (registry !== undefined) await fastify.register(metrics, { registry, authorize })
   const db = new Kysely<Database>({ dialect: guardedDialect(fastify.poolGuard) })
 
+  // Before whatever has routes in a scope of its own: such a scope knows what requests had when it was made.
+  const secrets = serviceSecrets(config, dataDirectory, logger)
+  await fastify.register(sessions, {
+    secrets,
+    secure: config.sessionSecure,
+    shared: config.redisUrl !== undefined,
+    ...shared,
+  })
+
   // What a request passes, in this order: is its address blocked; has the address asked for too much; who asks; has he,
   // or his tenant, or have all together asked for too much; is an operation of his under way.
   const exempt = config.rateLimitsExempt ?? []
@@ -158,7 +194,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     blockMs: config.abuseBlockMs,
     maxBlockMs: Math.max(config.abuseBlockMs, LONGEST_BLOCK_MS),
     allow: [...config.abuseAllow, ...exempt],
-    admin: config.metricsToken === undefined ? {} : { authorize },
+    admin: { authorize },
     ...fleet,
     ...shared,
   })
@@ -181,8 +217,18 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     ...shared,
   })
   await fastify.register(addressLimit, { limit: config.rateLimitsIp, exempt })
-  await fastify.register(developmentUser, {
-    users: believesUsers(config) ? new UserRepository(db) : undefined,
+  const kept = sessionPort(fastify)
+  const parts = signInParts(fastify, {
+    config,
+    db,
+    secrets,
+    exempt: new AddressList(exempt, unreadable),
+  })
+  await fastify.register(identity, {
+    ...parts,
+    sessions: kept,
+    crossSite: { trustedOrigins: new Set(config.trustedOrigins), sslStrict: config.csrfSslStrict },
+    clock: systemClock,
   })
   await fastify.register(concurrencyGuard, { leaseMs: config.botOperationLeaseMs, ...fleet, ...shared })
   await fastify.register(trafficReports)
@@ -192,6 +238,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
       mayChange: config.environment !== 'production',
       patient: patientPool(config, config.databaseMigrationUrl ?? databaseUrl, 'preparation'),
       log: logger,
+      dataDirectory,
       // Nobody sets up the roles of a database that the service starts for itself.
       adviceLevel: config.databaseUrl === undefined ? 'debug' : 'warn',
     }),
@@ -219,6 +266,8 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     pages: new BotStatusPages(botRepository, fastify.staleCache),
     counters: registry && botMetrics(registry, botRepository, fastify.staleCache),
   })
+  await fastify.register(auth, { ...parts, sessions: kept })
+  fastify.accessStated()
   fastify.errorPages.answerOtherMethods()
   return { fastify, firstTurn }
 }
@@ -229,4 +278,9 @@ function tenantOf({ principal, params }: FastifyRequest): string | undefined {
   const { tenant } = params as { tenant?: string }
   // All that cannot be a tenant is one.
   return tenant !== undefined && isTenantSlug(tenant) ? tenant : undefined
+}
+
+/** The configuration has read them before. */
+function unreadable(entry: string): never {
+  throw new Error(`${entry} is no network`)
 }

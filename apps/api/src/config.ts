@@ -18,6 +18,8 @@ import {
   limit,
   networks,
   optional,
+  origin,
+  origins,
   path,
   port,
   postgresUrl,
@@ -25,7 +27,9 @@ import {
   proxies,
   type Setting,
   secret,
+  secretKey,
   setting,
+  smtpUrl,
   text,
   type ValueOf,
 } from './setting.ts'
@@ -157,10 +161,67 @@ const SETTINGS = {
     '10s',
     'How long a process that died in the middle of an operation keeps its user from the next one.',
   ),
-  developmentUserHeader: optional(
-    'DEVELOPMENT_USER_HEADER',
+  secretKey: optional(
+    'SECRET_KEY',
+    secretKey,
+    'What the keys of sessions, access tokens and forms are made of, the same for all processes. Required in production; elsewhere one is made and kept in the data directory.',
+  ),
+  secretKeyPrevious: optional(
+    'SECRET_KEY_PREVIOUS',
+    secretKey,
+    'The one before, while what was signed with it is still about.',
+  ),
+  sessionSecure: setting(
+    'SESSION_SECURE',
     flag,
-    'Whether the header `X-Development-User` says who asks, and is believed. Refused in production. Unset: in development and test.',
+    'false',
+    'Whether cookies go over HTTPS alone. Has to be true in production.',
+  ),
+  csrfSslStrict: setting(
+    'CSRF_SSL_STRICT',
+    flag,
+    'true',
+    'Whether a change over HTTPS that a cookie stands for has to say where it comes from (`Origin` or `Referer`).',
+  ),
+  trustedOrigins: optional(
+    'TRUSTED_ORIGINS',
+    origins,
+    'Other web sites whose pages may use this service with its cookies. Unset: none.',
+  ),
+  rateLimitsSignIn: setting(
+    'RATE_LIMITS_SIGN_IN',
+    limit,
+    '10 per 15m strict',
+    'Wrong passwords for one account from one address.',
+  ),
+  rateLimitsAccount: setting(
+    'RATE_LIMITS_ACCOUNT',
+    limit,
+    '50 per 15m strict',
+    'Wrong passwords for one account from everywhere.',
+  ),
+  rateLimitsSignInAddress: setting(
+    'RATE_LIMITS_SIGN_IN_ADDRESS',
+    limit,
+    '100 per 15m strict',
+    'Attempts of one address to sign in, register, verify or reset, for any account.',
+  ),
+  rateLimitsMail: setting(
+    'RATE_LIMITS_MAIL',
+    limit,
+    '5 per 1h strict',
+    'Mails to one address. Whoever asks for more gets the same answer, and no mail.',
+  ),
+  smtpUrl: optional(
+    'SMTP_URL',
+    smtpUrl,
+    'The server that mail goes to, `smtp://user:password@host:587`. Unset: in production there is no mail, so nobody can register or reset a password; elsewhere it is written to the log.',
+  ),
+  mailFrom: setting('MAIL_FROM', text, 'Holdfast <no-reply@localhost>', 'Whom mails are from.'),
+  publicUrl: optional(
+    'PUBLIC_URL',
+    origin,
+    'Where people reach this service, for the links in mails. Unset: mails hold the token alone.',
   ),
   dbWebPoolMax: setting(
     'DB_WEB_POOL_MAX',
@@ -302,11 +363,6 @@ export function dataDirectory(config: Config, environment: Environment = process
   return resolve(callerDirectory(environment), config.dataDirectory)
 }
 
-/** Whether a header says who asks, and is believed; never in production. */
-export function believesUsers({ environment, developmentUserHeader }: Config): boolean {
-  return developmentUserHeader ?? ['development', 'test'].includes(environment)
-}
-
 /** The configuration table in Markdown, as it stands in the README. */
 export function renderConfigTable(): string {
   const rows = Object.values<Setting<unknown>>(SETTINGS).map(
@@ -401,11 +457,18 @@ function checkTogether(values: Partial<Config>, problems: ConfigProblem[]): void
       fix: 'Set it to postgres://user:password@host:5432/database, or set DATABASE_URL_FILE.',
     })
   }
-  if (values.environment === 'production' && values.developmentUserHeader === true) {
+  if (values.environment === 'production' && values.secretKey === undefined && !alreadyWrong('SECRET_KEY')) {
     problems.push({
-      name: 'DEVELOPMENT_USER_HEADER',
-      wrong: 'is true, and ENVIRONMENT is production: everybody would be whoever he says',
-      fix: 'Leave it unset.',
+      name: 'SECRET_KEY',
+      wrong: 'is unset, and ENVIRONMENT is production',
+      fix: 'Make one with: openssl rand -base64 48',
+    })
+  }
+  if (values.environment === 'production' && values.sessionSecure === false) {
+    problems.push({
+      name: 'SESSION_SECURE',
+      wrong: 'is not true, and ENVIRONMENT is production',
+      fix: 'Set it to true, and let people come over HTTPS.',
     })
   }
   const { dbPoolMin, dbWebPoolMax } = values
@@ -463,8 +526,13 @@ const OWN_PREFIXES = [
   'ABUSE_',
   'TRUST_',
   'BOT_OPERATION_',
-  'DEVELOPMENT_',
   'SECURITY_',
+  'SECRET_',
+  'SESSION_',
+  'CSRF_',
+  'SMTP_',
+  'MAIL_',
+  'TRUSTED_',
 ]
 // Kubernetes injects these for every Service, whatever its name.
 const KUBERNETES_LINK = /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)/
@@ -490,6 +558,9 @@ function warningsOf(config: Config, environment: Environment): string[] {
   }
   if (config.enableMetrics && config.metricsToken === undefined) {
     warnings.push('ENABLE_METRICS is true, but without METRICS_TOKEN nobody is allowed to read /metrics')
+  }
+  if (config.environment === 'production' && config.smtpUrl === undefined) {
+    warnings.push('SMTP_URL is unset: nobody can register, nor reset a password')
   }
   if (config.metricsToken !== undefined && config.metricsToken.reveal().length < MIN_TOKEN_LENGTH) {
     warnings.push(`METRICS_TOKEN has fewer than ${MIN_TOKEN_LENGTH} characters and can be guessed`)

@@ -126,8 +126,12 @@ export const ApiAddressLimitedError = createError(
   429,
 )
 
-/** The request names no user, or one that there is not. */
-export const ApiUserUnknownError = createError<[string]>('HOLDFAST_ERR_API_USER_UNKNOWN', '%s', 401)
+/** The request says nothing, or nothing that is good, about who asks. */
+export const ApiNotSignedInError = createError(
+  'HOLDFAST_ERR_API_NOT_SIGNED_IN',
+  'sign in first, or send Authorization: Bearer with an access token that is not over',
+  401,
+)
 
 /** The database cannot say who this is. */
 export const ApiUserUnavailableError = createError(
@@ -172,4 +176,93 @@ export const ApiPasswordsBusyError = createError(
   'HOLDFAST_ERR_API_PASSWORDS_BUSY',
   'too many people sign in at this moment',
   503,
+)
+
+/** Tenant, e-mail address and password are not those of an account that can sign in. Never says which of them. */
+export const ApiSignInRefusedError = createError(
+  'HOLDFAST_ERR_API_SIGN_IN_REFUSED',
+  'tenant, email and password do not belong together',
+  401,
+)
+
+/** Too many attempts to sign in, register or reset. */
+export const ApiSignInLimitedError = createError(
+  'HOLDFAST_ERR_API_SIGN_IN_LIMITED',
+  'there were too many attempts; wait, or reset the password',
+  429,
+)
+
+/** A password that may not be chosen. */
+export const ApiPasswordWeakError = createError<[string]>('HOLDFAST_ERR_API_PASSWORD_WEAK', '%s', 400)
+
+/** A token of a mail that is over, was used, or never was. */
+export const ApiMailTokenError = createError(
+  'HOLDFAST_ERR_API_MAIL_TOKEN',
+  'this token was used before or is over; ask for a new one',
+  400,
+)
+
+/** A refresh token that is over, was used, or never was. */
+export const ApiRefreshRefusedError = createError(
+  'HOLDFAST_ERR_API_REFRESH_REFUSED',
+  'this refresh token is not good any more; sign in again',
+  401,
+)
+
+/** No mail can leave, so that what needs one cannot be begun. */
+export const ApiMailUnavailableError = createError(
+  'HOLDFAST_ERR_API_MAIL_UNAVAILABLE',
+  'this service cannot send mail',
+  503,
+)
+
+/** The user has no such session. */
+export const ApiSessionUnknownError = createError(
+  'HOLDFAST_ERR_API_SESSION_UNKNOWN',
+  'there is no such session',
+  404,
+)
+
+/** Whoever asks may not do this. */
+export const ApiForbiddenError = createError<[string]>(
+  'HOLDFAST_ERR_API_FORBIDDEN',
+  'this needs the role %s',
+  403,
+)
+
+/** Whoever asks belongs to another tenant. */
+export const ApiOtherTenantError = createError(
+  'HOLDFAST_ERR_API_OTHER_TENANT',
+  'this belongs to another tenant',
+  403,
+)
+
+/** It is too long ago that whoever asks has given his password (RFC 9470). */
+export const ApiStaleSignInError = createError(
+  'HOLDFAST_ERR_API_STALE_SIGN_IN',
+  'sign in again: for this the password must have been given within the last 15 minutes',
+  401,
+)
+
+/** A page of another site sent this, or might have. */
+export const ApiCrossSiteError = createError<[string]>('HOLDFAST_ERR_API_CROSS_SITE', '%s', 403)
+
+/** Routes that do not say who may use them; nothing is served before they do. */
+export const ApiAccessUnstatedError = createError<[string]>(
+  'HOLDFAST_ERR_API_ACCESS_UNSTATED',
+  'these routes state no access rule: %s; add config.access',
+)
+
+/** A member of a body is of another kind than it has to be. */
+export const ApiMemberKindError = createError<[string, string]>(
+  'HOLDFAST_ERR_API_MEMBER_KIND',
+  '%s must be %s',
+  400,
+)
+
+/** Whoever asked does not wait for the answer any more; nobody reads this. */
+export const ApiClientLeftError = createError(
+  'HOLDFAST_ERR_API_CLIENT_LEFT',
+  'the client has left before there was an answer',
+  499,
 )

@@ -257,6 +257,71 @@ export const secret: Kind<Secret> = {
   },
 }
 
+const MIN_KEY_LENGTH = 32
+
+/** A secret that keys are made of: at least 32 visible ASCII characters. */
+export const secretKey: Kind<Secret> = {
+  ...secret,
+  parse(given) {
+    const isLong = given.length >= MIN_KEY_LENGTH
+    if (isLong && given.length <= 4096 && /^[!-~]*$/.test(given)) return { value: new Secret(given) }
+    return {
+      wrong: isLong ? 'holds white space or is too long' : `is shorter than ${MIN_KEY_LENGTH} characters`,
+      fix: 'Make one with: openssl rand -base64 48',
+    }
+  },
+}
+
+/** Where mail goes: secret, because it usually holds a password. */
+export const smtpUrl: Kind<Secret> = {
+  kind: 'secret URL',
+  secret: true,
+  parse(given) {
+    const url = URL.parse(given)
+    if (url !== null && ['smtp:', 'smtps:'].includes(url.protocol) && url.hostname !== '') {
+      return { value: new Secret(given) }
+    }
+    return {
+      wrong: 'is not the URL of a mail server',
+      fix: 'Write smtp://user:password@host:587, or smtps:// for TLS from the start.',
+    }
+  },
+}
+
+/** The origin of a web site, `https://app.example`. */
+function originOf(given: string): string | undefined {
+  const url = URL.parse(given)
+  return url !== null && /^https?:$/.test(url.protocol) && given.replace(/\/$/, '') === url.origin
+    ? url.origin
+    : undefined
+}
+
+/** One origin. */
+export const origin: Kind<string> = {
+  kind: 'origin',
+  parse(given) {
+    const value = originOf(given)
+    if (value !== undefined) return { value }
+    return { wrong: 'is not an origin', fix: 'Write https://app.example, without a path.' }
+  },
+}
+
+const MAX_ORIGINS = 100
+
+/** Origins with commas between. */
+export const origins: Kind<readonly string[]> = {
+  kind: 'origins',
+  parse(given) {
+    const values = given.split(',').map((entry) => originOf(entry.trim()))
+    const known = values.filter((value) => value !== undefined)
+    if (known.length === values.length && values.length <= MAX_ORIGINS) return { value: Object.freeze(known) }
+    return {
+      wrong: `holds what is not an origin, or more than ${MAX_ORIGINS}`,
+      fix: 'Write https://app.example,https://admin.example, without paths.',
+    }
+  },
+}
+
 /** The URL of a PostgreSQL database: secret, because it usually holds a password. */
 export const postgresUrl: Kind<Secret> = {
   kind: 'secret URL',

@@ -17,7 +17,8 @@ const ADMIN = 'acme/admin@acme.example'
 async function setUp(t: Test, environment: Readonly<Record<string, string>> = {}) {
   const url = environment['DATABASE_URL'] ?? (await freshDatabase(postgres.directUrl))
   const service = await ServiceApp.start(t, { DATABASE_URL: url, ...environment })
-  const as = (user?: string, headers?: Record<string, string>) => new BotClient(service.url, user, headers)
+  const as = (user?: string, headers?: Record<string, string>) =>
+    new BotClient({ url: service.url, databaseUrl: url }, user, headers)
   const theme = (tenant = 'acme', headers: Record<string, string> = {}) =>
     fetch(`${service.url}/${tenant}/api/public/load-theme`, { headers })
   return { service, as, theme, url }

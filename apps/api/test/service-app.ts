@@ -20,7 +20,11 @@ export class ServiceApp {
   }
 
   /** Starts it over the database of `DATABASE_URL` and waits for the first look into it. */
-  static async start(t: Test, environment: Readonly<Record<string, string>>): Promise<ServiceApp> {
+  static async start(
+    t: Test,
+    environment: Readonly<Record<string, string>>,
+    dataDirectory: string = scratchDirectory(t),
+  ): Promise<ServiceApp> {
     const { config } = loadConfig({ ...TEST_SETTINGS, ...environment })
     const log: string[] = []
     const sink = new Writable({
@@ -32,7 +36,7 @@ export class ServiceApp {
     const app = await buildApp({
       config,
       logger: pino({ level: 'info' }, sink),
-      dataDirectory: scratchDirectory(t),
+      dataDirectory,
       databaseUrl: config.databaseUrl ?? new Secret('postgres://nobody@127.0.0.1:1/nothing'),
     })
     t.teardown(() => app.fastify.close())

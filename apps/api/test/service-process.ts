@@ -10,7 +10,18 @@ const PACKAGE = new URL('..', import.meta.url).pathname
 const MAX_OUTPUT = 200_000
 
 /** For all tests that do not say otherwise: one address asks for as much as it likes. */
-export const TEST_SETTINGS = { THEME_REFRESH_INTERVAL: '100ms', RATE_LIMITS_IP: '1000000/minute' }
+export const TEST_SETTINGS = {
+  THEME_REFRESH_INTERVAL: '100ms',
+  RATE_LIMITS_IP: '1000000/minute',
+  SECRET_KEY: 'the-secret-of-the-services-of-these-tests',
+}
+
+/** What production wants besides a database. */
+export const PRODUCTION = {
+  ENVIRONMENT: 'production',
+  SECRET_KEY: TEST_SETTINGS.SECRET_KEY,
+  SESSION_SECURE: 'true',
+}
 
 /** How a process ended. */
 export interface Ending {

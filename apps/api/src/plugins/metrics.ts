@@ -29,8 +29,13 @@ export const metrics = fastifyPlugin<MetricsOptions>(
     app.get(
       '/metrics',
       {
-        onRequest: guard,
-        config: { addressLimit: false, singleflight: { key: () => ['metrics'], shared: true } },
+        // Late, so that it is known who asks.
+        preHandler: guard,
+        config: {
+          access: 'guarded',
+          addressLimit: false,
+          singleflight: { key: () => ['metrics'], shared: true },
+        },
       },
       collect,
     )

@@ -2,7 +2,7 @@
 
 import { type Kysely, sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
-import type { User } from '../../db/user-repository.ts'
+import type { User } from '../../db/user.ts'
 
 /** An account as signing in needs it. */
 export interface Account extends User {
@@ -67,14 +67,14 @@ export class AccountRepository {
   }
 
   /**
-   * Changes a password, ends all token families but `exceptFamilyId`, and every way to reset it. False when the
-   * password is no longer the one that was verified.
+   * Changes a password, ends all token families but `exceptFamilyId`, and every way to reset it. Answers which
+   * families; undefined when the password is no longer the one that was verified.
    */
   async changePassword(
     userId: string,
     { from, to, exceptFamilyId }: { from: string; to: string; exceptFamilyId?: string | undefined },
-  ): Promise<boolean> {
-    const { rows } = await sql`
+  ): Promise<readonly string[] | undefined> {
+    const { rows } = await sql<{ ended: string[] }>`
       with changed as (
         update users set password_hash = ${to}, password_changed_at = clock_timestamp(),
           sessions_valid_after = clock_timestamp()
@@ -87,9 +87,10 @@ export class AccountRepository {
         from changed
         where refresh_families.user_id = changed.id and revoked_at is null
           and refresh_families.id is distinct from ${exceptFamilyId ?? null}::uuid
+        returning refresh_families.id
       )
-      select id from changed`.execute(this.#db)
-    return rows.length === 1
+      select ${ENDED} from changed`.execute(this.#db)
+    return rows[0]?.ended
   }
 
   /** Stores a registration, unless there is such an account already: nobody but the mailbox learns which it was. */
@@ -173,9 +174,15 @@ export class AccountRepository {
     )
   }
 
-  /** Sets a new password, once, and ends every token family of the user. Undefined: the token is over. */
-  async completeReset(tokenDigest: Buffer, passwordHash: string): Promise<User | undefined> {
-    const { rows } = await sql<User>`
+  /**
+   * Sets a new password, once, and ends every token family of the user. Answers whose, and which families; undefined:
+   * the token is over.
+   */
+  async completeReset(
+    tokenDigest: Buffer,
+    passwordHash: string,
+  ): Promise<{ readonly user: User; readonly ended: readonly string[] } | undefined> {
+    const { rows } = await sql<User & { ended: string[] }>`
       with taken as (
         delete from password_resets where token_digest = ${tokenDigest} returning user_id, expires_at
       ), changed as (
@@ -188,9 +195,13 @@ export class AccountRepository {
       ), families as (
         update refresh_families set revoked_at = clock_timestamp(), revoked_why = 'password'
         from changed where refresh_families.user_id = changed.id and revoked_at is null
+        returning refresh_families.id
       )
-      select * from changed`.execute(this.#db)
-    return rows[0]
+      select changed.*, ${ENDED} from changed`.execute(this.#db)
+    const [row] = rows
+    if (row === undefined) return undefined
+    const { ended, ...user } = row
+    return { user, ended }
   }
 
   /**
@@ -221,6 +232,7 @@ interface AccountRow extends User {
 }
 
 const COLUMNS = sql`users.id, tenants.slug as tenant, users.email, users.role, users.password_hash as "passwordHash"`
+const ENDED = sql`array(select id::text from families) as ended`
 const ACTIVE = sql`users.status = 'active' and tenants.status = 'active'`
 
 function interval(ms: number) {

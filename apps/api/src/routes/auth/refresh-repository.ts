@@ -8,7 +8,7 @@
 import { randomUUID } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
-import type { User } from '../../db/user-repository.ts'
+import type { User } from '../../db/user.ts'
 import { mintToken, openSuccessor, sealSuccessor, tokenDigest } from './opaque-token.ts'
 
 /** A family of tokens: one sign-in of one client. */

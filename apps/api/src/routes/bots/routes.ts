@@ -10,7 +10,7 @@ import {
   ApiBotUnknownError,
   ApiIdNotTextError,
 } from '../../errors.ts'
-import { principalOf } from '../../plugins/development-user.ts'
+import { principalOf } from '../../plugins/identity.ts'
 import { pageBody } from '../../remembered-pages.ts'
 import { type BotOperation, botAfterCursor, changeAnswer, STEPS } from './bot.ts'
 import { type BotCounters, outcomeOf } from './bot-metrics.ts'
@@ -49,7 +49,7 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
       `/api/bot/${operation}`,
       {
         config: {
-          principal: 'required',
+          access: 'user',
           tenantRateLimit: { policy: `bot-${operation}`, by: 'user', group: 'bots' },
           concurrencyGuard: { key: (request) => ['bot', principalOf(request).id], message: CONFLICT },
           poolGuard: { criticality: 'critical', budgetMs: OPERATION_BUDGET_MS },
@@ -97,7 +97,7 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
     '/api/bot/status',
     {
       config: {
-        principal: 'required',
+        access: 'user',
         tenantRateLimit: { policy: 'bot-status', by: 'user', group: 'bots' },
         poolGuard: {
           criticality: 'normal',

@@ -18,6 +18,7 @@ export const publicTheme: FastifyPluginCallback<PublicThemeOptions> = (app, { th
     '/:tenant/api/public/load-theme',
     {
       config: {
+        access: 'public',
         // Beyond its limit a tenant is served what memory has, as it always is.
         tenantRateLimit: { policy: 'public', onLimit: 'stale', stale: peek },
         addressLimit: false,
