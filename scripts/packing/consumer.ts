@@ -9,10 +9,11 @@ export interface Packed {
   readonly tarball: string
 }
 
-/** The doors want to know where: nothing listens there, which they must bear. */
-const addresses: Readonly<Record<string, string>> = {
+/** What cannot be left out. The doors want to know where: nothing listens there, which they must bear. */
+const requiredOptions: Readonly<Record<string, string>> = {
   poolGuard: ", { connectionString: 'postgres://nobody@127.0.0.1:1/nowhere' }",
   redisGuard: ", { url: 'redis://127.0.0.1:1' }",
+  tenantRateLimit: ", { policies: { public: '10/minute' } }",
 }
 
 /** Registers every plugin in one application and looks for its decorator. */
@@ -22,7 +23,7 @@ const use = (packed: readonly Packed[]) =>
     .map(
       ({ packageName, decorator }) => `
   if (${decorator}Module.default !== ${decorator}Module.${decorator}) throw new Error('${packageName}: default and named export differ')
-  await app.register(${decorator}Module.${decorator}${addresses[decorator] ?? ''})
+  await app.register(${decorator}Module.${decorator}${requiredOptions[decorator] ?? ''})
   if (!app.hasDecorator('${decorator}')) throw new Error('${packageName} did not decorate the application')
   if (typeof app.${decorator}.snapshot() !== 'object') throw new Error('${packageName} has no snapshot')`,
     )
