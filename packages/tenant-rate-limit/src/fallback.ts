@@ -86,6 +86,8 @@ interface Debt {
 const TOLD_AT_ONCE = 512
 /** The longest time for which buckets stay here when the store is there again: twice that between two connections. */
 const SETTLING_MS = 1000
+/** When to ask again where nobody passes without the store: about when a lost one is there again. */
+const CLOSED_RETRY_MS = 5000
 /** Looks so often whether the store can be told, should nobody say so. */
 const CHECK_MS = 250
 /** While processes come back, what one has let pass is what the next one must not. */
@@ -122,7 +124,9 @@ export class LocalFallback implements Fallback {
     const closed = claims.filter(({ policy }) => policy.onStoreLoss === 'closed' && !policy.shadow)
     if (closed.length > 0) {
       const empty = closed.map(({ policy }) => policy.toleranceTicks)
-      return decisionOf(closed, empty, mode, 'fallback', true)
+      const decision = decisionOf(closed, empty, mode, 'fallback', true)
+      // How much is left is not known, nor when it will be: the bucket has nothing to do with it.
+      return { ...decision, retryAfterMs: CLOSED_RETRY_MS }
     }
     const own = claims.filter(({ policy }) => policy.onStoreLoss === 'local')
     const parts = own.map((claim) => this.#partOf(claim))

@@ -26,7 +26,7 @@ export interface Decision {
   readonly allowed: boolean
   /** The names of the policies that refused it; none when it was let pass, or only shadow policies were violated. */
   readonly violated: readonly string[]
-  /** One for each claim that was looked at, in their order: after a refusal the rest may be left out. */
+  /** One for each claim that was looked at, in their order: a refusal out of memory tells of those it knows. */
   readonly verdicts: readonly Verdict[]
   /** The longest of the policies that refused it; 0 when it was let pass. */
   readonly retryAfterMs: number
