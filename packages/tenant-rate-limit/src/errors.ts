@@ -37,7 +37,7 @@ export const UnknownPolicyError = createError<[where: string, policy: string]>(
   500,
 )
 
-/** The limits of a route contradict each other. Raised when the route is registered. */
+/** The limits of a route contradict each other. Raised when the route is registered, and by `update`. */
 export const RuleError = createError<[where: string, problem: string]>(`${codes}_RULE`, '%s: %s', 500)
 
 /** A function that names a tenant, a user or a key answered something else than a text. */

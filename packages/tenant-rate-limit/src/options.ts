@@ -85,9 +85,9 @@ export function resolveOptions<Request, Reply>(options: TenantRateLimitOptions<R
     processes: checks.count('processes', options.processes ?? 1, 1, 100_000),
     maxKeys: checks.count('maxKeys', options.maxKeys ?? 50_000),
     denyFloorMs: checks.duration('denyFloorMs', options.denyFloorMs ?? 20, 0, 1000),
-    tenant: checks.callable('tenant', tenant),
-    user: checks.callable('user', user),
-    exempt: checks.callable('exempt', exempt),
+    tenant: checks.synchronous('tenant', tenant),
+    user: checks.synchronous('user', user),
+    exempt: checks.synchronous('exempt', exempt),
     exemptAddresses: new AddressList(exemptAddresses, (entry) =>
       checks.refuse(
         'exemptAddresses',

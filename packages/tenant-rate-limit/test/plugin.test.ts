@@ -27,6 +27,8 @@ t.test('a wrong option fails at register(), with what was received', async (t) =
     [{ policies: {}, tenant: 'acme' }, '"tenant" must be a function, received "acme"'],
     [{ policies: {}, user: 5 }, '"user" must be a function'],
     [{ policies: {}, exempt: true }, '"exempt" must be a function, received true'],
+    [{ policies: {}, exempt: async () => true }, '"exempt" must be a function that is not async'],
+    [{ policies: {}, tenant: async () => 'acme' }, '"tenant" must be a function that is not async'],
     [{ policies: {}, exemptAddresses: '10.0.0.0/8' }, '"exemptAddresses" must be a list'],
     [
       { policies: {}, exemptAddresses: ['10.0.0.0/33'] },
@@ -92,6 +94,8 @@ t.test('a wrong setting of a route fails when the route is registered, and names
     [{ policy: 'public', phase: 'onSend' }, OPTION, 'phase" must be'],
     [{ policy: 'public', onLimit: 'wait' }, OPTION, 'onLimit" must be'],
     [{ policy: 'public', onLimit: 'stale' }, OPTION, 'stale" must be a function'],
+    [{ policy: 'public', cost: async () => 1 }, OPTION, 'cost" must be a function that is not async'],
+    [{ policy: 'public', by: async () => 'x' }, OPTION, 'by" must be a function that is not async'],
     [{ policy: 'public', stale: 'yes' }, OPTION, 'stale" must be a function, received "yes"'],
     ['nothing', UNKNOWN_POLICY, 'names the policy "nothing", which does not exist'],
     [{ group: 'public' }, UNKNOWN_POLICY, 'names the policy "group/public", which does not exist'],
