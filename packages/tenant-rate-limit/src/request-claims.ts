@@ -48,7 +48,7 @@ export class RequestClaims<Request> {
   /** Raises what the functions of the application raise, and `HOLDFAST_ERR_TENANT_RATE_LIMIT_` + `KEY` and `COST`. */
   of(request: Request): readonly Claim[] {
     const cost = typeof this.#cost === 'number' ? this.#cost : this.#cost(request)
-    const tenant = textOf('tenant', this.#identities.tenant(request)) ?? NO_TENANT
+    const tenant = this.tenantOf(request)
     const claims: Claim[] = []
     const rules = this.#rules
     for (let at = 0; at < rules.length; at += 1) {
@@ -61,6 +61,11 @@ export class RequestClaims<Request> {
       if (ceiling !== undefined) claims.push(this.#claim(rules.length, ceiling, FLEET, 'all', cost))
     }
     return claims
+  }
+
+  /** The tenant; an empty text where there is none. */
+  tenantOf(request: Request): string {
+    return textOf('tenant', this.#identities.tenant(request)) ?? NO_TENANT
   }
 
   /** Kinds are told apart, so that nobody can name a user who is an address. */

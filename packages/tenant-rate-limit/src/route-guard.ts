@@ -25,6 +25,8 @@ export interface RequestLike {
 /** What is used of a Fastify reply. */
 export interface ReplyLike extends StaleReply {
   readonly raw: RawReply
+  /** Whether there is an answer already, or will be one by somebody else. */
+  readonly sent: boolean
   send(payload?: unknown): unknown
 }
 
@@ -135,7 +137,7 @@ export class RouteGuard<Request extends RequestLike, Reply extends ReplyLike> {
     reportRefused(this.name, claims, refusal)
     const { onLimit } = this.#route
     if (onLimit === 'reject') this.#refuse(refusal, reply)
-    else if (onLimit === 'stale') this.#serveStale(refusal, claims, request, reply)
+    else if (onLimit === 'stale') this.#serveStale(refusal, request, reply)
     else this.#answer(onLimit, refusal, request, reply)
     return false
   }
@@ -148,12 +150,12 @@ export class RouteGuard<Request extends RequestLike, Reply extends ReplyLike> {
     reply.send(refusal.body)
   }
 
-  #serveStale(refusal: Refusal, claims: readonly Claim[], request: Request, reply: Reply): void {
+  #serveStale(refusal: Refusal, request: Request, reply: Reply): void {
     const { counts, staleLimit } = this.#parts
     const { stale } = this.#route
     if (stale === undefined) {
       counts.staleMissed += 1
-    } else if (!staleLimit.take((claims[0] as Claim).slotTag)) {
+    } else if (!staleLimit.take(this.#claims.tenantOf(request))) {
       counts.staleLimited += 1
     } else if (this.#sendsStale(stale, request, reply)) {
       counts.servedStale += 1
@@ -199,8 +201,15 @@ export class RouteGuard<Request extends RequestLike, Reply extends ReplyLike> {
       if (payload !== undefined && payload !== reply) reply.send(payload)
     }
     const result = onLimit(request, reply, refusal)
-    if (result instanceof Promise) result.then(send, send)
-    else send(result)
+    if (result instanceof Promise) {
+      result.then((payload) => {
+        // Nobody else would answer: the client would wait for ever.
+        if (payload === undefined && !reply.sent) this.#refuse(refusal, reply)
+        else send(payload)
+      }, send)
+    } else {
+      send(result)
+    }
   }
 
   #settleAtTheEnd(reservation: Reservation, raw: RawReply): void {

@@ -127,6 +127,18 @@ t.test('what is served stale is bounded, for each tenant', async (t) => {
   t.match(app.tenantRateLimit.snapshot().requests, { servedStale: 5, staleLimited: 3, refused: 3 })
 })
 
+t.test('it is bounded for each tenant also where all of them share the limit', async (t) => {
+  const { app, statuses } = await limitedApp(
+    t,
+    { policies: {}, groups: { all: '1/hour' }, staleLimit: '2/hour' },
+    { before: decorateSend },
+  )
+  const stale = () => peeked('stale', 1000)
+  app.get('/', { config: { tenantRateLimit: { group: 'all', onLimit: 'stale', stale } } }, async () => 'new')
+  t.strictSame(await statuses(4, '/', { tenant: 'acme' }), [200, 200, 200, 429])
+  t.strictSame(await statuses(3, '/', { tenant: 'globex' }), [200, 200, 429])
+})
+
 t.test('said for all routes, it holds where a route has something, and never for a write', async (t) => {
   const { app, statuses } = await limitedApp(
     t,
@@ -161,6 +173,7 @@ t.test(
     route('/send', (_request, reply: { code(status: number): { send(body: string): unknown } }) =>
       reply.code(503).send('mine'),
     )
+    route('/forgets', async () => {})
     route('/rejects', async () => {
       throw new Error('broken')
     })
@@ -173,5 +186,6 @@ t.test(
     t.match(await app.inject('/send'), { statusCode: 503, body: 'mine' })
     t.match((await app.inject('/rejects')).json(), { message: 'broken' })
     t.match(app.tenantRateLimit.snapshot().requests, { handled: 4, refused: 0 })
+    t.match((await app.inject('/forgets')).json(), { error: 'too_many_requests' }, 'nobody waits for ever')
   },
 )

@@ -57,6 +57,7 @@ function guardOf({ later = false, fails = false, onLimit = 'reject' }: Options) 
     const request = { log: { warn() {} }, tenantRateLimit: null as Decision | null }
     const reply = {
       raw: { statusCode: 200, once: () => undefined },
+      sent: false,
       code(status: number) {
         seen.code = status
       },
