@@ -121,7 +121,9 @@ export class LocalFallback implements Fallback {
 
   decide(claims: readonly Claim[], mode: 'consume' | 'peek', mayBeTaken = false): Decision {
     if (this.#store?.available === false) this.#lostAtMs ??= this.#clock.nowMs()
-    const closed = claims.filter(({ policy }) => policy.onStoreLoss === 'closed' && !policy.shadow)
+    const closed = claims.filter(
+      ({ policy, cost }) => policy.onStoreLoss === 'closed' && !policy.shadow && cost > 0,
+    )
     if (closed.length > 0) {
       const empty = closed.map(({ policy }) => policy.toleranceTicks)
       const decision = decisionOf(closed, empty, mode, 'fallback', true)
@@ -155,7 +157,7 @@ export class LocalFallback implements Fallback {
   keeps(claims: readonly Claim[]): boolean {
     if (this.#debts.size === 0) return false
     if (this.#settles()) return claims.some(({ key }) => this.#debts.has(key))
-    // It is told before it is asked.
+    // It is told before it is asked, as a rule; else it finds out a moment later.
     this.#tell()
     return false
   }

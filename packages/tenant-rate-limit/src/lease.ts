@@ -37,6 +37,8 @@ const LONGEST_PAUSE = 16
 export class Lease {
   /** The bucket. */
   readonly claim: Claim
+  /** Where its owner keeps it. */
+  readonly place: number
   readonly leaseMs: number
   readonly #terms: LeaseTerms
   /** What one counted request is worth, a second. */
@@ -57,8 +59,9 @@ export class Lease {
   #usedTicks = 0
   #knownAtUs: number
 
-  constructor(claim: Claim, terms: LeaseTerms, nowMs: number) {
+  constructor(claim: Claim, terms: LeaseTerms, nowMs: number, place = 0) {
     this.claim = claim
+    this.place = place
     this.leaseMs = leaseMsOf(claim.policy, terms)
     this.#perCount = 1000 / (this.leaseMs * MEMORY_LIVES)
     this.#terms = terms

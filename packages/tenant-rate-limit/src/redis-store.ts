@@ -103,7 +103,10 @@ export class RedisStore implements LendingStore, CatchingUp {
     return decisionOf(claims, used, mode, 'redis')
   }
 
-  /** Nobody waits for it: whatever this process asks next comes to Redis after it. */
+  /**
+   * Nobody waits for it. Nearly always Redis has it before what this process asks next; where a batch has left before,
+   * or Redis has to be sent the script first, a request finds the units gone for a moment longer.
+   */
   #undo(claims: readonly Claim[]): void {
     if (claims.length === 0) return
     this.#adjust(claims, -1).catch(() => {

@@ -49,7 +49,7 @@ export interface Reservation {
  * Buckets, somewhere. The contract:
  *
  * - All or nothing: either every claim is taken, or none. A claim of a shadow policy that does not fit is left out and
- *   refuses nobody. A refusal writes nothing.
+ *   refuses nobody. A refusal writes nothing, but for a bucket whose state is broken.
  * - Each bucket keeps to `token-bucket.ts`, by the clock of the store. Two claims on one bucket are taken in order.
  * - Claims of several slots are decided slot by slot, in the order in which the slots first appear. A refusal gives
  *   back what the slots before it have taken.

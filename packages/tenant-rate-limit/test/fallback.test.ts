@@ -103,6 +103,12 @@ t.test('the policies say what happens to them', async (t) => {
   t.equal(refused.retryAfterMs, 5000, 'it is not the day that the bucket would take')
   t.match(await decide([one]), { verdicts: [{ remaining: 99 }] }, 'a refusal takes nothing of the others')
   t.match(await decide([shadowClosed, one]), { allowed: true })
+  const free = claim(closed.policy, 'acme', 'all', 0)
+  t.match(
+    await decide([free, one]),
+    { allowed: true, verdicts: [{ remaining: 97 }] },
+    'who only looks passes',
+  )
   t.match(await decide([seen, one]), { allowed: true, violated: [], verdicts: [{ allowed: true }, {}] })
   t.match(await decide([seen, one]), {
     allowed: true,
