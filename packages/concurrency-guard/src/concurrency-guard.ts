@@ -126,6 +126,7 @@ export class ConcurrencyGuard {
     options: CallOptions,
     work: (operation: OperationContext) => T | PromiseLike<T>,
   ): Promise<T> {
+    if (typeof work !== 'function') checks.refuse('work', 'a function', work)
     const operation = await this.#beginOperation(key, options)
     const { promise, resolve, reject } = Promise.withResolvers<T>()
     operation.onLate(reject)

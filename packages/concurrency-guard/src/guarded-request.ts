@@ -12,7 +12,7 @@
 import { disposeOf, isTakenOver, type RawReply, type ReplyLike, takeOver } from '@holdfast/footing'
 import type { Attempt, Outcome } from './attempt.ts'
 import { afterTurn } from './clock.ts'
-import { AbortedError } from './errors.ts'
+import { AbortedError, NotGuardedError } from './errors.ts'
 import type { Operation, OperationContext } from './operation.ts'
 import { Refusal } from './refusal.ts'
 
@@ -98,7 +98,11 @@ export class GuardedRequest {
   /** Runs the handler and watches it; returns and throws what it does. */
   run(handler: () => unknown): unknown {
     const operation = this.#operation
-    if (operation === undefined) return handler()
+    if (operation === undefined) {
+      // A `key` that throws undefined is no error to Fastify, which then comes here.
+      if (this.#unguarded === undefined) throw new NotGuardedError()
+      return handler()
+    }
     // Between the beginning and here other hooks ran, which may have taken any time.
     if (this.#raw.destroyed || operation.ended) {
       this.#workDone()

@@ -27,7 +27,8 @@ export const MAX_PLAIN_LENGTH = 200
 export function encodeKey(key: OperationKey): EncodedKey {
   const given: readonly unknown[] = typeof key === 'string' ? [key] : key
   if (!Array.isArray(given) || given.length === 0) throw new KeyError(`received ${described(given)}`)
-  const parts = given.map(textOf)
+  // Not map(), which passes over holes.
+  const parts = Array.from(given, textOf)
   const text = JSON.stringify(parts)
   if (text.length <= MAX_PLAIN_LENGTH && parts.every((part) => part.isWellFormed())) {
     return { text, leaseName: ['concurrency-guard', ...parts] }

@@ -70,6 +70,16 @@ t.test('an operation ends once: a late second end does not end the next one', as
   t.equal(guard.snapshot().ended, 2)
 })
 
+t.test('run without work is refused before anything begins', async (t) => {
+  const guard = new ConcurrencyGuard()
+  t.teardown(() => guard.close())
+  await t.rejects(guard.run('a', {}, 5 as never), {
+    code: 'HOLDFAST_ERR_CONCURRENCY_GUARD_OPTION',
+    message: /"work" must be a function, received 5/,
+  })
+  t.equal(guard.snapshot().begun.local, 0)
+})
+
 t.test('run gives the key back when its work returns, throws and rejects', async (t) => {
   const { clock, guard } = localGuard()
   t.equal(await guard.run('a', {}, () => 1), 1)

@@ -42,6 +42,8 @@ t.test('a key that says nothing is refused, with what it was', async (t) => {
     [() => 'a', /received a function/],
     [['user', undefined], /part 1 is undefined/],
     [['user', null], /part 1 is null/],
+    // A hole.
+    [Object.assign(['a', 'b', 'c'].slice(0, 1), { 2: 'c' }), /part 1 is undefined/],
     [['user', Number.NaN], /part 1 is NaN/],
     [['user', ['a']], /part 1 is a list/],
     [Promise.resolve('a'), /received an object/],
