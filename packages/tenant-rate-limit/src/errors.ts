@@ -43,7 +43,7 @@ export const RuleError = createError<[where: string, problem: string]>(`${codes}
 /** A function that names a tenant, a user or a key answered something else than a text. */
 export const KeyError = createError<[option: string, received: string]>(
   `${codes}_KEY`,
-  'the function "%s" must answer a text, or nothing; it answered a value of the type %s',
+  'the function "%s" must answer a text, or nothing; it answered %s',
   500,
 )
 

@@ -119,6 +119,8 @@ export function checkedSet(options: PolicySet): PolicySet {
   for (const name of ['groups', 'overrides'] as const) {
     if (options[name] !== undefined) checks.object(name, options[name])
   }
+  for (const [tenant, own] of Object.entries(options.overrides ?? {}))
+    checks.object(`overrides.${tenant}`, own)
   if (options.shadow !== undefined) checks.flag('shadow', options.shadow)
   return Object.fromEntries(
     setNames.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])),

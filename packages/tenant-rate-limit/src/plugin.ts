@@ -107,7 +107,8 @@ async function plugin(app: FastifyInstance, options: TenantRateLimitPluginOption
 }
 
 function guardRoute(route: RouteOptions, guards: Guards, defaultRoute: TenantRateLimitRouteSetting): void {
-  const setting = route.config?.tenantRateLimit ?? defaultRoute
+  // For what is left out only: null is refused, lest a setting that got lost lifts a limit.
+  const { tenantRateLimit: setting = defaultRoute } = route.config ?? {}
   if (setting === false) return
   // Probes of @holdfast/health are how a cluster sees whether we live: only a route's own setting limits them.
   const { health } = (route.config ?? {}) as { readonly health?: unknown }

@@ -6,6 +6,7 @@
  * is out, and kept when the client left before; `onLimit: 'stale'` never makes a request wait, and is refused itself
  * beyond its bound.
  */
+import { type AnsweringReply, answerLikeHandler, ignoreRejection } from '@holdfast/footing'
 import type { Claim } from './claim.ts'
 import { reportRefused } from './events.ts'
 import type { DecideOptions, RateLimiter } from './limiter.ts'
@@ -23,16 +24,14 @@ export interface RequestLike {
 }
 
 /** What is used of a Fastify reply. */
-export interface ReplyLike extends StaleReply {
+export interface ReplyLike extends StaleReply, AnsweringReply {
   readonly raw: RawReply
-  /** Whether there is an answer already, or will be one by somebody else. */
-  readonly sent: boolean
-  send(payload?: unknown): unknown
 }
 
 /** What is used of a response of Node. */
 export interface RawReply {
   readonly statusCode: number
+  readonly headersSent: boolean
   once(event: 'finish' | 'close', listener: () => void): unknown
 }
 
@@ -172,7 +171,13 @@ export class RouteGuard<Request extends RequestLike, Reply extends ReplyLike> {
     reply: Reply,
   ): boolean {
     try {
-      const outcome = sendStale(reply, stale(request, reply))
+      const answer: unknown = stale(request, reply)
+      if (answer instanceof Promise) {
+        ignoreRejection(answer)
+        this.#warn(request, promised, undefined)
+        return false
+      }
+      const outcome = sendStale(reply, answer)
       if (outcome === 'unsendable') this.#warn(request, unsendable, undefined)
       return outcome === 'sent'
     } catch (error) {
@@ -197,19 +202,11 @@ export class RouteGuard<Request extends RequestLike, Reply extends ReplyLike> {
   ): void {
     this.#parts.counts.handled += 1
     tell(refusal, reply)
-    const send = (payload: unknown) => {
-      if (payload !== undefined && payload !== reply) reply.send(payload)
-    }
-    const result = onLimit(request, reply, refusal)
-    if (result instanceof Promise) {
-      result.then((payload) => {
-        // Nobody else would answer: the client would wait for ever.
-        if (payload === undefined && !reply.sent) this.#refuse(refusal, reply)
-        else send(payload)
-      }, send)
-    } else {
-      send(result)
-    }
+    answerLikeHandler(
+      reply,
+      () => onLimit(request, reply, refusal),
+      () => this.#refuse(refusal, reply),
+    )
   }
 
   #settleAtTheEnd(reservation: Reservation, raw: RawReply): void {
@@ -235,4 +232,6 @@ function tell({ statusCode, retryAfterSeconds }: Refusal, reply: ReplyLike): voi
 
 const unsendable =
   'a route over its limit has a stale answer, and nobody can send it: register @holdfast/stale-cache, or send it in the route and return reply'
+const promised =
+  'a route over its limit has no stale answer: its function answered a promise, and nothing waits for it'
 const looking: DecideOptions = { peek: true }

@@ -2,7 +2,7 @@
  * The guards of all routes of an application, and what they share. Knows no server: a plugin tells it about routes, and
  * calls the guards.
  */
-import { clientNetwork } from '@holdfast/footing'
+import { clientNetwork, ignoreRejection } from '@holdfast/footing'
 import { UnknownPolicyError } from './errors.ts'
 import { reportUpdated } from './events.ts'
 import type { RateLimiter, RateLimiterSnapshot } from './limiter.ts'
@@ -87,7 +87,7 @@ export class RouteGuards<Request extends RequestLike & { readonly ip: string }, 
       staleLimit: new StaleLimit(staleLimit, clock),
       counts: this.#counts,
       isExempt: (request) =>
-        (listed && exemptAddresses.has(request.ip)) || (exempt !== undefined && exempt(request) === true),
+        (listed && exemptAddresses.has(request.ip)) || (exempt !== undefined && exempts(exempt(request))),
     }
   }
 
@@ -139,3 +139,9 @@ export class RouteGuards<Request extends RequestLike & { readonly ip: string }, 
 }
 
 function nobody(): undefined {}
+
+/** A promise is no yes; that it may fail as well must not end the process. */
+function exempts(answer: unknown): boolean {
+  if (typeof answer === 'object') ignoreRejection(answer)
+  return answer === true
+}

@@ -159,7 +159,7 @@ function rulesOf<Request>(
   context: RouteContext,
 ): Required<RateLimitRule<Request>>[] {
   const listed = policy === undefined ? [] : Array.isArray(policy) ? policy : [policy]
-  return listed.map((given: string | RateLimitRule<Request>) => {
+  const rules = listed.map((given: string | RateLimitRule<Request>) => {
     const rule = typeof given === 'string' ? { policy: given } : checks.object(`${name}: policy`, given)
     checks.onlyKnown(`${name}: policy.`, rule, ['policy', 'by'])
     checks.text(`${name}: policy`, rule.policy, 64)
@@ -172,6 +172,11 @@ function rulesOf<Request>(
     if (context.policies.get(rule.policy) === undefined) throw new UnknownPolicyError(name, rule.policy)
     return { policy: rule.policy, by }
   })
+  for (const [at, { policy, by }] of rules.entries()) {
+    if (rules.findIndex((other) => other.policy === policy && other.by === by) === at) continue
+    throw new RuleError(name, `it names "${policy}" twice for the same bucket; "cost" takes more than one`)
+  }
+  return rules
 }
 
 function checkCost(

@@ -108,6 +108,38 @@ t.test('a cache that fails is no failure of the request', async (t) => {
   t.match(app.tenantRateLimit.snapshot().requests, { staleMissed: 5 })
 })
 
+t.test('a promise of something cached is nothing, and may fail', async (t) => {
+  const { app, statuses } = await limitedApp(t, { policies: { public: '1/minute' } })
+  const stale = (() => Promise.reject(new Error('nobody waits for it'))) as unknown as () => undefined
+  const config = { tenantRateLimit: { policy: 'public', onLimit: 'stale', stale } } as const
+  app.get('/', { config }, async () => 'new')
+  t.strictSame(await statuses(3, '/'), [200, 429, 429])
+  await new Promise(setImmediate)
+})
+
+t.test('a function that fails without an error, or has what cannot be sent, lets nobody pass', async (t) => {
+  const { app } = await limitedApp(t, { policies: { public: '1/minute' } })
+  let handled = 0
+  const functions: Record<string, () => unknown> = {
+    throws: () => {
+      throw undefined
+    },
+    rejects: () => Promise.reject(),
+    unsendable: async () => ({ count: 1n }),
+  }
+  for (const [name, onLimit] of Object.entries(functions)) {
+    app.get(`/${name}`, { config: { tenantRateLimit: { policy: 'public', onLimit } } }, async () => {
+      handled += 1
+      return 'new'
+    })
+  }
+  await app.inject('/throws')
+  for (const name of Object.keys(functions)) {
+    t.match(await app.inject(`/${name}`), { statusCode: 429, headers: { 'retry-after': '60' } }, name)
+  }
+  t.equal(handled, 1)
+})
+
 t.test('what is served stale is bounded, for each tenant', async (t) => {
   const { app, clock, statuses } = await limitedApp(
     t,

@@ -38,6 +38,7 @@ t.test('a wrong option fails at register(), with what was received', async (t) =
       { policies: {}, ipv6PrefixBits: 0 },
       '"ipv6PrefixBits" must be a whole number from 32 to 128, received 0',
     ],
+    [{ policies: {}, overrides: { acme: null } }, '"overrides.acme" must be an object, received null'],
     [{ policies: {}, onLimit: 'wait' }, '"onLimit" must be \'reject\' or \'stale\', received "wait"'],
     [{ policies: {}, staleLimit: 100 }, '"staleLimit" must be a text'],
     [{ policies: {}, headers: 'draft' }, '"headers" must be a list of families'],
@@ -80,6 +81,7 @@ t.test('a wrong setting of a route fails when the route is registered, and names
   const policies = { public: '10/minute' }
   await app.register(tenantRateLimit, { policies, groups: { bots: '5/minute' } })
   const stale = () => undefined
+  const tooMany = Array.from({ length: 17 }, (_, at) => ({ policy: 'public', by: () => `${at}` }))
   for (const [setting, code, message] of [
     [true, OPTION, 'must be the name of a policy, an object, or false, received true'],
     [['public'], OPTION, 'must be the name of a policy, an object, or false, received an array'],
@@ -102,7 +104,9 @@ t.test('a wrong setting of a route fails when the route is registered, and names
     [{ policy: 'public', by: 'user' }, RULE, 'it counts by user, and the plugin has no option "user"'],
     [{ policy: 'public', cost: 11 }, RULE, 'it costs 11, and "public" never holds more than 10'],
     [{ group: 'bots', cost: 6 }, RULE, 'it costs 6, and "group/bots" never holds more than 5'],
-    [{ policy: Array(17).fill('public') }, RULE, 'it keeps to more than 16 policies'],
+    [null, OPTION, 'must be the name of a policy, an object, or false, received null'],
+    [{ policy: ['public', 'public'] }, RULE, 'it names "public" twice for the same bucket'],
+    [{ policy: tooMany }, RULE, 'it keeps to more than 16 policies'],
     [{ policy: 'public', onLimit: 'stale', stale }, RULE, 'a write is never answered from a cache'],
   ] as const) {
     const wrong: unknown = setting
