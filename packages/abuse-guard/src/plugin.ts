@@ -69,8 +69,9 @@ const plugin: FastifyPluginAsync<AbuseGuardOptions<FastifyRequest>> = async (app
       examined = true
       if (believesAnybody(request)) guard.anybodyIsBelieved()
     }
-    const block = guard.arrive(addressOf(request), settings?.cost, doubting ? request : undefined)
-    if (block === undefined || settings?.admitBlocked === true) {
+    const { cost, admitBlocked } = settings ?? unset
+    const block = guard.arrive(addressOf(request), cost, doubting ? request : undefined, admitBlocked)
+    if (block === undefined) {
       done()
       return
     }
@@ -150,6 +151,8 @@ function settingsOf(request: FastifyRequest): AbuseGuardRouteOptions | false | u
   const { config } = request.routeOptions
   return (config as { readonly health?: string }).health === 'probe' ? false : config.abuseGuard
 }
+
+const unset: AbuseGuardRouteOptions = {}
 
 /** Waits for `work`, but no longer than `timeoutMs`. */
 function withinTime(timeoutMs: number, clock: Clock, work: Promise<unknown>): Promise<void> {
