@@ -4,15 +4,15 @@
  * background. It never blocks an address on an estimate, never one that is allowed, and nobody by counting while the
  * addresses it is given cannot be those of the clients.
  */
-import { type Clock, OptionChecks, readAddress } from '@holdfast/footing'
+import { type Clock, readAddress } from '@holdfast/footing'
 import { type Block, type BlockOrigin, Blocks } from './blocks.ts'
-import { AddressError, AllowedError, InputError } from './errors.ts'
+import { AddressError, AllowedError } from './errors.ts'
 import { nextBlock } from './escalation.ts'
 import { type Leniency, publishBlock, publishFlag, publishLenient, publishUnblock } from './events.ts'
 import { Fleet, type FleetCounts } from './fleet.ts'
 import { ClientsSeen, type ForwardingHeaders, namesAnother } from './forwarding.ts'
 import { HeavyHitters } from './heavy-hitters.ts'
-import { MAX_HOLD_MS, type ResolvedOptions } from './options.ts'
+import { inputs, MAX_HOLD_MS, type ResolvedOptions } from './options.ts'
 import type { BlockStore, StoredBlock } from './store.ts'
 import {
   networkOf,
@@ -136,8 +136,6 @@ const OFTEN = 1 / 8
 const MAX_NAME = 255
 /** So many clients seen without a word of somebody else show that addresses are those of clients. */
 const ENOUGH_CLIENTS = 10
-
-const inputs = new OptionChecks((what, expected, received) => new InputError(what, expected, received))
 
 const explanations: Record<Leniency, string> = {
   allowed: 'it is in "allow"',
@@ -313,9 +311,12 @@ export class AbuseGuard {
    */
   async block(
     address: string,
-    { ms = this.#options.policy.blockMs, reason = 'blocked by hand' }: { ms?: number; reason?: string } = {},
+    options: { readonly ms?: number; readonly reason?: string } = {},
   ): Promise<BlockInfo> {
     const subject = readGiven(address)
+    // A mistyped time would leave the usual one in force, unnoticed.
+    inputs.onlyKnown('', inputs.object('options', options), ['ms', 'reason'])
+    const { ms = this.#options.policy.blockMs, reason = 'blocked by hand' } = options
     inputs.duration('ms', ms, 1, MAX_HOLD_MS)
     inputs.text('reason', reason, MAX_REASON)
     if (this.#options.allow.overlaps(networkOf(subject))) throw new AllowedError(subjectText(subject))
@@ -393,6 +394,7 @@ export class AbuseGuard {
 
   /** The addresses that sent most within the last minute, in this process. Reads the whole table. */
   top(most = 20): { readonly address: string; readonly count: number }[] {
+    inputs.count('most', most)
     return this.#counts
       .top(most, this.#clock.nowMs())
       .map(({ subject, count }) => ({ address: subjectText(subject), count }))

@@ -190,6 +190,12 @@ t.test('what is no address, no time and no reason is refused with a code', async
   await t.rejects(guard.block('192.0.2.1', { ms: 0 }), input)
   await t.rejects(guard.block('192.0.2.1', { ms: Number.POSITIVE_INFINITY }), input)
   await t.rejects(guard.block('192.0.2.1', { reason: 'x'.repeat(201) }), input)
+  await t.rejects(guard.block('192.0.2.1', { durationMs: 5 } as never), {
+    ...input,
+    message: /"durationMs" must be left out \(accepted: ms, reason\), received 5/,
+  })
+  await t.rejects(guard.block('192.0.2.1', null as never), input)
+  t.throws(() => guard.top(Number.NaN), input)
   t.throws(() => guard.note('', 'x'), input)
   t.throws(() => guard.note('x', ''), input)
   t.throws(() => guard.flag('x'.repeat(256), 'x'), input)

@@ -298,6 +298,20 @@ t.test('an address of your own is not doubted', async (t) => {
   t.equal(app.abuseGuard.snapshot().unreadable, 5)
 })
 
+t.test('an address that is none is told of once, and a promise of one ends nothing', async (t) => {
+  for (const [address, what] of [
+    [() => Promise.reject(new Error('nobody waits for it')), /it answered a promise/],
+    [() => 5, /it answered a value of the type number/],
+  ] as const) {
+    const { app, lines } = await appWithGuard(t, { options: { address: address as never } })
+    t.same(await statuses(app, 5), Array(5).fill(200))
+    t.equal(app.abuseGuard.snapshot().unreadable, 5)
+    t.match(lines, [{ level: 50, msg: what }])
+    t.equal(lines.length, 1)
+    await new Promise(setImmediate)
+  }
+})
+
 t.test('it is refused a second time in one scope, and where one around it has it', async (t) => {
   const { app } = await appWithGuard(t)
   await t.rejects(async () => app.register(abuseGuard), {
