@@ -1,7 +1,9 @@
 // The limits of REQUIREMENTS on the service: of users, of a group of routes, of tenants' themes, of addresses.
 
+import { Policies } from '@holdfast/tenant-rate-limit'
 import { askRedis, startPostgres, startRedis, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
+import { loadConfig } from '../src/config.ts'
 import { BotClient } from './bot-client.ts'
 import { freshDatabase } from './fresh-database.ts'
 import { ServiceApp } from './service-app.ts'
@@ -65,6 +67,28 @@ t.test('all users together keep to the ceiling of the group', async (t) => {
   t.equal(await refusals(4, () => as(SECOND).start('999')), 0)
   const refused = await as(SECOND).stop('999')
   t.match(refused, { status: 429, body: { 'violated-policies': ['group/bots'] } })
+})
+
+t.test('all users of a tenant keep to its limit, and leave the others what is theirs', async (t) => {
+  const { service, as } = await setUp(t, { RATE_LIMITS_TENANT: '12/minute', RATE_LIMITS_GLOBAL: '20/minute' })
+  t.equal(await refusals(8, () => as(TRADER).status()), 0)
+  t.equal(await refusals(8, () => as(SECOND).start('999')), 4)
+  t.match(await as(SECOND).stop('999'), { status: 429, body: { 'violated-policies': ['tenant-bots'] } })
+  t.match(await as('globex/trader@globex.example').status(), { status: 200 })
+  const history = (tenant: string) => fetch(`${service.url}/${tenant}/api/theme/history`)
+  t.equal(await refusals(14, () => history('acme')), 2, 'histories are counted apart')
+  t.equal((await history('globex')).status, 200)
+})
+
+t.test('without a setting a tenant has less than all together', async (t) => {
+  const { config } = loadConfig({})
+  const limits = new Policies({
+    policies: { tenant: config.rateLimitsTenant, all: config.rateLimitsGlobal },
+  })
+  const [tenant, all] = [limits.get('tenant'), limits.get('all')]
+  t.match(tenant, { capacity: 100, refillPerSecond: 2 })
+  t.ok(Number(tenant?.capacity) < Number(all?.capacity))
+  t.ok(Number(tenant?.refillPerSecond) < Number(all?.refillPerSecond))
 })
 
 t.test('administrators have no limits, and nobody becomes one by saying so', async (t) => {

@@ -9,8 +9,12 @@ import type { Test } from 'tap'
 const PACKAGE = new URL('..', import.meta.url).pathname
 const MAX_OUTPUT = 200_000
 
-/** For all tests that do not say otherwise: one address asks for as much as it likes. */
-export const TEST_SETTINGS = { THEME_REFRESH_INTERVAL: '100ms', RATE_LIMITS_IP: '1000000/minute' }
+/** For all tests that do not say otherwise: one address, and one tenant, ask for as much as they like. */
+export const TEST_SETTINGS = {
+  THEME_REFRESH_INTERVAL: '100ms',
+  RATE_LIMITS_IP: '1000000/minute',
+  RATE_LIMITS_TENANT: '1000000/minute',
+}
 
 /** How a process ended. */
 export interface Ending {

@@ -61,6 +61,8 @@ export interface UsersTable {
   role: Generated<'user' | 'operator' | 'admin'>
   /** A suspended user is treated like an unknown one. */
   status: Generated<'active' | 'suspended'>
+  /** Only who has a larger one may write to a bot of this user. */
+  fence_of_last_operation: Generated<string>
   created_at: Generated<Date>
 }
 
@@ -70,8 +72,6 @@ export interface BotsTable {
   user_id: string
   name: string
   status: Generated<'stopped' | 'running' | 'failed'>
-  /** Only a larger one may write. */
-  fence_of_last_writer: Generated<string>
   changed_at: Generated<Date>
   created_at: Generated<Date>
 }

@@ -47,6 +47,7 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
     '/:tenant/api/theme/history',
     {
       config: {
+        tenantRateLimit: 'tenant-history',
         poolGuard: {
           criticality: 'normal',
           budgetMs: HISTORY_BUDGET_MS,
@@ -74,7 +75,10 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
   app.post<PreviewRoute>(
     '/:tenant/api/theme/preview-events',
     {
-      config: { poolGuard: { criticality: 'critical', budgetMs: EVENT_BUDGET_MS } },
+      config: {
+        tenantRateLimit: 'tenant-history',
+        poolGuard: { criticality: 'critical', budgetMs: EVENT_BUDGET_MS },
+      },
       bodyLimit: MAX_BODY_BYTES,
       preValidation: textOnly,
       schema: {
