@@ -9,7 +9,7 @@ import type {
 import fp from 'fastify-plugin'
 import { ConcurrencyGuard } from './concurrency-guard.ts'
 import { AlreadyRegisteredError, NotGuardedError } from './errors.ts'
-import { GuardedRequest, type RequestLike } from './guarded-request.ts'
+import { GuardedRequest, type RequestLike, thenOfReply } from './guarded-request.ts'
 import type { OperationKey } from './key.ts'
 import type { OperationContext } from './operation.ts'
 import {
@@ -84,6 +84,8 @@ async function plugin(app: FastifyInstance, options: ConcurrencyGuardPluginOptio
       return context
     },
   })
+  // On the prototype: a member of each reply would cost every request.
+  app.decorateReply('then', thenOfReply as unknown as FastifyReply['then'])
   app.addHook('onRoute', (route) => guardRoute(route, guard))
   app.addHook('onClose', () => guard.close())
   if (registry !== undefined) {

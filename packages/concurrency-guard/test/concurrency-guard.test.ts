@@ -683,6 +683,26 @@ t.test('an operation that began without Redis takes its lease when Redis is ther
   isAtRest(t, clock, one.guard, two.guard)
 })
 
+t.test('a lease that comes too late for its operation refuses nobody of its process', async (t) => {
+  const { clock, members } = fleet(1)
+  const [one] = members
+  one.store.lose()
+  const operation = await one.guard.begin('a')
+  one.store.hold()
+  one.store.restore()
+  const ended = operation.end()
+  const waiting = one.guard.begin('a', { maxWaiting: 1 })
+  await t.rejects(one.guard.begin('a'), conflict, 'it is told of at once')
+  one.store.answer()
+  await ended
+  await clock.advance(0)
+  const next = await waiting
+  t.ok(next.fence, 'Redis grants the next one')
+  await next.end()
+  t.match(one.guard.snapshot(), { held: 0, refused: { 'held-elsewhere': 0 } })
+  isAtRest(t, clock, one.guard)
+})
+
 t.test('an operation that began without Redis and finds another process at work is counted', async (t) => {
   const { clock, members } = fleet(2)
   const [one, two] = members

@@ -305,6 +305,23 @@ t.test('a hook after the guard that answers, or fails, in place of the handler f
   }
 })
 
+t.test('who answers in place of the handler, and waits for that, does not end its work', async (t) => {
+  const work = Promise.withResolvers<void>()
+  const { post, held, free } = await guardedApp(t, async (_request, reply) => {
+    const successor = takeOver(reply)
+    const standIn = async () => {
+      await successor.send('in its place')
+    }
+    standIn()
+    await work.promise
+  })
+  t.equal(await (await post('a')).text(), 'in its place')
+  t.equal(held(), 1)
+  t.equal((await post('a')).status, 429)
+  work.resolve()
+  await free()
+})
+
 t.test('at the time-out the client is answered, and the key stays with the handler', async (t) => {
   for (const style of ['promise', 'callback']) {
     const work = Promise.withResolvers<void>()
