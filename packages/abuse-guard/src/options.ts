@@ -82,7 +82,7 @@ export interface AbuseGuardOptions<Request = unknown> {
   /** The events of users. */
   readonly users?: UserOptions
   /** Shares the blocks with other processes: `app.redisGuard` of `@holdfast/redis-guard`. Default: not shared. */
-  readonly redis?: BlockRedis
+  readonly redis?: BlockRedis | undefined
   /** How often the blocks of others are read when no word came, in ms. Default 1000. */
   readonly syncMs?: number
   /** How long a start waits for the blocks of others, in ms; it never fails without them. Default 500. */
@@ -90,9 +90,9 @@ export interface AbuseGuardOptions<Request = unknown> {
   /** The operators' routes. Default: none. */
   readonly admin?: AdminOptions<Request>
   /** A prom-client registry that receives the metrics. Default: none. */
-  readonly registry?: MetricsRegistry
+  readonly registry?: MetricsRegistry | undefined
   /** The label `app` of the metrics; all but one of the instances that share a registry must have it. Default: none. */
-  readonly appName?: string
+  readonly appName?: string | undefined
   /** Where time comes from. Default: the machine's. */
   readonly clock?: Clock
   /** A whole number that makes the tables unpredictable; for tests. Default: random. */

@@ -25,12 +25,12 @@ import type { Refusal } from './refusal.ts'
 /** Options of the plugin: those of `ConcurrencyGuard`, and its own. */
 export interface ConcurrencyGuardPluginOptions extends ConcurrencyGuardOptions {
   /** A prom-client `Registry` for the metrics. Default: none; prom-client is not loaded. */
-  readonly registry?: MetricsRegistry
+  readonly registry?: MetricsRegistry | undefined
   /**
    * The label `app` of the metrics. Needed when scopes or applications of one process share a registry: all but one
    * of them must have it. Default: no such label.
    */
-  readonly appName?: string
+  readonly appName?: string | undefined
 }
 
 /** What a refused request is told. */

@@ -10,7 +10,7 @@ import type { OnLimit, RouteSetting } from './route-options.ts'
 /** The options of the plugin. `Request` and `Reply` are Fastify's. */
 export interface TenantRateLimitOptions<Request = unknown, Reply = unknown> extends PolicySet {
   /** `app.redisGuard`: buckets are shared by all processes. Default: none; each process counts for itself. */
-  readonly redis?: FleetRedis
+  readonly redis?: FleetRedis | undefined
   /** Buckets that this process keeps one by one: without Redis, and while it is lost. Default 50,000. */
   readonly maxKeys?: number
   /**
@@ -49,12 +49,12 @@ export interface TenantRateLimitOptions<Request = unknown, Reply = unknown> exte
   /** Which headers answers carry: `'draft'`, `'x-ratelimit'`, `'x-rate-limit'`. Default: the first two. */
   readonly headers?: readonly HeaderFamily[]
   /** A prom-client `Registry` for the metrics. Default: none; prom-client is not loaded. */
-  readonly registry?: MetricsRegistry
+  readonly registry?: MetricsRegistry | undefined
   /**
    * The label `app` of the metrics. Needed when scopes or applications of one process share a registry: all but one
    * of them must have it. Default: no such label.
    */
-  readonly appName?: string
+  readonly appName?: string | undefined
   /** Where time comes from. Default: `systemClock`. */
   readonly clock?: Clock
 }
