@@ -26,7 +26,7 @@ export interface UserOptions {
   readonly maxEvents?: number
   /** The window, in ms. Default 300,000. */
   readonly windowMs?: number
-  /** Users counted at one time; who did least makes room. Default 10,000. */
+  /** Users counted at one time, about 360 bytes each; who did least makes room. Default 10,000. */
   readonly maxUsers?: number
   /** Users flagged at one time; the oldest flag makes room. Default 1000. */
   readonly maxFlagged?: number
