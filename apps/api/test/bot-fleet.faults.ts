@@ -5,7 +5,7 @@ import t, { type Test } from 'tap'
 import { startBotFleet } from './bot-fleet.ts'
 import { holdBot } from './held-bot.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(480_000)
 
 const LEASE_MS = 2000
 const SETTINGS = { BOT_OPERATION_LEASE: `${LEASE_MS}ms` }
