@@ -3,8 +3,10 @@
  *
  * Guarantees for `'local'`, with N processes that know of each other: each bucket is shared out. A process holds the
  * N-th part of it, of which the same fraction is used as the store last said; so they all together let pass at most
- * what the store last had, and what has come back since, in the whole outage `B + R * t`. A part holds one unit at
- * least: a capacity below N becomes N. A bucket the store has not told of begins full.
+ * what the store last had, and what has come back since, in the whole outage `B + R * t`. What others took after a
+ * process heard of a bucket for the last time is not known to it; while it drew on the bucket that is what came back in
+ * a round trip, in a pause after a refusal or in the life of a lease. A part holds one unit at least: a capacity below
+ * N becomes N. A bucket the store has not told of begins full.
  *
  * When the store is there again it is told, once, what was let pass and has not come back. What it may have taken
  * itself, from a request that it did not answer, it is not told: nothing is taken twice. A store that has forgotten a

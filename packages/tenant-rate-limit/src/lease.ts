@@ -136,7 +136,9 @@ export class Lease {
     if (!this.hotAt(nowMs)) return undefined
     const life = this.leaseMs * (1 - RENEWAL_PART)
     const counted = (this.#unitsPerSecondAt(nowMs) * life) / 1000
-    const spent = ((this.#lent - held) * life) / Math.max(1, nowMs - this.#lentAtMs)
+    // What has ended was not spent.
+    const lasts = nowMs < this.#renewAfterMs + this.leaseMs * RENEWAL_PART
+    const spent = lasts ? ((this.#lent - held) * life) / Math.max(1, nowMs - this.#lentAtMs) : 0
     const need = Math.max(counted, Math.min(spent, this.#lent * GROWTH))
     const want = Math.min(Math.ceil(need), this.#terms.maxUnits - held)
     const room = Math.floor(remainingUnits(this.claim.policy, this.#storedUse(nowMs)) * portion) - held

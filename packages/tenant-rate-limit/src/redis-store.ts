@@ -95,6 +95,14 @@ export class RedisStore implements LendingStore, CatchingUp {
         }
       }
     } catch (error) {
+      // A refusal stands, whatever the others would have said.
+      if (refused)
+        return decisionOf(
+          claims.filter((_, at) => used[at] !== undefined),
+          Object.values(used),
+          mode,
+          'redis',
+        )
       this.#undo(taken)
       // What the slots before it have taken may not come back either.
       if (taken.length > 0) Object.assign(error as Error, { mayHaveRun: true })

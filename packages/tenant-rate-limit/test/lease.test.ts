@@ -220,6 +220,16 @@ t.test('a demand that has just begun is met after a few loans', (t) => {
   t.end()
 })
 
+t.test('what ended unspent tells nothing of the demand', (t) => {
+  const { lease, nowMs } = drawnOn(1000, 1)
+  lease.ask()
+  lease.answer({ units: 1000, usedTicks: 0, atUs: 0 }, nowMs, nowMs)
+  const laterMs = nowMs + lease.leaseMs + 1
+  const { want = 0 } = lease.requestAt(laterMs, 1) ?? {}
+  t.ok(want > 0 && want < 100, `${want} units are wanted`)
+  t.end()
+})
+
 t.test('no more is held than the terms say', (t) => {
   const { lease, nowMs } = drawnOn(1000, 1, { maxUnits: 30 })
   t.match(lease.requestAt(nowMs, 1), { want: 30, held: 0 })
