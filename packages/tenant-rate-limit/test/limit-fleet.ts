@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { waitUntil } from '@holdfast/test-kit'
+import type { Policy } from '../src/index.ts'
 import type { ProcessSettings, ProcessSnapshot, Question, Stream, StreamResult } from './limit-process.ts'
 
 /** Length of the slots in which requests are counted. */
@@ -199,6 +200,17 @@ export function unitsLeft(results: readonly StreamResult[], perSecond: number): 
     atMs < lastMs ? 0 : units - ((atMs - lastMs) * perSecond) / 1000,
   )
   return Math.max(0, ...seen)
+}
+
+/**
+ * Whether the machine was so busy that a bucket runs over while a question is on its way: a pause may leave it half
+ * full, and an answer took longer than the other half takes to fill.
+ */
+export function runsOver(
+  results: readonly StreamResult[],
+  { capacity, refillPerSecond }: Pick<Policy, 'capacity' | 'refillPerSecond'>,
+): boolean {
+  return longestWaitMs(results) > (capacity * 500) / refillPerSecond
 }
 
 /** For comments of tests. */
