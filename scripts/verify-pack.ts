@@ -1,12 +1,12 @@
 /**
  * `pnpm verify-pack` builds and packs every public package, looks into the tarballs (publint, attw, contents), and
- * uses them in a foreign project: by `import`, by `require`, by types. It runs under whatever Node started it.
+ * uses them in a foreign project: by `import`, by `require`, by types, by the examples of their READMEs. It runs under whatever Node started it.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { packageName } from './creating/package-name.ts'
-import { consumerFiles, type Packed } from './packing/consumer.ts'
+import { consumerFiles, exampleFiles, type Packed } from './packing/consumer.ts'
 import { runCommand } from './packing/run-command.ts'
 import { contentProblems, filesOf, manifestOf, pack } from './packing/tarball.ts'
 import { publishedPackages, readWorkspace } from './tidy/workspace.ts'
@@ -28,7 +28,9 @@ function verify(): void {
   // What an earlier build made of a source that is gone must not be packed.
   for (const { folder } of members) rmSync(join(root, folder, 'dist'), { recursive: true, force: true })
   runCommand(root, bin('tsc'), '-b')
-  useAll(members.map((member) => inspect(member.name, join(root, member.folder))))
+  const examples = Object.assign({}, ...members.map((member) => exampleFiles(member.name, member.examples)))
+  const packed = members.map((member) => inspect(member.name, join(root, member.folder)))
+  useAll(packed, examples)
 }
 
 function inspect(name: string, folder: string): Packed {
@@ -43,7 +45,7 @@ function inspect(name: string, folder: string): Packed {
   return { packageName: `@holdfast/${name}`, decorator: packageName(name).camel, plugin, tarball }
 }
 
-function useAll(all: readonly Packed[]): void {
+function useAll(all: readonly Packed[], examples: Readonly<Record<string, string>>): void {
   // The versions of this repository; a foreign project has no other reason to differ.
   const manifest = JSON.parse(readFileSync(join(root, 'apps', 'api', 'package.json'), 'utf8'))
   const house = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -55,7 +57,7 @@ function useAll(all: readonly Packed[]): void {
     '@types/pg': manifest.devDependencies['@types/pg'],
     '@types/node': house.devDependencies['@types/node'],
   }
-  for (const [name, text] of Object.entries(consumerFiles(all, thirdParty))) {
+  for (const [name, text] of Object.entries(consumerFiles(all, thirdParty, examples))) {
     writeFileSync(join(scratch, name), text)
   }
   const quiet = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock']
@@ -66,6 +68,9 @@ function useAll(all: readonly Packed[]): void {
   }
   runCommand(scratch, bin('tsc'), '-p', '.')
   console.log('types.mts compiles under strict nodenext')
+  npm('install', `@fastify/rate-limit@${manifest.dependencies['@fastify/rate-limit']}`)
+  runCommand(scratch, bin('tsc'), '-p', 'tsconfig.examples.json')
+  console.log(`${Object.keys(examples).length} examples compile under strict nodenext`)
   // Only now: the main entries must not need it.
   npm('install', `kysely@${manifest.dependencies.kysely}`)
   console.log(`kysely-use.mjs ${runCommand(scratch, process.execPath, 'kysely-use.mjs').trim()}`)

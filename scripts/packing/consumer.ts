@@ -9,10 +9,11 @@ export interface Packed {
   readonly tarball: string
 }
 
-/** The doors want to know where: nothing listens there, which they must bear. */
-const addresses: Readonly<Record<string, string>> = {
+/** What cannot be left out. The doors want to know where: nothing listens there, which they must bear. */
+const requiredOptions: Readonly<Record<string, string>> = {
   poolGuard: ", { connectionString: 'postgres://nobody@127.0.0.1:1/nowhere' }",
   redisGuard: ", { url: 'redis://127.0.0.1:1' }",
+  tenantRateLimit: ", { policies: { public: '10/minute' } }",
 }
 
 /** Registers every plugin in one application and looks for its decorator. */
@@ -22,7 +23,7 @@ const use = (packed: readonly Packed[]) =>
     .map(
       ({ packageName, decorator }) => `
   if (${decorator}Module.default !== ${decorator}Module.${decorator}) throw new Error('${packageName}: default and named export differ')
-  await app.register(${decorator}Module.${decorator}${addresses[decorator] ?? ''})
+  await app.register(${decorator}Module.${decorator}${requiredOptions[decorator] ?? ''})
   if (!app.hasDecorator('${decorator}')) throw new Error('${packageName} did not decorate the application')
   if (typeof app.${decorator}.snapshot() !== 'object') throw new Error('${packageName} has no snapshot')`,
     )
@@ -58,10 +59,26 @@ console.log('made:', db.selectNoFrom((value) => value.val(1).as('one')).compile(
 await guard.close()
 `
 
-/** The files of a project that uses the tarballs by `import`, by `require` and by types. */
+/** What a foreign project has not: servers of our own for tests, and what only one entry needs. */
+const NOT_FOREIGN = /from '(@holdfast\/test-kit|kysely|tap)'/
+
+/** The examples of a README as files of a foreign project, without those that need more than the packages. */
+export function exampleFiles(
+  packageName: string,
+  examples: readonly { readonly name: string; readonly text: string }[],
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    examples
+      .filter(({ text }) => !NOT_FOREIGN.test(text))
+      .map(({ name, text }) => [`example-${packageName}-${name.replace(/\.ts$/, '.mts')}`, text]),
+  )
+}
+
+/** The files of a project that uses the tarballs by `import`, by `require`, by types and by their examples. */
 export function consumerFiles(
   packed: readonly Packed[],
   thirdParty: Readonly<Record<string, string>>,
+  examples: Readonly<Record<string, string>>,
 ): Readonly<Record<string, string>> {
   const tarballs = Object.fromEntries(
     packed.map(({ packageName, tarball }) => [packageName, `file:${tarball}`]),
@@ -82,6 +99,8 @@ export function consumerFiles(
       compilerOptions: { module: 'nodenext', target: 'es2023', strict: true, noEmit: true, types: ['node'] },
       files: ['types.mts'],
     }),
+    'tsconfig.examples.json': JSON.stringify({ extends: './tsconfig.json', files: Object.keys(examples) }),
+    ...examples,
     'tsconfig.kysely.json': JSON.stringify({ extends: './tsconfig.json', files: ['kysely-types.mts'] }),
     'kysely-use.mjs': kyselyProgram,
     'kysely-types.mts': kyselyProgram,

@@ -205,6 +205,9 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     exemptAddresses: exempt,
     policies: {
       public: config.rateLimitsPublic,
+      // Less than the ceiling of all: no tenant can take the bots from the others.
+      'tenant-bots': config.rateLimitsTenant,
+      'tenant-history': config.rateLimitsTenant,
       'bot-start': config.rateLimitsStart,
       'bot-stop': config.rateLimitsStop,
       'bot-recover': config.rateLimitsRecover,

@@ -120,6 +120,12 @@ const SETTINGS = {
     '200/minute',
     'All of these together, of all users.',
   ),
+  rateLimitsTenant: setting(
+    'RATE_LIMITS_TENANT',
+    limit,
+    '100 per 60s burst 100 refill 2/s',
+    'Requests for bots, for each tenant; and as many for histories and previews of its theme.',
+  ),
   rateLimitsPublic: setting(
     'RATE_LIMITS_PUBLIC',
     limit,

@@ -203,7 +203,7 @@ export const networks: Kind<readonly string[]> = {
     if (entries.length > MAX_NETWORKS) {
       return { wrong: `has more than ${MAX_NETWORKS} entries`, fix: NETWORKS_FIX }
     }
-    const plain = entries.flatMap((entry) => namedNetworks[entry] ?? [entry])
+    const plain = entries.flatMap((entry) => namedNetworks.get(entry) ?? [entry])
     const unreadable = plain.find((entry) => readNetwork(entry) === undefined)
     if (unreadable === undefined) return { value: Object.freeze(plain) }
     const shown = JSON.stringify(unreadable.slice(0, 50))

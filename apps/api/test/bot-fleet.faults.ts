@@ -1,11 +1,11 @@
 // The holder of an operation is killed, frozen, and heard of late.
 
 import { TcpProxy, waitUntil } from '@holdfast/test-kit'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { startBotFleet } from './bot-fleet.ts'
 import { holdBot } from './held-bot.ts'
 
-t.setTimeout(240_000)
+t.setTimeout(480_000)
 
 const LEASE_MS = 2000
 const SETTINGS = { BOT_OPERATION_LEASE: `${LEASE_MS}ms` }
@@ -50,7 +50,14 @@ t.test(
   },
 )
 
-t.test('the holder is frozen: its late write is refused by the fence', async (t) => {
+for (const [at, which] of ['the same bot', 'another bot of the user'].entries()) {
+  t.test(`the holder is frozen: its late write is refused by the fence after one to ${which}`, (t) =>
+    lateWrite(t, at),
+  )
+}
+
+/** `at`: of the bots of the user, the one that the next holder writes to. */
+async function lateWrite(t: Test, at: number): Promise<void> {
   const { postgres, start, sql, as, botOf, events, statusOf } = await startBotFleet(t, SETTINGS)
   const quick = await start()
   const line = await TcpProxy.start({ targetPort: Number(new URL(postgres.directUrl).port) })
@@ -59,11 +66,12 @@ t.test('the holder is frozen: its late write is refused by the fence', async (t)
   url.port = String(line.port)
   const slow = await start({ DATABASE_URL: url.href })
   const bot = await botOf('trader@acme.example')
-  t.equal((await as(quick).start(bot)).status, 200)
+  const next = await botOf('trader@acme.example', at)
+  for (const each of new Set([bot, next])) t.equal((await as(quick).start(each)).status, 200)
   // The write is on the line, and neither it nor its process moves.
   const written = Promise.withResolvers<void>()
   line.onClientData = (chunk) => {
-    if (!chunk.includes('update bots set fence_of_last_writer')) return
+    if (!chunk.includes('update users set fence_of_last_operation')) return
     line.blackhole()
     slow.kill('SIGSTOP')
     written.resolve()
@@ -71,27 +79,31 @@ t.test('the holder is frozen: its late write is refused by the fence', async (t)
   const late = as(slow).stop(bot)
   await written.promise
   line.onClientData = undefined
-  await waitUntil(async () => (await as(quick).recover(bot)).status === 200, { timeoutMs: 30_000 })
-  const before = await events()
-  t.match(before, [{ kind: 'started' }, { kind: 'recovered' }])
+  await waitUntil(async () => (await as(quick).recover(next)).status === 200, { timeoutMs: 30_000 })
+  t.equal((await events()).at(-1)?.['kind'], 'recovered')
 
   await line.heal()
   // It arrives: PostgreSQL has executed it, in a transaction that is still open.
   await waitUntil(
     async () => {
       const { rows } = await sql.query(
-        `select from pg_stat_activity where state = 'idle in transaction' and query like 'update bots set fence%'`,
+        `select from pg_stat_activity where state = 'idle in transaction' and query like 'update users set fence%'`,
       )
       return rows.length === 1
     },
     { timeoutMs: 20_000, what: 'the late write to arrive' },
   )
   t.equal(await statusOf(bot), 'running')
-  t.equal(
-    (await as(quick).recover(bot)).status,
-    200,
-    'nobody waits for a writer who is late: he holds no row',
+  // On a busy machine Redis may have been late, and the one before was let in while the lease still ran.
+  let again = 429
+  await waitUntil(
+    async () => {
+      again = (await as(quick).recover(next)).status
+      return again !== 429
+    },
+    { timeoutMs: 30_000 },
   )
+  t.equal(again, 200, 'nobody waits for a writer who is late: he holds no row')
   slow.kill('SIGCONT')
   const answer = await late
   t.comment(`the late writer was answered ${answer.status} ${String(answer.body['error'])}`)
@@ -99,7 +111,7 @@ t.test('the holder is frozen: its late write is refused by the fence', async (t)
   t.equal(await statusOf(bot), 'running')
   t.equal((await events()).filter(({ kind }) => kind === 'stopped').length, 0)
   t.equal((await as(slow).stop(bot)).status, 200, 'it is of use again')
-})
+}
 
 t.test(
   'the holder is frozen in its transaction: the database ends that, and the next start works',

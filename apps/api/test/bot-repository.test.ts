@@ -23,27 +23,46 @@ async function setUp(t: Test) {
     `select bots.id, user_id from bots join users on users.id = user_id where email = 'trader@acme.example' order by 1`,
   )
   const userId = String(rows[0]?.['user_id'])
-  const botId = BigInt(String(rows[0]?.['id']))
-  const operate = (operation: BotOperation, fence: number) =>
-    bots.operate({ userId, botId, operation, fence, signal })
-  const stored = async () => (await guard.query('select * from bots where id = $1', [String(botId)])).rows[0]
+  const [botId = 0n, otherBotId = 0n] = rows.map(({ id }) => BigInt(String(id)))
+  const operate = (operation: BotOperation, fence: number, onBot = botId) =>
+    bots.operate({ userId, botId: onBot, operation, fence, signal })
+  const stored = async (id = botId) => {
+    const joined = `select bots.status, fence_of_last_operation as fence
+      from bots join users on users.id = user_id where bots.id = $1`
+    return (await guard.query(joined, [String(id)])).rows[0]
+  }
   const events = async () => (await guard.query('select * from bot_events order by id')).rows
-  return { guard, bots, userId, botId, operate, stored, events }
+  return { guard, bots, userId, botId, otherBotId, operate, stored, events }
 }
 
 const OVERTAKEN = { code: 'HOLDFAST_ERR_API_BOT_OVERTAKEN', statusCode: 409 }
 
-t.test('a writer whose fence is not larger than that of the last one changes nothing', async (t) => {
+t.test('an operation whose fence is not larger than that of the last one changes nothing', async (t) => {
   const { operate, stored, events } = await setUp(t)
   t.match(await operate('start', 100), { bot: { status: 'running' }, from: 'stopped' })
   for (const fence of [1, 99, 100]) await t.rejects(operate('stop', fence), OVERTAKEN, `fence ${fence}`)
-  t.match(await stored(), { status: 'running', fence_of_last_writer: '100' })
+  t.match(await stored(), { status: 'running', fence: '100' })
   t.match(await operate('stop', 101), { bot: { status: 'stopped' } })
   await t.rejects(operate('start', 100), OVERTAKEN)
   t.match(
     (await events()).map(({ kind, fence }) => `${kind} ${fence}`),
     ['started 100', 'stopped 101'],
   )
+})
+
+t.test('whoever was let in later counts on every bot of the user, and on nobody else’s', async (t) => {
+  const { guard, bots, operate, otherBotId, stored, events } = await setUp(t)
+  await operate('start', 200)
+  await t.rejects(operate('start', 100, otherBotId), OVERTAKEN, 'he may have lost his turn before')
+  t.match(await stored(otherBotId), { status: 'stopped' })
+  t.match(await operate('start', 201, otherBotId), { bot: { status: 'running' } })
+  const { rows } = await guard.query(
+    `select bots.id, user_id from bots join users on users.id = user_id where email = 'second-trader@acme.example'`,
+  )
+  const [{ id, user_id }] = rows as [{ id: string; user_id: string }]
+  const order = { userId: user_id, botId: BigInt(id), operation: 'start', fence: 1, signal } as const
+  t.match(await bots.operate(order), { bot: { status: 'running' } })
+  t.equal((await events()).length, 3)
 })
 
 t.test('what was refused leaves no fence behind: who was let in earlier may still write', async (t) => {
@@ -71,7 +90,7 @@ t.test('of writers in any order, at the same time, each one that writes has a la
     kept,
     [...kept].sort((left, right) => left - right),
   )
-  t.equal(Number((await stored())?.['fence_of_last_writer']), kept.at(-1))
+  t.equal(Number((await stored())?.['fence']), kept.at(-1))
 })
 
 t.test(

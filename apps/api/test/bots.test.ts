@@ -86,8 +86,11 @@ t.test('what cannot be done with a bot as it is changes nothing, and says what c
     refused('the bot is stopped, so that all that can be done with it is: start'),
   )
   t.match(await trader.recover(bot), { status: 409 })
-  const before = (await sql.query('select * from bots order by id')).rows
-  t.strictSame(before[0]?.['fence_of_last_writer'], '0', 'not even the fence')
+  const { rows } = await sql.query('select fence_of_last_operation as fence from users order by id')
+  t.ok(
+    rows.every(({ fence }) => fence === '0'),
+    'not even the fence',
+  )
   await trader.start(bot)
   t.match(
     await trader.start(bot),
@@ -230,9 +233,9 @@ t.test('the change and its event are both written, or neither', async (t) => {
   await sql.query(`alter table bot_events add constraint none_today check (kind <> 'started')`)
   t.equal((await as(TRADER).start(bot)).status, 500)
   t.match(service.stdout, /none_today/)
-  t.match((await sql.query('select status, fence_of_last_writer from bots where id = $1', [bot])).rows, [
-    { status: 'stopped', fence_of_last_writer: '0' },
-  ])
+  const stored =
+    'select bots.status, fence_of_last_operation as fence from bots join users on users.id = user_id'
+  t.match((await sql.query(`${stored} where bots.id = $1`, [bot])).rows, [{ status: 'stopped', fence: '0' }])
   t.strictSame(await events(), [])
 })
 
@@ -268,13 +271,39 @@ t.test('a status that was read before stands in when the database has no room', 
   await waitUntil(async () => (await as(TRADER).status('?limit=7')).status === 200)
 })
 
-t.test('operations and running bots are counted', async (t) => {
+t.test('an operation whose client leaves is ended, changes nothing, and is counted', async (t) => {
+  const { as, sql, events, botOf, service, metrics } = await setUpWithMetrics(t)
+  const bot = await botOf('trader@acme.example')
+  const held = await holdBot(sql, bot)
+  const leaving = new AbortController()
+  const left = fetch(`${service.url}/api/bot/start`, {
+    method: 'POST',
+    headers: { 'x-development-user': TRADER, 'content-type': 'application/json' },
+    body: JSON.stringify({ bot_id: bot }),
+    signal: leaving.signal,
+  })
+  await held.waitedFor((waiting) => waiting === 1)
+  leaving.abort()
+  await t.rejects(left)
+  await held.waitedFor((waiting) => waiting === 0)
+  await waitUntil(async () => /^bot_starts_total\{status="aborted"\} 1$/m.test(await metrics()))
+  await held.letGo()
+  t.strictSame(await events(), [])
+  t.match(await as(TRADER).start(bot), { status: 200 }, 'the next one may')
+})
+
+async function setUpWithMetrics(t: Test) {
   const METRICS_TOKEN = 'a-token-of-this-test'
-  const { as, service, botOf } = await setUp(t, { ENABLE_METRICS: 'true', METRICS_TOKEN })
+  const made = await setUp(t, { ENABLE_METRICS: 'true', METRICS_TOKEN })
   const metrics = async () => {
     const headers = { authorization: `Bearer ${METRICS_TOKEN}` }
-    return (await fetch(`${service.url}/metrics`, { headers })).text()
+    return (await fetch(`${made.service.url}/metrics`, { headers })).text()
   }
+  return { ...made, metrics }
+}
+
+t.test('operations and running bots are counted', async (t) => {
+  const { as, botOf, metrics } = await setUpWithMetrics(t)
   t.match(await metrics(), /^bot_starts_total\{status="success"\} 0$/m)
   t.match(await metrics(), /^active_bots 0$/m)
   const bot = await botOf('trader@acme.example')

@@ -19,7 +19,8 @@ export async function holdBot(sql: Pool, botId: string): Promise<HeldBot> {
         async () => {
           const { rows } = await sql.query(
             `select count(*)::int as waiting from pg_stat_activity
-             where datname = current_database() and wait_event_type = 'Lock' and query like 'update bots%'`,
+             where datname = current_database() and wait_event_type = 'Lock'
+               and (query like 'update users set fence%' or query like 'select name, status from bots%')`,
           )
           return wanted(Number(rows[0]?.['waiting']))
         },

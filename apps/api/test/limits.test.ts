@@ -1,7 +1,9 @@
 // The limits of REQUIREMENTS on the service: of users, of a group of routes, of tenants' themes, of addresses.
 
+import { Policies } from '@holdfast/tenant-rate-limit'
 import { askRedis, startPostgres, startRedis, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
+import { loadConfig } from '../src/config.ts'
 import { BotClient } from './bot-client.ts'
 import { freshDatabase } from './fresh-database.ts'
 import { ServiceApp } from './service-app.ts'
@@ -41,7 +43,9 @@ t.test('a user may start 10 times a minute, and look 30 times', async (t) => {
   t.match(allowed.headers.get('x-rate-limit-reset'), /^\d+$/)
   t.match(allowed.headers.get('ratelimit-policy'), /"bot-start";q=10;w=60/)
   t.equal(await refusals(9, () => trader.start('999')), 0)
-  const refused = await trader.start('999')
+  let refused = await trader.start('999')
+  // One more every six seconds: this machine may need longer for ten.
+  while (refused.status === 404) refused = await trader.start('999')
   t.match(refused, {
     status: 429,
     body: {
@@ -56,20 +60,46 @@ t.test('a user may start 10 times a minute, and look 30 times', async (t) => {
   t.equal(refused.headers.get('x-rate-limit-remaining'), '0')
   t.match(await trader.stop('999'), { status: 404 }, 'stops are counted apart')
   t.match(await as(SECOND).start('999'), { status: 404 }, 'and so are other users')
-  t.equal(await refusals(30, () => trader.status()), 0)
-  t.match(await trader.status(), { status: 429 })
+  const askedMs = performance.now()
+  let looks = 0
+  while ((await trader.status()).status === 200) looks += 1
+  const comesBack = Math.ceil((performance.now() - askedMs) / 2000)
+  t.ok(looks >= 30 && looks <= 30 + comesBack, `${looks} looks`)
 })
 
 t.test('all users together keep to the ceiling of the group', async (t) => {
-  const { as } = await setUp(t, { RATE_LIMITS_GLOBAL: '12/minute' })
+  const { as } = await setUp(t, { RATE_LIMITS_GLOBAL: '12/hour' })
   t.equal(await refusals(8, () => as(TRADER).status()), 0)
   t.equal(await refusals(4, () => as(SECOND).start('999')), 0)
   const refused = await as(SECOND).stop('999')
   t.match(refused, { status: 429, body: { 'violated-policies': ['group/bots'] } })
 })
 
+t.test('all users of a tenant keep to its limit, and leave the others what is theirs', async (t) => {
+  const { service, as } = await setUp(t, { RATE_LIMITS_TENANT: '12/hour', RATE_LIMITS_GLOBAL: '20/hour' })
+  t.equal(await refusals(8, () => as(TRADER).status()), 0)
+  t.equal(await refusals(8, () => as(SECOND).start('999')), 4)
+  t.match(await as(SECOND).stop('999'), { status: 429, body: { 'violated-policies': ['tenant-bots'] } })
+  t.match(await as('globex/trader@globex.example').status(), { status: 200 })
+  const history = (tenant: string) => fetch(`${service.url}/${tenant}/api/theme/history`)
+  t.equal(await refusals(14, () => history('acme')), 2, 'histories are counted apart')
+  t.equal((await history('globex')).status, 200)
+})
+
+t.test('without a setting a tenant has less than all together', async (t) => {
+  const { config } = loadConfig({})
+  t.equal(config.rateLimitsIp, '60/minute')
+  const limits = new Policies({
+    policies: { tenant: config.rateLimitsTenant, all: config.rateLimitsGlobal },
+  })
+  const [tenant, all] = [limits.get('tenant'), limits.get('all')]
+  t.match(tenant, { capacity: 100, refillPerSecond: 2 })
+  t.ok(Number(tenant?.capacity) < Number(all?.capacity))
+  t.ok(Number(tenant?.refillPerSecond) < Number(all?.refillPerSecond))
+})
+
 t.test('administrators have no limits, and nobody becomes one by saying so', async (t) => {
-  const { as } = await setUp(t, { RATE_LIMITS_STATUS: '2/minute' })
+  const { as } = await setUp(t, { RATE_LIMITS_STATUS: '2/hour' })
   t.equal(await refusals(20, () => as(ADMIN).status()), 0)
   t.equal(await refusals(4, () => as(TRADER, { role: 'admin' }).status()), 2)
 })
@@ -80,9 +110,9 @@ t.test('a limit is text, and a wrong one is refused at the start', async (t) => 
 })
 
 t.test('a theme beyond the limit of its tenant is served from memory, and says how old it is', async (t) => {
-  const { theme } = await setUp(t, { RATE_LIMITS_PUBLIC: '5/minute' })
+  const { theme } = await setUp(t, { RATE_LIMITS_PUBLIC: '5/hour' })
   const first = await theme()
-  t.match(first.headers.get('ratelimit-policy'), /"public";q=5;w=60/)
+  t.match(first.headers.get('ratelimit-policy'), /"public";q=5;w=3600/)
   for (let turn = 1; turn < 5; turn += 1) await theme()
   const over = await theme()
   t.equal(over.status, 200)
@@ -97,33 +127,31 @@ t.test('a theme beyond the limit of its tenant is served from memory, and says h
   t.ok(answers.every(({ status }) => status === 200))
 })
 
-t.test(
-  'an address may ask 60 times a minute, whoever it says it is, for what exists and what does not',
-  async (t) => {
-    const { service, as, theme } = await setUp(t, {
-      RATE_LIMITS_IP: '60/minute',
-      RATE_LIMITS_STATUS: '1000/minute',
-    })
-    t.equal(await refusals(20, () => as(TRADER).status()), 0)
-    t.equal(await refusals(20, () => as('acme/nobody@acme.example').status()), 0)
-    t.equal(await refusals(20, () => fetch(`${service.url}/nothing/here`)), 0)
-    const refused = await as(SECOND, { 'x-forwarded-for': '198.51.100.7' }).status()
-    t.match(refused, {
-      status: 429,
-      body: { error: 'HOLDFAST_ERR_API_ADDRESS_LIMITED', retry_after: Number },
-    })
-    t.match(refused.headers.get('retry-after'), /^\d+$/)
-    t.equal(refused.headers.get('x-rate-limit-remaining'), '0')
-    t.equal((await fetch(`${service.url}/nothing/here`)).status, 429)
-    for (const path of ['/healthz', '/livez', '/readyz']) {
-      t.equal(await refusals(70, () => fetch(service.url + path)), 0, path)
-    }
-    t.equal((await theme()).status, 200, 'themes have a limit of their own')
-  },
-)
+t.test('an address may ask 60 times, whoever it says it is, for what exists and what does not', async (t) => {
+  const { service, as, theme } = await setUp(t, {
+    // What comes back while this runs would be let pass.
+    RATE_LIMITS_IP: '60/hour',
+    RATE_LIMITS_STATUS: '1000/minute',
+  })
+  t.equal(await refusals(20, () => as(TRADER).status()), 0)
+  t.equal(await refusals(20, () => as('acme/nobody@acme.example').status()), 0)
+  t.equal(await refusals(20, () => fetch(`${service.url}/nothing/here`)), 0)
+  const refused = await as(SECOND, { 'x-forwarded-for': '198.51.100.7' }).status()
+  t.match(refused, {
+    status: 429,
+    body: { error: 'HOLDFAST_ERR_API_ADDRESS_LIMITED', retry_after: Number },
+  })
+  t.match(refused.headers.get('retry-after'), /^\d+$/)
+  t.equal(refused.headers.get('x-rate-limit-remaining'), '0')
+  t.equal((await fetch(`${service.url}/nothing/here`)).status, 429)
+  for (const path of ['/healthz', '/livez', '/readyz']) {
+    t.equal(await refusals(70, () => fetch(service.url + path)), 0, path)
+  }
+  t.equal((await theme()).status, 200, 'themes have a limit of their own')
+})
 
 t.test('behind a proxy that is trusted, clients are told apart by what it says', async (t) => {
-  const { as } = await setUp(t, { TRUST_PROXY: '127.0.0.0/8, ::1', RATE_LIMITS_IP: '3/minute' })
+  const { as } = await setUp(t, { TRUST_PROXY: '127.0.0.0/8, ::1', RATE_LIMITS_IP: '3/hour' })
   const from = (address: string) => as(TRADER, { 'x-forwarded-for': address })
   t.equal(await refusals(5, () => from('198.51.100.7').status()), 2)
   t.equal(await refusals(3, () => from('198.51.100.8').status()), 0)

@@ -9,10 +9,11 @@ import type { Test } from 'tap'
 const PACKAGE = new URL('..', import.meta.url).pathname
 const MAX_OUTPUT = 200_000
 
-/** For all tests that do not say otherwise: one address asks for as much as it likes. */
+/** For all tests that do not say otherwise: one address, and one tenant, ask for as much as they like. */
 export const TEST_SETTINGS = {
   THEME_REFRESH_INTERVAL: '100ms',
   RATE_LIMITS_IP: '1000000/minute',
+  RATE_LIMITS_TENANT: '1000000/minute',
   SECRET_KEY: 'the-secret-of-the-services-of-these-tests',
 }
 

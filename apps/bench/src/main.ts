@@ -54,9 +54,11 @@ async function main(args: readonly string[]): Promise<number> {
   let failedRows = 0
   let unmetGoals = 0
   for (const row of command.rows) {
+    const times = (command.quick ? QUICK : FULL)[row.kind]
     const options = {
       trialScale: 1,
-      ...(command.quick ? QUICK : FULL)[row.kind],
+      ...times,
+      sliceMs: times.sliceMs * (row.kind === 'server' ? (row.sliceFactor ?? 1) : 1),
       rounds: command.rounds,
       quick: command.quick,
       pinning,

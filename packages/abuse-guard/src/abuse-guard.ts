@@ -4,15 +4,15 @@
  * background. It never blocks an address on an estimate, never one that is allowed, and nobody by counting while the
  * addresses it is given cannot be those of the clients.
  */
-import { type Clock, OptionChecks, readAddress } from '@holdfast/footing'
+import { type Clock, readAddress } from '@holdfast/footing'
 import { type Block, type BlockOrigin, Blocks } from './blocks.ts'
-import { AddressError, AllowedError, InputError } from './errors.ts'
+import { AddressError, AllowedError } from './errors.ts'
 import { nextBlock } from './escalation.ts'
 import { type Leniency, publishBlock, publishFlag, publishLenient, publishUnblock } from './events.ts'
 import { Fleet, type FleetCounts } from './fleet.ts'
 import { ClientsSeen, type ForwardingHeaders, namesAnother } from './forwarding.ts'
 import { HeavyHitters } from './heavy-hitters.ts'
-import { MAX_HOLD_MS, type ResolvedOptions } from './options.ts'
+import { inputs, MAX_HOLD_MS, type ResolvedOptions } from './options.ts'
 import type { BlockStore, StoredBlock } from './store.ts'
 import {
   networkOf,
@@ -137,8 +137,6 @@ const MAX_NAME = 255
 /** So many clients seen without a word of somebody else show that addresses are those of clients. */
 const ENOUGH_CLIENTS = 10
 
-const inputs = new OptionChecks((what, expected, received) => new InputError(what, expected, received))
-
 const explanations: Record<Leniency, string> = {
   allowed: 'it is in "allow"',
   'everybody-looks-alike':
@@ -158,7 +156,7 @@ export class AbuseGuard {
   readonly #clientsSeen: ClientsSeen
   readonly #users: UserSpikes
   readonly #fleet: Fleet | undefined
-  /** A request beyond it blocks a /56 or /48 only when it is spread over many /64, which stay below this. */
+  /** So many requests of one /64 within a minute count for the networks around it. */
   readonly #spreadBelow: number
   readonly #lenient: Record<Leniency, number> = {
     allowed: 0,
@@ -194,7 +192,7 @@ export class AbuseGuard {
     })
     this.#clientsSeen = new ClientsSeen(MINUTE_MS)
     this.#users = new UserSpikes(users)
-    this.#spreadBelow = Math.max(1, maxPerMinute / 4)
+    this.#spreadBelow = Math.max(1, Math.floor(maxPerMinute / 4))
     if (store !== undefined) {
       const local = {
         adopt: (block: StoredBlock, decided: boolean) => this.#adopt(block, decided),
@@ -239,9 +237,14 @@ export class AbuseGuard {
 
   /**
    * A request comes: answers the block that refuses it. Costs the reading of the address, a lookup and a count. With
-   * `request` it is looked at whether the address can be that of a client.
+   * `request` it is looked at whether the address can be that of a client. `admitBlocked`: nobody is refused.
    */
-  arrive(address: string | undefined, cost = 1, request?: HeadersOwner): Block | undefined {
+  arrive(
+    address: string | undefined,
+    cost = 1,
+    request?: HeadersOwner,
+    admitBlocked = false,
+  ): Block | undefined {
     const bits = readAddress(address)
     if (bits === undefined || address === undefined) {
       this.#unreadable += 1
@@ -249,19 +252,15 @@ export class AbuseGuard {
     }
     const nowMs = this.#clock.nowMs()
     const subject = subjectOf(bits)
-    const block = this.#blockOf(subject, nowMs)
-    if (block !== undefined) {
-      block.refused += 1
-      this.#refused += 1
-      return block
+    let block = this.#blockOf(subject, nowMs)
+    if (block === undefined && cost > 0) {
+      this.#counted += 1
+      block = this.#count(subject, cost, nowMs, request, address)
     }
-    if (cost === 0) return undefined
-    this.#counted += 1
-    const made = this.#count(subject, cost, nowMs, request, address)
-    if (made === undefined) return undefined
-    made.refused += 1
+    if (block === undefined || admitBlocked) return undefined
+    block.refused += 1
     this.#refused += 1
-    return made
+    return block
   }
 
   /** Counts more for a request that was let through, for example because of its answer. */
@@ -312,9 +311,12 @@ export class AbuseGuard {
    */
   async block(
     address: string,
-    { ms = this.#options.policy.blockMs, reason = 'blocked by hand' }: { ms?: number; reason?: string } = {},
+    options: { readonly ms?: number; readonly reason?: string } = {},
   ): Promise<BlockInfo> {
     const subject = readGiven(address)
+    // A mistyped time would leave the usual one in force, unnoticed.
+    inputs.onlyKnown('', inputs.object('options', options), ['ms', 'reason'])
+    const { ms = this.#options.policy.blockMs, reason = 'blocked by hand' } = options
     inputs.duration('ms', ms, 1, MAX_HOLD_MS)
     inputs.text('reason', reason, MAX_REASON)
     if (this.#options.allow.overlaps(networkOf(subject))) throw new AllowedError(subjectText(subject))
@@ -392,6 +394,7 @@ export class AbuseGuard {
 
   /** The addresses that sent most within the last minute, in this process. Reads the whole table. */
   top(most = 20): { readonly address: string; readonly count: number }[] {
+    inputs.count('most', most)
     return this.#counts
       .top(most, this.#clock.nowMs())
       .map(({ subject, count }) => ({ address: subjectText(subject), count }))
@@ -459,21 +462,25 @@ export class AbuseGuard {
     const count = this.#add(subject, cost, nowMs)
     let forwarded: boolean | undefined
     // Reading the headers costs more than all the rest, so only those are looked at that tell something: the first ones
-    // of an address, and those before a block.
-    const tells = count > maxPerMinute / 2 || (count > 0 && count <= 2 * cost)
+    // of an address, and those before a block. Counted together, the first requests of each process may lead to one.
+    const before = maxPerMinute * (this.#fleet === undefined ? 1 / 2 : OFTEN)
+    const tells = count > before || (count > 0 && count <= 2 * cost)
     if (request !== undefined && address !== undefined && tells) {
       forwarded = namesAnother(request.headers, address)
       this.#counts.look(subject, forwarded)
       if (!forwarded) this.#clientsSeen.add(this.#hash(subject), nowMs)
     }
     if (count > maxPerMinute) return this.#exceeds(subject, count, nowMs)
-    // Who sends much from one /64 is found there. The networks around it are for those who go from one to the next.
-    if (subject.bits === 32 || count > this.#spreadBelow) return undefined
+    // Who sends much from one /64 is found there. The networks around it are for those who go from one to the next, so
+    // only a part of what each sends counts for them.
+    if (subject.bits === 32) return undefined
+    const share = Math.min(cost, this.#spreadBelow - Math.max(0, count - cost))
+    if (share <= 0) return undefined
     for (const bits of [56, 48] as const) {
       const network = widened(subject, bits)
       const most = this.#most(network)
       if (most === Number.POSITIVE_INFINITY) continue
-      const together = this.#add(network, cost, nowMs)
+      const together = this.#add(network, share, nowMs)
       if (forwarded !== undefined) this.#counts.look(network, forwarded)
       if (together > most) {
         const block = this.#exceeds(network, together, nowMs)

@@ -186,6 +186,14 @@ export const countScript: RedisScript<number> = {
   decode: Number,
 }
 
+/** Forgets what all processes counted of one address. */
+export const forgetScript: RedisScript<number> = {
+  name: 'abuse-guard.forget',
+  keys: 1,
+  lua: `return redis.call('DEL', KEYS[1])`,
+  decode: Number,
+}
+
 function blocksOf(rows: readonly unknown[]): StoredBlock[] {
   const blocks: StoredBlock[] = []
   for (let at = 0; at + FIELDS <= rows.length; at += FIELDS) {

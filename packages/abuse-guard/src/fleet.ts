@@ -2,7 +2,8 @@
  * Keeps the blocks of this process and those of a store alike, in the background: a request never waits for it. What
  * changed is read when the store calls, and every `syncMs` in case a call was missed. After a connection came back,
  * or after the store lost its data, everything is read again, and the store is told again what it does not know. While
- * the store is away, what is known stays in force.
+ * the store is away, what is known stays in force, and what a person decides is kept until the store has heard of it:
+ * what the store says about that address does not count before.
  *
  * It also tells the store how often those came who come often, so that an address that spreads its requests over the
  * processes is found, too. Each process keeps the first requests of everybody to itself: what an address can send within
@@ -30,8 +31,15 @@ export interface FleetCounts {
   readonly failures: number
   /** Blocks that were told again. */
   readonly restored: number
-  /** Blocks lifted here that the store does not know of yet. */
-  readonly pendingLifts: number
+  /** Addresses that a person blocked or freed here, and of which the store does not know yet. */
+  readonly pendingOrders: number
+}
+
+/** What a person decided about an address. */
+interface Order {
+  /** When the block ends; undefined: it is over. */
+  readonly untilMs?: number
+  readonly reason: string
 }
 
 /** What it works with. */
@@ -44,7 +52,9 @@ export interface FleetSettings {
   readonly available: () => boolean
 }
 
-const MAX_PENDING_LIFTS = 1000
+const MAX_PENDING_ORDERS = 1000
+/** How often requests of those who come often are told. */
+const REPORT_MS = 1000
 /** Addresses whose requests are told at one time, in eight batches: some 3 ms of Redis. Others are not counted together. */
 const MAX_PENDING_COUNTS = 1024
 /** What is older is not told: it might be counted for a minute in which it was not. */
@@ -59,7 +69,8 @@ export class Fleet {
   #cursor: Cursor | undefined
   /** Addresses read since the start of a reading from the start; undefined between such readings. */
   #seen: Set<string> | undefined
-  readonly #lifts = new Set<string>()
+  /** By address, the oldest first. */
+  readonly #orders = new Map<string, Order>()
   /** Requests since the last report, by address; since when. */
   #counts = new Map<string, number>()
   #countsSinceMs = 0
@@ -67,7 +78,8 @@ export class Fleet {
   #again = false
   #closed = false
   #stopListening: () => void = () => {}
-  #cancelTimer: () => void = () => {}
+  #cancelSync: () => void = () => {}
+  #cancelReport: () => void = () => {}
   #syncs = 0
   #failures = 0
   #restored = 0
@@ -79,12 +91,14 @@ export class Fleet {
   /** Begins to listen and to ask. */
   start(): void {
     this.#stopListening = this.#settings.store.onChange(() => void this.sync())
-    this.#tick()
+    this.#syncLater()
+    this.#reportLater()
   }
 
   close(): void {
     this.#closed = true
-    this.#cancelTimer()
+    this.#cancelSync()
+    this.#cancelReport()
     this.#stopListening()
   }
 
@@ -111,25 +125,30 @@ export class Fleet {
   }
 
   /** Has all processes block an address by the rules of escalation; false when the store does not know yet. */
-  punish(address: string, reason: string): Promise<boolean> {
-    this.#lifts.delete(address)
-    return this.#tell(() => this.#settings.store.punish(address, reason))
+  async punish(address: string, reason: string): Promise<boolean> {
+    this.#counts.delete(address)
+    // Whoever was freed has flooded again since.
+    this.#orders.delete(address)
+    if (!this.#settings.available()) return false
+    try {
+      const block = await this.#settings.store.punish(address, reason)
+      if (!this.#orders.has(address)) this.#settings.local.adopt(block, true)
+      return true
+    } catch {
+      // It is told again with the next reading.
+      this.#failures += 1
+      return false
+    }
   }
 
-  /** Has all processes block an address for this time. */
+  /** Has all processes block an address for this time; when the store does not answer, it is told later. */
   hold(address: string, ms: number, reason: string): Promise<boolean> {
-    this.#lifts.delete(address)
-    return this.#tell(() => this.#settings.store.hold(address, ms, reason))
+    return this.#order(address, { untilMs: this.#settings.clock.nowMs() + ms, reason })
   }
 
   /** Ends a block in all processes; when the store does not answer, it is told later. */
-  async lift(address: string): Promise<boolean> {
-    if (this.#lifts.size >= MAX_PENDING_LIFTS) {
-      const [oldest] = this.#lifts
-      if (oldest !== undefined) this.#lifts.delete(oldest)
-    }
-    this.#lifts.add(address)
-    return this.#flushLifts()
+  lift(address: string): Promise<boolean> {
+    return this.#order(address, { reason: '' })
   }
 
   /** Notes requests of an address that comes often, for the next report. */
@@ -148,19 +167,23 @@ export class Fleet {
       syncs: this.#syncs,
       failures: this.#failures,
       restored: this.#restored,
-      pendingLifts: this.#lifts.size,
+      pendingOrders: this.#orders.size,
     }
   }
 
-  #tick(): void {
-    if (this.#closed) return
+  #syncLater(): void {
     const { clock, syncMs, available } = this.#settings
-    this.#cancelTimer = clock.schedule(syncMs, () => {
-      if (available()) {
-        void this.sync()
-        void this.#report()
-      }
-      this.#tick()
+    this.#cancelSync = clock.schedule(syncMs, () => {
+      if (available()) void this.sync()
+      this.#syncLater()
+    })
+  }
+
+  #reportLater(): void {
+    const { clock, available } = this.#settings
+    this.#cancelReport = clock.schedule(REPORT_MS, () => {
+      if (available()) void this.#report()
+      this.#reportLater()
     })
   }
 
@@ -178,18 +201,6 @@ export class Fleet {
     for (const { status } of await Promise.allSettled(told)) if (status === 'rejected') this.#failures += 1
   }
 
-  async #tell(write: () => Promise<StoredBlock>): Promise<boolean> {
-    if (!this.#settings.available()) return false
-    try {
-      this.#settings.local.adopt(await write(), true)
-      return true
-    } catch {
-      // It is told again with the next reading.
-      this.#failures += 1
-      return false
-    }
-  }
-
   async #sync(): Promise<boolean> {
     try {
       do {
@@ -200,7 +211,7 @@ export class Fleet {
       return true
     } catch {
       this.#failures += 1
-      // Half a reading from the start is none.
+      // Half a reading from the start is none, and so is one after which the store could not be told what it has lost.
       if (this.#seen !== undefined) this.#cursor = undefined
       this.#seen = undefined
       return false
@@ -208,8 +219,8 @@ export class Fleet {
   }
 
   async #read(): Promise<void> {
-    // First what is to be gone, or it would be read back.
-    if (!(await this.#flushLifts())) throw new Error('a block could not be lifted')
+    // First what people decided. A store that takes no writes is still read.
+    await this.#flushOrders()
     for (let page = 0; page < MAX_PAGES && !this.#closed; page += 1) {
       const asked = this.#cursor
       const changes = await this.#settings.store.changes(asked)
@@ -226,37 +237,62 @@ export class Fleet {
     this.#cursor = cursor
     for (const block of blocks) {
       this.#seen?.add(block.address)
-      if (!this.#lifts.has(block.address)) this.#settings.local.adopt(block, false)
+      if (this.#orders.has(block.address)) continue
+      this.#counts.delete(block.address)
+      this.#settings.local.adopt(block, false)
     }
   }
 
   /** Tells the store what it does not know: blocks it has lost, and those made while it was away. */
   async #restore(): Promise<void> {
     const seen = this.#seen
-    this.#seen = undefined
     const unknown = this.#settings.local
       .running()
       .filter(({ address, shared }) => !shared || (seen !== undefined && !seen.has(address)))
+      .filter(({ address }) => !this.#orders.has(address))
     for (let from = 0; from < unknown.length && !this.#closed; from += MAX_RESTORED_AT_A_TIME) {
       const some = unknown.slice(from, from + MAX_RESTORED_AT_A_TIME)
       const known = await Promise.all(some.map((block) => this.#settings.store.restore(block)))
-      for (const block of known) this.#settings.local.adopt(block, true)
+      for (const block of known) {
+        if (!this.#orders.has(block.address)) this.#settings.local.adopt(block, true)
+      }
       this.#restored += known.length
+    }
+    this.#seen = undefined
+  }
+
+  async #order(address: string, order: Order): Promise<boolean> {
+    this.#counts.delete(address)
+    this.#orders.delete(address)
+    if (this.#orders.size >= MAX_PENDING_ORDERS) {
+      const [oldest] = this.#orders.keys()
+      if (oldest !== undefined) this.#orders.delete(oldest)
+    }
+    this.#orders.set(address, order)
+    await this.#flushOrders()
+    return this.#orders.get(address) !== order
+  }
+
+  async #flushOrders(): Promise<void> {
+    if (this.#orders.size === 0 || !this.#settings.available()) return
+    try {
+      for (const [address, order] of [...this.#orders]) {
+        const block = await this.#tell(address, order)
+        // Somebody decided something else meanwhile.
+        if (this.#orders.get(address) !== order) continue
+        this.#orders.delete(address)
+        if (block !== undefined) this.#settings.local.adopt(block, true)
+      }
+    } catch {
+      this.#failures += 1
     }
   }
 
-  async #flushLifts(): Promise<boolean> {
-    if (this.#lifts.size === 0) return true
-    if (!this.#settings.available()) return false
-    try {
-      for (const address of [...this.#lifts]) {
-        await this.#settings.store.lift(address)
-        this.#lifts.delete(address)
-      }
-      return true
-    } catch {
-      this.#failures += 1
-      return false
-    }
+  /** Answers the block that came of it. */
+  async #tell(address: string, { untilMs, reason }: Order): Promise<StoredBlock | undefined> {
+    const { store, clock } = this.#settings
+    if (untilMs === undefined) return void (await store.lift(address))
+    const ms = untilMs - clock.nowMs()
+    return ms > 0 ? store.hold(address, ms, reason) : undefined
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { AbuseGuard, BlockInfo } from './abuse-guard.ts'
 import { InputError, UnknownError } from './errors.ts'
+import { inputs, MAX_HOLD_MS } from './options.ts'
 
 /** What an operator asked, as it came. */
 export interface Asked {
@@ -45,7 +46,10 @@ export const operatorRoutes: readonly OperatorRoute[] = [
     method: 'POST',
     path: '/blocks',
     async answer(guard, { body }) {
-      const { address, duration_ms: ms, reason } = membersOf(body)
+      const given = membersOf(body)
+      inputs.onlyKnown('', given, ['address', 'duration_ms', 'reason'])
+      const { address, duration_ms: ms, reason } = given
+      if (ms !== undefined) inputs.duration('duration_ms', ms, 1, MAX_HOLD_MS)
       const block = await guard.block(address as string, {
         ...(ms !== undefined && { ms: ms as number }),
         ...(reason !== undefined && { reason: reason as string }),
@@ -105,7 +109,9 @@ export const operatorRoutes: readonly OperatorRoute[] = [
 ]
 
 /** The cursor is the place in the list: what is blocked meanwhile may show an entry twice, which harms nobody. */
-function page(all: readonly BlockInfo[], { limit = String(DEFAULT_ITEMS), cursor = '0' }: Asked['query']) {
+function page(all: readonly BlockInfo[], query: Asked['query']) {
+  inputs.onlyKnown('', query, ['limit', 'cursor'])
+  const { limit = String(DEFAULT_ITEMS), cursor = '0' } = query
   const most = wholeNumber('limit', limit, 1, MAX_ITEMS)
   const from = wholeNumber('cursor', cursor, 0, Number.MAX_SAFE_INTEGER)
   const next = from + most

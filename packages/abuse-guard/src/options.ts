@@ -7,7 +7,7 @@ import {
   OptionChecks,
   systemClock,
 } from '@holdfast/footing'
-import { OptionError } from './errors.ts'
+import { InputError, OptionError } from './errors.ts'
 import type { EscalationPolicy } from './escalation.ts'
 import type { BlockRedis } from './redis-store.ts'
 import type { UserSpikeSettings } from './user-spikes.ts'
@@ -26,7 +26,7 @@ export interface UserOptions {
   readonly maxEvents?: number
   /** The window, in ms. Default 300,000. */
   readonly windowMs?: number
-  /** Users counted at one time; who did least makes room. Default 10,000. */
+  /** Users counted at one time, about 360 bytes each; who did least makes room. Default 10,000. */
   readonly maxUsers?: number
   /** Users flagged at one time; the oldest flag makes room. Default 1000. */
   readonly maxFlagged?: number
@@ -82,7 +82,7 @@ export interface AbuseGuardOptions<Request = unknown> {
   /** The events of users. */
   readonly users?: UserOptions
   /** Shares the blocks with other processes: `app.redisGuard` of `@holdfast/redis-guard`. Default: not shared. */
-  readonly redis?: BlockRedis
+  readonly redis?: BlockRedis | undefined
   /** How often the blocks of others are read when no word came, in ms. Default 1000. */
   readonly syncMs?: number
   /** How long a start waits for the blocks of others, in ms; it never fails without them. Default 500. */
@@ -90,9 +90,9 @@ export interface AbuseGuardOptions<Request = unknown> {
   /** The operators' routes. Default: none. */
   readonly admin?: AdminOptions<Request>
   /** A prom-client registry that receives the metrics. Default: none. */
-  readonly registry?: MetricsRegistry
+  readonly registry?: MetricsRegistry | undefined
   /** The label `app` of the metrics; all but one of the instances that share a registry must have it. Default: none. */
-  readonly appName?: string
+  readonly appName?: string | undefined
   /** Where time comes from. Default: the machine's. */
   readonly clock?: Clock
   /** A whole number that makes the tables unpredictable; for tests. Default: random. */
@@ -132,6 +132,9 @@ export const checks = new OptionChecks(
   (option, expected, received) => new OptionError(option, expected, received),
 )
 
+/** Refuses what a caller or an operator gives with `HOLDFAST_ERR_ABUSE_GUARD_INPUT`. */
+export const inputs = new OptionChecks((what, expected, received) => new InputError(what, expected, received))
+
 const MAX_COUNT = 1_000_000
 const MAX_PER_MINUTE = 1_000_000_000
 const MAX_TABLE = 2 ** 22
@@ -152,7 +155,7 @@ export function resolveOptions<Request>(options: AbuseGuardOptions<Request>): Re
     weights: weightsOf(options.weights ?? {}),
     ipv6: ipv6Of(options.ipv6 ?? {}),
     allow: allowOf(options.allow ?? []),
-    address: checks.callable('address', options.address),
+    address: checks.synchronous('address', options.address),
     onDoubt: checks.oneOf('onDoubt', options.onDoubt ?? 'refuse', ['refuse', 'block']),
     maxTracked: checks.count('maxTracked', options.maxTracked ?? 65_536, 16, MAX_TABLE),
     maxBlocks: checks.count('maxBlocks', options.maxBlocks ?? 10_000, 1, MAX_COUNT),
@@ -220,6 +223,8 @@ function usersOf(given: UserOptions): UserSpikeSettings {
   return users
 }
 
+const PATH = /^(?!.*\/\/)\/[^\s?#*]*$/
+
 function adminOf<Request>(given: AdminOptions<Request>) {
   checks.object('admin', given)
   const admin = {
@@ -227,7 +232,10 @@ function adminOf<Request>(given: AdminOptions<Request>) {
     authorize: checks.callable('admin.authorize', given.authorize),
     authorizeTimeoutMs: checks.duration('admin.authorizeTimeoutMs', given.authorizeTimeoutMs ?? 100),
   }
-  if (!admin.prefix.startsWith('/')) checks.refuse('admin.prefix', 'a path that begins with /', admin.prefix)
+  // With anything else the routes would be somewhere else than where an operator looks for them.
+  if (!PATH.test(admin.prefix)) {
+    checks.refuse('admin.prefix', 'a path such as /admin/abuse, without ?, #, *, // and spaces', admin.prefix)
+  }
   checks.onlyKnown('admin.', given, Object.keys(admin))
   return admin
 }

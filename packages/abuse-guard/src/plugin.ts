@@ -1,5 +1,5 @@
-import { Authorisation, type Clock } from '@holdfast/footing'
-import type { FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
+import { Authorisation, type Clock, ignoreRejection } from '@holdfast/footing'
+import type { FastifyBaseLogger, FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { AbuseGuard } from './abuse-guard.ts'
 import { answerBlocked } from './blocked-answer.ts'
@@ -36,7 +36,7 @@ const plugin: FastifyPluginAsync<AbuseGuardOptions<FastifyRequest>> = async (app
   const { redis, policy, maxBlocks, weights, clock, registry, appName, startupWaitMs, admin } = options
   const store = redis && new RedisStore(redis, policy, maxBlocks)
   const guard = new AbuseGuard(options, { log: app.log, store })
-  const addressOf = options.address ?? ((request: FastifyRequest) => request.ip)
+  const addressOf = options.address === undefined ? ipOf : told(options.address, app.log)
   const doubting = options.address === undefined && options.onDoubt === 'refuse'
   app.decorate('abuseGuard', guard)
 
@@ -69,8 +69,9 @@ const plugin: FastifyPluginAsync<AbuseGuardOptions<FastifyRequest>> = async (app
       examined = true
       if (believesAnybody(request)) guard.anybodyIsBelieved()
     }
-    const block = guard.arrive(addressOf(request), settings?.cost, doubting ? request : undefined)
-    if (block === undefined || settings?.admitBlocked === true) {
+    const { cost, admitBlocked } = settings ?? unset
+    const block = guard.arrive(addressOf(request), cost, doubting ? request : undefined, admitBlocked)
+    if (block === undefined) {
       done()
       return
     }
@@ -149,6 +150,28 @@ async function addOperatorRoutes(
 function settingsOf(request: FastifyRequest): AbuseGuardRouteOptions | false | undefined {
   const { config } = request.routeOptions
   return (config as { readonly health?: string }).health === 'probe' ? false : config.abuseGuard
+}
+
+const unset: AbuseGuardRouteOptions = {}
+
+function ipOf({ ip }: FastifyRequest): string {
+  return ip
+}
+
+/** Says once that an `address` function answers something that can be no address: nobody would be counted. */
+function told(address: (request: FastifyRequest) => unknown, log: FastifyBaseLogger) {
+  let isTold = false
+  return (request: FastifyRequest): string | undefined => {
+    const answer = address(request)
+    if (typeof answer === 'string' || answer === undefined) return answer
+    ignoreRejection(answer)
+    if (!isTold) {
+      isTold = true
+      const received = answer instanceof Promise ? 'a promise' : `a value of the type ${typeof answer}`
+      log.error(`abuse-guard option "address" must answer a text, it answered ${received}: nobody is counted`)
+    }
+    return undefined
+  }
 }
 
 /** Waits for `work`, but no longer than `timeoutMs`. */

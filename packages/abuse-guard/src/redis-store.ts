@@ -1,5 +1,5 @@
 import type { RedisGuard } from '@holdfast/redis-guard'
-import { changesScript, countScript, writeScript } from './block-scripts.ts'
+import { changesScript, countScript, forgetScript, writeScript } from './block-scripts.ts'
 import type { EscalationPolicy } from './escalation.ts'
 import type { BlockStore, Changes, Cursor, StoredBlock } from './store.ts'
 
@@ -13,7 +13,7 @@ const ROWS = 200
 const NAMESPACE = 'abuse-guard'
 const SLOT = 'blocks'
 
-/** The blocks of all processes, in Redis. Every call is one script call in one slot. */
+/** The blocks of all processes, in Redis. Every call of a script is in one slot: blocks have one, counts another. */
 export class RedisStore implements BlockStore {
   readonly channel: string
   readonly #redis: BlockRedis
@@ -29,8 +29,9 @@ export class RedisStore implements BlockStore {
     this.channel = redis.key(NAMESPACE, SLOT, 'changed')
   }
 
-  punish(address: string, reason: string): Promise<StoredBlock> {
-    return this.#write('punish', { address, reason, origin: 'automatic' })
+  async punish(address: string, reason: string): Promise<StoredBlock> {
+    const punished = this.#write('punish', { address, reason, origin: 'automatic' })
+    return (await Promise.all([punished, this.#forget(address)]))[0]
   }
 
   hold(address: string, ms: number, reason: string): Promise<StoredBlock> {
@@ -42,7 +43,7 @@ export class RedisStore implements BlockStore {
   }
 
   async lift(address: string): Promise<void> {
-    await this.#write('lift', { address, reason: '', origin: 'manual' })
+    await Promise.all([this.#write('lift', { address, reason: '', origin: 'manual' }), this.#forget(address)])
   }
 
   changes(cursor: Cursor | undefined): Promise<Changes> {
@@ -51,11 +52,19 @@ export class RedisStore implements BlockStore {
   }
 
   count(address: string, requests: number): Promise<number> {
-    return this.#redis.run(countScript, [this.#redis.key(NAMESPACE, 'counts', address)], [requests])
+    return this.#redis.run(countScript, [this.#countsOf(address)], [requests])
   }
 
   onChange(callback: () => void): () => void {
     return this.#redis.subscribe(this.channel, { onMessage: callback, onGap: callback })
+  }
+
+  #countsOf(address: string): string {
+    return this.#redis.key(NAMESPACE, 'counts', address)
+  }
+
+  #forget(address: string): Promise<number> {
+    return this.#redis.run(forgetScript, [this.#countsOf(address)], [])
   }
 
   #write(

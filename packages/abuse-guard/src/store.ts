@@ -35,7 +35,9 @@ export interface Changes {
  * what it knows.
  */
 export interface BlockStore {
-  /** Blocks by the rules of escalation; answers the block that runs already, when there is one. */
+  /**
+   * Blocks by the rules of escalation, and counts from 0 again; answers the block that runs already, when there is one.
+   */
   punish(address: string, reason: string): Promise<StoredBlock>
   /** Blocks for a time that a person chose, in the place of any other block; the offences stay as they are. */
   hold(address: string, ms: number, reason: string): Promise<StoredBlock>
@@ -44,7 +46,7 @@ export interface BlockStore {
    * or was ended after this block began.
    */
   restore(block: StoredBlock): Promise<StoredBlock>
-  /** Ends a block and forgets the offences. */
+  /** Ends a block, and forgets the offences and the counts. */
   lift(address: string): Promise<void>
   /** Reads on from a cursor; from the start without one. */
   changes(cursor: Cursor | undefined): Promise<Changes>

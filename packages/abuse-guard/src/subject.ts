@@ -55,6 +55,9 @@ export function subjectHash(seed: number, bits: SubjectBits, a: number, b: numbe
   let hash = seed ^ Math.imul(bits, 0x9e3779b1)
   hash = Math.imul(hash ^ a, 0x85ebca6b)
   hash ^= hash >>> 13
+  // Without this round, what a difference in the highest bits of `a` makes could be undone in `b`, whatever the seed.
+  hash = Math.imul(hash, 0x165667b1)
+  hash ^= hash >>> 15
   hash = Math.imul(hash ^ b, 0xc2b2ae35)
   hash ^= hash >>> 16
   hash = Math.imul(hash, 0x27d4eb2f)

@@ -27,11 +27,13 @@ export interface UserFlag {
 
 interface Counted {
   readonly entry: number
-  /** How often each event happened since the user came in. */
-  readonly kinds: Map<string, number>
+  /** The names of the events that are counted apart; each has a place. */
+  readonly kinds: string[]
 }
 
-const MAX_KINDS = 8
+/** Kinds of events that are counted apart for each user. The place behind them is that of all others. */
+const MAX_KINDS = 4
+const PLACES = MAX_KINDS + 1
 const SAMPLED = 8
 const OTHERS = 'others'
 
@@ -39,6 +41,8 @@ const OTHERS = 'others'
 export class UserSpikes {
   readonly #settings: UserSpikeSettings
   readonly #counts: WindowCounts
+  /** By the entry of the user and the place of the event. */
+  readonly #kinds: WindowCounts
   /** In the order of their last event, the longest ago first. */
   readonly #users = new Map<string, Counted>()
   readonly #free: number[]
@@ -48,6 +52,7 @@ export class UserSpikes {
   constructor(settings: UserSpikeSettings) {
     this.#settings = settings
     this.#counts = new WindowCounts(settings.maxUsers, settings.windowMs)
+    this.#kinds = new WindowCounts(settings.maxUsers * PLACES, settings.windowMs)
     this.#free = Array.from({ length: settings.maxUsers }, (_, at) => settings.maxUsers - 1 - at)
   }
 
@@ -72,13 +77,10 @@ export class UserSpikes {
     // To the end of the order.
     this.#users.delete(user)
     this.#users.set(user, counted)
-    if (this.#counts.total(counted.entry, nowMs) === 0) counted.kinds.clear()
-    const kind = counted.kinds.has(event) || counted.kinds.size < MAX_KINDS ? event : OTHERS
-    counted.kinds.set(kind, (counted.kinds.get(kind) ?? 0) + 1)
+    this.#kinds.add(counted.entry * PLACES + this.#place(counted, event, nowMs), 1, nowMs)
     const events = this.#counts.add(counted.entry, 1, nowMs)
     if (events < maxEvents || this.#flags.has(user)) return undefined
-    const most = [...counted.kinds].sort(([, one], [, other]) => other - one)
-    const listed = most.map(([name, count]) => `${name} ${count}`).join(', ')
+    const listed = this.#listed(counted, nowMs)
     return this.flag(user, `${events} events within ${windowMs / 1000} s: ${listed}`, nowMs, events)
   }
 
@@ -122,8 +124,32 @@ export class UserSpikes {
       this.#makeRoom(nowMs)
       entry = this.#free.pop() ?? 0
     }
-    this.#counts.clear(entry)
-    return { entry, kinds: new Map() }
+    return { entry, kinds: [] }
+  }
+
+  /** The place of an event: its own, one whose event is longer ago than the window, or that of all others. */
+  #place({ entry, kinds }: Counted, event: string, nowMs: number): number {
+    const own = kinds.indexOf(event)
+    if (own !== -1) return own
+    for (let place = 0; place < MAX_KINDS; place += 1) {
+      if (place < kinds.length && this.#kinds.total(entry * PLACES + place, nowMs) > 0) continue
+      kinds[place] = event
+      return place
+    }
+    return MAX_KINDS
+  }
+
+  /** How often each event happened within the window, the most frequent first. */
+  #listed({ entry, kinds }: Counted, nowMs: number): string {
+    const counts = Array.from({ length: PLACES }, (_, place) => ({
+      name: kinds[place] ?? OTHERS,
+      count: this.#kinds.total(entry * PLACES + place, nowMs),
+    }))
+    return counts
+      .filter(({ count }) => count > 0)
+      .sort((one, other) => other.count - one.count)
+      .map(({ name, count }) => `${name} ${count}`)
+      .join(', ')
   }
 
   /** Among those whose last event is longest ago, who did least goes; the others of them get another turn. */
@@ -148,6 +174,7 @@ export class UserSpikes {
   #remove(user: string, counted: Counted): void {
     this.#users.delete(user)
     this.#counts.clear(counted.entry)
+    for (let place = 0; place < PLACES; place += 1) this.#kinds.clear(counted.entry * PLACES + place)
     this.#free.push(counted.entry)
   }
 }

@@ -86,6 +86,17 @@ t.test('going from /64 to /64 within a /56, or from /56 to /56 within a /48, is 
   t.equal(wide.guard.blockOf('2001:db8:2:ffff::1')?.address, '2001:db8:2::/48')
 })
 
+t.test('dear requests count for the networks, too: up to a quarter of the limit for each /64', async (t) => {
+  const { guard } = guardOnHandClock()
+  for (let at = 0; at < 33; at += 1) {
+    // A request that counts 1 when it comes, and 30 for its answer.
+    guard.arrive(`2001:db8:1:${at.toString(16)}::1`)
+    guard.charge(`2001:db8:1:${at.toString(16)}::1`, 29)
+  }
+  t.match(guard.explain('2001:db8:1:ff::1').counts, [{ count: 0 }, { count: 0 }, { count: 800 }])
+  t.match(guard.list(), [{ address: '2001:db8:1::/56', reason: 'more than 800 requests within a minute' }])
+})
+
 t.test('a few heavy /64 do not get their neighbours blocked', async (t) => {
   const { guard, send } = guardOnHandClock()
   for (let at = 1; at <= 20; at += 1) send(`2001:db8:1:${at.toString(16)}::1`, 500)
@@ -179,6 +190,12 @@ t.test('what is no address, no time and no reason is refused with a code', async
   await t.rejects(guard.block('192.0.2.1', { ms: 0 }), input)
   await t.rejects(guard.block('192.0.2.1', { ms: Number.POSITIVE_INFINITY }), input)
   await t.rejects(guard.block('192.0.2.1', { reason: 'x'.repeat(201) }), input)
+  await t.rejects(guard.block('192.0.2.1', { durationMs: 5 } as never), {
+    ...input,
+    message: /"durationMs" must be left out \(accepted: ms, reason\), received 5/,
+  })
+  await t.rejects(guard.block('192.0.2.1', null as never), input)
+  t.throws(() => guard.top(Number.NaN), input)
   t.throws(() => guard.note('', 'x'), input)
   t.throws(() => guard.note('x', ''), input)
   t.throws(() => guard.flag('x'.repeat(256), 'x'), input)

@@ -117,14 +117,14 @@ t.test('a block that is lifted while the store is away stays lifted', async (t) 
   await clock.advance(0)
   store.down = true
   t.same(await one?.guard.unblock('192.0.2.1'), { lifted: ['192.0.2.1'], shared: false })
-  t.equal(one?.guard.snapshot().fleet?.pendingLifts, 1)
+  t.equal(one?.guard.snapshot().fleet?.pendingOrders, 1)
   await clock.advance(3000)
   t.equal(other?.send('192.0.2.1', 1), 1, 'nobody could tell the other')
   store.down = false
   await clock.advance(2000)
   t.equal(one?.send('192.0.2.1', 1), 0)
   t.equal(other?.send('192.0.2.1', 1), 0)
-  t.equal(one?.guard.snapshot().fleet?.pendingLifts, 0)
+  t.equal(one?.guard.snapshot().fleet?.pendingOrders, 0)
   for (const { guard } of guards) guard.close()
 })
 
@@ -137,7 +137,7 @@ t.test('lifts that wait have a bound', async (t) => {
     await guard?.block(address)
     await guard?.unblock(address)
   }
-  t.equal(guard?.snapshot().fleet?.pendingLifts, 1000)
+  t.equal(guard?.snapshot().fleet?.pendingOrders, 1000)
   guard?.close()
   await clock.advance(0)
 })
@@ -273,12 +273,166 @@ t.test('what is told has a bound, and what is too old is not told', async (t) =>
 
   store.down = false
   told.length = 0
-  const slow = guardOnHandClock({ syncMs: 10_000 }, store, clock)
-  slow.guard.start()
-  slow.send('192.0.2.1', 50)
+  const unused = () => {}
+  const redis = { available: false, run: unused, key: unused, subscribe: unused, onStateChange: unused }
+  const cut = guardOnHandClock({ redis: redis as never }, store, clock)
+  cut.guard.start()
+  cut.send('192.0.2.1', 50)
+  await clock.advance(4500)
+  redis.available = true
+  await clock.advance(1000)
+  cut.send('192.0.2.2', 50)
+  await clock.advance(1000)
+  t.same(told, ['192.0.2.2'], 'the first was more than four seconds old')
+  cut.guard.close()
+})
+
+t.test('how often blocks are read has nothing to do with counting together', async (t) => {
+  const { clock, guards } = fleetOf(4, { syncMs: 3_600_000 })
+  for (const { send } of guards) send('192.0.2.1', 40)
+  await clock.advance(2000)
+  for (const { guard } of guards) {
+    t.match(guard.list(), [{ address: '192.0.2.1' }])
+    guard.close()
+  }
+})
+
+t.test('a proxy that is not trusted is not blocked by what all count together either', async (t) => {
+  const { clock, guards } = fleetOf(8)
+  for (const { send } of guards) {
+    // It looks after itself first, and each process sees less than half of what leads to a block.
+    send('10.0.0.5', 2)
+    for (let client = 0; client < 45; client += 1) {
+      send('10.0.0.5', 1, { 'x-forwarded-for': `198.51.100.${client}` })
+    }
+  }
   await clock.advance(5000)
-  slow.send('192.0.2.1', 1)
-  await clock.advance(5000)
-  t.same(told, [], 'both were more than four seconds old')
-  slow.guard.close()
+  for (const { guard } of guards) {
+    t.same(guard.list(), [])
+    guard.close()
+  }
+  t.ok(guards.some(({ guard }) => guard.snapshot().doubt === 'everybody-looks-alike'))
+})
+
+t.test('who is freed is not blocked again for what was counted together before', async (t) => {
+  const { clock, guards } = fleetOf(4)
+  const [one, other] = guards
+  for (const { send } of guards) send('192.0.2.1', 40)
+  await clock.advance(2000)
+  t.match(one?.guard.list(), [{ address: '192.0.2.1' }])
+  await other?.guard.unblock('192.0.2.1')
+  await clock.advance(0)
+  t.equal(one?.send('192.0.2.1', 60), 0)
+  await clock.advance(3000)
+  for (const { guard } of guards) {
+    t.same(guard.list(), [])
+    guard.close()
+  }
+})
+
+t.test('a store that fails half way through is told the rest at the next opportunity', async (t) => {
+  const { clock, store, guards, join } = fleetOf(1)
+  for (let at = 0; at < 150; at += 1) await guards[0]?.guard.block(`10.0.0.${at}`)
+  await clock.advance(1000)
+  store.lose()
+  await store.hold('192.0.2.1', minute, 'of somebody who was quicker')
+  const restore = store.restore.bind(store)
+  let left = 70
+  store.restore = async (block) => {
+    left -= 1
+    if (left < 0) throw new Error('out of time')
+    return restore(block)
+  }
+  await clock.advance(1000)
+  store.restore = restore
+  await clock.advance(2000)
+  const late = join()
+  await late.guard.sync()
+  t.equal(late.guard.snapshot().blocked, 151)
+  late.guard.close()
+  guards[0]?.guard.close()
+})
+
+t.test('a store that takes no writes is still read', async (t) => {
+  const { clock, store, guards } = fleetOf(2)
+  const [one, other] = guards
+  await one?.guard.block('192.0.2.1')
+  await clock.advance(0)
+  const { lift, hold } = store
+  store.lift = store.hold = async () => {
+    throw new Error('READONLY')
+  }
+  t.same(await other?.guard.unblock('192.0.2.1'), { lifted: ['192.0.2.1'], shared: false })
+  await hold.call(store, '192.0.2.2', minute, 'x')
+  await clock.advance(1000)
+  t.same(
+    other?.guard.list().map(({ address }) => address),
+    ['192.0.2.2'],
+    'what is freed here stays free, and what is new is known',
+  )
+  Object.assign(store, { lift, hold })
+  await clock.advance(1000)
+  t.equal(one?.send('192.0.2.1', 1), 0)
+  for (const { guard } of guards) guard.close()
+})
+
+t.test(
+  'what a person decides while the store is away stands, also against what the store knows',
+  async (t) => {
+    const { clock, store, guards } = fleetOf(2)
+    const [one, other] = guards
+    one?.send('192.0.2.1', 101)
+    await clock.advance(0)
+    store.down = true
+    t.match(await other?.guard.block('192.0.2.1', { ms: 600 * minute, reason: 'a person' }), {
+      shared: false,
+    })
+    t.equal(other?.guard.snapshot().fleet?.pendingOrders, 1)
+    await clock.advance(minute)
+    store.down = false
+    other?.guard.reconnected()
+    await clock.advance(2000)
+    for (const { guard } of guards) {
+      t.match(guard.list(), [{ reason: 'a person', origin: 'manual', shared: true }])
+      const retryAfterMs = guard.blockOf('192.0.2.1')?.retryAfterMs ?? 0
+      t.ok(retryAfterMs <= 599 * minute && retryAfterMs > 598 * minute, String(retryAfterMs))
+    }
+
+    store.down = true
+    await one?.guard.block('192.0.2.9', { ms: 1000 })
+    await clock.advance(5000)
+    store.down = false
+    await clock.advance(1000)
+    t.equal(one?.guard.snapshot().fleet?.pendingOrders, 0, 'what has ended meanwhile is not told')
+    t.equal(other?.send('192.0.2.9', 1), 0)
+    for (const { guard } of guards) guard.close()
+  },
+)
+
+t.test('the answer to a block that comes late does not undo what a person decided since', async (t) => {
+  const { clock, store, guards } = fleetOf(1)
+  const [one] = guards
+  const punish = store.punish.bind(store)
+  const gate = Promise.withResolvers<void>()
+  store.punish = async (...args) => {
+    const block = await punish(...args)
+    await gate.promise
+    return block
+  }
+  const lift = store.lift.bind(store)
+  const lifting = Promise.withResolvers<void>()
+  store.lift = async (address) => {
+    await lifting.promise
+    return lift(address)
+  }
+  one?.send('192.0.2.1', 101)
+  const unblocked = one?.guard.unblock('192.0.2.1')
+  gate.resolve()
+  await clock.advance(0)
+  t.equal(one?.send('192.0.2.1', 1), 0)
+  lifting.resolve()
+  t.match(await unblocked, { shared: true })
+  await clock.advance(1000)
+  t.equal(one?.send('192.0.2.1', 1), 0)
+  one?.guard.close()
 })

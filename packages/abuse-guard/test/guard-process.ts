@@ -1,7 +1,7 @@
 /** A service of a fleet, for tests that start several: `node guard-process.ts <settings as JSON>`. Tells its port. */
 import { redisGuard } from '@holdfast/redis-guard'
 import Fastify from 'fastify'
-import { abuseGuard } from '../src/index.ts'
+import { type AbuseGuardSnapshot, abuseGuard } from '../src/index.ts'
 
 /** What the process is started with. */
 export interface ProcessSettings {
@@ -10,23 +10,25 @@ export interface ProcessSettings {
   readonly syncMs: number
   /** Default 9000: as long as Fastify allows. */
   readonly startupWaitMs?: number
+  readonly maxTracked?: number
 }
 
 /** What `/state` answers. */
 export interface ProcessState {
   readonly blocked: readonly string[]
   readonly commands: number
-  readonly snapshot: object
+  readonly snapshot: AbuseGuardSnapshot
 }
 
 const settings: ProcessSettings = JSON.parse(process.argv[2] ?? '')
-const { redisUrl, budgetMs, syncMs, startupWaitMs = 9000 } = settings
+const { redisUrl, budgetMs, syncMs, startupWaitMs = 9000, maxTracked } = settings
 const app = Fastify({ trustProxy: ['127.0.0.1'] })
 await app.register(redisGuard, { url: redisUrl, budgetMs, startupWaitMs })
 await app.register(abuseGuard, {
   redis: app.redisGuard,
   syncMs,
   startupWaitMs,
+  ...(maxTracked !== undefined && { maxTracked }),
   admin: { authorize: () => true },
 })
 app.get('/', async () => 'ok')

@@ -42,6 +42,7 @@ export class MemoryBlockStore implements BlockStore {
     this.#check()
     const nowMs = this.#clock.wallMs()
     const known = this.#records.get(address)
+    this.#counts.delete(address)
     if (known !== undefined && known.untilMs > nowMs) return this.#stored(address, known)
     return this.#write(address, {
       ...nextBlock(known, nowMs, this.#policy),
@@ -76,6 +77,7 @@ export class MemoryBlockStore implements BlockStore {
   async lift(address: string): Promise<void> {
     this.#check()
     const nowMs = this.#clock.wallMs()
+    this.#counts.delete(address)
     this.#write(address, { untilMs: nowMs, sinceMs: nowMs, offences: 0, origin: 'manual', reason: '' })
   }
 

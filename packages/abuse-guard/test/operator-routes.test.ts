@@ -114,10 +114,12 @@ t.test('what an operator mistypes is refused with a code', async (t) => {
   t.same(await post({}), [400, 'HOLDFAST_ERR_ABUSE_GUARD_ADDRESS'])
   t.same(await post('[]'), [400, 'HOLDFAST_ERR_ABUSE_GUARD_INPUT'])
   t.same(await post({ address: '192.0.2.1', duration_ms: 'long' }), [400, 'HOLDFAST_ERR_ABUSE_GUARD_INPUT'])
+  // A mistyped time would block for the usual one.
+  t.same(await post({ address: '192.0.2.1', duration: 1000 }), [400, 'HOLDFAST_ERR_ABUSE_GUARD_INPUT'])
   t.same(await post({ address: '192.0.2.1', reason: 5 }), [400, 'HOLDFAST_ERR_ABUSE_GUARD_INPUT'])
   t.same(await post({ address: '10.0.0.1' }), [409, 'HOLDFAST_ERR_ABUSE_GUARD_ALLOWED'])
   t.equal((await post({ address: '192.0.2.1', reason: 'x'.repeat(5000) }))[0], 413)
-  for (const query of ['limit=0', 'limit=101', 'limit=x', 'cursor=-1', 'cursor=1.5']) {
+  for (const query of ['limit=0', 'limit=101', 'limit=x', 'cursor=-1', 'cursor=1.5', 'limits=5']) {
     const answer = await app.inject({ url: `/admin/abuse/blocks?${query}`, headers: token })
     t.match([answer.statusCode, answer.json().code], [400, 'HOLDFAST_ERR_ABUSE_GUARD_INPUT'], query)
   }

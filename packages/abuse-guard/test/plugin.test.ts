@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { Agent, get } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { HandClock } from '@holdfast/test-kit'
 import Fastify, { type FastifyInstance, type FastifyRequest, type FastifyServerOptions } from 'fastify'
@@ -113,6 +114,52 @@ t.test('the answer comes before the body, and ends the connection that would bri
   t.match(chunked.text, /^HTTP\/1\.1 429 [\s\S]*connection: close/i)
 })
 
+t.test('who sends a megabyte slowly is answered before it, and cannot go on sending', async (t) => {
+  const { app } = await appWithGuard(t)
+  app.post('/', async () => 'never')
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  await app.abuseGuard.block('127.0.0.1')
+  const address = app.server.address()
+  const socket = connect(typeof address === 'object' && address !== null ? address.port : 0, '127.0.0.1')
+  socket.on('error', () => {})
+  let received = ''
+  let sent = 0
+  // `once` would reject with the error of a socket that writes when nobody reads any more.
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
+  socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n\r\n')
+  socket.on('data', (chunk) => {
+    received += chunk
+  })
+  const sender = setInterval(() => {
+    sent += 100
+    socket.write('x'.repeat(100))
+  }, 5)
+  await closed
+  clearInterval(sender)
+  t.match(received, /^HTTP\/1\.1 429 [\s\S]*"retry_after":900}$/)
+  t.ok(sent < 100_000, `${sent} bytes were sent`)
+})
+
+t.test('a connection that was opened before a block is refused during it, and of use after it', async (t) => {
+  const { app, clock } = await appWithGuard(t)
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  t.teardown(() => agent.destroy())
+  const address = app.server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const ask = () =>
+    new Promise<[status: number | undefined, reused: boolean]>((resolve, reject) => {
+      const asked = get({ host: '127.0.0.1', port, agent }, (answer) => {
+        answer.resume()
+        answer.on('end', () => resolve([answer.statusCode, asked.reusedSocket]))
+      })
+      asked.on('error', reject)
+    })
+  for (const status of [200, 200, 200, 429, 429]) t.equal((await ask())[0], status)
+  await clock.advance(900_000)
+  t.same(await ask(), [200, true])
+})
+
 t.test('without a body the connection stays, because a new one would cost more', async (t) => {
   const { app } = await appWithGuard(t)
   await app.listen({ port: 0, host: '127.0.0.1' })
@@ -151,8 +198,10 @@ t.test('a route may cost more, nothing, let the blocked in, or not be guarded at
   t.equal(app.abuseGuard.snapshot().counted, 0)
   t.same(await statuses(app, 3, { url: '/dear' }), [200, 429, 429])
   t.same(await statuses(app, 1, { url: '/free' }), [429])
+  const { refused } = app.abuseGuard.snapshot()
   t.same(await statuses(app, 1, { url: '/open' }), [200])
   t.same(await statuses(app, 1, { url: '/apart' }), [200])
+  t.equal(app.abuseGuard.snapshot().refused, refused, 'who is let in is not refused')
 })
 
 t.test('a wrong setting of a route fails when the route is declared', async (t) => {
@@ -247,6 +296,20 @@ t.test('an address of your own is not doubted', async (t) => {
   t.same(await statuses(app, 1, from('203.0.113.10')), [200])
   t.same(await statuses(app, 5), Array(5).fill(200), 'without the header nothing is counted')
   t.equal(app.abuseGuard.snapshot().unreadable, 5)
+})
+
+t.test('an address that is none is told of once, and a promise of one ends nothing', async (t) => {
+  for (const [address, what] of [
+    [() => Promise.reject(new Error('nobody waits for it')), /it answered a promise/],
+    [() => 5, /it answered a value of the type number/],
+  ] as const) {
+    const { app, lines } = await appWithGuard(t, { options: { address: address as never } })
+    t.same(await statuses(app, 5), Array(5).fill(200))
+    t.equal(app.abuseGuard.snapshot().unreadable, 5)
+    t.match(lines, [{ level: 50, msg: what }])
+    t.equal(lines.length, 1)
+    await new Promise(setImmediate)
+  }
 })
 
 t.test('it is refused a second time in one scope, and where one around it has it', async (t) => {

@@ -20,7 +20,9 @@ t.test('no request costs a call to Redis, neither one that passes nor one that i
   t.teardown(() => process.end())
   await process.flood(times(101, '203.0.113.50'))
   // The block is told, and the word of it makes the process read once more.
-  await waitUntil(async () => (await process.state()).snapshot.fleet.syncs >= 2, { what: 'a second reading' })
+  await waitUntil(async () => ((await process.state()).snapshot.fleet?.syncs ?? 0) >= 2, {
+    what: 'a second reading',
+  })
   const before = await process.state()
   await process.flood(Array.from({ length: 1000 }, (_, at) => `10.9.${at >> 8}.${at & 255}`))
   const refused = await process.flood(times(500, '203.0.113.50'))

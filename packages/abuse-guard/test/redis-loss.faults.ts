@@ -47,6 +47,59 @@ t.test('Redis frozen: no request waits for it', async (t) => {
   await blockedBy(late, '203.0.113.3')
 })
 
+t.test('a block made while Redis is frozen is known to all when it goes on', async (t) => {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const { processes, end } = await startGuards(4, { ...settings, redisUrl: redis.url })
+  t.teardown(end)
+  const [one, two] = processes as [GuardProcess, GuardProcess]
+  await two.flood(times(5, '203.0.113.6'))
+  redis.freeze()
+  await one.flood(times(101, '203.0.113.6'))
+  t.equal((await one.ask('203.0.113.6')).status, 429)
+  t.equal((await two.ask('203.0.113.6')).status, 200, 'nobody could tell it')
+  redis.thaw()
+  await Promise.all(processes.map((process) => blockedBy(process, '203.0.113.6')))
+  for (const process of processes) t.equal((await process.ask('203.0.113.6')).status, 429)
+})
+
+t.test('what an operator decides while Redis is away stands everywhere when it is back', async (t) => {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const { processes, end } = await startGuards(4, { ...settings, redisUrl: redis.url })
+  t.teardown(end)
+  const [one, two] = processes as [GuardProcess, GuardProcess]
+  await one.flood([...times(101, '203.0.113.7'), ...times(101, '203.0.113.8')])
+  await Promise.all(
+    processes.flatMap((process) => [blockedBy(process, '203.0.113.7'), blockedBy(process, '203.0.113.8')]),
+  )
+
+  await redis.kill9()
+  const freed = await two.ask('192.0.2.1', '/admin/abuse/blocks/203.0.113.7', 'DELETE')
+  t.match(freed, { status: 200, text: /"shared":false/ })
+  const body = { address: '203.0.113.8', duration_ms: 80_000_000, reason: 'a person' }
+  const extended = await one.ask('192.0.2.1', '/admin/abuse/blocks', 'POST', body)
+  t.match(extended, { status: 201, text: /"shared":false/ })
+  t.equal((await two.ask('203.0.113.7')).status, 200)
+  t.equal((await one.ask('203.0.113.7')).status, 429, 'nobody could tell it')
+
+  await redis.restart()
+  for (const process of processes) {
+    await waitUntil(async () => !(await process.state()).blocked.includes('203.0.113.7'), {
+      what: 'the end of a block',
+      timeoutMs: 30_000,
+    })
+    await waitUntil(
+      async () => {
+        const { text } = await process.ask('192.0.2.1', '/admin/abuse/addresses/203.0.113.8')
+        return /"reason":"a person"/.test(text)
+      },
+      { what: 'the word of the operator', timeoutMs: 30_000 },
+    )
+  }
+  t.equal((await one.state()).snapshot.fleet?.pendingOrders, 0)
+})
+
 t.test('Redis that lost all its data is told again by whoever knows', async (t) => {
   const redis = await startRedis({ args: ['--appendonly', 'no'] })
   t.teardown(() => redis.stop())

@@ -69,6 +69,8 @@ export class ConcurrencyGuard {
   readonly #lost = new WeakSet<Operation>()
   /** Operations without a lease while Redis is lost, with what cancels the next try to take one. */
   readonly #degraded = new Map<Operation, (() => void) | undefined>()
+  /** Questions for a lease that an operation without one should have now. */
+  readonly #taking = new Map<Operation, Promise<undefined>>()
   readonly #owner: OperationOwner
   readonly #onLeave = (attempt: Attempt, cause: unknown) => this.#drop(attempt, 'aborted', cause)
   readonly #begun = { fenced: 0, local: 0, degraded: 0 }
@@ -126,6 +128,7 @@ export class ConcurrencyGuard {
     options: CallOptions,
     work: (operation: OperationContext) => T | PromiseLike<T>,
   ): Promise<T> {
+    if (typeof work !== 'function') checks.refuse('work', 'a function', work)
     const operation = await this.#beginOperation(key, options)
     const { promise, resolve, reject } = Promise.withResolvers<T>()
     operation.onLate(reject)
@@ -306,7 +309,8 @@ export class ConcurrencyGuard {
     this.#degraded.get(operation)?.()
     this.#degraded.delete(operation)
     const { lease, key, terms } = operation
-    const returning = lease && this.#leases?.giveBack(lease, terms.leaseMs)
+    // A lease that is asked for may be granted yet: the next caller would be refused because of it.
+    const returning = lease ? this.#leases?.giveBack(lease, terms.leaseMs) : this.#taking.get(operation)
     if (returning === undefined) {
       this.#pass(key)
       return undefined
@@ -383,19 +387,26 @@ export class ConcurrencyGuard {
   }
 
   #takeLease(operation: Operation): void {
-    if (!this.#degraded.has(operation)) return
+    if (!this.#degraded.has(operation) || this.#taking.has(operation)) return
     const { key, terms } = operation
-    this.#leases?.acquire(key.leaseName, terms).then(
-      (answer) => {
-        if (answer.held && !this.#degraded.has(operation)) this.#leases?.giveBack(answer, terms.leaseMs)
-        else if (answer.held) {
-          this.#degraded.delete(operation)
-          operation.adopt(answer)
-        } else this.#takeLeaseLater(operation, answer)
-      },
+    const taken = async (answer: HeldLease | LeasedElsewhere) => {
+      if (!answer.held) this.#takeLeaseLater(operation, answer)
+      else if (!this.#degraded.has(operation)) await this.#leases?.giveBack(answer, terms.leaseMs)
+      else {
+        this.#degraded.delete(operation)
+        operation.adopt(answer)
+      }
+    }
+    const taking = this.#leases
+      ?.acquire(key.leaseName, terms)
+      .then(taken)
       // When Redis is lost again, its next return is the next try.
-      () => undefined,
-    )
+      .catch(() => undefined)
+      .then(() => {
+        this.#taking.delete(operation)
+        return undefined
+      })
+    if (taking !== undefined) this.#taking.set(operation, taking)
   }
 
   /** Another process is at work on the same key, as it was to be feared. */

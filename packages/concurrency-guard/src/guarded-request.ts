@@ -12,7 +12,7 @@
 import { disposeOf, isTakenOver, type RawReply, type ReplyLike, takeOver } from '@holdfast/footing'
 import type { Attempt, Outcome } from './attempt.ts'
 import { afterTurn } from './clock.ts'
-import { AbortedError } from './errors.ts'
+import { AbortedError, NotGuardedError } from './errors.ts'
 import type { Operation, OperationContext } from './operation.ts'
 import { Refusal } from './refusal.ts'
 
@@ -98,14 +98,17 @@ export class GuardedRequest {
   /** Runs the handler and watches it; returns and throws what it does. */
   run(handler: () => unknown): unknown {
     const operation = this.#operation
-    if (operation === undefined) return handler()
+    if (operation === undefined) {
+      // A `key` that throws undefined is no error to Fastify, which then comes here.
+      if (this.#unguarded === undefined) throw new NotGuardedError()
+      return handler()
+    }
     // Between the beginning and here other hooks ran, which may have taken any time.
     if (this.#raw.destroyed || operation.ended) {
       this.#workDone()
       throw new AbortedError('the request was over before its handler ran')
     }
     this.#handler = 'works'
-    this.#noticeReturnOfReply()
     let result: unknown
     try {
       result = handler()
@@ -155,9 +158,9 @@ export class GuardedRequest {
       })
   }
 
-  /** It has returned its reply, or waits for it. */
-  handlerAwaitsReply(): void {
-    this.#workDone()
+  /** Its handler has returned its reply, or waits for it; the reply of who answers in its place says nothing of it. */
+  awaits(reply: unknown): void {
+    if (reply === this.#reply) this.#workDone()
   }
 
   /** The last byte was written. */
@@ -198,13 +201,6 @@ export class GuardedRequest {
     const send = this.#heldBack
     this.#heldBack = undefined
     send?.()
-  }
-
-  /** A promise of the handler that follows its reply is settled only after the answer: the question for it says more. */
-  #noticeReturnOfReply(): void {
-    // A plain member, of one form for all replies: a defined property makes each of them slow. A reply that takes
-    // over gets none of it.
-    Object.assign(this.#reply, NOTICING)
   }
 
   /** The time is up: answers with a reply that the handler does not know. */
@@ -253,18 +249,21 @@ class Unguarded implements OperationContext {
   }
 }
 
+/**
+ * What `then` of a reply is where the plugin is registered. A promise of the handler that follows its reply is settled
+ * only after the answer; that somebody asks for the end of the answer tells that the handler has nothing more to do.
+ */
+export function thenOfReply(this: ThenableReply, ...callbacks: readonly unknown[]): unknown {
+  GuardedRequest.of(this.request as RequestLike)?.awaits(this)
+  // That of Fastify, however many scopes are between.
+  let above: ThenableReply = this
+  while (above.then === thenOfReply) above = Object.getPrototypeOf(above)
+  return above.then.apply(this, [...callbacks])
+}
+
 interface ThenableReply extends ReplyLike {
   readonly then: (this: ThenableReply, ...callbacks: unknown[]) => unknown
 }
-
-/** What `then` of a guarded reply is: who asks for the end of the answer has nothing more to do. */
-function askedForEnd(this: ThenableReply, ...callbacks: readonly unknown[]): unknown {
-  GuardedRequest.of(this.request as RequestLike)?.handlerAwaitsReply()
-  const { then } = Object.getPrototypeOf(this) as ThenableReply
-  return then.apply(this, [...callbacks])
-}
-
-const NOTICING = Object.fromEntries([['then', askedForEnd]])
 
 // Functions of their own for every request would be closures that the garbage collector has to find.
 function onPrefinish(this: ListenedReply): void {

@@ -13,11 +13,27 @@ export type KeyPart = string | number | bigint
 export type OperationKey = string | readonly [KeyPart, ...KeyPart[]]
 
 /** A key as this process and Redis know it. */
-export interface EncodedKey {
+export class EncodedKey {
   /** The same for equal keys, and for no others. */
   readonly text: string
-  /** What Redis leases. The last part chooses the slot. */
-  readonly leaseName: readonly [string, ...string[]]
+  /** Undefined for a long key, of which only the hash is kept. */
+  readonly #parts: readonly string[] | undefined
+
+  constructor(parts: readonly string[]) {
+    const text = JSON.stringify(parts)
+    const isLong = text.length > MAX_PLAIN_LENGTH
+    this.text = isLong ? hashOf(text) : text
+    this.#parts = isLong ? undefined : parts
+  }
+
+  /** What Redis leases. The last part chooses the slot. Made only when Redis is asked. */
+  get leaseName(): readonly [string, ...string[]] {
+    const parts = this.#parts
+    if (parts === undefined) return ['concurrency-guard-hash', this.text]
+    // JSON is well-formed itself: half a surrogate pair is escaped in it.
+    if (!parts.every((part) => part.isWellFormed())) return ['concurrency-guard-hash', hashOf(this.text)]
+    return ['concurrency-guard', ...parts]
+  }
 }
 
 /** The longest key, in UTF-16 units with its separators, that is kept as it is. */
@@ -27,14 +43,14 @@ export const MAX_PLAIN_LENGTH = 200
 export function encodeKey(key: OperationKey): EncodedKey {
   const given: readonly unknown[] = typeof key === 'string' ? [key] : key
   if (!Array.isArray(given) || given.length === 0) throw new KeyError(`received ${described(given)}`)
-  const parts = given.map(textOf)
-  const text = JSON.stringify(parts)
-  if (text.length <= MAX_PLAIN_LENGTH && parts.every((part) => part.isWellFormed())) {
-    return { text, leaseName: ['concurrency-guard', ...parts] }
-  }
-  // JSON is well-formed itself: half a surrogate pair is escaped in it.
-  const hash = createHash('sha256').update(text).digest('hex')
-  return { text: hash, leaseName: ['concurrency-guard-hash', hash] }
+  const parts: string[] = []
+  // Not map(), which passes over holes.
+  for (let place = 0; place < given.length; place += 1) parts.push(textOf(given[place], place))
+  return new EncodedKey(parts)
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
 }
 
 function textOf(part: unknown, place: number): string {

@@ -1,5 +1,4 @@
-import { types } from 'node:util'
-import type { MetricsRegistry, ReplyLike } from '@holdfast/footing'
+import { answerLikeHandler, ignoreRejection, type MetricsRegistry, type ReplyLike } from '@holdfast/footing'
 import type {
   FastifyInstance,
   FastifyReply,
@@ -10,7 +9,7 @@ import type {
 import fp from 'fastify-plugin'
 import { ConcurrencyGuard } from './concurrency-guard.ts'
 import { AlreadyRegisteredError, NotGuardedError } from './errors.ts'
-import { GuardedRequest, type RequestLike } from './guarded-request.ts'
+import { GuardedRequest, type RequestLike, thenOfReply } from './guarded-request.ts'
 import type { OperationKey } from './key.ts'
 import type { OperationContext } from './operation.ts'
 import {
@@ -26,12 +25,12 @@ import type { Refusal } from './refusal.ts'
 /** Options of the plugin: those of `ConcurrencyGuard`, and its own. */
 export interface ConcurrencyGuardPluginOptions extends ConcurrencyGuardOptions {
   /** A prom-client `Registry` for the metrics. Default: none; prom-client is not loaded. */
-  readonly registry?: MetricsRegistry
+  readonly registry?: MetricsRegistry | undefined
   /**
    * The label `app` of the metrics. Needed when scopes or applications of one process share a registry: all but one
    * of them must have it. Default: no such label.
    */
-  readonly appName?: string
+  readonly appName?: string | undefined
 }
 
 /** What a refused request is told. */
@@ -52,8 +51,8 @@ export interface ConcurrencyGuardRouteOptions extends OperationOptions {
    */
   readonly key: (request: FastifyRequest) => OperationKey | false
   /**
-   * Answers a conflict, in the way of a handler. Default: 429 with `Retry-After` and `{ success: false, message,
-   * retry_after }`.
+   * Answers a conflict, in the way of a handler. Default, also where it promises nothing: 429 with `Retry-After` and
+   * `{ success: false, message, retry_after }`.
    */
   readonly onConflict?: (request: FastifyRequest, reply: FastifyReply, conflict: Conflict) => unknown
 }
@@ -85,6 +84,8 @@ async function plugin(app: FastifyInstance, options: ConcurrencyGuardPluginOptio
       return context
     },
   })
+  // On the prototype: a member of each reply would cost every request.
+  app.decorateReply('then', thenOfReply as unknown as FastifyReply['then'])
   app.addHook('onRoute', (route) => guardRoute(route, guard))
   app.addHook('onClose', () => guard.close())
   if (registry !== undefined) {
@@ -101,15 +102,16 @@ function guardRoute(route: RouteOptions, guard: ConcurrencyGuard): void {
   const setting = route.config?.concurrencyGuard
   if (setting === undefined || setting === false) return
   const { key, onConflict, terms } = resolveRoute(setting, `${route.method} ${route.url}`, guard.terms)
-  const answerConflict = onConflict ?? conflictAnswer(terms)
+  const usually = conflictAnswer(terms)
+  const answerConflict = onConflict ?? usually
   const { handler } = route
   route.preHandler = [
     ...[route.preHandler ?? []].flat(),
     (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => {
       const guarded = new GuardedRequest(request as RequestLike, reply as ReplyLike)
       const name: unknown = key(request)
-      // An async function is refused as a key; that it may fail as well must not end the process.
-      if (types.isPromise(name)) name.catch(() => undefined)
+      // An async function is refused as a key.
+      ignoreRejection(name)
       if (name === false) {
         guarded.passUnguarded()
         done()
@@ -118,7 +120,11 @@ function guardRoute(route: RouteOptions, guard: ConcurrencyGuard): void {
       guarded.enter(guard.enter(name as OperationKey, terms), (refusal) => {
         if (refusal === undefined) done()
         else if (isConflict(refusal))
-          answerAs(reply, done, () => answerConflict(request, reply, toldOf(refusal, terms)))
+          answerLikeHandler(
+            reply,
+            () => answerConflict(request, reply, toldOf(refusal, terms)),
+            () => usually(request, reply),
+          )
         else done(tellRetryAfter(reply, refusal.toError()))
       })
     },
@@ -176,20 +182,6 @@ function toldOf(
 
 function secondsOf(ms: number): number {
   return Math.max(1, Math.ceil(ms / 1000))
-}
-
-/** What a handler does: returns the answer or a promise of it, throws, or sends it. The handler itself is not run. */
-function answerAs(reply: FastifyReply, fail: (error: Error) => void, answer: () => unknown): void {
-  const send = (payload: unknown) => {
-    if (payload !== undefined && payload !== reply) reply.send(payload)
-  }
-  try {
-    const result = answer()
-    if (result instanceof Promise) result.then(send, fail)
-    else send(result)
-  } catch (error) {
-    fail(error as Error)
-  }
 }
 
 function tellRetryAfter(reply: FastifyReply, error: Error): Error {

@@ -55,11 +55,13 @@ export class Slots<Waiter> {
 
   /** The holder is done: the first of the line holds the key now and is answered; without a line it is free. */
   pass(key: string): Waiter | undefined {
-    for (const first of this.#lines.get(key) ?? []) {
-      this.stepOut(key, first)
-      return first
+    const line = this.#lines.get(key)
+    if (line === undefined || line.size === 0) {
+      this.#lines.delete(key)
+      return undefined
     }
-    this.#lines.delete(key)
-    return undefined
+    const [first] = line
+    this.stepOut(key, first as Waiter)
+    return first
   }
 }

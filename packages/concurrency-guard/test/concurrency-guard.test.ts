@@ -70,6 +70,16 @@ t.test('an operation ends once: a late second end does not end the next one', as
   t.equal(guard.snapshot().ended, 2)
 })
 
+t.test('run without work is refused before anything begins', async (t) => {
+  const guard = new ConcurrencyGuard()
+  t.teardown(() => guard.close())
+  await t.rejects(guard.run('a', {}, 5 as never), {
+    code: 'HOLDFAST_ERR_CONCURRENCY_GUARD_OPTION',
+    message: /"work" must be a function, received 5/,
+  })
+  t.equal(guard.snapshot().begun.local, 0)
+})
+
 t.test('run gives the key back when its work returns, throws and rejects', async (t) => {
   const { clock, guard } = localGuard()
   t.equal(await guard.run('a', {}, () => 1), 1)
@@ -671,6 +681,26 @@ t.test('an operation that began without Redis takes its lease when Redis is ther
   const next = await two.guard.begin('a')
   await next.end()
   isAtRest(t, clock, one.guard, two.guard)
+})
+
+t.test('a lease that comes too late for its operation refuses nobody of its process', async (t) => {
+  const { clock, members } = fleet(1)
+  const [one] = members
+  one.store.lose()
+  const operation = await one.guard.begin('a')
+  one.store.hold()
+  one.store.restore()
+  const ended = operation.end()
+  const waiting = one.guard.begin('a', { maxWaiting: 1 })
+  await t.rejects(one.guard.begin('a'), conflict, 'it is told of at once')
+  one.store.answer()
+  await ended
+  await clock.advance(0)
+  const next = await waiting
+  t.ok(next.fence, 'Redis grants the next one')
+  await next.end()
+  t.match(one.guard.snapshot(), { held: 0, refused: { 'held-elsewhere': 0 } })
+  isAtRest(t, clock, one.guard)
 })
 
 t.test('an operation that began without Redis and finds another process at work is counted', async (t) => {

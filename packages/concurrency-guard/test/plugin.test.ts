@@ -109,6 +109,26 @@ t.test('a route may say what a conflict is told, and answer it itself', async (t
       status: 418,
       body: undefined,
     },
+    'a promise of nothing': {
+      route: { message: 'Busy.', onConflict: async () => undefined },
+      status: 429,
+      body: { success: false, message: 'Busy.', retry_after: 30 },
+    },
+    'nothing that is thrown': {
+      route: {
+        onConflict: () => {
+          throw undefined
+        },
+      },
+      status: 500,
+      body: undefined,
+    },
+    'nothing, later': { route: { onConflict: () => Promise.reject() }, status: 500, body: undefined },
+    'what cannot be sent': {
+      route: { onConflict: async () => ({ count: 1n }) },
+      status: 500,
+      body: undefined,
+    },
     'an error later': {
       route: { onConflict: () => Promise.reject(Object.assign(new Error('busy'), { statusCode: 418 })) },
       status: 418,
@@ -123,11 +143,23 @@ t.test('a route may say what a conflict is told, and answer it itself', async (t
     t.equal(refused.status, status, name)
     if (body !== undefined) t.strictSame(await refused.json(), body, name)
     t.equal(held(), 1, name)
+    t.equal(gates.length, 1, `${name}: no second handler runs`)
     gates[0]?.()
     await first
     t.equal(held(), 0, name)
   }
   t.match(told, [{ reason: 'held-here', retryAfterMs: 0, retryAfterSeconds: 1 }])
+})
+
+t.test('a key function that throws nothing lets nobody in without a guard', async (t) => {
+  const key = () => {
+    throw undefined
+  }
+  const { post, gates } = await workingApp(t, { route: { key } })
+  const answer = await post('a')
+  t.equal(answer.status, 500)
+  t.match(await answer.json(), { code: 'HOLDFAST_ERR_CONCURRENCY_GUARD_NOT_GUARDED' })
+  t.equal(gates.length, 0)
 })
 
 t.test('routes with one key keep each other out, whatever they are called', async (t) => {

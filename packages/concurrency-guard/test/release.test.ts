@@ -86,6 +86,9 @@ t.test('an answer of not found, from within the handler, ends the operation', as
   await free()
 })
 
+/** What the last bytes of the streams below wait for. */
+let lastBytes = Promise.withResolvers<void>()
+
 /** Handlers whose answer goes on after it has begun. */
 const streams: Record<string, Handler> = {
   'a stream': async () => Readable.from(slowly()),
@@ -97,23 +100,24 @@ const streams: Record<string, Handler> = {
   'a hijacked reply': (_, reply) => {
     reply.hijack()
     reply.raw.write('first')
-    setTimeout(() => reply.raw.end('last'), 30)
+    void lastBytes.promise.then(() => reply.raw.end('last'))
   },
   'a hijacked reply of a promise': async (_, reply) => {
     reply.hijack()
     reply.raw.write('first')
-    await sleep(30)
+    await lastBytes.promise
     reply.raw.end('last')
   },
 }
 async function* slowly() {
   yield 'first'
-  await sleep(30)
+  await lastBytes.promise
   yield 'last'
 }
 
 t.test('an answer that goes on holds the key until its last byte', async (t) => {
   for (const [name, handler] of Object.entries(streams)) {
+    lastBytes = Promise.withResolvers<void>()
     const { post, held, free, guard } = await guardedApp(t, handler, { plugin: { redis: new SlowStore(1) } })
     const answer = await post('a')
     t.equal(answer.status, 200, name)
@@ -121,6 +125,7 @@ t.test('an answer that goes on holds the key until its last byte', async (t) => 
       t.equal(held(), 1, name)
       t.equal((await post('a')).status, 429, name)
     }
+    lastBytes.resolve()
     t.ok((await answer.text()).length > 0)
     await free()
     t.equal((await post('a')).status, 200, name)
@@ -305,6 +310,23 @@ t.test('a hook after the guard that answers, or fails, in place of the handler f
   }
 })
 
+t.test('who answers in place of the handler, and waits for that, does not end its work', async (t) => {
+  const work = Promise.withResolvers<void>()
+  const { post, held, free } = await guardedApp(t, async (_request, reply) => {
+    const successor = takeOver(reply)
+    const standIn = async () => {
+      await successor.send('in its place')
+    }
+    standIn()
+    await work.promise
+  })
+  t.equal(await (await post('a')).text(), 'in its place')
+  t.equal(held(), 1)
+  t.equal((await post('a')).status, 429)
+  work.resolve()
+  await free()
+})
+
 t.test('at the time-out the client is answered, and the key stays with the handler', async (t) => {
   for (const style of ['promise', 'callback']) {
     const work = Promise.withResolvers<void>()
@@ -366,11 +388,18 @@ t.test('a late stream is let go, and an answer that has begun is not disturbed',
   await waitUntil(() => destroyed)
   await late.free()
 
-  const begun = await guardedApp(t, async () => Readable.from(slowly()), { route: { timeoutMs: 10 } })
+  lastBytes = Promise.withResolvers<void>()
+  const clock = new HandClock()
+  const begun = await guardedApp(t, async () => Readable.from(slowly()), {
+    plugin: { clock },
+    route: { timeoutMs: 10 },
+  })
   const answer = await begun.post('a')
+  await clock.advance(10)
+  t.equal(begun.guard.snapshot().timedOut, 1)
+  lastBytes.resolve()
   t.equal(await answer.text(), 'firstlast')
   await begun.free()
-  t.equal(begun.guard.snapshot().timedOut, 1)
 })
 
 t.test('a hook after the guard that takes longer than the time-out is answered for', async (t) => {
@@ -425,6 +454,7 @@ t.test('a circuit of somebody else that answers in place of the handler does not
 })
 
 t.test('in HTTP/2 and in inject() the key is freed in the same way', async (t) => {
+  lastBytes.resolve()
   const app = Fastify({ http2: true })
   t.teardown(() => app.close())
   await app.register(concurrencyGuard as never)

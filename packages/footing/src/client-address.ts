@@ -114,18 +114,21 @@ export function readNetwork(text: string): Network | undefined {
 }
 
 /** Words that stand for networks in a list: those that nobody has on the open Internet. */
-export const namedNetworks: Readonly<Record<string, readonly string[]>> = {
-  loopback: ['127.0.0.0/8', '::1'],
-  private: [
-    '10.0.0.0/8',
-    '172.16.0.0/12',
-    '192.168.0.0/16',
-    '100.64.0.0/10',
-    '169.254.0.0/16',
-    'fc00::/7',
-    'fe80::/10',
+export const namedNetworks: ReadonlyMap<string, readonly string[]> = new Map([
+  ['loopback', ['127.0.0.0/8', '::1']],
+  [
+    'private',
+    [
+      '10.0.0.0/8',
+      '172.16.0.0/12',
+      '192.168.0.0/16',
+      '100.64.0.0/10',
+      '169.254.0.0/16',
+      'fc00::/7',
+      'fe80::/10',
+    ],
   ],
-}
+])
 
 /**
  * A list of addresses and networks (CIDR), and the words `loopback` and `private`. A question costs a few comparisons
@@ -134,13 +137,12 @@ export const namedNetworks: Readonly<Record<string, readonly string[]>> = {
 export class AddressList {
   readonly entries: readonly string[]
   readonly #lengths: Networks[] = []
-  readonly #networks: Network[] = []
 
   /** `refuse` is called with an entry that cannot be read, and throws. */
   constructor(entries: readonly string[], refuse: (entry: string) => never) {
     this.entries = [...entries]
     for (const entry of entries) {
-      for (const text of namedNetworks[entry] ?? [entry]) this.#add(readNetwork(text) ?? refuse(entry))
+      for (const text of namedNetworks.get(entry) ?? [entry]) this.#add(readNetwork(text) ?? refuse(entry))
     }
   }
 
@@ -161,15 +163,15 @@ export class AddressList {
 
   /** Whether the network and one of the list have an address in common. */
   overlaps({ first, prefixBits }: Network): boolean {
-    return this.#networks.some((own) => {
-      const bits = Math.min(prefixBits, own.prefixBits)
-      return own.first.family === first.family && same(firstOf(own.first, bits), firstOf(first, bits))
-    })
+    for (const networks of this.#lengths) {
+      const holds =
+        networks.prefixBits <= prefixBits ? networks.includes(first) : networks.within(first, prefixBits)
+      if (holds) return true
+    }
+    return false
   }
 
-  #add(network: Network): void {
-    const { first, prefixBits } = network
-    this.#networks.push(network)
+  #add({ first, prefixBits }: Network): void {
     let networks = this.#lengths.find((one) => one.family === first.family && one.prefixBits === prefixBits)
     if (networks === undefined) {
       networks = new Networks(first.family, prefixBits)
@@ -214,10 +216,25 @@ class Networks {
     }
     return false
   }
-}
 
-function same(one: AddressBits, other: AddressBits): boolean {
-  return one.a === other.a && one.b === other.b && one.c === other.c && one.d === other.d
+  /** Whether one of them lies in the network of `bits` around an address. Looks at all, or at those with its first word. */
+  within({ family, a, b, c, d }: AddressBits, bits: number): boolean {
+    if (family !== this.family) return false
+    if (bits < 32) {
+      for (const word of this.#byWord.keys()) if ((word & mask(bits)) === (a & mask(bits))) return true
+      return false
+    }
+    const rest = this.#byWord.get(a)
+    if (rest === undefined) return false
+    for (let at = 0; at < rest.length; at += 3) {
+      const differs =
+        (((rest[at] as number) ^ b) & mask(bits - 32)) |
+        (((rest[at + 1] as number) ^ c) & mask(bits - 64)) |
+        (((rest[at + 2] as number) ^ d) & mask(bits - 96))
+      if (differs === 0) return true
+    }
+    return false
+  }
 }
 
 /** The first `bits` of a word; all of them from 32 on. */

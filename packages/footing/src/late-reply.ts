@@ -91,17 +91,12 @@ function successorOf<R extends ReplyLike>(reply: R): R {
   const Reply = reply.constructor as new (raw: unknown, request: unknown, log: unknown) => R
   const successor = new Reply(reply.raw, reply.request, reply.log)
   // Decorations are plain members; the state of the old answer is kept under symbols, and left behind.
-  Object.assign(successor, Object.fromEntries(Object.entries(reply).filter(isDecoration)))
+  Object.assign(successor, Object.fromEntries(Object.entries(reply)))
   for (const [name, value] of Object.entries(reply.getHeaders())) {
     if (name.startsWith('content-') || OF_THE_ANSWER.has(name)) reply.raw.removeHeader(name)
     else successor.header(name, value)
   }
   return successor
-}
-
-/** Whoever put a `then` of his own on the reply wants to know about the handler that it is taken from. */
-function isDecoration([name]: [string, unknown]): boolean {
-  return name !== 'then'
 }
 
 function ignore(): void {}

@@ -98,6 +98,15 @@ export class OptionChecks {
     return value
   }
 
+  /** A function that answers at once, or undefined when it is left out. A promise would pass for any answer. */
+  synchronous<T>(option: string, value: T): T {
+    this.callable(option, value)
+    if (Object.prototype.toString.call(value) === '[object AsyncFunction]') {
+      this.refuse(option, 'a function that is not async', value)
+    }
+    return value
+  }
+
   /** An object with these methods, or undefined when it is left out. */
   having<T>(option: string, value: T, methods: readonly (keyof NonNullable<T> & string)[]): T {
     if (value === undefined) return value

@@ -226,6 +226,50 @@ t.test('a list says whether a network has an address in common with it', async (
   t.equal(overlaps('0.0.0.0/0'), true)
 })
 
+t.test('an entry is a word only when it is one of the words', async (t) => {
+  for (const entry of ['constructor', '__proto__', 'toString', 'Private', '']) {
+    t.throws(() => new AddressList([entry], refuse), { message: `no address: ${entry}` })
+  }
+})
+
+t.test('random networks overlap as arithmetic says', async (t) => {
+  const random = seededRandom()
+  random.announce(t)
+  const family = random.pick([4, 6])
+  const most = family === 4 ? 32 : 128
+  const group = () => random.pick([0, 1, 2, 0xff00])
+  const network = () => {
+    const words = [group() & 1, group(), group(), group(), group(), group(), group(), group()]
+    const text =
+      family === 4
+        ? words
+            .slice(0, 4)
+            .map((word) => word & 255)
+            .join('.')
+        : words.map((word) => (word + 1).toString(16)).join(':')
+    return { text, bits: random.int(0, most) }
+  }
+  const bigOf = (text: string) =>
+    family === 4
+      ? text.split('.').reduce((sum, part) => (sum << 8n) | BigInt(part), 0n)
+      : text.split(':').reduce((sum, part) => (sum << 16n) | BigInt(`0x${part}`), 0n)
+  for (let round = 0; round < 2000; round += 1) {
+    const listed = Array.from({ length: random.int(1, 6) }, network)
+    const list = new AddressList(
+      listed.map(({ text, bits }) => `${text}/${bits}`),
+      refuse,
+    )
+    const asked = network()
+    const expected = listed.some(({ text, bits }) => {
+      const shift = BigInt(most - Math.min(bits, asked.bits))
+      return bigOf(text) >> shift === bigOf(asked.text) >> shift
+    })
+    const question = `${asked.text}/${asked.bits}`
+    const said = list.overlaps(readNetwork(question) ?? refuse(question))
+    if (said !== expected) t.equal(said, expected, `${question} in ${list.entries.join(' ')}`)
+  }
+})
+
 t.test('random lists agree with arithmetic', async (t) => {
   const random = seededRandom()
   random.announce(t)

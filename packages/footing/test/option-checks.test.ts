@@ -22,6 +22,8 @@ t.test('a value that fits is answered as it was given, 0 and false included', as
   const f = () => {}
   t.equal(checks.callable('load', f), f)
   t.equal(checks.callable('load', undefined), undefined)
+  t.equal(checks.synchronous('load', f), f)
+  t.equal(checks.synchronous('load', undefined), undefined)
   const registry: MetricsRegistry = { registerMetric: () => {}, getSingleMetric: () => {} }
   t.equal(checks.having('registry', registry, ['registerMetric']), registry)
   t.equal(checks.having('registry', undefined as MetricsRegistry | undefined, ['registerMetric']), undefined)
@@ -107,6 +109,12 @@ const refused: readonly [title: string, call: () => unknown, message: string][] 
     'an object as a function',
     () => checks.callable('load', {}),
     'load must be a function, received an object',
+  ],
+  ['a text as a function', () => checks.synchronous('load', 'x'), 'load must be a function, received "x"'],
+  [
+    'an async function where an answer is needed at once',
+    () => checks.synchronous('load', async () => {}),
+    'load must be a function that is not async, received a function',
   ],
   [
     'a function as a count',

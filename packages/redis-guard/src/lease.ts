@@ -160,23 +160,30 @@ export class FencedLeases {
       const grant = { fence: reply.fence, token, grantedAtMs }
       return new Lease(grant, { redis: this.#redis, key, leaseMs, clock: this.#clock })
     } catch (error) {
-      if ((error as { mayHaveRun?: boolean }).mayHaveRun !== false) this.#giveBack(key, token)
+      if ((error as { mayHaveRun?: boolean }).mayHaveRun !== false) this.#giveBack(key, token, leaseMs)
       throw error
     }
   }
 
   /** For a lease that may have been granted, unheard: nobody would use it, and others would wait for its end. */
-  #giveBack(key: string, token: string): void {
+  #giveBack(key: string, token: string, leaseMs: number): void {
     const redis = this.#redis
-    const release = () => redis.run(releaseScript, [key], [token]).catch(() => undefined)
-    if (redis.available) {
-      release()
-      return
+    const endsAtMs = this.#clock.nowMs() + leaseMs
+    const release = () => {
+      redis.run(releaseScript, [key], [token]).catch(() => {
+        // A Redis that comes back may be lost again before it has heard of it.
+        if (!redis.available && this.#clock.nowMs() < endsAtMs) releaseWhenBack()
+      })
     }
-    const forget = redis.onStateChange((state) => {
-      if (state === 'up') release()
-      if (state === 'up' || state === 'closed') forget()
-    })
+    const releaseWhenBack = () => {
+      const forget = redis.onStateChange((state) => {
+        if (state !== 'up' && state !== 'closed') return
+        forget()
+        if (state === 'up') release()
+      })
+    }
+    if (redis.available) release()
+    else releaseWhenBack()
   }
 
   /**

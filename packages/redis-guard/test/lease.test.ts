@@ -1,7 +1,7 @@
 import { once } from 'node:events'
-import { type RealServer, startRedis, waitUntil } from '@holdfast/test-kit'
+import { HandClock, type RealServer, startRedis, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
-import type { HeldByOther } from '../src/index.ts'
+import type { HeldByOther, RedisState } from '../src/index.ts'
 import { FencedLeases, GuardedRedis, type Lease } from '../src/index.ts'
 
 let redis: RealServer
@@ -230,6 +230,53 @@ t.test('a lease whose grant was not heard of is given back when Redis is there a
   await t.rejects(deaf(false).acquire('refused', long), /lost/)
   t.equal(listeners.size, 0, 'what was not carried out has nothing to give back')
 })
+
+t.test(
+  'a lease whose grant was not heard of is given back until Redis hears of it, or it has ended',
+  async (t) => {
+    const clock = new HandClock()
+    const listeners = new Set<(state: RedisState, reason: string | undefined) => void>()
+    let available = true
+    let answers = false
+    const asked: string[] = []
+    const lost = new FencedLeases(
+      {
+        get available() {
+          return available
+        },
+        onStateChange(listener) {
+          listeners.add(listener)
+          return () => listeners.delete(listener)
+        },
+        key: one.key.bind(one),
+        async run(script) {
+          asked.push(script.name)
+          if (answers && script.name === 'lease-release') return true as never
+          available = false
+          throw Object.assign(new Error('the reply was lost'), { mayHaveRun: true })
+        },
+      },
+      { clock, ownerName: 'lost' },
+    )
+    const comeBack = async () => {
+      available = true
+      for (const listener of [...listeners]) listener('up', undefined)
+      await clock.advance(0)
+    }
+    await t.rejects(lost.acquire('name', { leaseMs: 1000 }))
+    await comeBack()
+    await comeBack()
+    t.equal(listeners.size, 1, 'it is lost again each time')
+    answers = true
+    await comeBack()
+    t.strictSame([listeners.size, asked.length], [0, 4])
+    answers = false
+    await t.rejects(lost.acquire('name', { leaseMs: 1000 }))
+    await clock.advance(1001)
+    await comeBack()
+    t.equal(listeners.size, 0, 'it has ended by itself')
+  },
+)
 
 t.test('a lease of no length is refused', async (t) => {
   for (const leaseMs of [0, -1, 0.5, Number.NaN, 2_147_483_648, '1s' as unknown as number]) {

@@ -4,7 +4,8 @@
  *
  * A bucket is one text: 16 digits for the whole microseconds at which it will be full, 6 for the picoseconds after
  * them, then the `toleranceUs` of the terms by which it was reckoned. Its key expires when the bucket is full. A text
- * that is no bucket counts as one that was just emptied.
+ * that is no bucket, or of one that is full too late, counts as a bucket that was just emptied; whoever takes writes
+ * that down, also when it refuses. Otherwise the bucket would be just emptied for ever.
  */
 import type { RedisScript } from '@holdfast/redis-guard'
 import { MAX_CLAIMS } from './claim.ts'
@@ -12,7 +13,7 @@ import { MAX_CLAIMS } from './claim.ts'
 /**
  * Local functions for scripts that work with buckets; runs once for all calls that travel together.
  * `now`: microseconds. `used_of(text, tolerance, ticks, tolerance_us)`: what is used of a bucket, in ticks, of what
- * GET answered. `store(key, used, ticks, tolerance_us)`: sets a bucket of which so much is used.
+ * GET answered, and whether that is broken. `store(key, used, ticks, tolerance_us)`: sets a bucket of which so much is used.
  */
 export const bucketLua = `
 local call, sub, format, floor, ceil = redis.call, string.sub, string.format, math.floor, math.ceil
@@ -22,7 +23,7 @@ local now = time[1] * 1000000 + time[2]
 local function used_of(text, tolerance, ticks, tolerance_us)
   if not text then return 0 end
   local full_us, full_ps = tonumber(sub(text, 1, 16)), tonumber(sub(text, 17, 22))
-  if not full_us or not full_ps then return tolerance end
+  if not full_us or not full_ps then return tolerance, true end
   local left_us = full_us - now
   if left_us < 0 then return 0 end
   local stored_us = sub(text, 23)
@@ -32,8 +33,8 @@ local function used_of(text, tolerance, ticks, tolerance_us)
   else
     used = ceil((left_us + full_ps / 1000000) / (tonumber(stored_us) or 0) * tolerance)
   end
-  if used < tolerance then return used end
-  return tolerance
+  if used <= tolerance then return used end
+  return tolerance, true
 end
 local function store(key, used, ticks, tolerance_us)
   local used_us = floor(used / ticks)
@@ -45,8 +46,17 @@ end
 /** One bucket: KEYS it. ARGV the ticks of the cost, toleranceTicks, ticksPerUs, toleranceUs. Answers what was used. */
 const one = (write: boolean) => `
 local tolerance, ticks = tonumber(ARGV[2]), tonumber(ARGV[3])
-local used = used_of(call('GET', KEYS[1]), tolerance, ticks, ARGV[4])
-${write ? "local after = used + ARGV[1]\nif after <= tolerance and ARGV[1] ~= '0' then store(KEYS[1], after, ticks, ARGV[4]) end" : ''}
+local used, broken = used_of(call('GET', KEYS[1]), tolerance, ticks, ARGV[4])
+${
+  write
+    ? `local after = used + ARGV[1]
+if after <= tolerance and ARGV[1] ~= '0' then
+  store(KEYS[1], after, ticks, ARGV[4])
+elseif broken then
+  store(KEYS[1], used, ticks, ARGV[4])
+end`
+    : ''
+}
 return used
 `
 
@@ -61,7 +71,16 @@ local used, after, last, pass = {}, {}, {}, true
 for i = 1, #KEYS do
   local at, key = i * 5 - 4, KEYS[i]
   local tolerance = tonumber(ARGV[at + 1])
-  local before = last[key] or used_of(texts[i], tolerance, tonumber(ARGV[at + 2]), ARGV[at + 3])
+  local before = last[key]
+  if not before then
+    local ticks, broken = tonumber(ARGV[at + 2])
+    before, broken = used_of(texts[i], tolerance, ticks, ARGV[at + 3])${
+      write
+        ? `
+    if broken then store(key, before, ticks, ARGV[at + 3]) end`
+        : ''
+    }
+  end
   local sum = before + ARGV[at]
   used[i] = before
   if sum <= tolerance then

@@ -37,13 +37,13 @@ export const UnknownPolicyError = createError<[where: string, policy: string]>(
   500,
 )
 
-/** The limits of a route contradict each other. Raised when the route is registered. */
+/** The limits of a route contradict each other. Raised when the route is registered, and by `update`. */
 export const RuleError = createError<[where: string, problem: string]>(`${codes}_RULE`, '%s: %s', 500)
 
 /** A function that names a tenant, a user or a key answered something else than a text. */
 export const KeyError = createError<[option: string, received: string]>(
   `${codes}_KEY`,
-  'the function "%s" must answer a text, or nothing; it answered a value of the type %s',
+  'the function "%s" must answer a text, or nothing; it answered %s',
   500,
 )
 

@@ -3,8 +3,10 @@
  *
  * Guarantees for `'local'`, with N processes that know of each other: each bucket is shared out. A process holds the
  * N-th part of it, of which the same fraction is used as the store last said; so they all together let pass at most
- * what the store last had, and what has come back since, in the whole outage `B + R * t`. A part holds one unit at
- * least: a capacity below N becomes N. A bucket the store has not told of begins full.
+ * what the store last had, and what has come back since, in the whole outage `B + R * t`. What others took after a
+ * process heard of a bucket for the last time is not known to it; while it drew on the bucket that is what came back in
+ * a round trip, in a pause after a refusal or in the life of a lease. A part holds one unit at least: a capacity below
+ * N becomes N. A bucket the store has not told of begins full.
  *
  * When the store is there again it is told, once, what was let pass and has not come back. What it may have taken
  * itself, from a request that it did not answer, it is not told: nothing is taken twice. A store that has forgotten a
@@ -86,6 +88,8 @@ interface Debt {
 const TOLD_AT_ONCE = 512
 /** The longest time for which buckets stay here when the store is there again: twice that between two connections. */
 const SETTLING_MS = 1000
+/** When to ask again where nobody passes without the store: about when a lost one is there again. */
+const CLOSED_RETRY_MS = 5000
 /** Looks so often whether the store can be told, should nobody say so. */
 const CHECK_MS = 250
 /** While processes come back, what one has let pass is what the next one must not. */
@@ -119,10 +123,14 @@ export class LocalFallback implements Fallback {
 
   decide(claims: readonly Claim[], mode: 'consume' | 'peek', mayBeTaken = false): Decision {
     if (this.#store?.available === false) this.#lostAtMs ??= this.#clock.nowMs()
-    const closed = claims.filter(({ policy }) => policy.onStoreLoss === 'closed' && !policy.shadow)
+    const closed = claims.filter(
+      ({ policy, cost }) => policy.onStoreLoss === 'closed' && !policy.shadow && cost > 0,
+    )
     if (closed.length > 0) {
       const empty = closed.map(({ policy }) => policy.toleranceTicks)
-      return decisionOf(closed, empty, mode, 'fallback', true)
+      const decision = decisionOf(closed, empty, mode, 'fallback', true)
+      // How much is left is not known, nor when it will be: the bucket has nothing to do with it.
+      return { ...decision, retryAfterMs: CLOSED_RETRY_MS }
     }
     const own = claims.filter(({ policy }) => policy.onStoreLoss === 'local')
     const parts = own.map((claim) => this.#partOf(claim))
@@ -151,7 +159,7 @@ export class LocalFallback implements Fallback {
   keeps(claims: readonly Claim[]): boolean {
     if (this.#debts.size === 0) return false
     if (this.#settles()) return claims.some(({ key }) => this.#debts.has(key))
-    // It is told before it is asked.
+    // It is told before it is asked, as a rule; else it finds out a moment later.
     this.#tell()
     return false
   }

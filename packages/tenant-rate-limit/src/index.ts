@@ -32,6 +32,7 @@ export type { TenantRateLimitOptions } from './options.ts'
 export {
   type RequestLimit,
   type TenantRateLimit,
+  type TenantRateLimitByHand,
   type TenantRateLimitPluginOptions,
   type TenantRateLimitRouteSetting,
   tenantRateLimit,

@@ -3,7 +3,8 @@
  *
  * Guarantees: a unit is spent once, and never later than its loan lasts, counted from the moment it was asked for; no
  * more than `maxUnits` are held or asked for. Demand is a decayed count of what was let pass, so that a bucket nobody
- * draws on is not lent, and a loan is what this process needs until the next.
+ * draws on is not lent, and a loan is what this process needs until the next. It is more when the last one was spent
+ * before its time: a demand that has just begun is met after a few loans, and not only when the count has caught up.
  */
 import type { Claim } from './claim.ts'
 import type { Loan } from './lease-script.ts'
@@ -31,12 +32,16 @@ export interface LoanRequest {
 const MEMORY_LIVES = 5
 /** In this last part of its life a lease is renewed. */
 const RENEWAL_PART = 0.2
+/** A loan is at most so many times what was held after the one before it, when that was spent before its time. */
+const GROWTH = 4
 /** After a loan of nothing this process waits for the life of a lease, then twice that, up to 16 times. */
 const LONGEST_PAUSE = 16
 
 export class Lease {
   /** The bucket. */
   readonly claim: Claim
+  /** Where its owner keeps it. */
+  readonly place: number
   readonly leaseMs: number
   readonly #terms: LeaseTerms
   /** What one counted request is worth, a second. */
@@ -51,14 +56,18 @@ export class Lease {
   /** Above this many units, and before this time, it need not be renewed. */
   #renewBelow = 0
   #renewAfterMs = Number.NEGATIVE_INFINITY
+  /** What was held after the last loan, and since when. */
+  #lent = 0
+  #lentAtMs = Number.NEGATIVE_INFINITY
   #requests = 0
   #units = 0
   #countedAtMs: number
   #usedTicks = 0
   #knownAtUs: number
 
-  constructor(claim: Claim, terms: LeaseTerms, nowMs: number) {
+  constructor(claim: Claim, terms: LeaseTerms, nowMs: number, place = 0) {
     this.claim = claim
+    this.place = place
     this.leaseMs = leaseMsOf(claim.policy, terms)
     this.#perCount = 1000 / (this.leaseMs * MEMORY_LIVES)
     this.#terms = terms
@@ -125,9 +134,13 @@ export class Lease {
     this.#sortOut(nowMs)
     if (this.#grants.length > 1) return undefined
     if (!this.hotAt(nowMs)) return undefined
-    const perSecond = this.#unitsPerSecondAt(nowMs)
     const life = this.leaseMs * (1 - RENEWAL_PART)
-    const want = Math.min(Math.ceil((perSecond * life) / 1000), this.#terms.maxUnits - held)
+    const counted = (this.#unitsPerSecondAt(nowMs) * life) / 1000
+    // What has ended was not spent.
+    const lasts = nowMs < this.#renewAfterMs + this.leaseMs * RENEWAL_PART
+    const spent = lasts ? ((this.#lent - held) * life) / Math.max(1, nowMs - this.#lentAtMs) : 0
+    const need = Math.max(counted, Math.min(spent, this.#lent * GROWTH))
+    const want = Math.min(Math.ceil(need), this.#terms.maxUnits - held)
     const room = Math.floor(remainingUnits(this.claim.policy, this.#storedUse(nowMs)) * portion) - held
     return Math.min(want, room) < LEAST_LOAN ? undefined : { want, held }
   }
@@ -151,8 +164,10 @@ export class Lease {
     const grant = { units: loan.units, atUs: loan.atUs, askedAtMs, endsAtMs: askedAtMs + this.leaseMs }
     if (nowMs >= grant.endsAtMs) return grant
     this.#grants.push(grant)
+    this.#lent = this.unitsAt(nowMs)
+    this.#lentAtMs = nowMs
     const margin = this.leaseMs * RENEWAL_PART
-    this.#renewBelow = (this.#unitsPerSecondAt(nowMs) * margin) / 1000
+    this.#renewBelow = Math.max((this.#unitsPerSecondAt(nowMs) * margin) / 1000, this.#lent * RENEWAL_PART)
     this.#renewAfterMs = grant.endsAtMs - margin
     return undefined
   }

@@ -65,6 +65,9 @@ export class LeasedStore implements LimitStore {
   readonly #onLearned: ((verdict: Verdict) => void) | undefined
   readonly #maxKeys: number
   readonly #leases = new Map<string, Lease>()
+  /** All of them, and the place of the one that was looked at last for one that can go. */
+  readonly #ring: Lease[] = []
+  #hand = 0
   readonly #busy = new Set<Lease>()
   readonly #counts = { asked: 0, refused: 0, lentUnits: 0, spentUnits: 0, returnedUnits: 0, lostUnits: 0 }
   #cancelSweep: (() => void) | undefined
@@ -153,6 +156,7 @@ export class LeasedStore implements LimitStore {
     for (const lease of this.#busy) this.#giveBack(lease, lease.takeOut(Number.POSITIVE_INFINITY))
     this.#busy.clear()
     this.#leases.clear()
+    this.#ring.length = 0
     while (this.#underway.size > 0) await Promise.all(this.#underway)
     await this.#store.close()
   }
@@ -255,24 +259,26 @@ export class LeasedStore implements LimitStore {
   #leaseOf(claim: Claim, nowMs: number): Lease | undefined {
     const known = this.#leases.get(claim.key)
     if (known?.claim.policy === claim.policy) return known
-    if (known === undefined && this.#leases.size >= this.#maxKeys && !this.#makeRoom(nowMs)) return undefined
     if (leaseMsOf(claim.policy, this.#terms) <= 0) return undefined
-    const lease = new Lease(claim, this.#terms, nowMs)
+    const place = known?.place ?? this.#placeAt(nowMs)
+    if (place === undefined) return undefined
+    const lease = new Lease(claim, this.#terms, nowMs, place)
+    this.#ring[place] = lease
     this.#leases.set(claim.key, lease)
     return lease
   }
 
-  /** Drops the first of a few that is neither lent nor drawn on often; those go to the end. */
-  #makeRoom(nowMs: number): boolean {
-    let looked = 0
-    for (const [key, lease] of this.#leases) {
-      this.#leases.delete(key)
-      if (!lease.busy && !lease.hotAt(nowMs)) return true
-      this.#leases.set(key, lease)
-      looked += 1
-      if (looked === LOOKED_AT) return false
+  /** A place for one more: where there is none, that of the first of a few that is neither lent nor drawn on often. */
+  #placeAt(nowMs: number): number | undefined {
+    if (this.#ring.length < this.#maxKeys) return this.#ring.length
+    for (let looked = 0; looked < LOOKED_AT; looked += 1) {
+      this.#hand = this.#hand + 1 < this.#maxKeys ? this.#hand + 1 : 0
+      const lease = this.#ring[this.#hand] as Lease
+      if (lease.busy || lease.hotAt(nowMs)) continue
+      this.#leases.delete(lease.claim.key)
+      return this.#hand
     }
-    return false
+    return undefined
   }
 
   #askFor(lease: Lease, nowMs: number): void {

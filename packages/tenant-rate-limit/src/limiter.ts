@@ -2,7 +2,7 @@
  * Decides about requests: by itself where it can be certain, by the store, and by the fallback when the store is
  * lost. Synchronous wherever nothing has to be asked.
  *
- * Guarantees: a decision never rejects because of the store, and never waits longer than the store's own budget; what
+ * Guarantees: a decision never rejects because of the store, and never waits longer than the store's own budget for each slot; what
  * was asked of the store is not asked a second time, because it may have been taken.
  */
 import type { Clock } from '@holdfast/footing'

@@ -154,7 +154,7 @@ export class MemoryStore implements LimitStore {
   #free(nowUs: number): number {
     let place = 0
     let least = Number.POSITIVE_INFINITY
-    for (let looked = 0; looked < LOOKED_AT; looked += 1) {
+    for (let looked = 0; looked < LOOKED_AT && least > 0; looked += 1) {
       this.#hand = this.#hand + 1 < this.#keys.length ? this.#hand + 1 : 0
       const share = this.#shareOf(this.#hand, nowUs)
       if (share < least) {

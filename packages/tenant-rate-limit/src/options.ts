@@ -10,7 +10,7 @@ import type { OnLimit, RouteSetting } from './route-options.ts'
 /** The options of the plugin. `Request` and `Reply` are Fastify's. */
 export interface TenantRateLimitOptions<Request = unknown, Reply = unknown> extends PolicySet {
   /** `app.redisGuard`: buckets are shared by all processes. Default: none; each process counts for itself. */
-  readonly redis?: FleetRedis
+  readonly redis?: FleetRedis | undefined
   /** Buckets that this process keeps one by one: without Redis, and while it is lost. Default 50,000. */
   readonly maxKeys?: number
   /**
@@ -49,12 +49,12 @@ export interface TenantRateLimitOptions<Request = unknown, Reply = unknown> exte
   /** Which headers answers carry: `'draft'`, `'x-ratelimit'`, `'x-rate-limit'`. Default: the first two. */
   readonly headers?: readonly HeaderFamily[]
   /** A prom-client `Registry` for the metrics. Default: none; prom-client is not loaded. */
-  readonly registry?: MetricsRegistry
+  readonly registry?: MetricsRegistry | undefined
   /**
    * The label `app` of the metrics. Needed when scopes or applications of one process share a registry: all but one
    * of them must have it. Default: no such label.
    */
-  readonly appName?: string
+  readonly appName?: string | undefined
   /** Where time comes from. Default: `systemClock`. */
   readonly clock?: Clock
 }
@@ -85,9 +85,9 @@ export function resolveOptions<Request, Reply>(options: TenantRateLimitOptions<R
     processes: checks.count('processes', options.processes ?? 1, 1, 100_000),
     maxKeys: checks.count('maxKeys', options.maxKeys ?? 50_000),
     denyFloorMs: checks.duration('denyFloorMs', options.denyFloorMs ?? 20, 0, 1000),
-    tenant: checks.callable('tenant', tenant),
-    user: checks.callable('user', user),
-    exempt: checks.callable('exempt', exempt),
+    tenant: checks.synchronous('tenant', tenant),
+    user: checks.synchronous('user', user),
+    exempt: checks.synchronous('exempt', exempt),
     exemptAddresses: new AddressList(exemptAddresses, (entry) =>
       checks.refuse(
         'exemptAddresses',
@@ -119,6 +119,8 @@ export function checkedSet(options: PolicySet): PolicySet {
   for (const name of ['groups', 'overrides'] as const) {
     if (options[name] !== undefined) checks.object(name, options[name])
   }
+  for (const [tenant, own] of Object.entries(options.overrides ?? {}))
+    checks.object(`overrides.${tenant}`, own)
   if (options.shadow !== undefined) checks.flag('shadow', options.shadow)
   return Object.fromEntries(
     setNames.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])),

@@ -7,7 +7,7 @@ import { resolveOptions, type TenantRateLimitOptions } from './options.ts'
 import type { Policies, PolicySet } from './policies.ts'
 import type { RouteGuard } from './route-guard.ts'
 import { RouteGuards, type TenantRateLimitSnapshot } from './route-guards.ts'
-import type { RouteSetting } from './route-options.ts'
+import { byHand, type RouteLimitOptions, type RouteSetting } from './route-options.ts'
 import type { Decision } from './store.ts'
 
 /** The options of the plugin, for Fastify. */
@@ -15,6 +15,11 @@ export type TenantRateLimitPluginOptions = TenantRateLimitOptions<FastifyRequest
 
 /** Per-route setting `config.tenantRateLimit`. */
 export type TenantRateLimitRouteSetting = RouteSetting<FastifyRequest, FastifyReply>
+
+/** What of a route's setting a limit by hand has: the rest is about answers. */
+export type TenantRateLimitByHand =
+  | string
+  | Pick<RouteLimitOptions<FastifyRequest, FastifyReply>, 'policy' | 'by' | 'group' | 'cost'>
 
 /** A limit that is asked by hand. */
 export interface RequestLimit {
@@ -29,12 +34,15 @@ export interface TenantRateLimit {
   readonly policies: Pick<Policies, 'get' | 'group' | 'version' | 'snapshot'>
   /** For claims of your own. */
   readonly limiter: RateLimiter
-  /** A limit with the setting of a route, to be asked by hand. Make it once, not for each request. */
-  limit(setting: Exclude<TenantRateLimitRouteSetting, false>): RequestLimit
+  /**
+   * A limit to be asked by hand, also about requests that are exempt. Make it once, not for each request. Raises
+   * what a wrong setting of a route raises.
+   */
+  limit(setting: TenantRateLimitByHand): RequestLimit
   /**
    * Replaces all policies, groups and overrides; what is used of a bucket stays used, as a share of it. Raises
-   * `HOLDFAST_ERR_TENANT_RATE_LIMIT_` + `POLICY`, `OPTION`, and `UNKNOWN_POLICY` when one is missing that a route
-   * names; then nothing has changed.
+   * `HOLDFAST_ERR_TENANT_RATE_LIMIT_` + `POLICY`, `OPTION`, `UNKNOWN_POLICY` when one is missing that a route names,
+   * and `RULE` when one cannot hold what a route costs; then nothing has changed.
    */
   update(set: PolicySet): void
   snapshot(): TenantRateLimitSnapshot
@@ -63,11 +71,11 @@ async function plugin(app: FastifyInstance, options: TenantRateLimitPluginOption
   const limiter = composeLimiter(settings)
   const guards: Guards = new RouteGuards<FastifyRequest, FastifyReply>(settings, limiter)
   const guardOf = (name: string, setting: Exclude<TenantRateLimitRouteSetting, false>) =>
-    guards.create({ name, where: name, methods: [], setting }).guard
+    guards.create({ name, where: name, methods: [], setting })
   app.decorate('tenantRateLimit', {
     policies,
     limiter,
-    limit: (setting) => guardOf('limit()', setting),
+    limit: (setting) => guardOf('limit()', byHand(setting)).guard,
     update: (set) => guards.update(set),
     snapshot: () => guards.snapshot(),
   })
@@ -76,11 +84,13 @@ async function plugin(app: FastifyInstance, options: TenantRateLimitPluginOption
   if (defaultRoute !== false) guardOf('defaultRoute', defaultRoute)
   app.addHook('onRoute', (route) => guardRoute(route, guards, defaultRoute))
   if (notFound !== false) {
-    const guard = guardOf('notFound', notFound)
-    app.addHook('onRequest', (request, reply, done) => {
+    const { guard, phase } = guardOf('notFound', notFound)
+    const hook: Hook = (request, reply, done) => {
       if (request.is404) guard.handle(request, reply, done)
       else done()
-    })
+    }
+    if (phase === 'onRequest') app.addHook('onRequest', hook)
+    else app.addHook('preHandler', hook)
   }
   app.addHook('onClose', async () => {
     // Fastify comes here before the last requests are answered: theirs are still settled.
@@ -97,7 +107,8 @@ async function plugin(app: FastifyInstance, options: TenantRateLimitPluginOption
 }
 
 function guardRoute(route: RouteOptions, guards: Guards, defaultRoute: TenantRateLimitRouteSetting): void {
-  const setting = route.config?.tenantRateLimit ?? defaultRoute
+  // For what is left out only: null is refused, lest a setting that got lost lifts a limit.
+  const { tenantRateLimit: setting = defaultRoute } = route.config ?? {}
   if (setting === false) return
   // Probes of @holdfast/health are how a cluster sees whether we live: only a route's own setting limits them.
   const { health } = (route.config ?? {}) as { readonly health?: unknown }

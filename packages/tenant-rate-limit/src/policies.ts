@@ -64,8 +64,12 @@ export class Policies {
     return this.#groups.get(name)
   }
 
-  /** Replaces all policies. What did not change stays the same object, of the same version. */
-  update({ policies, groups = {}, overrides = {}, shadow = false, onStoreLoss = 'local' }: PolicySet): void {
+  /**
+   * Replaces all policies. What did not change stays the same object, of the same version. What `check` throws about
+   * the new ones changes nothing.
+   */
+  update(set: PolicySet, check: (next: Pick<Policies, 'get' | 'group'>) => void = unchecked): void {
+    const { policies, groups = {}, overrides = {}, shadow = false, onStoreLoss = 'local' } = set
     let compiled = 0
     const version = this.#version + 1
     const compileAll = (
@@ -100,6 +104,7 @@ export class Policies {
         return [tenant, compileAll(own, this.#tenants.get(tenant))]
       }),
     )
+    check({ get: (name) => general.get(name), group: (name) => ceilings.get(name) })
     this.#general = general
     this.#groups = ceilings
     this.#tenants = tenants
@@ -125,6 +130,8 @@ export class Policies {
 function asItIs(policy: Policy): Policy {
   return policy
 }
+
+function unchecked(): void {}
 
 /** The known one, when nothing but the version differs. */
 function renewed(known: Policy | undefined, fresh: Policy): Policy {

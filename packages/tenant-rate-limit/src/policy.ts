@@ -51,10 +51,10 @@ export function compilePolicy(
   }
   const loss = given.onStoreLoss ?? defaults.onStoreLoss ?? 'local'
   if (!lossWords.includes(loss)) {
-    throw new PolicyError(name, `onStoreLoss must be ${lossWords.join(', ')}, received ${String(loss)}`)
+    throw new PolicyError(name, `onStoreLoss must be ${lossWords.join(', ')}, received ${shown(loss)}`)
   }
   if (given.shadow !== undefined && typeof given.shadow !== 'boolean') {
-    throw new PolicyError(name, `shadow must be true or false, received ${String(given.shadow)}`)
+    throw new PolicyError(name, `shadow must be true or false, received ${shown(given.shadow)}`)
   }
   const terms = termsOf(name, limit)
   return {
@@ -70,6 +70,10 @@ export function compilePolicy(
   }
 }
 
+function shown(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'object' ? JSON.stringify(value) : String(value)
+}
+
 const definitionMembers: readonly string[] = ['limit', 'shadow', 'onStoreLoss']
 const lossWords: readonly OnStoreLoss[] = ['local', 'open', 'closed']
 
@@ -79,7 +83,10 @@ function termsOf(name: string, { capacity, refill, windowUs }: Limit): BucketTer
   }
   const perSecond = (refill.units * 1_000_000) / refill.us
   if (!(refill.units >= 1 && refill.us >= 1 && windowUs >= 1 && perSecond <= MAX_UNITS)) {
-    throw new PolicyError(name, `it must refill more than 0 and at most ${MAX_UNITS} a second`)
+    throw new PolicyError(
+      name,
+      `it must refill more than 0 and at most ${MAX_UNITS} a second, received ${perSecond}`,
+    )
   }
   const terms = bucketTerms(capacity, refill)
   if (terms === undefined) throw new PolicyError(name, 'it takes more than 366 days from empty to full')

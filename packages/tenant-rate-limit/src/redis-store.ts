@@ -75,40 +75,46 @@ export class RedisStore implements LendingStore, CatchingUp {
     return { refundsLost: this.#refundsLost }
   }
 
-  /** Slot by slot; what comes after a refusal is not asked, and has no verdict. */
+  /** Slot by slot. After a refusal the others are only looked at, so that it says all that refuses, and until when. */
   async #decideSlots(claims: readonly Claim[], mode: 'consume' | 'peek'): Promise<Decision> {
-    const used: (number | undefined)[] = []
+    const used: number[] = []
     const taken: Claim[] = []
     let refused = false
     try {
       for (const places of placesBySlotTag(claims)) {
         const group = places.map((place) => claims[place] as Claim)
-        const before = await this.#ask(group, mode)
-        for (const [at, place] of places.entries()) used[place] = before[at]
+        const before = await this.#ask(group, refused ? 'peek' : mode)
+        for (const [at, place] of places.entries()) used[place] = before[at] as number
         const { allowed, verdicts } = decisionOf(group, before, mode, 'redis')
-        if (!allowed) {
+        if (!allowed && !refused) {
           refused = true
-          break
+          this.#undo(taken.splice(0))
         }
-        if (mode === 'consume') taken.push(...group.filter((_, at) => verdicts[at]?.allowed === true))
+        if (!refused && mode === 'consume') {
+          taken.push(...group.filter((_, at) => verdicts[at]?.allowed === true))
+        }
       }
     } catch (error) {
+      // A refusal stands, whatever the others would have said.
+      if (refused)
+        return decisionOf(
+          claims.filter((_, at) => used[at] !== undefined),
+          Object.values(used),
+          mode,
+          'redis',
+        )
       this.#undo(taken)
       // What the slots before it have taken may not come back either.
       if (taken.length > 0) Object.assign(error as Error, { mayHaveRun: true })
       throw error
     }
-    if (refused) this.#undo(taken)
-    const asked = claims.filter((_, place) => used[place] !== undefined)
-    return decisionOf(
-      asked,
-      used.filter((ticks) => ticks !== undefined),
-      mode,
-      'redis',
-    )
+    return decisionOf(claims, used, mode, 'redis')
   }
 
-  /** Nobody waits for it: whatever this process asks next comes to Redis after it. */
+  /**
+   * Nobody waits for it. Nearly always Redis has it before what this process asks next; where a batch has left before,
+   * or Redis has to be sent the script first, a request finds the units gone for a moment longer.
+   */
   #undo(claims: readonly Claim[]): void {
     if (claims.length === 0) return
     this.#adjust(claims, -1).catch(() => {

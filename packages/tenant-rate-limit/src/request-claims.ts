@@ -1,4 +1,5 @@
 /* From a request to the buckets that it draws on. */
+import { ignoreRejection } from '@holdfast/footing'
 import { type Claim, claim } from './claim.ts'
 import { KeyError } from './errors.ts'
 import type { Policies } from './policies.ts'
@@ -48,7 +49,9 @@ export class RequestClaims<Request> {
   /** Raises what the functions of the application raise, and `HOLDFAST_ERR_TENANT_RATE_LIMIT_` + `KEY` and `COST`. */
   of(request: Request): readonly Claim[] {
     const cost = typeof this.#cost === 'number' ? this.#cost : this.#cost(request)
-    const tenant = textOf('tenant', this.#identities.tenant(request)) ?? NO_TENANT
+    // What is no number is refused below; that it may fail as well must not end the process.
+    if (typeof cost !== 'number') ignoreRejection(cost)
+    const tenant = this.tenantOf(request)
     const claims: Claim[] = []
     const rules = this.#rules
     for (let at = 0; at < rules.length; at += 1) {
@@ -61,6 +64,11 @@ export class RequestClaims<Request> {
       if (ceiling !== undefined) claims.push(this.#claim(rules.length, ceiling, FLEET, 'all', cost))
     }
     return claims
+  }
+
+  /** The tenant; an empty text where there is none. */
+  tenantOf(request: Request): string {
+    return textOf('tenant', this.#identities.tenant(request)) ?? NO_TENANT
   }
 
   /** Kinds are told apart, so that nobody can name a user who is an address. */
@@ -99,6 +107,12 @@ interface Remembered {
 function textOf(option: string, value: string | null | undefined): string | undefined {
   if (value === undefined || value === null || value === '') return undefined
   // Whatever else it is, two of them might be told apart badly, or not at all.
-  if (typeof value !== 'string') throw new KeyError(option, typeof value)
-  return value
+  if (typeof value === 'string') return value
+  ignoreRejection(value)
+  throw new KeyError(option, described(value))
+}
+
+function described(value: unknown): string {
+  if (value instanceof Promise) return 'a promise, and nothing waits for it'
+  return typeof value === 'object' ? 'an object' : `the ${typeof value} ${String(value)}`
 }

@@ -6,6 +6,7 @@
  * is out, and kept when the client left before; `onLimit: 'stale'` never makes a request wait, and is refused itself
  * beyond its bound.
  */
+import { type AnsweringReply, answerLikeHandler, ignoreRejection } from '@holdfast/footing'
 import type { Claim } from './claim.ts'
 import { reportRefused } from './events.ts'
 import type { DecideOptions, RateLimiter } from './limiter.ts'
@@ -23,14 +24,14 @@ export interface RequestLike {
 }
 
 /** What is used of a Fastify reply. */
-export interface ReplyLike extends StaleReply {
+export interface ReplyLike extends StaleReply, AnsweringReply {
   readonly raw: RawReply
-  send(payload?: unknown): unknown
 }
 
 /** What is used of a response of Node. */
 export interface RawReply {
   readonly statusCode: number
+  readonly headersSent: boolean
   once(event: 'finish' | 'close', listener: () => void): unknown
 }
 
@@ -135,7 +136,7 @@ export class RouteGuard<Request extends RequestLike, Reply extends ReplyLike> {
     reportRefused(this.name, claims, refusal)
     const { onLimit } = this.#route
     if (onLimit === 'reject') this.#refuse(refusal, reply)
-    else if (onLimit === 'stale') this.#serveStale(refusal, claims, request, reply)
+    else if (onLimit === 'stale') this.#serveStale(refusal, request, reply)
     else this.#answer(onLimit, refusal, request, reply)
     return false
   }
@@ -148,12 +149,12 @@ export class RouteGuard<Request extends RequestLike, Reply extends ReplyLike> {
     reply.send(refusal.body)
   }
 
-  #serveStale(refusal: Refusal, claims: readonly Claim[], request: Request, reply: Reply): void {
+  #serveStale(refusal: Refusal, request: Request, reply: Reply): void {
     const { counts, staleLimit } = this.#parts
     const { stale } = this.#route
     if (stale === undefined) {
       counts.staleMissed += 1
-    } else if (!staleLimit.take((claims[0] as Claim).slotTag)) {
+    } else if (!staleLimit.take(this.#claims.tenantOf(request))) {
       counts.staleLimited += 1
     } else if (this.#sendsStale(stale, request, reply)) {
       counts.servedStale += 1
@@ -170,7 +171,13 @@ export class RouteGuard<Request extends RequestLike, Reply extends ReplyLike> {
     reply: Reply,
   ): boolean {
     try {
-      const outcome = sendStale(reply, stale(request, reply))
+      const answer: unknown = stale(request, reply)
+      if (answer instanceof Promise) {
+        ignoreRejection(answer)
+        this.#warn(request, promised, undefined)
+        return false
+      }
+      const outcome = sendStale(reply, answer)
       if (outcome === 'unsendable') this.#warn(request, unsendable, undefined)
       return outcome === 'sent'
     } catch (error) {
@@ -195,12 +202,11 @@ export class RouteGuard<Request extends RequestLike, Reply extends ReplyLike> {
   ): void {
     this.#parts.counts.handled += 1
     tell(refusal, reply)
-    const send = (payload: unknown) => {
-      if (payload !== undefined && payload !== reply) reply.send(payload)
-    }
-    const result = onLimit(request, reply, refusal)
-    if (result instanceof Promise) result.then(send, send)
-    else send(result)
+    answerLikeHandler(
+      reply,
+      () => onLimit(request, reply, refusal),
+      () => this.#refuse(refusal, reply),
+    )
   }
 
   #settleAtTheEnd(reservation: Reservation, raw: RawReply): void {
@@ -226,4 +232,6 @@ function tell({ statusCode, retryAfterSeconds }: Refusal, reply: ReplyLike): voi
 
 const unsendable =
   'a route over its limit has a stale answer, and nobody can send it: register @holdfast/stale-cache, or send it in the route and return reply'
+const promised =
+  'a route over its limit has no stale answer: its function answered a promise, and nothing waits for it'
 const looking: DecideOptions = { peek: true }

@@ -2,7 +2,7 @@
  * The guards of all routes of an application, and what they share. Knows no server: a plugin tells it about routes, and
  * calls the guards.
  */
-import { clientNetwork } from '@holdfast/footing'
+import { clientNetwork, ignoreRejection } from '@holdfast/footing'
 import { UnknownPolicyError } from './errors.ts'
 import { reportUpdated } from './events.ts'
 import type { RateLimiter, RateLimiterSnapshot } from './limiter.ts'
@@ -18,7 +18,7 @@ import {
   type RequestLike,
   RouteGuard,
 } from './route-guard.ts'
-import { type ResolvedRoute, type RouteSetting, resolveRoute } from './route-options.ts'
+import { checkFits, type ResolvedRoute, type RouteSetting, resolveRoute } from './route-options.ts'
 import { StaleLimit } from './stale-answers.ts'
 
 /** What is known of a route. */
@@ -41,6 +41,15 @@ export interface TenantRateLimitSnapshot {
 
 type Settings<Request, Reply> = ReturnType<typeof resolveOptions<Request, Reply>>
 
+/** Where a policy is named, and the cost that is known of it; 0 for a function. */
+interface Use {
+  readonly where: string
+  readonly cost: number
+}
+
+/** No policy has a '/' in its name. */
+const GROUP = 'group/'
+
 /** An address that cannot be read, as over a Unix socket. All of them are one client. */
 const UNKNOWN_ADDRESS = 'unknown'
 
@@ -49,8 +58,8 @@ export class RouteGuards<Request extends RequestLike & { readonly ip: string }, 
   readonly #limiter: RateLimiter
   readonly #identities: Identities<Request>
   readonly #parts: GuardParts<Request>
-  /** Where each policy is named, so that none in use can be taken away. */
-  readonly #uses = new Map<string, string>()
+  /** What routes keep to, so that none of it can be taken away. */
+  readonly #uses = new Map<string, Use>()
   readonly #counts: GuardCounts = {
     exempt: 0,
     refused: 0,
@@ -78,7 +87,7 @@ export class RouteGuards<Request extends RequestLike & { readonly ip: string }, 
       staleLimit: new StaleLimit(staleLimit, clock),
       counts: this.#counts,
       isExempt: (request) =>
-        (listed && exemptAddresses.has(request.ip)) || (exempt !== undefined && exempt(request) === true),
+        (listed && exemptAddresses.has(request.ip)) || (exempt !== undefined && exempts(exempt(request))),
     }
   }
 
@@ -95,22 +104,29 @@ export class RouteGuards<Request extends RequestLike & { readonly ip: string }, 
       onLimit,
       knowsUsers: user !== undefined,
     })
-    for (const { policy } of resolved.rules) this.#uses.set(policy, where)
-    if (resolved.group !== undefined) this.#uses.set(`group/${resolved.group}`, where)
+    const cost = typeof resolved.cost === 'number' ? resolved.cost : 0
+    for (const { policy } of resolved.rules) this.#use(policy, { where, cost })
+    if (resolved.group !== undefined) this.#use(GROUP + resolved.group, { where, cost })
     const claims = new RequestClaims(resolved, policies, this.#identities)
     return { guard: new RouteGuard(route.name, resolved, claims, this.#parts), phase: resolved.phase }
   }
 
-  /** Replaces the policies. A set with a mistake, or without one that is in use, changes nothing. */
+  /** Replaces the policies. A set with a mistake, or without room for what routes need, changes nothing. */
   update(set: PolicySet): void {
-    const checked = checkUpdate(set)
-    for (const [name, where] of this.#uses) {
-      const [, group] = name.split('group/')
-      const known = group === undefined ? checked.policies : (checked.groups ?? {})
-      if (!Object.hasOwn(known, group ?? name)) throw new UnknownPolicyError(where, name)
-    }
-    this.#settings.policies.update(checked)
+    this.#settings.policies.update(checkUpdate(set), (next) => {
+      for (const [name, { where, cost }] of this.#uses) {
+        const isGroup = name.startsWith(GROUP)
+        const policy = isGroup ? next.group(name.slice(GROUP.length)) : next.get(name)
+        if (policy === undefined) throw new UnknownPolicyError(where, name)
+        checkFits(where, cost, policy)
+      }
+    })
     reportUpdated(this.#settings.policies.version)
+  }
+
+  /** Of those that name a policy, the one with the highest cost is remembered. */
+  #use(name: string, use: Use): void {
+    if (use.cost >= (this.#uses.get(name)?.cost ?? 0)) this.#uses.set(name, use)
   }
 
   snapshot(): TenantRateLimitSnapshot {
@@ -123,3 +139,9 @@ export class RouteGuards<Request extends RequestLike & { readonly ip: string }, 
 }
 
 function nobody(): undefined {}
+
+/** A promise is no yes; that it may fail as well must not end the process. */
+function exempts(answer: unknown): boolean {
+  if (typeof answer === 'object') ignoreRejection(answer)
+  return answer === true
+}

@@ -2,6 +2,7 @@ import { MAX_CLAIMS } from './claim.ts'
 import { RuleError, UnknownPolicyError } from './errors.ts'
 import { checks } from './options.ts'
 import type { Policies } from './policies.ts'
+import type { Policy } from './policy.ts'
 import type { Refusal } from './refusal.ts'
 import type { PeekedLike } from './stale-answers.ts'
 
@@ -122,10 +123,11 @@ export function resolveRoute<Request, Reply>(
   if (rules.length + (group === undefined ? 0 : 1) > MAX_CLAIMS) {
     throw new RuleError(name, `it keeps to more than ${MAX_CLAIMS} policies`)
   }
-  if (typeof cost !== 'function') checkCost(name, cost, rules, group, context)
+  if (typeof cost === 'function') checks.synchronous(`${name}: cost`, cost)
+  else checkCost(name, cost, rules, group, context)
   const onLimit = given.onLimit ?? (context.onLimit as OnLimit<Request, Reply>)
   if (typeof onLimit !== 'function') checks.oneOf(`${name}: onLimit`, onLimit, ['reject', 'stale'])
-  checks.callable(`${name}: stale`, stale)
+  checks.synchronous(`${name}: stale`, stale)
   // A plugin-wide 'stale' refuses where a route has nothing; said for the route itself, it is a mistake.
   if (given.onLimit === 'stale') {
     if (stale === undefined) checks.refuse(`${name}: stale`, "a function with onLimit: 'stale'", stale)
@@ -143,24 +145,38 @@ export function resolveRoute<Request, Reply>(
   }
 }
 
+/** Refuses what says something about answers: nobody would do it. */
+export function byHand<Setting>(setting: Setting): Setting {
+  if (typeof setting === 'object' && setting !== null) {
+    checks.onlyKnown('limit(): ', setting, ['policy', 'by', 'group', 'cost'])
+  }
+  return setting
+}
+
 function rulesOf<Request>(
   name: string,
   { policy, by: commonly = 'tenant' }: Pick<RouteLimitOptions<Request>, 'policy' | 'by'>,
   context: RouteContext,
 ): Required<RateLimitRule<Request>>[] {
   const listed = policy === undefined ? [] : Array.isArray(policy) ? policy : [policy]
-  return listed.map((given: string | RateLimitRule<Request>) => {
+  const rules = listed.map((given: string | RateLimitRule<Request>) => {
     const rule = typeof given === 'string' ? { policy: given } : checks.object(`${name}: policy`, given)
     checks.onlyKnown(`${name}: policy.`, rule, ['policy', 'by'])
     checks.text(`${name}: policy`, rule.policy, 64)
     const by = rule.by ?? commonly
-    if (typeof by !== 'function') checks.oneOf(`${name}: by`, by, ['tenant', 'user', 'address'])
+    if (typeof by === 'function') checks.synchronous(`${name}: by`, by)
+    else checks.oneOf(`${name}: by`, by, ['tenant', 'user', 'address'])
     if (by === 'user' && !context.knowsUsers) {
       throw new RuleError(name, 'it counts by user, and the plugin has no option "user"')
     }
     if (context.policies.get(rule.policy) === undefined) throw new UnknownPolicyError(name, rule.policy)
     return { policy: rule.policy, by }
   })
+  for (const [at, { policy, by }] of rules.entries()) {
+    if (rules.findIndex((other) => other.policy === policy && other.by === by) === at) continue
+    throw new RuleError(name, `it names "${policy}" twice for the same bucket; "cost" takes more than one`)
+  }
+  return rules
 }
 
 function checkCost(
@@ -172,14 +188,13 @@ function checkCost(
 ): void {
   const units = checks.count(`${name}: cost`, cost, 0)
   const known = [...rules.map(({ policy }) => policies.get(policy)), policies.group(group ?? '')]
-  for (const policy of known) {
-    if (policy !== undefined && units > policy.capacity) {
-      throw new RuleError(
-        name,
-        `it costs ${units}, and "${policy.name}" never holds more than ${policy.capacity}`,
-      )
-    }
-  }
+  for (const policy of known) if (policy !== undefined) checkFits(name, units, policy)
+}
+
+/** Raises `HOLDFAST_ERR_TENANT_RATE_LIMIT_RULE` for a cost that can never be taken: nobody would ever pass. */
+export function checkFits(name: string, units: number, { name: policy, capacity }: Policy): void {
+  if (units <= capacity) return
+  throw new RuleError(name, `it costs ${units}, and "${policy}" never holds more than ${capacity}`)
 }
 
 function reads(methods: readonly string[]): boolean {

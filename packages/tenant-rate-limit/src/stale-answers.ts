@@ -37,8 +37,8 @@ export class StaleLimit {
   }
 
   /** Whether one more may be served to this tenant. */
-  take(slotTag: string): boolean {
-    return this.#store.decide([claim(this.#policy, slotTag, 'all')], 'consume').allowed
+  take(tenant: string): boolean {
+    return this.#store.decide([claim(this.#policy, tenant, 'all')], 'consume').allowed
   }
 }
 

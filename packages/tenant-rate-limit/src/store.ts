@@ -26,7 +26,7 @@ export interface Decision {
   readonly allowed: boolean
   /** The names of the policies that refused it; none when it was let pass, or only shadow policies were violated. */
   readonly violated: readonly string[]
-  /** One for each claim that was looked at, in their order: after a refusal the rest may be left out. */
+  /** One for each claim that was looked at, in their order: a refusal out of memory tells of those it knows. */
   readonly verdicts: readonly Verdict[]
   /** The longest of the policies that refused it; 0 when it was let pass. */
   readonly retryAfterMs: number
@@ -49,7 +49,7 @@ export interface Reservation {
  * Buckets, somewhere. The contract:
  *
  * - All or nothing: either every claim is taken, or none. A claim of a shadow policy that does not fit is left out and
- *   refuses nobody. A refusal writes nothing.
+ *   refuses nobody. A refusal writes nothing, but for a bucket whose state is broken.
  * - Each bucket keeps to `token-bucket.ts`, by the clock of the store. Two claims on one bucket are taken in order.
  * - Claims of several slots are decided slot by slot, in the order in which the slots first appear. A refusal gives
  *   back what the slots before it have taken.

@@ -4,7 +4,8 @@
  *
  * Guarantees: in any time t at most `capacity + refill * t` units are taken, whatever the costs; a refusal changes
  * nothing; a stored time that is too far in the future (a clock that was set back, a broken value) counts as a bucket
- * that was just emptied; a change of the terms keeps the used fraction.
+ * that was just emptied, and a shared store writes that down (`isBroken`), or it would be just emptied for ever; a
+ * change of the terms keeps the used fraction.
  *
  * The times are whole microseconds of the store's clock. One tick is a microsecond or a decimal part of it, down to a
  * picosecond: the finest with which the bucket still fits into the whole numbers of a double. The time for one unit
@@ -74,16 +75,37 @@ export function usedTicks(
   fullAtPs: number,
   storedToleranceUs: number,
 ): number {
+  const used = storedTicks(terms, nowUs, fullAtUs, fullAtPs, storedToleranceUs)
+  return isMore(used, terms) ? terms.toleranceTicks : used
+}
+
+/** Whether so much of a bucket is said to be used that it was stored by another clock, or is broken. */
+export function isBroken(
+  terms: BucketTerms,
+  nowUs: number,
+  ...stored: readonly [number, number, number]
+): boolean {
+  return isMore(storedTicks(terms, nowUs, ...stored), terms)
+}
+
+function storedTicks(
+  { ticksPerUs, toleranceTicks, toleranceUs }: BucketTerms,
+  nowUs: number,
+  fullAtUs: number,
+  fullAtPs: number,
+  storedToleranceUs: number,
+): number {
   const leftUs = fullAtUs - nowUs
   if (leftUs < 0) return 0
-  const { ticksPerUs, toleranceTicks, toleranceUs } = terms
-  const used =
-    storedToleranceUs === toleranceUs
-      ? leftUs * ticksPerUs + Math.ceil((fullAtPs * ticksPerUs) / PS_PER_US)
-      : Math.ceil(((leftUs + fullAtPs / PS_PER_US) / storedToleranceUs) * toleranceTicks)
-  // Not a number, which a broken value gives, is not below either: it counts as a bucket that was just emptied.
-  if (used < toleranceTicks) return used
-  return toleranceTicks
+  if (storedToleranceUs === toleranceUs) {
+    return leftUs * ticksPerUs + Math.ceil((fullAtPs * ticksPerUs) / PS_PER_US)
+  }
+  return Math.ceil(((leftUs + fullAtPs / PS_PER_US) / storedToleranceUs) * toleranceTicks)
+}
+
+/** Not a number, which a broken value gives, is not at most anything either. */
+function isMore(ticks: number, { toleranceTicks }: BucketTerms): boolean {
+  return !(ticks <= toleranceTicks)
 }
 
 /** When a bucket with so much used will be full: the whole microseconds. */

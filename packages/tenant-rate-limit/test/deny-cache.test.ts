@@ -213,6 +213,46 @@ t.test('a question without an answer changes nothing', async (t) => {
   t.equal(cache.refusal([one], 6_000_000), undefined)
 })
 
+t.test('a clock may begin anywhere', async (t) => {
+  const fleet = new Fleet()
+  const process = new Process(fleet, new DenyCache(), -1_000_000)
+  const one = claim(perMinute, 'acme', 'all')
+  process.request([one], undefined, true)
+  exhaust(fleet, process, perMinute, one)
+  t.equal(process.request([one], undefined, true), false)
+  fleet.advance(fleet.nowMs + 6000)
+  t.equal(process.request([one], undefined, true), true)
+  fleet.advance(fleet.nowMs + 1)
+  const other = claim(perMinute, 'globex', 'all')
+  for (let taken = 0; taken <= 10; taken += 1) process.request([other], undefined, true)
+  fleet.advance(fleet.nowMs + 1)
+  t.equal(process.request([other], undefined, true), false)
+  fleet.advance(fleet.nowMs + 25)
+  t.equal(process.request([other], undefined, true), true, 'not known to be empty, only paused')
+})
+
+t.test('what was forgotten leaves a gap, and the others still go in their order', async (t) => {
+  const cache = new DenyCache({ maxKeys: 3 })
+  const store = new MemoryStore({ clock: { nowMs: () => 0, wallMs: () => 0, schedule: () => () => {} } })
+  const empty = (scope: string) => {
+    const all = [claim(perMinute, 'acme', scope, 10)]
+    cache.learn(all, cache.ask(all), store.decide(all, 'consume'), 0, 0, false)
+  }
+  const known = () =>
+    ['a', 'b', 'c', 'd', 'e', 'f'].filter(
+      (scope) => cache.refusal([claim(perMinute, 'acme', scope)], 0) !== undefined,
+    )
+  for (const scope of ['a', 'b', 'c']) empty(scope)
+  cache.forget([claim(perMinute, 'acme', 'b'), claim(perMinute, 'acme', 'unknown')])
+  t.strictSame(known(), ['a', 'c'])
+  empty('d')
+  t.strictSame(known(), ['c', 'd'])
+  empty('e')
+  t.strictSame(known(), ['c', 'd', 'e'])
+  empty('f')
+  t.strictSame(known(), ['d', 'e', 'f'])
+})
+
 t.test('keeps so many buckets, and lets the first one go', async (t) => {
   const fleet = new Fleet()
   const cache = new DenyCache({ maxKeys: 10 })

@@ -100,9 +100,15 @@ t.test('the policies say what happens to them', async (t) => {
   t.match(await decide([open]), { allowed: true, verdicts: [], degraded: true })
   const refused = await decide([one, closed, open])
   t.match(refused, { allowed: false, violated: ['closed'], source: 'fallback', degraded: true })
-  t.ok(refused.retryAfterMs > 0)
+  t.equal(refused.retryAfterMs, 5000, 'it is not the day that the bucket would take')
   t.match(await decide([one]), { verdicts: [{ remaining: 99 }] }, 'a refusal takes nothing of the others')
   t.match(await decide([shadowClosed, one]), { allowed: true })
+  const free = claim(closed.policy, 'acme', 'all', 0)
+  t.match(
+    await decide([free, one]),
+    { allowed: true, verdicts: [{ remaining: 97 }] },
+    'who only looks passes',
+  )
   t.match(await decide([seen, one]), { allowed: true, violated: [], verdicts: [{ allowed: true }, {}] })
   t.match(await decide([seen, one]), {
     allowed: true,

@@ -311,7 +311,7 @@ t.test('in Redis', async (t) => {
         { ...options, ...settings },
         { limiter: limiterOf(), onStoreLoss: 'closed' },
       )
-      for (const told of await closed(2)) t.match(told, /^429 0\/1800 1800/)
+      for (const told of await closed(2)) t.match(told, /^429 0\/5 5$/)
     }
   })
 })

@@ -86,7 +86,10 @@ for (const { limit, processes, terms: own } of settings) {
     }
     t.comment(`bound ${bound}, worst seen ${worst.toFixed(1)}`)
     t.ok(leased > 0, 'leases were used')
-    if (processes > 1 && terms.share === 1) t.ok(worst > 0, 'the waves were high enough to tell')
+    // Short leases follow the waves, and lose as much as they could make too much.
+    if (processes > 1 && terms.leaseMs === 1000 && terms.share === 1) {
+      t.ok(worst > 0, 'the waves were high enough to tell')
+    }
   })
   t.test(`strict leases exceed nothing: ${text}`, async (t) => {
     const random = seededRandom()

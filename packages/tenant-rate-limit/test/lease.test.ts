@@ -199,6 +199,37 @@ t.test('it is renewed when it is nearly spent, and when it nearly ends', (t) => 
   t.end()
 })
 
+t.test('a demand that has just begun is met after a few loans', (t) => {
+  const huge = policyOf('huge', '1000000/s')
+  const lease = new Lease(claim(huge, 'acme', 'all'), { ...terms, maxUnits: 10_000 }, 0)
+  const wants: number[] = []
+  // 10 a millisecond, and an answer takes 2 ms.
+  for (let nowMs = 0; wants.length < 6; nowMs += 2) {
+    for (let at = 0; at < 20; at += 1) {
+      const grant = lease.grantFor(1, nowMs)
+      if (grant !== undefined) grant.units -= 1
+      lease.count(1, nowMs)
+    }
+    const request = lease.requestAt(nowMs, 1)
+    if (request === undefined) continue
+    wants.push(request.want)
+    lease.ask()
+    lease.answer({ units: request.want, usedTicks: 0, atUs: 0 }, nowMs, nowMs)
+  }
+  t.strictSame(wants, [4, 16, 64, 256, 800, 800], 'four times as many, up to what comes in 80 ms')
+  t.end()
+})
+
+t.test('what ended unspent tells nothing of the demand', (t) => {
+  const { lease, nowMs } = drawnOn(1000, 1)
+  lease.ask()
+  lease.answer({ units: 1000, usedTicks: 0, atUs: 0 }, nowMs, nowMs)
+  const laterMs = nowMs + lease.leaseMs + 1
+  const { want = 0 } = lease.requestAt(laterMs, 1) ?? {}
+  t.ok(want > 0 && want < 100, `${want} units are wanted`)
+  t.end()
+})
+
 t.test('no more is held than the terms say', (t) => {
   const { lease, nowMs } = drawnOn(1000, 1, { maxUnits: 30 })
   t.match(lease.requestAt(nowMs, 1), { want: 30, held: 0 })

@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { waitUntil } from '@holdfast/test-kit'
+import type { Policy } from '../src/index.ts'
 import type { ProcessSettings, ProcessSnapshot, Question, Stream, StreamResult } from './limit-process.ts'
 
 /** Length of the slots in which requests are counted. */
@@ -124,11 +125,11 @@ export function certainExcess(
 /** Redis counts by the time of day, which the machine may adjust by 500 millionths; tests by the monotonic clock. */
 const CLOCKS = 1.0005
 
-/** What one exact bucket lets pass of the same requests. */
+/** What one exact bucket lets pass of the same requests, at the times when they were answered. */
 export function idealUnits(results: readonly StreamResult[], capacity: number, perSecond: number): number {
   const bySlot = new Map<number, number>()
-  for (const { asked } of results) {
-    for (const [slot, requests] of asked) bySlot.set(slot, (bySlot.get(slot) ?? 0) + requests)
+  for (const { answered } of results) {
+    for (const [slot, requests] of answered) bySlot.set(slot, (bySlot.get(slot) ?? 0) + requests)
   }
   let available = capacity
   let passed = 0
@@ -190,11 +191,26 @@ export function longestWaitMs(results: readonly StreamResult[]): number {
 }
 
 /**
- * What may wait in a bucket at the end: all processes pause after a refusal, until 16 units are back, and what comes
- * back while the last question is on its way comes too late.
+ * What is still in the bucket when the last request was answered: it is not lost. What came back until somebody looked
+ * is not counted.
  */
-export function waitingUnits(results: readonly StreamResult[], perSecond: number): number {
-  return 16 + (perSecond * longestWaitMs(results)) / 1000
+export function unitsLeft(results: readonly StreamResult[], perSecond: number): number {
+  const lastMs = Math.max(...results.flatMap(({ answered }) => answered.map(([slot]) => slot * SLOT_MS)))
+  const seen = results.map(({ left: [units, atMs] = [0, lastMs] }) =>
+    atMs < lastMs ? 0 : units - ((atMs - lastMs) * perSecond) / 1000,
+  )
+  return Math.max(0, ...seen)
+}
+
+/**
+ * Whether the machine was so busy that a bucket runs over while a question is on its way: a pause may leave it half
+ * full, and an answer took longer than the other half takes to fill.
+ */
+export function runsOver(
+  results: readonly StreamResult[],
+  { capacity, refillPerSecond }: Pick<Policy, 'capacity' | 'refillPerSecond'>,
+): boolean {
+  return longestWaitMs(results) > (capacity * 500) / refillPerSecond
 }
 
 /** For comments of tests. */

@@ -13,7 +13,7 @@ import {
   runAll,
   startLimitFleet,
 } from './limit-fleet.ts'
-import type { StreamResult } from './limit-process.ts'
+import type { ProcessSettings, StreamResult } from './limit-process.ts'
 import { policyOf } from './policy-of.ts'
 
 const rejections: unknown[] = []
@@ -25,8 +25,15 @@ const slow = policyOf('slow', limits.slow)
 const busy = policyOf('busy', limits.busy)
 const leases: LeaseTerms = { leaseMs: 100, maxUnits: 10_000, share: 0.1, minPerSecond: 20, strict: false }
 
-async function fleetOf(t: Test, redisUrl: string, count: number, lending: boolean): Promise<LimitFleet> {
-  const settings = { redisUrl, budgetMs: 50, policies: limits, leases: lending ? leases : undefined }
+const budgetMs = 50
+
+async function fleetOf(
+  t: Test,
+  redis: ProcessSettings['redis'],
+  count: number,
+  lending: boolean,
+): Promise<LimitFleet> {
+  const settings = { redis, budgetMs, policies: limits, leases: lending ? leases : undefined }
   const fleet = await startLimitFleet(count, settings)
   t.teardown(() => fleet.end())
   await settled(fleet)
@@ -88,28 +95,51 @@ function tell(t: Test, name: string, results: readonly StreamResult[], excess: n
   t.comment(inWords(results, `${name}: ${passedUnits(results)} passed, ${excess.toFixed(1)} above B + R * t`))
 }
 
+/** Nobody fails, and nobody waits for longer than the budget: before, in and after the outage. */
+function noOneHangs(t: Test, results: readonly (readonly StreamResult[])[]): void {
+  for (const { errors, waitedMs, stalledMs } of results.flat()) {
+    t.strictSame(errors, [])
+    const [, p99 = Number.NaN] = waitedMs
+    t.ok(p99 <= budgetMs + 5 + stalledMs, `p99 ${p99} ms, a stall of ${stalledMs} ms`)
+  }
+}
+
+function inFleet(count: number, lending: boolean): string {
+  return `${count} ${count === 1 ? 'process' : 'processes'}, leases ${lending ? 'on' : 'off'}`
+}
+
 /** Until a process has found out, it believes what it heard last: this long, and as long as an answer takes. */
 const STALE_MS = 250
 
 /** What comes back in that time may be let pass twice. */
-function staleUnits(results: readonly StreamResult[], { refillPerSecond }: Policy): number {
+function staleUnits(
+  results: readonly StreamResult[],
+  { refillPerSecond }: Pick<Policy, 'refillPerSecond'>,
+): number {
   return (refillPerSecond * (STALE_MS + longestWaitMs(results))) / 1000
 }
 
-const blows: Readonly<
-  Record<string, readonly [(redis: RealServer) => unknown, (redis: RealServer) => unknown]>
-> = {
+type Blow = (redis: RealServer) => unknown
+
+const blows: Readonly<Record<'killed' | 'frozen' | 'in a black hole', readonly [Blow, Blow]>> = {
   killed: [(redis) => redis.kill9(), (redis) => redis.restart()],
   frozen: [(redis) => redis.freeze(), (redis) => redis.thaw()],
   'in a black hole': [(redis) => redis.blackhole(), (redis) => redis.heal()],
 }
 
-for (const [what, [strike, cure]] of Object.entries(blows)) {
+const cases = [
+  ...[1, 4, 8].map((count) => ['killed', count] as const),
+  ['frozen', 4],
+  ['in a black hole', 4],
+] as const
+
+for (const [what, count] of cases) {
+  const [strike, cure] = blows[what]
   for (const lending of [false, true]) {
-    t.test(`Redis ${what} for 3 seconds, leases ${lending ? 'on' : 'off'}`, async (t) => {
+    t.test(`Redis ${what} for 3 seconds, ${inFleet(count, lending)}`, async (t) => {
       const redis = await startRedis()
       t.teardown(() => redis.stop())
-      const fleet = await fleetOf(t, redis.url, 4, lending)
+      const fleet = await fleetOf(t, { url: redis.url }, count, lending)
       const results = await run(
         fleet,
         'acme',
@@ -124,7 +154,7 @@ for (const [what, [strike, cure]] of Object.entries(blows)) {
         ['flooded', flood, flooded],
         ['busy', busily, busy],
       ] as const) {
-        const bound = lending ? leaseExcess(policy, leases, 4) : 0
+        const bound = lending ? leaseExcess(policy, leases, count) : 0
         const excess = certainExcess(stream, policy.capacity, policy.refillPerSecond)
         tell(t, name, stream, excess)
         const stale = staleUnits(stream, policy)
@@ -140,86 +170,100 @@ for (const [what, [strike, cure]] of Object.entries(blows)) {
         const { limiter } = await process.snapshot()
         return (limiter.leases?.lostUnits ?? 0) + (limiter.leases?.units ?? 0)
       })
+      const untold = await sumOf(
+        fleet.processes,
+        async (process) => (await process.snapshot()).limiter.fallback?.untold ?? 0,
+      )
       const used = await unitsUsed(redis, slow, 'acme')
       tell(t, 'slow', slowly, Number.NaN)
       t.comment(
-        `${passed} were let pass (${unsure} unsure), ${used} are used in Redis, ${lost.toFixed(1)} lent and lost`,
+        `${passed} were let pass (${unsure} unsure), ${used} are used in Redis, ${lost.toFixed(1)} lent and lost, ${untold} untold`,
       )
-      t.ok(used <= passed + lost + 1 + 4, 'nothing was taken twice')
-      t.ok(used >= passed - unsure - 1, 'and nothing was forgotten')
-      for (const result of results.flat()) {
-        t.strictSame(result.errors, [])
-        t.ok((result.waitedMs[1] ?? 0) < 1000, `nobody hangs: p99 ${result.waitedMs[1]} ms`)
-      }
+      t.ok(used <= passed + lost + 1 + count, 'nothing was taken twice')
+      // What Redis may have been told, by a question that it did not answer in time, it is not told again.
+      t.ok(used >= passed - unsure - 1 || untold > 0, 'and nothing was forgotten')
+      noOneHangs(t, results)
     })
   }
 }
 
-t.test('scripts that are flushed, and buckets full in the far future, disturb nobody for long', async (t) => {
-  const redis = await startRedis()
-  t.teardown(() => redis.stop())
-  const fleet = await fleetOf(t, redis.url, 4, true)
-  const guard = new GuardedRedis({ url: redis.directUrl, budgetMs: 5000 })
-  t.teardown(() => guard.close())
-  await guard.ready(10_000)
-  const key = redisKeyOf(guard, claim(busy, 'acme', 'all'))
-  const results = await run(
-    fleet,
-    'acme',
-    6000,
-    async () => {
-      for (let time = 0; time < 5; time += 1) {
-        await guard.call('SCRIPT', 'FLUSH')
-        await guard.call('SET', key, '9007199254740991000000200000')
-      }
-    },
-    () => guard.call('SCRIPT', 'FLUSH'),
-  )
-  const [flood = [], slowly = [], busily = []] = results
-  for (const result of results.flat()) t.strictSame(result.errors, [])
-  const excess = certainExcess(flood, flooded.capacity, flooded.refillPerSecond)
-  tell(t, 'flooded', flood, excess)
-  t.ok(excess <= leaseExcess(flooded, leases, 4) + staleUnits(flood, flooded))
-  const asked = busily.reduce((sum, { requests }) => sum + requests, 0)
-  tell(t, 'busy', busily, Number.NaN)
-  // The bucket counts as one that was just emptied, and fills in a second.
-  t.ok(passedUnits(busily) >= asked - 1000 * 1.25, `${passedUnits(busily)} of ${asked} passed`)
-  t.ok(passedUnits(slowly) >= 0.99 * slowly.reduce((sum, { requests }) => sum + requests, 0))
-})
-
-t.test('a failover is followed, and the limits hold', async (t) => {
-  const set = await startRedisSentinel()
-  t.teardown(() => set.stop())
-  const { addresses, name, natMap } = set
-  const guard = new GuardedRedis({ connection: { sentinels: [...addresses], name, natMap } })
-  t.teardown(() => guard.close())
-  await guard.ready(10_000)
-  await waitUntil(() => guard.snapshot().sentinels.listening === 3)
-  const store = new RedisStore(guard)
-  const one = [claim(slow, 'acme', 'all')]
-  let passed = 0
-  const ask = async () => {
-    try {
-      if ((await store.decide(one, 'consume')).allowed) passed += 1
-    } catch {
-      // Lost in the moment of the failover.
-    }
+for (const count of [1, 4, 8]) {
+  for (const lending of [false, true]) {
+    t.test(
+      `flushed scripts, and a key of the far future: nobody is stuck; ${inFleet(count, lending)}`,
+      async (t) => {
+        const redis = await startRedis()
+        t.teardown(() => redis.stop())
+        const fleet = await fleetOf(t, { url: redis.url }, count, lending)
+        const guard = new GuardedRedis({ url: redis.directUrl, budgetMs: 5000 })
+        t.teardown(() => guard.close())
+        await guard.ready(10_000)
+        const key = redisKeyOf(guard, claim(busy, 'acme', 'all'))
+        const strike = async () => {
+          for (let time = 0; time < 5; time += 1) {
+            await guard.call('SCRIPT', 'FLUSH')
+            // Without an expiry: nothing but a decision ends it.
+            await guard.call('SET', key, '9007199254740991000000200000')
+          }
+        }
+        const results = await run(fleet, 'acme', 6000, strike, () => guard.call('SCRIPT', 'FLUSH'))
+        const [flood = [], slowly = [], busily = []] = results
+        noOneHangs(t, results)
+        const bound = lending ? leaseExcess(flooded, leases, count) : 0
+        const excess = certainExcess(flood, flooded.capacity, flooded.refillPerSecond)
+        tell(t, 'flooded', flood, excess)
+        t.ok(excess <= bound + staleUnits(flood, flooded))
+        const asked = busily.reduce((sum, { requests }) => sum + requests, 0)
+        tell(t, 'busy', busily, Number.NaN)
+        // The bucket counts as one that was just emptied: for the second in which it fills somebody may be refused.
+        t.ok(passedUnits(busily) >= asked - 1000, `${passedUnits(busily)} of ${asked} passed`)
+        t.ok(passedUnits(slowly) >= 0.99 * slowly.reduce((sum, { requests }) => sum + requests, 0))
+      },
+    )
   }
-  for (let asked = 0; asked < 100; asked += 1) await ask()
-  await set.failover()
-  await waitUntil(() => guard.snapshot().sentinels.switches === 1 && guard.available)
-  for (let asked = 0; asked < 100; asked += 1) await ask()
-  const { verdicts } = await store.decide([claim(slow, 'acme', 'all', 0)], 'peek')
-  const used = slow.capacity - (verdicts[0]?.remaining ?? 0)
-  t.comment(`${passed} let pass, ${used} used at the new master`)
-  t.ok(passed >= 190)
-  t.ok(used <= passed + 10 && used >= passed - 10)
-})
+}
+
+for (const lending of [false, true]) {
+  t.test(`a failover is followed, and the limits hold; ${inFleet(4, lending)}`, async (t) => {
+    const set = await startRedisSentinel()
+    t.teardown(() => set.stop())
+    const { addresses, name, natMap } = set
+    const connection = { sentinels: [...addresses], name, natMap }
+    const fleet = await fleetOf(t, { connection }, 4, lending)
+    const results = await run(
+      fleet,
+      'acme',
+      8000,
+      () => set.failover(),
+      () => {},
+    )
+    const [flood = [], slowly = [], busily = []] = results
+    await settled(fleet)
+    noOneHangs(t, results)
+    for (const [of, stream, policy] of [
+      ['flooded', flood, flooded],
+      ['busy', busily, busy],
+    ] as const) {
+      const bound = lending ? leaseExcess(policy, leases, 4) : 0
+      const excess = certainExcess(stream, policy.capacity, policy.refillPerSecond)
+      tell(t, of, stream, excess)
+      t.ok(excess <= bound + staleUnits(stream, policy), `${of}: ${excess} above B + R * t`)
+    }
+    const asked = busily.reduce((sum, { requests }) => sum + requests, 0)
+    t.ok(passedUnits(busily) >= 0.99 * asked, 'who is far below his limit passes')
+    const passed = passedUnits(slowly)
+    const used = await unitsUsed(await set.master(), slow, 'acme')
+    tell(t, 'slow', slowly, Number.NaN)
+    t.comment(`${passed} were let pass, ${used} are used at the new master`)
+    // What the old master took when nobody copied it any more is forgotten; a process or two may have asked it.
+    t.ok(used >= passed - staleUnits(slowly, { refillPerSecond: 200 }))
+  })
+}
 
 t.test('a process that was frozen spends nothing of what it held', async (t) => {
   const redis = await startRedis()
   t.teardown(() => redis.stop())
-  const fleet = await fleetOf(t, redis.url, 2, true)
+  const fleet = await fleetOf(t, { url: redis.url }, 2, true)
   const [first] = fleet.processes
   if (first === undefined) throw new Error('no process')
   const streams = [{ policy: 'busy', tenant: 'frozen', perSecond: 1000 }]

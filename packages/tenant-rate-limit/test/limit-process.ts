@@ -3,21 +3,25 @@
  * It is asked over its IPC channel.
  */
 import type { Clock } from '@holdfast/footing'
-import { GuardedRedis } from '@holdfast/redis-guard'
+import { GuardedRedis, type GuardedRedisOptions } from '@holdfast/redis-guard'
+import { StallWatch } from '@holdfast/test-kit'
 import { composeLimiter } from '../src/compose-limiter.ts'
 import {
   claim,
   type Decision,
   type LeaseTerms,
   Policies,
+  type Policy,
   type RateLimiterSnapshot,
+  RedisStore,
   withReserve,
 } from '../src/index.ts'
 import { SLOT_MS } from './limit-fleet.ts'
 
 /** What the process is started with. */
 export interface ProcessSettings {
-  readonly redisUrl: string
+  /** Of the connection; plain data. */
+  readonly redis: Pick<GuardedRedisOptions, 'url' | 'connection'>
   readonly budgetMs: number
   /** How wrong its clock is. */
   readonly skewMs: number
@@ -44,10 +48,14 @@ export interface StreamResult {
   /** When each request that passed was made, and when it was answered. */
   readonly passed: readonly (readonly [askedMs: number, answeredMs: number])[]
   readonly bySource: Readonly<Record<string, number>>
-  /** How many requests were made in each 5 ms, by their number since the machine started. */
-  readonly asked: readonly (readonly [slot: number, requests: number])[]
+  /** How many requests were answered in each 5 ms, by their number since the machine started. */
+  readonly answered: readonly (readonly [slot: number, requests: number])[]
+  /** What Redis said at the end that the bucket held, and by when; undefined when it did not answer. */
+  readonly left: readonly [units: number, answeredMs: number] | undefined
   /** How long the requests waited: the quantiles 0.5, 0.99 and 1. */
   readonly waitedMs: readonly number[]
+  /** What a limit on these times has to allow for. */
+  readonly stalledMs: number
   /** Let pass by the fallback, of requests that the store was asked for. */
   readonly unsure: number
   readonly errors: readonly string[]
@@ -62,7 +70,7 @@ export interface ProcessSnapshot {
 }
 
 const {
-  redisUrl,
+  redis: connection,
   budgetMs,
   skewMs,
   policies: limits,
@@ -79,7 +87,8 @@ const clock: Clock = {
     return () => clearTimeout(timer)
   },
 }
-const redis = new GuardedRedis({ url: redisUrl, budgetMs, clock })
+const redis = new GuardedRedis({ ...connection, budgetMs, clock })
+const store = new RedisStore(redis)
 const policies = new Policies({ policies: limits }, (policy) =>
   leases === undefined ? policy : withReserve(policy, leases),
 )
@@ -117,7 +126,7 @@ async function run({ policy: name, tenant, perSecond }: Stream, ms: number): Pro
   if (policy === undefined) throw new Error(`no policy ${name}`)
   const passed: [number, number][] = []
   const bySource: Record<string, number> = {}
-  const asked = new Map<number, number>()
+  const answered = new Map<number, number>()
   const waits: number[] = []
   const errors: string[] = []
   const waiting = new Set<Promise<void>>()
@@ -125,6 +134,8 @@ async function run({ policy: name, tenant, perSecond }: Stream, ms: number): Pro
   let unsure = 0
   const note = (decision: Decision, askedMs: number, promised: boolean) => {
     const answeredMs = machineMs()
+    const slot = Math.floor(answeredMs / SLOT_MS)
+    answered.set(slot, (answered.get(slot) ?? 0) + 1)
     waits.push(answeredMs - askedMs)
     bySource[decision.source] = (bySource[decision.source] ?? 0) + 1
     if (!decision.allowed) return
@@ -134,8 +145,6 @@ async function run({ policy: name, tenant, perSecond }: Stream, ms: number): Pro
   const request = () => {
     requests += 1
     const askedMs = machineMs()
-    const slot = Math.floor(askedMs / SLOT_MS)
-    asked.set(slot, (asked.get(slot) ?? 0) + 1)
     const decided = limiter.decide([claim(policy as NonNullable<typeof policy>, tenant, 'all')])
     if (!(decided instanceof Promise)) return note(decided, askedMs, false)
     const noted = decided.then(
@@ -147,6 +156,7 @@ async function run({ policy: name, tenant, perSecond }: Stream, ms: number): Pro
     waiting.add(noted)
     noted.finally(() => waiting.delete(noted))
   }
+  const stalls = new StallWatch()
   const startMs = machineMs()
   let due = 0
   let lastMs = startMs
@@ -158,16 +168,31 @@ async function run({ policy: name, tenant, perSecond }: Stream, ms: number): Pro
     for (; due >= 1; due -= 1) request()
   }
   await Promise.all(waiting)
+  const stalledMs = stalls.allowanceMs()
+  stalls.stop()
+  const left = await leftOf(policy, tenant)
   waits.sort((one, other) => one - other)
   const quantile = (part: number) => waits[Math.min(waits.length - 1, Math.floor(waits.length * part))] ?? 0
   return {
     requests,
     passed,
     bySource,
-    asked: [...asked],
+    answered: [...answered],
+    left,
     waitedMs: [0.5, 0.99, 1].map(quantile),
+    stalledMs,
     unsure,
     errors,
+  }
+}
+
+async function leftOf(policy: Policy, tenant: string): Promise<StreamResult['left']> {
+  try {
+    const { verdicts } = await store.decide([claim(policy, tenant, 'all', 0)], 'peek')
+    const used = verdicts[0]?.usedTicks ?? Number.NaN
+    return [(policy.toleranceTicks - used) / policy.emissionTicks, machineMs()]
+  } catch {
+    return undefined
   }
 }
 

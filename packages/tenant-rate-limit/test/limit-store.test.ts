@@ -172,6 +172,24 @@ await contractSuite<Subject, Test>(t, 'LimitStore', [memory, single, cluster], {
     )
     t.strictSame(remaining(await store.decide([claim(ten, 'globex', scope, 0)], 'peek')), [7])
   },
+  'names what refuses in every slot, and the longest of their waits': async (t, { store, scope }) => {
+    const own = claim(ten, 'acme', scope, 10)
+    const ceiling = claim(three, `fleet-${scope}`, 'all', 3)
+    await store.decide([own, ceiling], 'consume')
+    const other = claim(ten, 'globex', scope)
+    const decision = await store.decide([own, other, ceiling], 'consume')
+    t.strictSame(decision.violated, ['ten', 'three'])
+    t.strictSame(
+      decision.verdicts.map(({ allowed }) => allowed),
+      [false, true, false],
+    )
+    t.equal(
+      decision.retryAfterMs,
+      Math.max(...decision.verdicts.map(({ retryAfterMs }) => retryAfterMs)),
+      'whoever comes back then is let pass',
+    )
+    t.strictSame(remaining(await store.decide([claim(ten, 'globex', scope, 0)], 'peek')), [10])
+  },
   'counts two claims on one bucket one after the other': async (t, { store, scope }) => {
     const twice = [claim(three, 'acme', scope), claim(three, 'acme', scope)]
     t.strictSame(remaining(await store.decide(twice, 'consume')), [2, 1])

@@ -108,6 +108,38 @@ t.test('a cache that fails is no failure of the request', async (t) => {
   t.match(app.tenantRateLimit.snapshot().requests, { staleMissed: 5 })
 })
 
+t.test('a promise of something cached is nothing, and may fail', async (t) => {
+  const { app, statuses } = await limitedApp(t, { policies: { public: '1/minute' } })
+  const stale = (() => Promise.reject(new Error('nobody waits for it'))) as unknown as () => undefined
+  const config = { tenantRateLimit: { policy: 'public', onLimit: 'stale', stale } } as const
+  app.get('/', { config }, async () => 'new')
+  t.strictSame(await statuses(3, '/'), [200, 429, 429])
+  await new Promise(setImmediate)
+})
+
+t.test('a function that fails without an error, or has what cannot be sent, lets nobody pass', async (t) => {
+  const { app } = await limitedApp(t, { policies: { public: '1/minute' } })
+  let handled = 0
+  const functions: Record<string, () => unknown> = {
+    throws: () => {
+      throw undefined
+    },
+    rejects: () => Promise.reject(),
+    unsendable: async () => ({ count: 1n }),
+  }
+  for (const [name, onLimit] of Object.entries(functions)) {
+    app.get(`/${name}`, { config: { tenantRateLimit: { policy: 'public', onLimit } } }, async () => {
+      handled += 1
+      return 'new'
+    })
+  }
+  await app.inject('/throws')
+  for (const name of Object.keys(functions)) {
+    t.match(await app.inject(`/${name}`), { statusCode: 429, headers: { 'retry-after': '60' } }, name)
+  }
+  t.equal(handled, 1)
+})
+
 t.test('what is served stale is bounded, for each tenant', async (t) => {
   const { app, clock, statuses } = await limitedApp(
     t,
@@ -125,6 +157,18 @@ t.test('what is served stale is bounded, for each tenant', async (t) => {
   await clock.advance(5000)
   t.strictSame(await statuses(2, '/', { tenant: 'acme' }), [200, 429])
   t.match(app.tenantRateLimit.snapshot().requests, { servedStale: 5, staleLimited: 3, refused: 3 })
+})
+
+t.test('it is bounded for each tenant also where all of them share the limit', async (t) => {
+  const { app, statuses } = await limitedApp(
+    t,
+    { policies: {}, groups: { all: '1/hour' }, staleLimit: '2/hour' },
+    { before: decorateSend },
+  )
+  const stale = () => peeked('stale', 1000)
+  app.get('/', { config: { tenantRateLimit: { group: 'all', onLimit: 'stale', stale } } }, async () => 'new')
+  t.strictSame(await statuses(4, '/', { tenant: 'acme' }), [200, 200, 200, 429])
+  t.strictSame(await statuses(3, '/', { tenant: 'globex' }), [200, 200, 429])
 })
 
 t.test('said for all routes, it holds where a route has something, and never for a write', async (t) => {
@@ -161,6 +205,7 @@ t.test(
     route('/send', (_request, reply: { code(status: number): { send(body: string): unknown } }) =>
       reply.code(503).send('mine'),
     )
+    route('/forgets', async () => {})
     route('/rejects', async () => {
       throw new Error('broken')
     })
@@ -173,5 +218,6 @@ t.test(
     t.match(await app.inject('/send'), { statusCode: 503, body: 'mine' })
     t.match((await app.inject('/rejects')).json(), { message: 'broken' })
     t.match(app.tenantRateLimit.snapshot().requests, { handled: 4, refused: 0 })
+    t.match((await app.inject('/forgets')).json(), { error: 'too_many_requests' }, 'nobody waits for ever')
   },
 )

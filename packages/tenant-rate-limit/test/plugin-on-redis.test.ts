@@ -96,7 +96,7 @@ t.test('without Redis each policy does as it says, and answers promise nothing',
   t.notOk(local.headers['x-ratelimit-remaining'])
   for (const _ of [1, 2, 3]) t.equal((await app.inject('/open')).statusCode, 200)
   const closed = await app.inject('/closed')
-  t.match(closed, { statusCode: 503, headers: { 'content-type': /problem/ } })
+  t.match(closed, { statusCode: 503, headers: { 'content-type': /problem/, 'retry-after': '5' } })
   t.match(closed.json(), { error: 'service_unavailable', 'violated-policies': ['closed'] })
   t.match(app.tenantRateLimit.snapshot().limiter, { storeAvailable: false })
 })

@@ -27,6 +27,8 @@ t.test('a wrong option fails at register(), with what was received', async (t) =
     [{ policies: {}, tenant: 'acme' }, '"tenant" must be a function, received "acme"'],
     [{ policies: {}, user: 5 }, '"user" must be a function'],
     [{ policies: {}, exempt: true }, '"exempt" must be a function, received true'],
+    [{ policies: {}, exempt: async () => true }, '"exempt" must be a function that is not async'],
+    [{ policies: {}, tenant: async () => 'acme' }, '"tenant" must be a function that is not async'],
     [{ policies: {}, exemptAddresses: '10.0.0.0/8' }, '"exemptAddresses" must be a list'],
     [
       { policies: {}, exemptAddresses: ['10.0.0.0/33'] },
@@ -36,6 +38,7 @@ t.test('a wrong option fails at register(), with what was received', async (t) =
       { policies: {}, ipv6PrefixBits: 0 },
       '"ipv6PrefixBits" must be a whole number from 32 to 128, received 0',
     ],
+    [{ policies: {}, overrides: { acme: null } }, '"overrides.acme" must be an object, received null'],
     [{ policies: {}, onLimit: 'wait' }, '"onLimit" must be \'reject\' or \'stale\', received "wait"'],
     [{ policies: {}, staleLimit: 100 }, '"staleLimit" must be a text'],
     [{ policies: {}, headers: 'draft' }, '"headers" must be a list of families'],
@@ -78,6 +81,7 @@ t.test('a wrong setting of a route fails when the route is registered, and names
   const policies = { public: '10/minute' }
   await app.register(tenantRateLimit, { policies, groups: { bots: '5/minute' } })
   const stale = () => undefined
+  const tooMany = Array.from({ length: 17 }, (_, at) => ({ policy: 'public', by: () => `${at}` }))
   for (const [setting, code, message] of [
     [true, OPTION, 'must be the name of a policy, an object, or false, received true'],
     [['public'], OPTION, 'must be the name of a policy, an object, or false, received an array'],
@@ -92,13 +96,17 @@ t.test('a wrong setting of a route fails when the route is registered, and names
     [{ policy: 'public', phase: 'onSend' }, OPTION, 'phase" must be'],
     [{ policy: 'public', onLimit: 'wait' }, OPTION, 'onLimit" must be'],
     [{ policy: 'public', onLimit: 'stale' }, OPTION, 'stale" must be a function'],
+    [{ policy: 'public', cost: async () => 1 }, OPTION, 'cost" must be a function that is not async'],
+    [{ policy: 'public', by: async () => 'x' }, OPTION, 'by" must be a function that is not async'],
     [{ policy: 'public', stale: 'yes' }, OPTION, 'stale" must be a function, received "yes"'],
     ['nothing', UNKNOWN_POLICY, 'names the policy "nothing", which does not exist'],
     [{ group: 'public' }, UNKNOWN_POLICY, 'names the policy "group/public", which does not exist'],
     [{ policy: 'public', by: 'user' }, RULE, 'it counts by user, and the plugin has no option "user"'],
     [{ policy: 'public', cost: 11 }, RULE, 'it costs 11, and "public" never holds more than 10'],
     [{ group: 'bots', cost: 6 }, RULE, 'it costs 6, and "group/bots" never holds more than 5'],
-    [{ policy: Array(17).fill('public') }, RULE, 'it keeps to more than 16 policies'],
+    [null, OPTION, 'must be the name of a policy, an object, or false, received null'],
+    [{ policy: ['public', 'public'] }, RULE, 'it names "public" twice for the same bucket'],
+    [{ policy: tooMany }, RULE, 'it keeps to more than 16 policies'],
     [{ policy: 'public', onLimit: 'stale', stale }, RULE, 'a write is never answered from a cache'],
   ] as const) {
     const wrong: unknown = setting

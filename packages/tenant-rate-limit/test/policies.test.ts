@@ -7,7 +7,8 @@ t.test('a policy that cannot be compiled is refused by name', async (t) => {
     ['10', 'expected a limit such as .*, received "10"'],
     [undefined, 'expected a limit'],
     [{ limit: 5 }, 'expected a limit such as .*, received 5'],
-    ['0/minute', 'it must refill more than 0 and at most 1000000000 a second'],
+    ['0/minute', 'it must refill more than 0 and at most 1000000000 a second, received 0'],
+    [{ limit: '10/minute', onStoreLoss: ['open'] }, 'onStoreLoss must be .*, received \\["open"\\]'],
     ['10/minute burst 0', 'its capacity must be from 1 to 1000000000, received 0'],
     ['10/minute burst 1000000001', 'its capacity'],
     ['10/minute refill 0/s', 'it must refill more than 0'],
@@ -15,7 +16,10 @@ t.test('a policy that cannot be compiled is refused by name', async (t) => {
     ['10 per 0s', 'it must refill'],
     ['1 per 367d', 'it takes more than 366 days'],
     ['1000000000 per 9999999999d', 'it takes more than 366 days'],
-    [{ limit: '10/minute', onStoreLoss: 'maybe' }, 'onStoreLoss must be local, open, closed, received maybe'],
+    [
+      { limit: '10/minute', onStoreLoss: 'maybe' },
+      'onStoreLoss must be local, open, closed, received "maybe"',
+    ],
     [{ limit: '10/minute', shadow: 1 }, 'shadow must be true or false, received 1'],
     [
       { limit: '10/minute', strict: true },

@@ -36,6 +36,14 @@ t.test(
   },
 )
 
+t.test('Redis lost after a refusal: the refusal stands', async (t) => {
+  const redis = answering([three.toleranceTicks, new Error('lost')])
+  const decision = await new RedisStore(redis).decide(claims, 'consume')
+  t.match(decision, { allowed: false, violated: ['three'], verdicts: [{ claim: claims[0], allowed: false }] })
+  t.equal(decision.verdicts.length, 1)
+  t.equal(redis.ran.length, 2, 'nothing was taken that has to go back')
+})
+
 t.test('a refund that does not arrive is counted, and disturbs nobody', async (t) => {
   const store = new RedisStore(answering([0, three.toleranceTicks, new Error('lost')]))
   t.match(await store.decide(claims, 'consume'), {

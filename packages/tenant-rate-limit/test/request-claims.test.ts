@@ -51,6 +51,28 @@ t.test(
   },
 )
 
+t.test('a promise is refused where a text or a number is due, and may fail', async (t) => {
+  const policies = new Policies({ policies: { public: '3/minute' } })
+  const promised = (): never => Promise.reject(new Error('nobody waits for it')) as never
+  const rules = (by: CountBy<Asking>) => [{ policy: 'public', by }]
+  const key = {
+    code: 'HOLDFAST_ERR_TENANT_RATE_LIMIT_KEY',
+    message: /answered a promise, and nothing waits for it/,
+  }
+  const of = (by: CountBy<Asking>, parts: object = {}, cost: number | (() => number) = 1) =>
+    new RequestClaims<Asking>({ rules: rules(by), group: undefined, cost }, policies, {
+      ...identities,
+      ...parts,
+    }).of({})
+  t.throws(() => of(promised), key)
+  t.throws(() => of('user', { user: promised }), key)
+  t.throws(() => of('tenant', { tenant: promised }), key)
+  t.throws(() => of('tenant', {}, promised), { code: 'HOLDFAST_ERR_TENANT_RATE_LIMIT_COST' })
+  t.throws(() => of('user', { user: () => 7 }), { message: /"user" must answer a text.* the number 7/ })
+  t.throws(() => of('user', { user: () => ({}) }), { message: /it answered an object/ })
+  await new Promise(setImmediate)
+})
+
 t.test('nobody can name the bucket of those who have no name', async (t) => {
   const claims = claimsOf(new Policies({ policies: { public: '3/minute' } }))
   const keyOf = (tenant: string | null | undefined) =>

@@ -161,6 +161,20 @@ t.test('paths that do not exist are limited, whoever answers them', async (t) =>
   t.strictSame(await statuses(1, '/'), [200])
 })
 
+t.test('they are decided in the phase of their setting, when who asks is known', async (t) => {
+  const { app } = await limitedApp(t, {
+    policies: { public: '1/minute' },
+    defaultRoute: {
+      policy: 'public',
+      phase: 'preHandler',
+      by: (request) => (request.body as { user: string }).user,
+    },
+  })
+  const ask = async (user: string) =>
+    (await app.inject({ method: 'POST', url: '/nothing', body: { user } })).statusCode
+  t.strictSame([await ask('ann'), await ask('ann'), await ask('ben')], [404, 429, 404])
+})
+
 t.test('without a setting of their own they keep to that of all routes, or to none', async (t) => {
   const all = await limitedApp(t, { policies: { public: '1/minute' }, defaultRoute: 'public' })
   t.strictSame(await all.statuses(2, '/nothing'), [404, 429])
@@ -308,6 +322,24 @@ t.test('a limit can be asked by hand, and looked at without taking', async (t) =
   t.strictSame(await ask(), { left: 1, allowed: true })
   t.strictSame(await ask(), { left: 0, allowed: false })
   t.equal((await app.inject('/')).headers['ratelimit'], undefined)
+})
+
+t.test('a limit by hand answers nobody, and refuses what would be about answers', async (t) => {
+  const { app } = await limitedApp(t, { policies: { export: '2/minute' } })
+  for (const wrong of [
+    { policy: 'export', count: 'failures' },
+    { policy: 'export', onLimit: 'stale' },
+    { policy: 'export', phase: 'preHandler' },
+  ]) {
+    t.throws(() => app.tenantRateLimit.limit(wrong), {
+      code: 'HOLDFAST_ERR_TENANT_RATE_LIMIT_OPTION',
+      message: /"limit\(\): (count|onLimit|phase)" must be left out/,
+    })
+  }
+  for (const wrong of [5, null, ['export']]) {
+    const limit: (setting: never) => unknown = app.tenantRateLimit.limit
+    t.throws(() => limit(wrong as never), { code: 'HOLDFAST_ERR_TENANT_RATE_LIMIT_OPTION' })
+  }
 })
 
 t.test('one tenant may have more, or less', async (t) => {

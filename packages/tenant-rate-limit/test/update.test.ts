@@ -20,6 +20,8 @@ t.test('a set with a mistake, or without a policy that a route names, changes no
     groups: { bots: '9/minute' },
   })
   app.get('/', { config: { tenantRateLimit: { policy: 'public', group: 'bots' } } }, async () => 'ok')
+  app.get('/dear', { config: { tenantRateLimit: { group: 'bots', cost: 5 } } }, async () => 'ok')
+  app.get('/cheap', { config: { tenantRateLimit: { group: 'bots', cost: 2 } } }, async () => 'ok')
   const groups = { bots: '9/minute' }
   for (const [set, code] of [
     [{ policies: { public: 'often' }, groups }, 'POLICY'],
@@ -27,6 +29,7 @@ t.test('a set with a mistake, or without a policy that a route names, changes no
     [{ policies: { public: '5/minute' } }, 'UNKNOWN_POLICY'],
     [{ policies: { public: '5/minute' }, groups: { other: '9/minute' } }, 'UNKNOWN_POLICY'],
     [{ policies: { public: '5/minute' }, groups, tenant: () => 'acme' }, 'OPTION'],
+    [{ policies: { public: '5/minute' }, groups: { bots: '4/minute' } }, 'RULE'],
     [{ groups }, 'OPTION'],
     [undefined, 'OPTION'],
   ] as const) {

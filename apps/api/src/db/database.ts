@@ -70,6 +70,8 @@ export interface UsersTable {
   password_changed_at: Generated<Date | null>
   /** Sessions and tokens that began before are over. */
   sessions_valid_after: Generated<Date | null>
+  /** Only who has a larger one may write to a bot of this user. */
+  fence_of_last_operation: Generated<string>
   created_at: Generated<Date>
 }
 
@@ -79,8 +81,6 @@ export interface BotsTable {
   user_id: string
   name: string
   status: Generated<'stopped' | 'running' | 'failed'>
-  /** Only a larger one may write. */
-  fence_of_last_writer: Generated<string>
   changed_at: Generated<Date>
   created_at: Generated<Date>
 }

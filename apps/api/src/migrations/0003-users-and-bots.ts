@@ -10,6 +10,9 @@ create table users (
   email text not null check (email = lower(email) and email ~ '^[^@[:space:]]+@[^@[:space:]]+$' and length(email) <= 254),
   role text not null default 'user' check (role in ('user', 'operator', 'admin')),
   status text not null default 'active' check (status in ('active', 'suspended')),
+  -- Who wrote to a bot of this user last had this fence. Whoever has none that is larger comes too late: somebody else
+  -- has taken over.
+  fence_of_last_operation bigint not null default 0,
   created_at timestamptz not null default clock_timestamp(),
   unique (tenant_id, email)
 );
@@ -19,8 +22,6 @@ create table bots (
   user_id bigint not null references users (id) on delete cascade,
   name text not null check (length(name) between 1 and 100),
   status text not null default 'stopped' check (status in ('stopped', 'running', 'failed')),
-  -- Who wrote last had this fence. An update with one that is not larger comes too late: somebody else has taken over.
-  fence_of_last_writer bigint not null default 0,
   changed_at timestamptz not null default clock_timestamp(),
   created_at timestamptz not null default clock_timestamp()
 );

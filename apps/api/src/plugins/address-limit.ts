@@ -18,12 +18,15 @@ export interface AddressLimitOptions {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** `false`: requests of this route do not count, and are not refused. */
-    addressLimit?: false
+    /** A limit of this route alone, in place of the common one: `5/minute`. `false`: its requests are not counted. */
+    addressLimit?: string | false
   }
 }
 
-/** Counts every request, also of paths that there are not, but for probes and routes with `config.addressLimit: false`. */
+/**
+ * Counts every request, also of paths that there are not, but for probes and routes with `config.addressLimit: false`.
+ * Raises `HOLDFAST_ERR_TENANT_RATE_LIMIT_POLICY` for a limit that is none, also that of a route.
+ */
 export const addressLimit = fastifyPlugin<AddressLimitOptions>(
   async (app, { limit, exempt }) => {
     const { max, timeWindow } = requestsIn(limit)
@@ -44,12 +47,23 @@ export const addressLimit = fastifyPlugin<AddressLimitOptions>(
       errorResponseBuilder: (_request, { ttl }) => withRetryAfter(new ApiAddressLimitedError(), ttl),
     })
     const count = app.rateLimit() as onRequestAsyncHookHandler
+    const countsOfRoutes = new Map<string, onRequestAsyncHookHandler>()
+    app.addHook('onRoute', ({ url, config }) => {
+      const own = config?.addressLimit
+      if (typeof own !== 'string') return
+      // The methods of a path that have one limit share it, so that HEAD does not get another one.
+      const id = `${own} of ${url}`
+      const limited = { ...requestsIn(own), groupId: id }
+      countsOfRoutes.set(id, app.rateLimit(limited) as onRequestAsyncHookHandler)
+    })
     app.addHook('onRequest', (request, reply, done) => {
       if (!isCounted(request)) {
         done()
         return
       }
-      count.call(app, request, reply).then(
+      const { url, config } = request.routeOptions
+      const counting = countsOfRoutes.get(`${config.addressLimit} of ${url}`) ?? count
+      counting.call(app, request, reply).then(
         () => done(),
         (error) => {
           const { retryAfterSeconds } = error as Partial<RetryAfter>

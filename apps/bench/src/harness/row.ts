@@ -14,6 +14,8 @@ interface RowBase {
 export interface ServerRow extends RowBase {
   readonly kind: 'server'
   readonly connections: number
+  /** Times the usual length of a slice, for what has to run on for a while before it is itself. Default 1. */
+  readonly sliceFactor?: number
   readonly servers: Readonly<Record<string, ServerSpec>>
   readonly variants: readonly ServerVariant[]
   /** Starts what the servers need, once per round. */

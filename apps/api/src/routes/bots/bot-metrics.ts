@@ -7,10 +7,11 @@ import { Counter, Gauge, type Registry } from 'prom-client'
 import type { BotOperation } from './bot.ts'
 import type { BotRepository } from './bot-repository.ts'
 
-/** `refused`: for what it was; `limited`: for when it came; `failed`: the service could not. */
-export type BotOutcome = 'success' | 'refused' | 'limited' | 'failed'
+/** `refused`: for what it was; `limited`: for when it came; `aborted`: its client left; `failed`: the service could not. */
+export type BotOutcome = 'success' | 'refused' | 'limited' | 'aborted' | 'failed'
 
-const OUTCOMES: readonly BotOutcome[] = ['success', 'refused', 'limited', 'failed']
+const OUTCOMES: readonly BotOutcome[] = ['success', 'refused', 'limited', 'aborted', 'failed']
+const CLIENT_LEFT = 499
 const FRESH_MS = 5000
 const STALE_MS = 60_000
 const BUDGET_MS = 500
@@ -22,6 +23,7 @@ export type BotCounters = Readonly<Record<BotOperation, (outcome: BotOutcome) =>
 export function outcomeOf(statusCode: number): BotOutcome {
   if (statusCode < 400) return 'success'
   if (statusCode === 429) return 'limited'
+  if (statusCode === CLIENT_LEFT) return 'aborted'
   return statusCode < 500 ? 'refused' : 'failed'
 }
 

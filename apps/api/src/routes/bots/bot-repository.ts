@@ -1,6 +1,6 @@
 // Bots and what happened to them, in PostgreSQL.
 
-import type { PoolGuard, Transaction } from '@holdfast/pool-guard'
+import type { PoolGuard } from '@holdfast/pool-guard'
 import { type Kysely, sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
 import { ApiBotOvertakenError, ApiBotStateError, ApiBotUnknownError } from '../../errors.ts'
@@ -37,21 +37,25 @@ export class BotRepository {
   /**
    * Changes a bot and writes the event, both or neither.
    * @throws {ApiBotUnknownError} when the user has no such bot.
-   * @throws {ApiBotOvertakenError} when somebody with this fence or a larger one has written before.
+   * @throws {ApiBotOvertakenError} when somebody with this fence or a larger one has changed a bot of this user before.
    * @throws {ApiBotStateError} when the bot is in no state for it.
    */
   operate({ userId, botId, operation, fence, signal }: BotOrder): Promise<BotChange> {
     const { from, to, done } = STEPS[operation]
     return this.#pool.transaction({ criticality: 'critical', signal }, async (tx) => {
-      // One step: whoever comes too late finds no row, and whoever does not has it for himself until the commit.
-      const claimed = await tx.query<{ name: string; status: BotStatus }>(
-        `update bots set fence_of_last_writer = $3
-         where id = $1 and user_id = $2 and fence_of_last_writer < $3
-         returning name, status`,
-        [String(botId), userId, String(fence)],
+      // One step: whoever comes too late finds no row, and whoever does not has it for himself until the commit. It is
+      // that of the user, because one operation of a user goes on at a time, on whichever of his bots.
+      const claimed = await tx.query(
+        'update users set fence_of_last_operation = $2 where id = $1 and fence_of_last_operation < $2',
+        [userId, String(fence)],
       )
-      const bot = claimed.rows[0]
-      if (bot === undefined) throw await whyNotClaimed(tx, userId, botId)
+      if (claimed.rowCount === 0) throw new ApiBotOvertakenError()
+      const found = await tx.query<{ name: string; status: BotStatus }>(
+        'select name, status from bots where id = $1 and user_id = $2 for update',
+        [String(botId), userId],
+      )
+      const bot = found.rows[0]
+      if (bot === undefined) throw new ApiBotUnknownError()
       if (!from.includes(bot.status)) {
         throw new ApiBotStateError(bot.status, possibleOperations(bot.status).join(' or '))
       }
@@ -112,9 +116,4 @@ export class BotRepository {
       .where('user_id', '=', userId)
       .select(['id', 'name', 'status', 'changed_at as changedAt'])
   }
-}
-
-async function whyNotClaimed(tx: Transaction, userId: string, botId: bigint): Promise<Error> {
-  const found = await tx.query('select from bots where id = $1 and user_id = $2', [String(botId), userId])
-  return found.rowCount === 0 ? new ApiBotUnknownError() : new ApiBotOvertakenError()
 }

@@ -50,13 +50,14 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
       {
         config: {
           access: 'user',
-          tenantRateLimit: { policy: `bot-${operation}`, by: 'user', group: 'bots' },
+          tenantRateLimit: limitOf(`bot-${operation}`),
           concurrencyGuard: { key: (request) => ['bot', principalOf(request).id], message: CONFLICT },
           poolGuard: { criticality: 'critical', budgetMs: OPERATION_BUDGET_MS },
         },
         bodyLimit: MAX_BODY_BYTES,
         preValidation: textOnly,
-        onResponse: ({ principal }, { statusCode }, done) => {
+        // Not `onResponse`: nobody hears of the end of an answer whose client has left.
+        onSend: ({ principal }, { statusCode }, _payload, done) => {
           const outcome = outcomeOf(statusCode)
           counters?.[operation](outcome)
           // Whoever does not let himself be held up is told to the operators.
@@ -98,7 +99,7 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
     {
       config: {
         access: 'user',
-        tenantRateLimit: { policy: 'bot-status', by: 'user', group: 'bots' },
+        tenantRateLimit: limitOf('bot-status'),
         poolGuard: {
           criticality: 'normal',
           budgetMs: STATUS_BUDGET_MS,
@@ -124,6 +125,11 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
     async (request, reply) => pageBody(reply, await pages.read(selectionOf(request))),
   )
   done()
+}
+
+/** For each user, for his tenant, and for all. */
+function limitOf(ofUser: string) {
+  return { policy: [{ policy: ofUser, by: 'user' }, 'tenant-bots'], group: 'bots' } as const
 }
 
 /** A number would be made text of without a word, and beyond 2^53 the text of another number. */

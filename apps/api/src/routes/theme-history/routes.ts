@@ -48,6 +48,7 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
     {
       config: {
         access: 'public',
+        tenantRateLimit: 'tenant-history',
         poolGuard: {
           criticality: 'normal',
           budgetMs: HISTORY_BUDGET_MS,
@@ -75,7 +76,11 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
   app.post<PreviewRoute>(
     '/:tenant/api/theme/preview-events',
     {
-      config: { access: 'public', poolGuard: { criticality: 'critical', budgetMs: EVENT_BUDGET_MS } },
+      config: {
+        access: 'public',
+        tenantRateLimit: 'tenant-history',
+        poolGuard: { criticality: 'critical', budgetMs: EVENT_BUDGET_MS },
+      },
       bodyLimit: MAX_BODY_BYTES,
       preValidation: textOnly,
       schema: {
