@@ -185,9 +185,9 @@ export class RateLimiter {
       if (this.#fallback === undefined) throw error
       mayBeTaken = (error as { readonly mayHaveRun?: unknown }).mayHaveRun !== false
     }
-    if (asked !== undefined) {
+    if (this.#denyCache !== undefined && asked !== undefined) {
       const nowUs = microseconds(this.#clock.nowMs())
-      this.#denyCache?.learn(claims, asked, decision, askedAtUs, nowUs, reserve)
+      decision = this.#denyCache.learn(claims, asked, decision, askedAtUs, nowUs, reserve)
     }
     if (decision === undefined) {
       return this.#fallBack(this.#fallback as Fallback, claims, mode, reserve, mayBeTaken)
