@@ -86,19 +86,26 @@ export class DenyCache {
     return this.#entries.size
   }
 
-  /** A refusal, when it is certain or the floor says so; undefined when the store has to be asked. */
-  refusal(claims: readonly Claim[], nowUs: number): Decision | undefined {
+  /**
+   * A refusal, when it is certain or the floor says so; undefined when the store has to be asked. To `'peek'` is no part
+   * of a flood.
+   */
+  refusal(
+    claims: readonly Claim[],
+    nowUs: number,
+    mode: 'consume' | 'peek' = 'consume',
+  ): Decision | undefined {
     if (this.#entries.size === 0) return undefined
     for (let at = 0; at < claims.length; at += 1) {
       const claim = claims[at] as Claim
       if (claim.policy.shadow || claim.cost === 0) continue
       const entry = this.#entryOf(claim)
-      if (entry !== undefined && this.#wait(entry, claim, nowUs) > 0) return this.#refuse(claims, nowUs)
+      if (entry !== undefined && this.#wait(entry, claim, nowUs) > 0) return this.#refuse(claims, nowUs, mode)
     }
     return undefined
   }
 
-  /** The request leaves for the store. */
+  /** The request leaves for the store, to take something. */
   ask(claims: readonly Claim[]): Asked {
     if (this.#entries.size === 0) return nobody
     let asked: (Entry | undefined)[] | undefined
@@ -258,7 +265,7 @@ export class DenyCache {
     return 0
   }
 
-  #refuse(claims: readonly Claim[], nowUs: number): Decision {
+  #refuse(claims: readonly Claim[], nowUs: number, mode: 'consume' | 'peek'): Decision {
     const verdicts: Verdict[] = []
     const violated: string[] = []
     let retryAfterMs = 0
@@ -277,7 +284,7 @@ export class DenyCache {
       const least = Math.max(used, toleranceTicks - debitTicks(policy, claim.cost) + 1)
       const verdict = verdictOf(claim, (wait + entry.slackUs) * ticksPerUs, Math.min(least, toleranceTicks))
       verdicts.push(verdict)
-      entry.refused += 1
+      if (mode === 'consume') entry.refused += 1
       violated.push(policy.name)
       retryAfterMs = Math.max(retryAfterMs, verdict.retryAfterMs)
     }

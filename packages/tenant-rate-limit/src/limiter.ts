@@ -121,11 +121,13 @@ export class RateLimiter {
       return this.#finish(decided, mode, reserve, this.#store)
     }
     const askedAtUs = microseconds(this.#clock.nowMs())
-    const refusal = cache.refusal(claims, askedAtUs)
+    const refusal = cache.refusal(claims, askedAtUs, mode)
     if (refusal !== undefined) return this.#finish(refusal, mode, false, this.#store)
     const decided = this.#store.decide(claims, mode)
     if (!(decided instanceof Promise)) return this.#finish(decided, mode, reserve, this.#store)
-    return this.#await(decided, claims, mode, reserve, cache.ask(claims), askedAtUs)
+    // A peek takes nothing on its way, and nobody has to wait for it.
+    const asked = mode === 'peek' ? undefined : cache.ask(claims)
+    return this.#await(decided, claims, mode, reserve, asked, askedAtUs)
   }
 
   /** Ends a reservation: what was taken stays taken, or is given back. Only the first call counts. */

@@ -177,6 +177,29 @@ t.test('peeking is not counted and takes nothing', async (t) => {
   t.strictSame(limiter.snapshot().policies, {})
 })
 
+t.test('peeks on their way, or refused, change nothing for requests', async (t) => {
+  const { store, limiter, clock } = remote()
+  const minute = [claim(policyOf('minute', '60/minute'), 'acme', 'all')]
+  for (let taken = 0; taken < 60; taken += 1) await limiter.decide(minute)
+  await clock.advance(1100)
+  await store.decide(minute, 'consume')
+  t.match(await limiter.decide(minute), { allowed: false, source: 'redis' }, 'one at a time from now on')
+  await clock.advance(1000)
+  const peek = limiter.decide(minute, { peek: true })
+  t.ok(peek instanceof Promise)
+  const request = limiter.decide(minute)
+  t.ok(request instanceof Promise, 'a peek takes no place')
+  t.match(await Promise.all([peek, request]), [{ allowed: true }, { allowed: true }])
+  for (let again = 0; again < 100; again += 1) {
+    t.match(limiter.decide(minute, { peek: true }), { source: 'denied-locally' })
+  }
+  await clock.advance(1000)
+  await store.decide(minute, 'consume')
+  const refused = await limiter.decide(minute)
+  t.match(refused, { allowed: false, source: 'redis' })
+  t.ok(refused.retryAfterMs <= 1000, 'peeks are no flood')
+})
+
 t.test('a lost store is replaced at once; one that fails is not asked a second time', async (t) => {
   const { limiter, store, clock } = remote()
   store.failing = true
