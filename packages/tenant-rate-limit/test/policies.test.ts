@@ -63,7 +63,11 @@ t.test('tenants have their own, by name, and everybody else what is general', as
 t.test('knows the tenant that has least of a policy of its own', async (t) => {
   const policies = new Policies({
     policies: { public: '10/minute', login: '5/minute' },
-    overrides: { a: { public: '4/minute' }, b: { public: '2/minute', login: '9/minute' }, c: { public: '3/minute' } },
+    overrides: {
+      a: { public: '4/minute' },
+      b: { public: '2/minute', login: '9/minute' },
+      c: { public: '3/minute' },
+    },
   })
   t.match(policies.leastOverride('public'), { tenant: 'b', policy: { capacity: 2 } })
   t.match(policies.leastOverride('login'), { tenant: 'b', policy: { capacity: 9 } })
