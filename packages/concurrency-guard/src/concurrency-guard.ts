@@ -218,6 +218,12 @@ export class ConcurrencyGuard {
     }
   }
 
+  /** Refuses everybody who waits or comes; what runs goes on. `close` does it, too. */
+  refuseAll(): void {
+    this.#closed = true
+    for (const attempt of [...this.#idle]) this.#drop(attempt, 'closed')
+  }
+
   /**
    * Refuses everybody who waits or comes, and resolves when all operations have ended and their leases are given
    * back, after `closeTimeoutMs` at the latest.
@@ -228,8 +234,7 @@ export class ConcurrencyGuard {
   }
 
   async #close(): Promise<void> {
-    this.#closed = true
-    for (const attempt of [...this.#idle]) this.#drop(attempt, 'closed')
+    this.refuseAll()
     if (this.#slots.held > 0) {
       const { promise, resolve } = Promise.withResolvers<void>()
       this.#onFree = resolve
