@@ -459,7 +459,8 @@ export class AbuseGuard {
     address?: string,
   ): Block | undefined {
     const { maxPerMinute } = this.#options
-    const count = this.#add(subject, cost, nowMs)
+    const count = this.#counts.add(subject, cost, nowMs)
+    if (count > maxPerMinute * OFTEN) this.#fleet?.note(subjectText(subject), cost)
     let forwarded: boolean | undefined
     // Reading the headers costs more than all the rest, so only those are looked at that tell something: the first ones
     // of an address, and those before a block. Counted together, the first requests of each process may lead to one.
@@ -472,7 +473,8 @@ export class AbuseGuard {
     }
     if (count > maxPerMinute) return this.#exceeds(subject, count, nowMs)
     // Who sends much from one /64 is found there. The networks around it are for those who go from one to the next, so
-    // only a part of what each sends counts for them.
+    // only a part of what each sends counts for them. They are not counted together with other processes: each process
+    // would count such a part, and the sum would be that of clients who are all allowed.
     if (subject.bits === 32) return undefined
     const share = Math.min(cost, this.#spreadBelow - Math.max(0, count - cost))
     if (share <= 0) return undefined
@@ -480,7 +482,7 @@ export class AbuseGuard {
       const network = widened(subject, bits)
       const most = this.#most(network)
       if (most === Number.POSITIVE_INFINITY) continue
-      const together = this.#add(network, share, nowMs)
+      const together = this.#counts.add(network, share, nowMs)
       if (forwarded !== undefined) this.#counts.look(network, forwarded)
       if (together > most) {
         const block = this.#exceeds(network, together, nowMs)
@@ -488,14 +490,6 @@ export class AbuseGuard {
       }
     }
     return undefined
-  }
-
-  #add(subject: Subject, cost: number, nowMs: number): number {
-    const count = this.#counts.add(subject, cost, nowMs)
-    if (this.#fleet !== undefined && count > this.#most(subject) * OFTEN) {
-      this.#fleet.note(subjectText(subject), cost)
-    }
-    return count
   }
 
   #hash({ bits, a, b }: Subject): number {

@@ -240,6 +240,19 @@ t.test('an address that goes from process to process is found by what all count 
   }
 })
 
+t.test('clients that are each allowed get the networks around them blocked by no number of processes', async (t) => {
+  const { clock, guards } = fleetOf(4)
+  // Each of 32 /64 sends its hundred, a quarter of them to each process.
+  for (let client = 0; client < 32; client += 1) {
+    for (const { send } of guards) t.equal(send(`2001:db8:1:${client.toString(16)}::1`, 25), 0)
+  }
+  await clock.advance(5000)
+  for (const { guard } of guards) {
+    t.same(guard.list(), [])
+    guard.close()
+  }
+})
+
 t.test('what is counted together is never more than came within a minute', async (t) => {
   const { clock, guards } = fleetOf(4)
   for (let second = 0; second < 600; second += 1) {
