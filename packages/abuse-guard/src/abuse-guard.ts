@@ -476,7 +476,10 @@ export class AbuseGuard {
     // only a part of what each sends counts for them. They are not counted together with other processes: each process
     // would count such a part, and the sum would be that of clients who are all allowed.
     if (subject.bits === 32) return undefined
-    const share = Math.min(cost, this.#spreadBelow - Math.max(0, count - cost))
+    if (count - cost >= this.#spreadBelow) return undefined
+    // What it sent while the table had no room for it is in the estimate alone.
+    const sent = count - cost + this.#counts.estimate(subject, nowMs)
+    const share = Math.min(cost, this.#spreadBelow - Math.max(0, sent))
     if (share <= 0) return undefined
     for (const bits of [56, 48] as const) {
       const network = widened(subject, bits)

@@ -105,6 +105,23 @@ t.test('a few heavy /64 do not get their neighbours blocked', async (t) => {
   t.equal(send('2001:db8:1:ff::1', 1), 0)
 })
 
+t.test('a /64 for which the table has no room does not get its neighbours blocked either', async (t) => {
+  const { guard, send } = guardOnHandClock({ maxTracked: 64 })
+  // So many that are never displaced that some parts of the table are full, and others are not.
+  for (let client = 0; client < 40; client += 1) send(four(client), 60)
+  let estimated = 0
+  for (let site = 1; site <= 20; site += 1) {
+    const address = `2001:db8:${site.toString(16)}::1`
+    send(address, 1000)
+    if (guard.blockOf(address) === undefined) estimated += 1
+  }
+  t.ok(estimated > 0, `${estimated} were only estimated`)
+  t.same(
+    guard.list().filter(({ address }) => !address.endsWith('/64')),
+    [],
+  )
+})
+
 t.test('networks are not counted when that is switched off', async (t) => {
   const { guard, send } = guardOnHandClock({
     ipv6: { per56: Number.POSITIVE_INFINITY, per48: Number.POSITIVE_INFINITY },
