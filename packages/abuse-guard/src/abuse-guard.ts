@@ -330,24 +330,28 @@ export class AbuseGuard {
   }
 
   /**
-   * Ends the blocks that hold for an address, also those of networks around it, and forgets its offences and counts.
-   * `shared`: whether the other processes know; if not, they are told as soon as that is possible. Raises
+   * Ends the blocks of an address and of the networks around it, and forgets their offences and counts. `lifted`: those
+   * of which this process knew a block, be it one that had ended; the other processes are told of the address in any
+   * case. `shared`: whether they know; if not, they are told as soon as that is possible. Raises
    * `HOLDFAST_ERR_ABUSE_GUARD_ADDRESS`.
    */
   async unblock(address: string): Promise<{ readonly lifted: readonly string[]; readonly shared: boolean }> {
     const given = readGiven(address)
     const nowMs = this.#clock.nowMs()
-    const blocked = around(given).filter((one) => this.#blocks.active(one, nowMs) !== undefined)
-    for (const one of around(given)) this.#counts.forget(one)
-    const lifted = blocked.map(subjectText)
-    for (const one of blocked) {
-      this.#blocks.delete(one)
+    const lifted: string[] = []
+    for (const one of around(given)) {
+      this.#counts.forget(one)
+      const held = this.#blocks.active(one, nowMs) !== undefined
+      if (this.#blocks.delete(one)) lifted.push(subjectText(one))
+      if (!held) continue
       this.#lifted += 1
       publishUnblock({ address: subjectText(one), learnt: false })
       this.#log.info({ address: subjectText(one) }, 'address unblocked')
     }
-    const told = await Promise.all(lifted.map((one) => this.#fleet?.lift(one) ?? false))
-    return { lifted, shared: told.length > 0 && told.every(Boolean) }
+    // Others may have blocked it a moment ago.
+    const free = new Set([subjectText(given), ...lifted])
+    const told = await Promise.all([...free].map((one) => this.#fleet?.lift(one) ?? false))
+    return { lifted, shared: told.every(Boolean) }
   }
 
   /**
@@ -599,6 +603,8 @@ export class AbuseGuard {
     const known = this.#blocks.get(subject)
     const running = known !== undefined && known.untilMs > nowMs
     if (!(stored.remainingMs > 0)) {
+      // Somebody was freed after his block had ended.
+      if (!running && stored.offences === 0) this.#blocks.delete(subject)
       // A block that the store has not heard of is not ended by it.
       if (!running || !(known.shared || decided)) return
       this.#blocks.delete(subject)

@@ -61,6 +61,16 @@ t.test('an unblocked address has neither a block nor offences nor counts', async
   t.match(guard.list(), [{ offences: 1, retryAfterMs: 900_000 }])
 })
 
+t.test('who is freed after a block has ended begins at the shortest again', async (t) => {
+  const { guard, clock, send } = guardOnHandClock()
+  send('2001:db8:1:2::1', 101)
+  await clock.advance(15 * minute)
+  t.same(await guard.unblock('2001:db8:1:2::1'), { lifted: ['2001:db8:1:2::/64'], shared: false })
+  t.equal(guard.snapshot().lifted, 0, 'there was no block to lift')
+  send('2001:db8:1:2::1', 101)
+  t.match(guard.list(), [{ offences: 1, retryAfterMs: 15 * minute }])
+})
+
 t.test('a client has a /64: going from address to address in it changes nothing', async (t) => {
   const { send } = guardOnHandClock()
   let refused = 0
