@@ -55,7 +55,7 @@ export interface RateLimiterSnapshot {
   readonly decisions: Readonly<Record<DecisionSource, number>>
   /** Questions that the store did not answer. */
   readonly storeFailures: number
-  /** Reservations that could not be given back. */
+  /** Reservations, and what was taken in one slot before another refused, that could not be given back. */
   readonly refundsLost: number
   /** Buckets of which this process knows that they are empty. */
   readonly denyCacheKeys: number
@@ -155,7 +155,7 @@ export class RateLimiter {
       storeAvailable: this.#store.available,
       decisions: { ...this.#decisions },
       storeFailures: this.#storeFailures,
-      refundsLost: this.#refundsLost,
+      refundsLost: this.#refundsLost + (this.#store.refundsLost ?? 0),
       denyCacheKeys: this.#denyCache?.size ?? 0,
       processes: this.#fleet?.size ?? 1,
       leases: this.#leases?.snapshot(),
