@@ -6,6 +6,7 @@ import { resolve } from 'node:path'
 import { nearest } from './nearest.ts'
 import { redisUrl } from './redis-target.ts'
 import {
+  addressLimit,
   bytes,
   choice,
   consoleUrl,
@@ -110,7 +111,7 @@ const SETTINGS = {
   ),
   rateLimitsIp: setting(
     'RATE_LIMITS_IP',
-    limit,
+    addressLimit,
     '60/minute',
     'Requests of each address, but for themes, probes and metrics.',
   ),
