@@ -7,6 +7,7 @@ import { nearest } from './nearest.ts'
 import { redisUrl } from './redis-target.ts'
 import { STRICT_POLICY } from './security-headers.ts'
 import {
+  addressLimit,
   bytes,
   choice,
   consoleUrl,
@@ -134,7 +135,7 @@ const SETTINGS = {
   ),
   rateLimitsIp: setting(
     'RATE_LIMITS_IP',
-    limit,
+    addressLimit,
     '60/minute',
     'Requests of each address, but for themes, probes and metrics.',
   ),

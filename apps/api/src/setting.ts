@@ -3,6 +3,7 @@
 
 import { namedNetworks, readNetwork } from '@holdfast/footing'
 import { Policies } from '@holdfast/tenant-rate-limit'
+import { addressQuota } from './address-quota.ts'
 import { nearest } from './nearest.ts'
 import { Secret } from './secret.ts'
 
@@ -237,6 +238,24 @@ export const limit: Kind<string> = {
       return { value: given }
     } catch {
       return { wrong: 'is not a limit', fix: 'Write 10/minute, or 100 per 60s burst 100 refill 2/s.' }
+    }
+  },
+}
+
+/** A limit of addresses: without `shadow`, and not full again within a millisecond. */
+export const addressLimit: Kind<string> = {
+  ...limit,
+  parse(given) {
+    const parsed = limit.parse(given)
+    if ('wrong' in parsed) return parsed
+    try {
+      addressQuota(given)
+      return parsed
+    } catch {
+      return {
+        wrong: 'is a limit that cannot be kept for addresses',
+        fix: 'Leave out `shadow`, and write a refill that takes a millisecond or longer from empty to full.',
+      }
     }
   },
 }

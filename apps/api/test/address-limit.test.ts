@@ -33,9 +33,21 @@ t.test('a route may have a limit of its own, in place of that of all', async (t)
 
 t.test('a limit that is none is refused where its route is added', async (t) => {
   const { app } = await setUp(t, '4/hour')
-  for (const own of ['often', '', '0/minute']) {
+  for (const own of ['often', '', '0/minute', '2/hour shadow', '1/hour refill 2000/s']) {
     t.throws(() => app.get('/own', { config: { addressLimit: own } }, () => 'done'), {
       code: /^HOLDFAST_ERR_TENANT_RATE_LIMIT_/,
     })
   }
+})
+
+t.test('a limit that @fastify/rate-limit cannot keep is refused at the start', async (t) => {
+  for (const [limit, message] of [
+    ['60/minute shadow', /shadow/],
+    ['1/hour refill 2000/s', /within a millisecond/],
+  ] as const) {
+    await t.rejects(setUp(t, limit), { code: 'HOLDFAST_ERR_TENANT_RATE_LIMIT_POLICY', message })
+  }
+  const { app, from } = await setUp(t, '1/hour refill 1000/s')
+  app.get('/common', () => 'done')
+  t.equal(await from('192.0.2.1', '/common'), 200)
 })

@@ -141,6 +141,10 @@ t.test('limits are text, and a wrong one is told with the others', async (t) => 
     'RATE_LIMITS_GLOBAL',
     'RATE_LIMITS_IP',
   ])
+  t.equal(loadConfig({ RATE_LIMITS_START: '5/minute shadow' }).config.rateLimitsStart, '5/minute shadow')
+  for (const RATE_LIMITS_IP of ['60/minute shadow', '1/hour refill 2000/s']) {
+    t.match(problemsOf({ RATE_LIMITS_IP }), [{ name: 'RATE_LIMITS_IP', wrong: /for addresses/ }])
+  }
 })
 
 t.test('proxies are trusted by their networks, and not all of them', async (t) => {

@@ -330,24 +330,28 @@ export class AbuseGuard {
   }
 
   /**
-   * Ends the blocks that hold for an address, also those of networks around it, and forgets its offences and counts.
-   * `shared`: whether the other processes know; if not, they are told as soon as that is possible. Raises
+   * Ends the blocks of an address and of the networks around it, and forgets their offences and counts. `lifted`: those
+   * of which this process knew a block, be it one that had ended; the other processes are told of the address in any
+   * case. `shared`: whether they know; if not, they are told as soon as that is possible. Raises
    * `HOLDFAST_ERR_ABUSE_GUARD_ADDRESS`.
    */
   async unblock(address: string): Promise<{ readonly lifted: readonly string[]; readonly shared: boolean }> {
     const given = readGiven(address)
     const nowMs = this.#clock.nowMs()
-    const blocked = around(given).filter((one) => this.#blocks.active(one, nowMs) !== undefined)
-    for (const one of around(given)) this.#counts.forget(one)
-    const lifted = blocked.map(subjectText)
-    for (const one of blocked) {
-      this.#blocks.delete(one)
+    const lifted: string[] = []
+    for (const one of around(given)) {
+      this.#counts.forget(one)
+      const held = this.#blocks.active(one, nowMs) !== undefined
+      if (this.#blocks.delete(one)) lifted.push(subjectText(one))
+      if (!held) continue
       this.#lifted += 1
       publishUnblock({ address: subjectText(one), learnt: false })
       this.#log.info({ address: subjectText(one) }, 'address unblocked')
     }
-    const told = await Promise.all(lifted.map((one) => this.#fleet?.lift(one) ?? false))
-    return { lifted, shared: told.length > 0 && told.every(Boolean) }
+    // Others may have blocked it a moment ago.
+    const free = new Set([subjectText(given), ...lifted])
+    const told = await Promise.all([...free].map((one) => this.#fleet?.lift(one) ?? false))
+    return { lifted, shared: told.every(Boolean) }
   }
 
   /**
@@ -459,7 +463,8 @@ export class AbuseGuard {
     address?: string,
   ): Block | undefined {
     const { maxPerMinute } = this.#options
-    const count = this.#add(subject, cost, nowMs)
+    const count = this.#counts.add(subject, cost, nowMs)
+    if (count > maxPerMinute * OFTEN) this.#fleet?.note(subjectText(subject), cost)
     let forwarded: boolean | undefined
     // Reading the headers costs more than all the rest, so only those are looked at that tell something: the first ones
     // of an address, and those before a block. Counted together, the first requests of each process may lead to one.
@@ -472,15 +477,19 @@ export class AbuseGuard {
     }
     if (count > maxPerMinute) return this.#exceeds(subject, count, nowMs)
     // Who sends much from one /64 is found there. The networks around it are for those who go from one to the next, so
-    // only a part of what each sends counts for them.
+    // only a part of what each sends counts for them. They are not counted together with other processes: each process
+    // would count such a part, and the sum would be that of clients who are all allowed.
     if (subject.bits === 32) return undefined
-    const share = Math.min(cost, this.#spreadBelow - Math.max(0, count - cost))
+    if (count - cost >= this.#spreadBelow) return undefined
+    // What it sent while the table had no room for it is in the estimate alone.
+    const sent = count - cost + this.#counts.estimate(subject, nowMs)
+    const share = Math.min(cost, this.#spreadBelow - Math.max(0, sent))
     if (share <= 0) return undefined
     for (const bits of [56, 48] as const) {
       const network = widened(subject, bits)
       const most = this.#most(network)
       if (most === Number.POSITIVE_INFINITY) continue
-      const together = this.#add(network, share, nowMs)
+      const together = this.#counts.add(network, share, nowMs)
       if (forwarded !== undefined) this.#counts.look(network, forwarded)
       if (together > most) {
         const block = this.#exceeds(network, together, nowMs)
@@ -488,14 +497,6 @@ export class AbuseGuard {
       }
     }
     return undefined
-  }
-
-  #add(subject: Subject, cost: number, nowMs: number): number {
-    const count = this.#counts.add(subject, cost, nowMs)
-    if (this.#fleet !== undefined && count > this.#most(subject) * OFTEN) {
-      this.#fleet.note(subjectText(subject), cost)
-    }
-    return count
   }
 
   #hash({ bits, a, b }: Subject): number {
@@ -602,6 +603,8 @@ export class AbuseGuard {
     const known = this.#blocks.get(subject)
     const running = known !== undefined && known.untilMs > nowMs
     if (!(stored.remainingMs > 0)) {
+      // Somebody was freed after his block had ended.
+      if (!running && stored.offences === 0) this.#blocks.delete(subject)
       // A block that the store has not heard of is not ended by it.
       if (!running || !(known.shared || decided)) return
       this.#blocks.delete(subject)

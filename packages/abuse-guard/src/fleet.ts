@@ -7,7 +7,8 @@
  *
  * It also tells the store how often those came who come often, so that an address that spreads its requests over the
  * processes is found, too. Each process keeps the first requests of everybody to itself: what an address can send within
- * a minute is bounded by the limit, and an eighth of it more for each process.
+ * a minute is bounded by the limit, and an eighth of it more for each process. An address is that of one client: an IPv4
+ * address or a /64.
  */
 import type { Clock } from '@holdfast/footing'
 import type { BlockStore, Changes, Cursor, StoredBlock } from './store.ts'

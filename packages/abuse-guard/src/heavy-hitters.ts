@@ -92,6 +92,14 @@ export class HeavyHitters {
     return entry === -1 ? 0 : this.#counts.total(entry, nowMs)
   }
 
+  /**
+   * How often a subject may have come while it was not counted exactly. With the exact count never less than it sent in
+   * the window, unless it was forgotten; it may be much more. 0 while the table has had room for everybody.
+   */
+  estimate({ bits, a, b }: Subject, nowMs: number): number {
+    return this.#sketch.most(subjectHash(this.#seeds[0], bits, a, b), this.#second(bits, a, b), nowMs)
+  }
+
   /** Notes whether a request names somebody else; nothing for a subject that is only estimated. */
   look({ bits, a, b }: Subject, forwarded: boolean): void {
     const entry = this.#find(subjectHash(this.#seeds[0], bits, a, b), bits, a, b)
@@ -164,12 +172,12 @@ export class HeavyHitters {
     const { bits, a, b } = subject
     const estimate = this.#sketch.add(hash, this.#second(bits, a, b), weight, nowMs)
     if (estimate <= lowestRank) return -1
-    // What is known about the one that leaves is kept as an estimate, so that it may come back.
+    // What was counted of the one that leaves is kept as an estimate, so that it may come back.
     const left = this.#subject(lowest)
-    this.#sketch.atLeast(
+    this.#sketch.remember(
       subjectHash(this.#seeds[0], left.bits, left.a, left.b),
       this.#second(left.bits, left.a, left.b),
-      lowestRank,
+      this.#counts.total(lowest, nowMs),
       nowMs,
     )
     this.#displaced += 1

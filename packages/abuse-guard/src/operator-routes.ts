@@ -66,7 +66,8 @@ export const operatorRoutes: readonly OperatorRoute[] = [
     path: '/blocks/:address',
     async answer(guard, { params }) {
       const { lifted, shared } = await guard.unblock(params['address'] ?? '')
-      if (lifted.length === 0) throw new UnknownError('block of this address')
+      // Where the others were told, one of them may have had a block.
+      if (lifted.length === 0 && !shared) throw new UnknownError('block of this address')
       return {
         body: { unblocked: lifted, shared },
         told: [{ addresses: lifted, shared }, 'address unblocked by an operator'],

@@ -35,10 +35,16 @@ export class Sketch {
     return Math.max(weight, present + this.#least(this.#past, one, other) - noise)
   }
 
-  /** Remembers that something was seen at least so often in this window. */
-  atLeast(one: number, other: number, count: number, nowMs: number): void {
+  /** Never less than what was added in the last window: nothing is taken off for others. */
+  most(one: number, other: number, nowMs: number): number {
     this.#turn(nowMs)
-    this.#raise(one, other, Math.min(MOST, count))
+    return this.#least(this.#present, one, other) + this.#least(this.#past, one, other)
+  }
+
+  /** Remembers more of something that was counted elsewhere; it is no noise. */
+  remember(one: number, other: number, count: number, nowMs: number): void {
+    this.#turn(nowMs)
+    this.#raise(one, other, Math.min(MOST, this.#least(this.#present, one, other) + count))
   }
 
   #raise(one: number, other: number, count: number): void {

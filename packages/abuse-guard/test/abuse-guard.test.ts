@@ -61,6 +61,16 @@ t.test('an unblocked address has neither a block nor offences nor counts', async
   t.match(guard.list(), [{ offences: 1, retryAfterMs: 900_000 }])
 })
 
+t.test('who is freed after a block has ended begins at the shortest again', async (t) => {
+  const { guard, clock, send } = guardOnHandClock()
+  send('2001:db8:1:2::1', 101)
+  await clock.advance(15 * minute)
+  t.same(await guard.unblock('2001:db8:1:2::1'), { lifted: ['2001:db8:1:2::/64'], shared: false })
+  t.equal(guard.snapshot().lifted, 0, 'there was no block to lift')
+  send('2001:db8:1:2::1', 101)
+  t.match(guard.list(), [{ offences: 1, retryAfterMs: 15 * minute }])
+})
+
 t.test('a client has a /64: going from address to address in it changes nothing', async (t) => {
   const { send } = guardOnHandClock()
   let refused = 0
@@ -103,6 +113,23 @@ t.test('a few heavy /64 do not get their neighbours blocked', async (t) => {
   t.equal(guard.list().length, 20)
   t.ok(guard.list().every(({ address }) => address.endsWith('/64')))
   t.equal(send('2001:db8:1:ff::1', 1), 0)
+})
+
+t.test('a /64 for which the table has no room does not get its neighbours blocked either', async (t) => {
+  const { guard, send } = guardOnHandClock({ maxTracked: 64 })
+  // So many that are never displaced that some parts of the table are full, and others are not.
+  for (let client = 0; client < 40; client += 1) send(four(client), 60)
+  let estimated = 0
+  for (let site = 1; site <= 20; site += 1) {
+    const address = `2001:db8:${site.toString(16)}::1`
+    send(address, 1000)
+    if (guard.blockOf(address) === undefined) estimated += 1
+  }
+  t.ok(estimated > 0, `${estimated} were only estimated`)
+  t.same(
+    guard.list().filter(({ address }) => !address.endsWith('/64')),
+    [],
+  )
 })
 
 t.test('networks are not counted when that is switched off', async (t) => {

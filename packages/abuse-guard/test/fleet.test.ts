@@ -86,6 +86,35 @@ t.test('an address that is lifted is free everywhere, and its counts begin at 0'
   for (const { guard } of guards) guard.close()
 })
 
+t.test('who is freed after a block has ended begins at the shortest again, in all processes', async (t) => {
+  const { clock, store, guards } = fleetOf(2)
+  const [one, other] = guards
+  one?.send('192.0.2.1', 101)
+  await clock.advance(15 * minute)
+  t.same(await other?.guard.unblock('192.0.2.1'), { lifted: ['192.0.2.1'], shared: true })
+  await clock.advance(0)
+  // Each on its own: what it remembers decides.
+  store.down = true
+  for (const { guard, send } of guards) {
+    send('192.0.2.1', 101)
+    t.match(guard.list(), [{ offences: 1, retryAfterMs: 15 * minute }])
+    guard.close()
+  }
+})
+
+t.test('a block that this process has not read yet is lifted, too', async (t) => {
+  const { clock, store, guards, join } = fleetOf(1)
+  const [one] = guards
+  one?.send('192.0.2.1', 101)
+  await clock.advance(0)
+  const late = join()
+  t.same(await late.guard.unblock('192.0.2.1'), { lifted: [], shared: true })
+  await clock.advance(0)
+  t.equal(one?.send('192.0.2.1', 100), 0)
+  t.match(await store.punish('192.0.2.1', 'x'), { offences: 1 })
+  one?.guard.close()
+})
+
 t.test('while the store is away everybody keeps what he knows; afterwards all know all', async (t) => {
   const { clock, store, guards } = fleetOf(2)
   const [one, other] = guards
@@ -239,6 +268,22 @@ t.test('an address that goes from process to process is found by what all count 
     guard.close()
   }
 })
+
+t.test(
+  'clients that are each allowed get the networks around them blocked by no number of processes',
+  async (t) => {
+    const { clock, guards } = fleetOf(4)
+    // Each of 32 /64 sends its hundred, a quarter of them to each process.
+    for (let client = 0; client < 32; client += 1) {
+      for (const { send } of guards) t.equal(send(`2001:db8:1:${client.toString(16)}::1`, 25), 0)
+    }
+    await clock.advance(5000)
+    for (const { guard } of guards) {
+      t.same(guard.list(), [])
+      guard.close()
+    }
+  },
+)
 
 t.test('what is counted together is never more than came within a minute', async (t) => {
   const { clock, guards } = fleetOf(4)

@@ -45,6 +45,29 @@ t.test('random floods: nobody is ever counted for somebody else', async (t) => {
   }
 })
 
+t.test('random floods: with its estimate, nobody is counted less than he sent', async (t) => {
+  const random = seededRandom()
+  random.announce(t)
+  for (let round = 0; round < 20; round += 1) {
+    const hitters = table(16, random.int(0, 2 ** 31), random.int(2, 60))
+    const truth = new Map<number, number>()
+    for (let request = 0; request < 5000; request += 1) {
+      const who = random.int(0, 3) === 0 ? random.int(0, 3) : random.int(0, 500)
+      const sent = (truth.get(who) ?? 0) + 1
+      truth.set(who, sent)
+      const count = hitters.add(four(who), 1, request)
+      const most = count + hitters.estimate(four(who), request)
+      if (most < sent) t.fail(`${who} sent ${sent}, and at most ${most} were seen`)
+    }
+  }
+})
+
+t.test('while there is room nothing is estimated', async (t) => {
+  const hitters = table(1024)
+  for (let request = 0; request < 200; request += 1) hitters.add(four(1), 1, request)
+  t.equal(hitters.estimate(four(1), 200), 0)
+})
+
 t.test('who has half of what leads to a block is not displaced by a flood of new addresses', async (t) => {
   const hitters = table(16)
   for (let request = 0; request < 50; request += 1) hitters.add(four(7), 1, request)

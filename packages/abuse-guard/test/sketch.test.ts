@@ -13,10 +13,12 @@ t.test('alone, an estimate is the count of this window and the last', async (t) 
 
 t.test('what is remembered of somebody counts for the next estimate', async (t) => {
   const sketch = new Sketch(1024, 1000)
-  sketch.atLeast(7, 3, 40, 0)
+  sketch.remember(7, 3, 40, 0)
   t.equal(sketch.add(7, 3, 1, 1), 41)
-  sketch.atLeast(7, 3, 10, 2)
-  t.equal(sketch.add(7, 3, 1, 3), 42, 'it never falls')
+  sketch.remember(7, 3, 10, 2)
+  t.equal(sketch.add(7, 3, 1, 3), 52)
+  t.equal(sketch.most(7, 3, 1500), 52)
+  t.equal(sketch.most(7, 3, 2500), 0)
 })
 
 t.test('a count stands still at its most, and does not begin again', async (t) => {

@@ -1,10 +1,10 @@
 import { ConcurrencyGuard, type LeaseStore } from '@holdfast/concurrency-guard'
 
 // A row of a database, and a write that refuses whoever is late:
-// update bots set state = $1, fence = $2 where id = $3 and fence <= $2
+// update bots set state = $1, fence = $2 where id = $3 and fence < $2
 const bot = { state: 'stopped', fence: 0 }
 function write(state: string, fence: number | undefined): boolean {
-  if (fence === undefined || fence < bot.fence) return false
+  if (fence === undefined || fence <= bot.fence) return false
   Object.assign(bot, { state, fence })
   return true
 }

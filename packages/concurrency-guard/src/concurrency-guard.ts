@@ -56,6 +56,8 @@ export interface ConcurrencyGuardSnapshot {
 
 /** Until an operation that began without Redis asks again for a lease that another process has. */
 const TAKE_LEASE_AGAIN_MS = 1000
+/** Until it asks again a Redis that is there and did not answer: too much to do, or no memory left. */
+const ASK_AGAIN_MS = 250
 
 /** Decides who may begin; `app.concurrencyGuard` is one. */
 export class ConcurrencyGuard {
@@ -67,7 +69,9 @@ export class ConcurrencyGuard {
   readonly #idle = new Set<Attempt>()
   /** Operations whose lease was counted as lost. */
   readonly #lost = new WeakSet<Operation>()
-  /** Operations without a lease while Redis is lost, with what cancels the next try to take one. */
+  /** Operations that were counted as overlapped. */
+  readonly #overlapping = new WeakSet<Operation>()
+  /** Operations without a lease that should have one, with what cancels the next try to take it. */
   readonly #degraded = new Map<Operation, (() => void) | undefined>()
   /** Questions for a lease that an operation without one should have now. */
   readonly #taking = new Map<Operation, Promise<undefined>>()
@@ -214,6 +218,12 @@ export class ConcurrencyGuard {
     }
   }
 
+  /** Refuses everybody who waits or comes; what runs goes on. `close` does it, too. */
+  refuseAll(): void {
+    this.#closed = true
+    for (const attempt of [...this.#idle]) this.#drop(attempt, 'closed')
+  }
+
   /**
    * Refuses everybody who waits or comes, and resolves when all operations have ended and their leases are given
    * back, after `closeTimeoutMs` at the latest.
@@ -224,8 +234,7 @@ export class ConcurrencyGuard {
   }
 
   async #close(): Promise<void> {
-    this.#closed = true
-    for (const attempt of [...this.#idle]) this.#drop(attempt, 'closed')
+    this.refuseAll()
     if (this.#slots.held > 0) {
       const { promise, resolve } = Promise.withResolvers<void>()
       this.#onFree = resolve
@@ -233,6 +242,8 @@ export class ConcurrencyGuard {
       await promise
       cancel()
     }
+    for (const cancelRetry of this.#degraded.values()) cancelRetry?.()
+    this.#degraded.clear()
     this.#leases?.close()
   }
 
@@ -342,6 +353,7 @@ export class ConcurrencyGuard {
 
   #goOnWithout(operation: Operation): void {
     this.#degraded.set(operation, undefined)
+    this.#askAgain(operation)
     tell(channels.degraded, operation, this.#clock)
   }
 
@@ -390,7 +402,7 @@ export class ConcurrencyGuard {
     if (!this.#degraded.has(operation) || this.#taking.has(operation)) return
     const { key, terms } = operation
     const taken = async (answer: HeldLease | LeasedElsewhere) => {
-      if (!answer.held) this.#takeLeaseLater(operation, answer)
+      if (!answer.held) this.#overlap(operation, answer)
       else if (!this.#degraded.has(operation)) await this.#leases?.giveBack(answer, terms.leaseMs)
       else {
         this.#degraded.delete(operation)
@@ -400,8 +412,7 @@ export class ConcurrencyGuard {
     const taking = this.#leases
       ?.acquire(key.leaseName, terms)
       .then(taken)
-      // When Redis is lost again, its next return is the next try.
-      .catch(() => undefined)
+      .catch(() => this.#askAgain(operation))
       .then(() => {
         this.#taking.delete(operation)
         return undefined
@@ -410,14 +421,25 @@ export class ConcurrencyGuard {
   }
 
   /** Another process is at work on the same key, as it was to be feared. */
-  #takeLeaseLater(operation: Operation, { retryAfterMs }: LeasedElsewhere): void {
+  #overlap(operation: Operation, { retryAfterMs }: LeasedElsewhere): void {
+    if (!this.#overlapping.has(operation)) {
+      this.#overlapping.add(operation)
+      this.#overlapped += 1
+    }
+    this.#takeLeaseLater(operation, Math.min(retryAfterMs + 1, TAKE_LEASE_AGAIN_MS))
+  }
+
+  /** Redis did not answer. When it is lost, its return is the next try. */
+  #askAgain(operation: Operation): void {
+    if (this.#leases?.available) this.#takeLeaseLater(operation, ASK_AGAIN_MS)
+  }
+
+  #takeLeaseLater(operation: Operation, afterMs: number): void {
     if (!this.#degraded.has(operation)) return
-    const cancelRetry = this.#degraded.get(operation)
-    if (cancelRetry === undefined) this.#overlapped += 1
-    cancelRetry?.()
-    const cancel = this.#clock.schedule(Math.min(retryAfterMs + 1, TAKE_LEASE_AGAIN_MS), () =>
-      this.#takeLease(operation),
-    )
+    this.#degraded.get(operation)?.()
+    const cancel = this.#clock.schedule(afterMs, () => {
+      if (this.#leases?.available) this.#takeLease(operation)
+    })
     this.#degraded.set(operation, cancel)
   }
 }

@@ -1,8 +1,8 @@
 /*
  * The leases of this process, and those that could not be given back.
  *
- * Guarantees: a lease that Redis could not be told about is given back as soon as Redis is there again, before
- * anybody of this process asks for the next one; it is forgotten when it has ended by itself. So nobody waits for an
+ * Guarantees: a lease that Redis could not be told about is given back as soon as Redis is there again, the first
+ * thousand before anybody of this process asks for the next one; it is forgotten when it has ended by itself. So nobody waits for an
  * operation that is over longer than Redis was away.
  */
 import type { Clock } from '@holdfast/footing'
@@ -10,6 +10,8 @@ import type { HeldLease, LeasedElsewhere, LeaseStore } from './store.ts'
 
 /** So many leases are remembered; one beyond that ends by itself. */
 const MAX_UNRETURNED = 10_000
+/** So many are given back at once: whoever asks for a lease meanwhile must find room at the door to Redis. */
+const RETURNED_AT_ONCE = 1000
 /** Until the next try, when Redis is there and did not take a lease back: it had too much to do. */
 const RETRY_MS = 250
 
@@ -20,6 +22,8 @@ export class Leases {
   readonly #unreturned = new Map<HeldLease, number>()
   readonly #forget: () => void
   #cancelRetry: (() => void) | undefined
+  /** Counts the rounds of giving back; only the latest goes on. */
+  #round = 0
 
   /** `onBack` is called when the store is there again, after what was owed to it is on its way. */
   constructor(store: LeaseStore, clock: Clock, onBack: () => void) {
@@ -27,7 +31,7 @@ export class Leases {
     this.#clock = clock
     this.#forget = store.onStateChange((state) => {
       if (state !== 'up') return
-      this.#returnAll()
+      void this.#returnAll()
       onBack()
     })
   }
@@ -63,6 +67,7 @@ export class Leases {
 
   close(): void {
     this.#forget()
+    this.#round += 1
     this.#cancelRetry?.()
     this.#unreturned.clear()
   }
@@ -77,13 +82,23 @@ export class Leases {
     for (const [lease, untilMs] of this.#unreturned) if (untilMs <= nowMs) this.#unreturned.delete(lease)
   }
 
-  #returnAll(): void {
+  async #returnAll(): Promise<void> {
+    this.#round += 1
+    const round = this.#round
     this.#sweep()
-    for (const lease of this.#unreturned.keys()) {
-      const returned = () => {
-        this.#unreturned.delete(lease)
-      }
-      lease.release().then(returned, () => this.#retryLater())
+    const owed = [...this.#unreturned.keys()]
+    for (let sent = 0; sent < owed.length && round === this.#round; sent += RETURNED_AT_ONCE) {
+      await Promise.all(owed.slice(sent, sent + RETURNED_AT_ONCE).map((lease) => this.#return(lease)))
+    }
+    if (round === this.#round) this.#retryLater()
+  }
+
+  async #return(lease: HeldLease): Promise<void> {
+    try {
+      await lease.release()
+      this.#unreturned.delete(lease)
+    } catch {
+      // It stays for the next round.
     }
   }
 
@@ -92,7 +107,7 @@ export class Leases {
     if (this.#cancelRetry !== undefined || !this.available || this.unreturned === 0) return
     this.#cancelRetry = this.#clock.schedule(RETRY_MS, () => {
       this.#cancelRetry = undefined
-      this.#returnAll()
+      void this.#returnAll()
     })
   }
 }

@@ -18,7 +18,7 @@ import type { HeldLease } from './store.ts'
 export interface OperationContext {
   /**
    * Larger than that of every earlier operation with this key. A write that must not come late compares it: `update
-   * ... set fence = $fence where id = $id and fence <= $fence`. Undefined when Redis did not grant the operation.
+   * ... set fence = $fence where id = $id and fence < $fence`. Undefined when Redis did not grant the operation.
    */
   readonly fence: number | undefined
   /** Redis was lost when it began, or for longer than its lease: another process may be at work on the same key. */

@@ -87,6 +87,8 @@ async function plugin(app: FastifyInstance, options: ConcurrencyGuardPluginOptio
   // On the prototype: a member of each reply would cost every request.
   app.decorateReply('then', thenOfReply as unknown as FastifyReply['then'])
   app.addHook('onRoute', (route) => guardRoute(route, guard))
+  // Fastify closes its server, and waits for all requests, before it comes to `onClose`.
+  app.addHook('preClose', async () => guard.refuseAll())
   app.addHook('onClose', () => guard.close())
   if (registry !== undefined) {
     // Loaded only here: prom-client is an optional peer.

@@ -683,6 +683,73 @@ t.test('an operation that began without Redis takes its lease when Redis is ther
   isAtRest(t, clock, one.guard, two.guard)
 })
 
+t.test('an operation that Redis refused a lease takes it later, although Redis was never away', async (t) => {
+  const { clock, members } = fleet(2)
+  const [one, two] = members
+  one.store.lose(true)
+  const operation = await one.guard.begin('a')
+  t.match(operation, { fence: undefined, degraded: true })
+  await clock.advance(500)
+  t.equal(one.store.asked, 3, 'again and again')
+  one.store.heal()
+  await clock.advance(250)
+  await t.rejects(two.guard.begin('a'), conflict)
+  await clock.advance(1000)
+  t.equal(one.store.asked, 4, 'not any more')
+  await operation.end()
+  isAtRest(t, clock, one.guard, two.guard)
+})
+
+t.test('an operation that Redis refuses its lease on its return takes it a little later', async (t) => {
+  const { clock, members } = fleet(2)
+  const [one, two] = members
+  one.store.lose()
+  const operation = await one.guard.begin('a')
+  one.store.restore()
+  one.store.lose(true)
+  await clock.advance(0)
+  one.store.heal()
+  await clock.advance(250)
+  await t.rejects(two.guard.begin('a'), conflict)
+  t.equal(one.guard.snapshot().overlapped, 0)
+  await operation.end()
+  isAtRest(t, clock, one.guard, two.guard)
+})
+
+t.test('nobody asks for a lease while Redis is lost, nor after the guard was closed', async (t) => {
+  const { clock, members } = fleet(1, { timeoutMs: Number.POSITIVE_INFINITY, closeTimeoutMs: 100 })
+  const [{ guard, store }] = members
+  store.lose(true)
+  const operation = await guard.begin('a')
+  store.lose()
+  await clock.advance(1000)
+  t.equal(store.asked, 1)
+  store.restore()
+  store.lose(true)
+  await clock.advance(0)
+  const closing = watch(guard.close())
+  await clock.advance(100)
+  t.equal(closing.state, 'resolved')
+  t.equal(clock.pendingTimers, 0)
+  operation.end()
+})
+
+t.test('leases are given back in portions, which leave room for others at the door', async (t) => {
+  const { clock, leases, members } = fleet(1)
+  const [{ guard, store }] = members
+  const operations = await Promise.all(Array.from({ length: 2500 }, (_, at) => guard.begin(`key ${at}`)))
+  store.lose()
+  await Promise.all(operations.map((operation) => operation.end()))
+  store.hold()
+  store.restore()
+  await clock.advance(0)
+  t.equal(leases.count, 1500)
+  store.answer()
+  await clock.advance(0)
+  t.equal(leases.count, 0)
+  isAtRest(t, clock, guard)
+})
+
 t.test('a lease that comes too late for its operation refuses nobody of its process', async (t) => {
   const { clock, members } = fleet(1)
   const [one] = members

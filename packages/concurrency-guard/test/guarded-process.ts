@@ -33,12 +33,12 @@ export interface Answer {
   readonly degraded: boolean
 }
 
-/** The row of a database that refuses late writers: `update ... where fence <= $fence`. */
+/** The row of a database that refuses late writers: `update ... where fence < $fence`. */
 const write: RedisScript<boolean> = {
   name: 'write',
   keys: 1,
   lua: `
-if tonumber(ARGV[1]) < tonumber(redis.call('GET', KEYS[1]) or '0') then return 0 end
+if tonumber(ARGV[1]) <= tonumber(redis.call('GET', KEYS[1]) or '0') then return 0 end
 redis.call('SET', KEYS[1], ARGV[1])
 return 1
 `,

@@ -108,10 +108,15 @@ export class ControlledStore implements LeaseStore {
   }
 
   restore(): void {
+    this.heal()
+    this.#tell('up')
+  }
+
+  /** Calls succeed again, and no change of the state is told: there was none. */
+  heal(): void {
     this.available = true
     this.#failure = undefined
     for (const give of this.#owed.splice(0)) give()
-    this.#tell('up')
   }
 
   #tell(state: string): void {

@@ -10,8 +10,9 @@
  * A floor, 20 ms by default, is a pause after a refusal in which this process does not ask at all; after it one request
  * asks, then two, four, ... while they are let pass. In a flood, that is when many were refused here since the last
  * answer, the pause lasts until 16 units have come back, but never longer than 5 s: every process of a fleet asks once
- * for what one of them gets. What comes back meanwhile waits in the bucket, because no pause takes more than half of
- * what it has room for. So a tenant far over its limit still gets all of it, while the number of questions depends on
+ * for what one of them gets. Who was refused is told to come when the pause is over, also where the store named an
+ * earlier time. What comes back meanwhile waits in the bucket, because no pause takes more than half of what it has
+ * room for. So a tenant far over its limit still gets all of it, while the number of questions depends on
  * the limit and on the number of processes, not on how many requests come.
  */
 import type { Claim } from './claim.ts'
@@ -85,19 +86,26 @@ export class DenyCache {
     return this.#entries.size
   }
 
-  /** A refusal, when it is certain or the floor says so; undefined when the store has to be asked. */
-  refusal(claims: readonly Claim[], nowUs: number): Decision | undefined {
+  /**
+   * A refusal, when it is certain or the floor says so; undefined when the store has to be asked. To `'peek'` is no part
+   * of a flood.
+   */
+  refusal(
+    claims: readonly Claim[],
+    nowUs: number,
+    mode: 'consume' | 'peek' = 'consume',
+  ): Decision | undefined {
     if (this.#entries.size === 0) return undefined
     for (let at = 0; at < claims.length; at += 1) {
       const claim = claims[at] as Claim
       if (claim.policy.shadow || claim.cost === 0) continue
       const entry = this.#entryOf(claim)
-      if (entry !== undefined && this.#wait(entry, claim, nowUs) > 0) return this.#refuse(claims, nowUs)
+      if (entry !== undefined && this.#wait(entry, claim, nowUs) > 0) return this.#refuse(claims, nowUs, mode)
     }
     return undefined
   }
 
-  /** The request leaves for the store. */
+  /** The request leaves for the store, to take something. */
   ask(claims: readonly Claim[]): Asked {
     if (this.#entries.size === 0) return nobody
     let asked: (Entry | undefined)[] | undefined
@@ -115,7 +123,8 @@ export class DenyCache {
 
   /**
    * The store has answered, or could not (`decision` undefined). `askedAtUs` is when the request left. What
-   * `mayComeBack` is remembered for the floor only.
+   * `mayComeBack` is remembered for the floor only. Answers the decision; a refusal with no wait that ends within a
+   * pause, in which a retry would be refused here.
    */
   learn(
     claims: readonly Claim[],
@@ -124,19 +133,20 @@ export class DenyCache {
     askedAtUs: number,
     nowUs: number,
     mayComeBack: boolean,
-  ): void {
+  ): Decision | undefined {
     for (let at = 0; at < asked.length; at += 1) {
       const [entry, claim] = [asked[at], claims[at] as Claim]
       if (entry === undefined) continue
       entry.inFlight -= 1
       entry.inFlightTicks -= debitTicks(claim.policy, claim.cost)
     }
-    if (decision === undefined) return
+    if (decision === undefined) return undefined
     for (const verdict of decision.verdicts) {
       if (!verdict.policy.shadow && verdict.claim.cost > 0) {
         this.#note(verdict, decision.allowed, askedAtUs, nowUs, mayComeBack)
       }
     }
+    return decision.allowed ? decision : this.#waitOut(decision, nowUs)
   }
 
   /** This much was given back, or filled. */
@@ -178,6 +188,24 @@ export class DenyCache {
       entry.window += 1
       if (entry.window > WIDEST_WINDOW) entry.window = Number.POSITIVE_INFINITY
     }
+  }
+
+  #waitOut(decision: Decision, nowUs: number): Decision {
+    let { retryAfterMs } = decision
+    const verdicts = decision.verdicts.map((verdict) => {
+      const { claim, policy, allowed } = verdict
+      if (policy.shadow || claim.cost === 0) return verdict
+      const pauseMs = this.#pausedMs(claim, nowUs)
+      retryAfterMs = Math.max(retryAfterMs, pauseMs)
+      return allowed || pauseMs <= verdict.retryAfterMs ? verdict : { ...verdict, retryAfterMs: pauseMs }
+    })
+    return { ...decision, verdicts, retryAfterMs }
+  }
+
+  #pausedMs(claim: Claim, nowUs: number): number {
+    const entry = this.#entryOf(claim)
+    if (entry === undefined || claim.cost < entry.floorCost) return 0
+    return Math.max(0, Math.ceil((entry.floorUntilUs - nowUs) / 1000))
   }
 
   #pauseUs({ policy, refused }: Entry): number {
@@ -237,7 +265,7 @@ export class DenyCache {
     return 0
   }
 
-  #refuse(claims: readonly Claim[], nowUs: number): Decision {
+  #refuse(claims: readonly Claim[], nowUs: number, mode: 'consume' | 'peek'): Decision {
     const verdicts: Verdict[] = []
     const violated: string[] = []
     let retryAfterMs = 0
@@ -256,7 +284,7 @@ export class DenyCache {
       const least = Math.max(used, toleranceTicks - debitTicks(policy, claim.cost) + 1)
       const verdict = verdictOf(claim, (wait + entry.slackUs) * ticksPerUs, Math.min(least, toleranceTicks))
       verdicts.push(verdict)
-      entry.refused += 1
+      if (mode === 'consume') entry.refused += 1
       violated.push(policy.name)
       retryAfterMs = Math.max(retryAfterMs, verdict.retryAfterMs)
     }

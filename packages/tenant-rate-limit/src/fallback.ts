@@ -11,7 +11,8 @@
  * When the store is there again it is told, once, what was let pass and has not come back. What it may have taken
  * itself, from a request that it did not answer, it is not told: nothing is taken twice. A store that has forgotten a
  * bucket is told what was known of it, too. Buckets that were decided here stay here for as long as the store was away,
- * a second at most: until then the others have told it, too, who find it again a little later.
+ * a second at most: until then the others have told it, too, who find it again a little later. Requests that draw on a
+ * `'closed'` policy besides do not wait for that: here they would be refused.
  *
  * Does not guarantee that a request for more than a part holds ever passes while the store is lost; nor that a process
  * which alone has lost the store is counted: its part comes on top of what the store lets pass.
@@ -123,9 +124,7 @@ export class LocalFallback implements Fallback {
 
   decide(claims: readonly Claim[], mode: 'consume' | 'peek', mayBeTaken = false): Decision {
     if (this.#store?.available === false) this.#lostAtMs ??= this.#clock.nowMs()
-    const closed = claims.filter(
-      ({ policy, cost }) => policy.onStoreLoss === 'closed' && !policy.shadow && cost > 0,
-    )
+    const closed = claims.filter(isClosed)
     if (closed.length > 0) {
       const empty = closed.map(({ policy }) => policy.toleranceTicks)
       const decision = decisionOf(closed, empty, mode, 'fallback', true)
@@ -158,7 +157,10 @@ export class LocalFallback implements Fallback {
 
   keeps(claims: readonly Claim[]): boolean {
     if (this.#debts.size === 0) return false
-    if (this.#settles()) return claims.some(({ key }) => this.#debts.has(key))
+    if (this.#settles()) {
+      if (!claims.some(({ key }) => this.#debts.has(key))) return false
+      if (!claims.some(isClosed)) return true
+    }
     // It is told before it is asked, as a rule; else it finds out a moment later.
     this.#tell()
     return false
@@ -344,6 +346,11 @@ export function partOfPolicy(policy: Policy, processes: number): Policy {
   const refill = { units: policy.ticksPerUs, us: policy.emissionTicks * processes }
   const terms = bucketTerms(capacity, refill) ?? bucketTerms(1, { units: 1, us: MAX_TOLERANCE_US })
   return { ...policy, ...terms }
+}
+
+/** Whether it refuses while the store is lost. */
+function isClosed({ policy, cost }: Claim): boolean {
+  return policy.onStoreLoss === 'closed' && !policy.shadow && cost > 0
 }
 
 /** What this process sees of a bucket of which it holds a part: what is left is what it can let pass itself. */

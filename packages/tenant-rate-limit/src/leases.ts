@@ -88,6 +88,10 @@ export class LeasedStore implements LimitStore {
     return this.#store.available
   }
 
+  get refundsLost(): number {
+    return this.#store.refundsLost ?? 0
+  }
+
   /** Decides by leases alone, also while the store is away; undefined when they do not cover all claims. */
   held(claims: readonly Claim[], mode: 'consume' | 'peek', reserve: boolean): Decision | undefined {
     if (this.#busy.size === 0) return undefined

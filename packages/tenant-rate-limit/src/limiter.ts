@@ -55,7 +55,7 @@ export interface RateLimiterSnapshot {
   readonly decisions: Readonly<Record<DecisionSource, number>>
   /** Questions that the store did not answer. */
   readonly storeFailures: number
-  /** Reservations that could not be given back. */
+  /** Reservations, and what was taken in one slot before another refused, that could not be given back. */
   readonly refundsLost: number
   /** Buckets of which this process knows that they are empty. */
   readonly denyCacheKeys: number
@@ -121,11 +121,13 @@ export class RateLimiter {
       return this.#finish(decided, mode, reserve, this.#store)
     }
     const askedAtUs = microseconds(this.#clock.nowMs())
-    const refusal = cache.refusal(claims, askedAtUs)
+    const refusal = cache.refusal(claims, askedAtUs, mode)
     if (refusal !== undefined) return this.#finish(refusal, mode, false, this.#store)
     const decided = this.#store.decide(claims, mode)
     if (!(decided instanceof Promise)) return this.#finish(decided, mode, reserve, this.#store)
-    return this.#await(decided, claims, mode, reserve, cache.ask(claims), askedAtUs)
+    // A peek takes nothing on its way, and nobody has to wait for it.
+    const asked = mode === 'peek' ? undefined : cache.ask(claims)
+    return this.#await(decided, claims, mode, reserve, asked, askedAtUs)
   }
 
   /** Ends a reservation: what was taken stays taken, or is given back. Only the first call counts. */
@@ -153,7 +155,7 @@ export class RateLimiter {
       storeAvailable: this.#store.available,
       decisions: { ...this.#decisions },
       storeFailures: this.#storeFailures,
-      refundsLost: this.#refundsLost,
+      refundsLost: this.#refundsLost + (this.#store.refundsLost ?? 0),
       denyCacheKeys: this.#denyCache?.size ?? 0,
       processes: this.#fleet?.size ?? 1,
       leases: this.#leases?.snapshot(),
@@ -185,9 +187,9 @@ export class RateLimiter {
       if (this.#fallback === undefined) throw error
       mayBeTaken = (error as { readonly mayHaveRun?: unknown }).mayHaveRun !== false
     }
-    if (asked !== undefined) {
+    if (this.#denyCache !== undefined && asked !== undefined) {
       const nowUs = microseconds(this.#clock.nowMs())
-      this.#denyCache?.learn(claims, asked, decision, askedAtUs, nowUs, reserve)
+      decision = this.#denyCache.learn(claims, asked, decision, askedAtUs, nowUs, reserve)
     }
     if (decision === undefined) {
       return this.#fallBack(this.#fallback as Fallback, claims, mode, reserve, mayBeTaken)

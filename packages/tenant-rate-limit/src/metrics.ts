@@ -55,7 +55,7 @@ const counters: readonly Described[] = [
   },
   {
     name: 'holdfast_tenant_rate_limit_refunds_lost_total',
-    help: 'Reservations that could not be given back',
+    help: 'Reservations, and what was taken in one slot before another refused, that could not be given back',
     labels: [],
     rows: ({ limiter }) => [[{}, limiter.refundsLost]],
   },

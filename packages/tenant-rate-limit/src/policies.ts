@@ -28,11 +28,21 @@ const namePattern = /^[A-Za-z0-9_-]{1,64}$/
 
 type Compiled = ReadonlyMap<string, Policy>
 
+/** What a tenant has instead of a general policy. */
+interface Override {
+  readonly tenant: string
+  readonly policy: Policy
+}
+
+/** What routes are checked against. */
+export type KnownPolicies = Pick<Policies, 'get' | 'group' | 'leastOverride'>
+
 export class Policies {
   #version = 0
   #general: Compiled = new Map()
   #groups: Compiled = new Map()
   #tenants: ReadonlyMap<string, Compiled> = new Map()
+  #leastOverrides: ReadonlyMap<string, Override> = new Map()
 
   readonly #adapt: (policy: Policy) => Policy
 
@@ -64,11 +74,16 @@ export class Policies {
     return this.#groups.get(name)
   }
 
+  /** Of all overrides of this policy the one with the least capacity. */
+  leastOverride(name: string): Override | undefined {
+    return this.#leastOverrides.get(name)
+  }
+
   /**
    * Replaces all policies. What did not change stays the same object, of the same version. What `check` throws about
    * the new ones changes nothing.
    */
-  update(set: PolicySet, check: (next: Pick<Policies, 'get' | 'group'>) => void = unchecked): void {
+  update(set: PolicySet, check: (next: KnownPolicies) => void = unchecked): void {
     const { policies, groups = {}, overrides = {}, shadow = false, onStoreLoss = 'local' } = set
     let compiled = 0
     const version = this.#version + 1
@@ -104,10 +119,16 @@ export class Policies {
         return [tenant, compileAll(own, this.#tenants.get(tenant))]
       }),
     )
-    check({ get: (name) => general.get(name), group: (name) => ceilings.get(name) })
+    const leastOverrides = leastOf(tenants)
+    check({
+      get: (name) => general.get(name),
+      group: (name) => ceilings.get(name),
+      leastOverride: (name) => leastOverrides.get(name),
+    })
     this.#general = general
     this.#groups = ceilings
     this.#tenants = tenants
+    this.#leastOverrides = leastOverrides
     this.#version = version
   }
 
@@ -132,6 +153,17 @@ function asItIs(policy: Policy): Policy {
 }
 
 function unchecked(): void {}
+
+function leastOf(tenants: ReadonlyMap<string, Compiled>): Map<string, Override> {
+  const least = new Map<string, Override>()
+  for (const [tenant, own] of tenants) {
+    for (const [name, policy] of own) {
+      const known = least.get(name)
+      if (known === undefined || policy.capacity < known.policy.capacity) least.set(name, { tenant, policy })
+    }
+  }
+  return least
+}
 
 /** The known one, when nothing but the version differs. */
 function renewed(known: Policy | undefined, fresh: Policy): Policy {

@@ -33,6 +33,10 @@ export class RedisStore implements LendingStore, CatchingUp {
     return this.#redis.available
   }
 
+  get refundsLost(): number {
+    return this.#refundsLost
+  }
+
   decide(claims: readonly Claim[], mode: 'consume' | 'peek'): Promise<Decision> {
     if (!sharesTag(claims)) return this.#decideSlots(claims, mode)
     return this.#ask(claims, mode).then((used) => decisionOf(claims, used, mode, 'redis'))
@@ -69,11 +73,6 @@ export class RedisStore implements LendingStore, CatchingUp {
   }
 
   async close(): Promise<void> {}
-
-  /** Refunds that did not reach Redis, so that more is used than was let pass. */
-  snapshot(): { readonly refundsLost: number } {
-    return { refundsLost: this.#refundsLost }
-  }
 
   /** Slot by slot. After a refusal the others are only looked at, so that it says all that refuses, and until when. */
   async #decideSlots(claims: readonly Claim[], mode: 'consume' | 'peek'): Promise<Decision> {
@@ -118,7 +117,7 @@ export class RedisStore implements LendingStore, CatchingUp {
   #undo(claims: readonly Claim[]): void {
     if (claims.length === 0) return
     this.#adjust(claims, -1).catch(() => {
-      this.#refundsLost += claims.length
+      this.#refundsLost += 1
     })
   }
 

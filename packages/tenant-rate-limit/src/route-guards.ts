@@ -118,7 +118,7 @@ export class RouteGuards<Request extends RequestLike & { readonly ip: string }, 
         const isGroup = name.startsWith(GROUP)
         const policy = isGroup ? next.group(name.slice(GROUP.length)) : next.get(name)
         if (policy === undefined) throw new UnknownPolicyError(where, name)
-        checkFits(where, cost, policy)
+        checkFits(where, cost, policy, next)
       }
     })
     reportUpdated(this.#settings.policies.version)

@@ -1,7 +1,7 @@
 import { MAX_CLAIMS } from './claim.ts'
 import { RuleError, UnknownPolicyError } from './errors.ts'
 import { checks } from './options.ts'
-import type { Policies } from './policies.ts'
+import type { KnownPolicies } from './policies.ts'
 import type { Policy } from './policy.ts'
 import type { Refusal } from './refusal.ts'
 import type { PeekedLike } from './stale-answers.ts'
@@ -81,7 +81,7 @@ export interface ResolvedRoute<Request, Reply> {
 export interface RouteContext {
   /** The methods of the route. */
   readonly methods: readonly string[]
-  readonly policies: Pick<Policies, 'get' | 'group'>
+  readonly policies: KnownPolicies
   readonly onLimit: OnLimit<never, never>
   /** Whether there is a function that names users. */
   readonly knowsUsers: boolean
@@ -188,13 +188,26 @@ function checkCost(
 ): void {
   const units = checks.count(`${name}: cost`, cost, 0)
   const known = [...rules.map(({ policy }) => policies.get(policy)), policies.group(group ?? '')]
-  for (const policy of known) if (policy !== undefined) checkFits(name, units, policy)
+  for (const policy of known) if (policy !== undefined) checkFits(name, units, policy, policies)
 }
 
-/** Raises `HOLDFAST_ERR_TENANT_RATE_LIMIT_RULE` for a cost that can never be taken: nobody would ever pass. */
-export function checkFits(name: string, units: number, { name: policy, capacity }: Policy): void {
-  if (units <= capacity) return
-  throw new RuleError(name, `it costs ${units}, and "${policy}" never holds more than ${capacity}`)
+/**
+ * Raises `HOLDFAST_ERR_TENANT_RATE_LIMIT_RULE` for a cost that can never be taken, of the policy or of what a tenant has
+ * instead: nobody, or nobody of that tenant, would ever pass.
+ */
+export function checkFits(
+  name: string,
+  units: number,
+  policy: Policy,
+  policies: Pick<KnownPolicies, 'leastOverride'>,
+): void {
+  const refuse = (whose: string, { capacity }: Policy): void => {
+    if (units <= capacity) return
+    throw new RuleError(name, `it costs ${units}, and ${whose} never holds more than ${capacity}`)
+  }
+  refuse(`"${policy.name}"`, policy)
+  const least = policies.leastOverride(policy.name)
+  if (least !== undefined) refuse(`"${policy.name}" of tenant "${least.tenant}"`, least.policy)
 }
 
 function reads(methods: readonly string[]): boolean {

@@ -58,6 +58,8 @@ export interface Reservation {
 export interface LimitStore {
   /** Whether it can decide at present. Synchronous and free. */
   readonly available: boolean
+  /** Requests that took from one slot, got no answer or a refusal of another, and could not give it back. Default: 0. */
+  readonly refundsLost?: number
   /**
    * Decides by what this process has been lent in advance, also while the store is away; undefined when that does not
    * cover all claims. With `reserve` the decision has its reservation. Default: nothing is lent.

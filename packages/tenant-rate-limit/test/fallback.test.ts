@@ -166,6 +166,26 @@ t.test('a bucket stays here for as long as the store was away, a second at most'
   t.equal(unitsUsed(), 12)
 })
 
+t.test('a policy that is closed without the store is open as soon as it is there again', async (t) => {
+  const { remote, decide, take, clock, unitsUsed } = limited({ processes: 2 })
+  const closed = claim(policyOf('closed', { limit: '9/day', onStoreLoss: 'closed' }), 'acme', 'all')
+  remote.lose()
+  t.equal(await take(3), 3)
+  await clock.advance(5000)
+  t.match(await decide([one, closed]), { allowed: false, source: 'fallback' })
+  remote.recover()
+  const both = await decide([one, closed])
+  t.match(both, { allowed: true, source: 'redis', verdicts: [{ remaining: 96 }, { remaining: 8 }] })
+  t.match(await decide(), { source: 'fallback' }, 'alone it stays here')
+  t.match(
+    await decide([one, { ...closed, cost: 0 }]),
+    { source: 'fallback' },
+    'who takes nothing of the other is not refused here',
+  )
+  await clock.advance(1300)
+  t.equal(unitsUsed(), 6)
+})
+
 t.test('what came back meanwhile is not taken any more', async (t) => {
   const fast = claim(policyOf('fast', '100/s'), 'acme', 'all')
   const { remote, take, unitsUsed, clock } = limited()

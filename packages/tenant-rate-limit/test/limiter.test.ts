@@ -96,6 +96,32 @@ t.test('a store is asked until it refuses; then nobody is, and nothing is awaite
   t.match(await limiter.decide(one), { allowed: true, source: 'redis' })
 })
 
+t.test('in a flood, too, a retry after the wait that was told passes', async (t) => {
+  const { store, limiter, clock } = remote()
+  const minute = policyOf('minute', '60/minute')
+  const both = [claim(minute, 'acme', 'all'), claim(policyOf('day', '1000/day'), 'acme', 'all')]
+  for (let taken = 0; taken < 60; taken += 1) t.match(await limiter.decide(both), { allowed: true })
+  for (let again = 0; again < 10; again += 1) t.match(limiter.decide(both), { source: 'denied-locally' })
+  await clock.advance(1100)
+  t.match(await store.decide(both, 'consume'), { allowed: true }, 'another process was quicker')
+  const refused = await limiter.decide(both)
+  t.match(refused, { allowed: false, source: 'redis', violated: ['minute'] })
+  const [ofMinute, ofDay] = refused.verdicts
+  t.equal(ofMinute?.retryAfterMs, refused.retryAfterMs, 'the policy that refused says the same')
+  t.equal(ofDay?.retryAfterMs, 0)
+  const waits = Math.ceil(refused.retryAfterMs / 1000) * 1000
+  await clock.advance(waits)
+  t.match(await limiter.decide(both), { allowed: true }, `after ${waits} ms`)
+})
+
+t.test('what can never be taken gets no time from a pause', async (t) => {
+  const { limiter } = remote()
+  const large = [claim(three, 'acme', 'all', 4)]
+  for (const source of ['redis', 'denied-locally'] as const) {
+    t.match(await limiter.decide(large), { source, retryAfterMs: Number.POSITIVE_INFINITY })
+  }
+})
+
 t.test('without a deny cache every request is asked for', async (t) => {
   const clock = new HandClock()
   const store = new RemoteStore(clock)
@@ -149,6 +175,29 @@ t.test('peeking is not counted and takes nothing', async (t) => {
     t.equal(decision.reservation, undefined)
   }
   t.strictSame(limiter.snapshot().policies, {})
+})
+
+t.test('peeks on their way, or refused, change nothing for requests', async (t) => {
+  const { store, limiter, clock } = remote()
+  const minute = [claim(policyOf('minute', '60/minute'), 'acme', 'all')]
+  for (let taken = 0; taken < 60; taken += 1) await limiter.decide(minute)
+  await clock.advance(1100)
+  await store.decide(minute, 'consume')
+  t.match(await limiter.decide(minute), { allowed: false, source: 'redis' }, 'one at a time from now on')
+  await clock.advance(1000)
+  const peek = limiter.decide(minute, { peek: true })
+  t.ok(peek instanceof Promise)
+  const request = limiter.decide(minute)
+  t.ok(request instanceof Promise, 'a peek takes no place')
+  t.match(await Promise.all([peek, request]), [{ allowed: true }, { allowed: true }])
+  for (let again = 0; again < 100; again += 1) {
+    t.match(limiter.decide(minute, { peek: true }), { source: 'denied-locally' })
+  }
+  await clock.advance(1000)
+  await store.decide(minute, 'consume')
+  const refused = await limiter.decide(minute)
+  t.match(refused, { allowed: false, source: 'redis' })
+  t.ok(refused.retryAfterMs <= 1000, 'peeks are no flood')
 })
 
 t.test('a lost store is replaced at once; one that fails is not asked a second time', async (t) => {

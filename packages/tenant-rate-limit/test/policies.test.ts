@@ -60,6 +60,21 @@ t.test('tenants have their own, by name, and everybody else what is general', as
   })
 })
 
+t.test('knows the tenant that has least of a policy of its own', async (t) => {
+  const policies = new Policies({
+    policies: { public: '10/minute', login: '5/minute' },
+    overrides: {
+      a: { public: '4/minute' },
+      b: { public: '2/minute', login: '9/minute' },
+      c: { public: '3/minute' },
+    },
+  })
+  t.match(policies.leastOverride('public'), { tenant: 'b', policy: { capacity: 2 } })
+  t.match(policies.leastOverride('login'), { tenant: 'b', policy: { capacity: 9 } })
+  policies.update({ policies: { public: '10/minute' } })
+  t.equal(policies.leastOverride('public'), undefined)
+})
+
 t.test('defaults of the set hold for policies that do not say it themselves', async (t) => {
   const set: PolicySet = {
     policies: { a: '1/s', b: { limit: '1/s', onStoreLoss: 'open' }, c: { limit: '1/s', shadow: true } },

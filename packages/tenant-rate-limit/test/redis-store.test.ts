@@ -1,7 +1,15 @@
 import type { RedisScript } from '@holdfast/redis-guard'
 import { HandClock } from '@holdfast/test-kit'
 import t from 'tap'
-import { type Claim, claim, type LimitRedis, MemoryStore, RedisStore } from '../src/index.ts'
+import {
+  type Claim,
+  claim,
+  LeasedStore,
+  type LimitRedis,
+  MemoryStore,
+  RateLimiter,
+  RedisStore,
+} from '../src/index.ts'
 import { policyOf } from './policy-of.ts'
 
 const three = policyOf('three', '3/minute')
@@ -45,13 +53,20 @@ t.test('Redis lost after a refusal: the refusal stands', async (t) => {
 })
 
 t.test('a refund that does not arrive is counted, and disturbs nobody', async (t) => {
-  const store = new RedisStore(answering([0, three.toleranceTicks, new Error('lost')]))
-  t.match(await store.decide(claims, 'consume'), {
-    allowed: false,
-    verdicts: [{ allowed: true }, { allowed: false }],
-  })
-  await new Promise((resolve) => setImmediate(resolve))
-  t.strictSame(store.snapshot(), { refundsLost: 1 })
+  const clock = new HandClock()
+  const terms = { leaseMs: 100, maxUnits: 1000, share: 0.1, minPerSecond: 20, strict: false }
+  for (const leases of [false, true]) {
+    const redis = new RedisStore(answering([0, three.toleranceTicks, new Error('lost')]))
+    const store = leases ? new LeasedStore({ store: redis, clock, terms, processes: () => 1 }) : redis
+    const limiter = new RateLimiter({ store, clock })
+    t.match(await limiter.decide(claims), {
+      allowed: false,
+      verdicts: [{ allowed: true }, { allowed: false }],
+    })
+    await new Promise((resolve) => setImmediate(resolve))
+    t.equal(limiter.snapshot().refundsLost, 1)
+    await limiter.close()
+  }
 })
 
 t.test('peeking over several slots takes nothing that would have to be given back', async (t) => {

@@ -44,3 +44,21 @@ t.test('a set with a mistake, or without a policy that a route names, changes no
     policies: [{ name: 'public', capacity: 1 }],
   })
 })
+
+t.test('a cost that the own policy of a tenant never holds is a mistake, too', async (t) => {
+  const policies = { public: '9/minute' }
+  const overrides = { globex: { public: '7/minute' }, acme: { public: '3/minute' }, initech: {} }
+  const { app, statuses } = await limitedApp(t, { policies, overrides })
+  const config = (cost: number) => ({ config: { tenantRateLimit: { policy: 'public', cost } } })
+  const mistake = {
+    code: 'HOLDFAST_ERR_TENANT_RATE_LIMIT_RULE',
+    message: /it costs 5, and "public" of tenant "acme" never holds more than 3/,
+  }
+  t.throws(() => app.get('/dear', config(5), async () => 'ok'), mistake)
+  app.get('/', config(3), async () => 'ok')
+  app.tenantRateLimit.update({ policies })
+  app.get('/dear', config(5), async () => 'ok')
+  t.throws(() => app.tenantRateLimit.update({ policies, overrides }), mistake)
+  t.equal(app.tenantRateLimit.policies.version, 2)
+  t.strictSame(await statuses(2, '/dear', { tenant: 'acme' }), [200, 429])
+})

@@ -3,9 +3,10 @@
 
 import rateLimit from '@fastify/rate-limit'
 import { AddressList, clientNetwork, type RetryAfter, withRetryAfter } from '@holdfast/footing'
-import { fastifyRateLimitStore, Policies } from '@holdfast/tenant-rate-limit'
+import { fastifyRateLimitStore } from '@holdfast/tenant-rate-limit'
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
+import { addressQuota } from '../address-quota.ts'
 import { ApiAddressLimitedError } from '../errors.ts'
 
 /** How much, and for whom. */
@@ -25,11 +26,11 @@ declare module 'fastify' {
 
 /**
  * Counts every request, also of paths that there are not, but for probes and routes with `config.addressLimit: false`.
- * Raises `HOLDFAST_ERR_TENANT_RATE_LIMIT_POLICY` for a limit that is none, also that of a route.
+ * Raises `HOLDFAST_ERR_TENANT_RATE_LIMIT_POLICY` for a limit that `addressQuota` refuses, also that of a route.
  */
 export const addressLimit = fastifyPlugin<AddressLimitOptions>(
   async (app, { limit, exempt }) => {
-    const { max, timeWindow } = requestsIn(limit)
+    const { max, timeWindow } = addressQuota(limit)
     const exempted = new AddressList(exempt, unreadable)
     await app.register(rateLimit, {
       global: false,
@@ -53,7 +54,7 @@ export const addressLimit = fastifyPlugin<AddressLimitOptions>(
       if (typeof own !== 'string') return
       // The methods of a path that have one limit share it, so that HEAD does not get another one.
       const id = `${own} of ${url}`
-      const limited = { ...requestsIn(own), groupId: id }
+      const limited = { ...addressQuota(own), groupId: id }
       countsOfRoutes.set(id, app.rateLimit(limited) as onRequestAsyncHookHandler)
     })
     app.addHook('onRequest', (request, reply, done) => {
@@ -85,13 +86,6 @@ export const addressLimit = fastifyPlugin<AddressLimitOptions>(
 /** Probes are how a cluster sees whether we live. */
 function isCounted({ routeOptions: { config } }: FastifyRequest): boolean {
   return config.addressLimit !== false && (config as { readonly health?: string }).health !== 'probe'
-}
-
-/** As @fastify/rate-limit wants it. */
-function requestsIn(limit: string): { max: number; timeWindow: number } {
-  const policy = new Policies({ policies: { address: limit } }).get('address')
-  if (policy === undefined) throw new Error('there is no policy')
-  return { max: policy.capacity, timeWindow: (policy.capacity * 1000) / policy.refillPerSecond }
 }
 
 function unreadable(entry: string): never {
