@@ -220,22 +220,6 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     ...shared,
   })
   await fastify.register(addressLimit, { limit: config.rateLimitsIp, exempt })
-  const kept = sessionPort(fastify)
-  const parts = signInParts(fastify, {
-    config,
-    db,
-    secrets,
-    exempt: new AddressList(exempt, unreadable),
-  })
-  await fastify.register(identity, {
-    ...parts,
-    sessions: kept,
-    crossSite: { trustedOrigins: new Set(config.trustedOrigins), sslStrict: config.csrfSslStrict },
-    clock: systemClock,
-  })
-  await fastify.register(concurrencyGuard, { leaseMs: config.botOperationLeaseMs, ...fleet, ...shared })
-  await fastify.register(trafficReports)
-
   const preparation = new Once(() =>
     prepare(fastify.poolGuard, {
       mayChange: config.environment !== 'production',
@@ -246,6 +230,23 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
       adviceLevel: config.databaseUrl === undefined ? 'debug' : 'warn',
     }),
   )
+  const parts = signInParts(fastify, {
+    config,
+    db,
+    prepare: () => preparation.get(),
+    secrets,
+    exempt: new AddressList(exempt, unreadable),
+  })
+  const kept = sessionPort(fastify, parts.cutoffs)
+  await fastify.register(identity, {
+    ...parts,
+    sessions: kept,
+    crossSite: { trustedOrigins: new Set(config.trustedOrigins), sslStrict: config.csrfSslStrict },
+    clock: systemClock,
+  })
+  await fastify.register(concurrencyGuard, { leaseMs: config.botOperationLeaseMs, ...fleet, ...shared })
+  await fastify.register(trafficReports)
+
   // What the refresher asks, nobody waits for: it takes the connections that are left, and pauses under pressure.
   const { firstTurn } = await runInScope({ criticality: 'background', route: 'theme refresher' }, () =>
     registerPublicTheme(fastify, {

@@ -192,6 +192,13 @@ export const ApiSignInLimitedError = createError(
   429,
 )
 
+/** What signing in needs is away. Nothing was changed, and nothing counted. */
+export const ApiSignInUnavailableError = createError(
+  'HOLDFAST_ERR_API_SIGN_IN_UNAVAILABLE',
+  'this cannot be done at the moment; nothing has changed, and the attempt does not count',
+  503,
+)
+
 /** A password that may not be chosen. */
 export const ApiPasswordWeakError = createError<[string]>('HOLDFAST_ERR_API_PASSWORD_WEAK', '%s', 400)
 

@@ -23,6 +23,7 @@ const principal = (role: Principal['role'], tenant = 'acme', agoMs = 0): Princip
   role,
   authenticatedAtMs: NOW - agoMs,
   by: { session: 'x' },
+  believed: false,
 })
 
 t.test('a role is one question, the tenant another, and when the password was given a third', (t) => {
@@ -47,6 +48,10 @@ t.test('a role is one question, the tenant another, and when the password was gi
   t.equal(code('admin', principal('admin', 'acme', 900_000)), 'in')
   t.equal(code('admin', principal('admin', 'acme', 900_001)), 'STALE_SIGN_IN')
   t.equal(code('user', principal('admin', 'acme', 900_001), 'globex'), 'in')
+  const believed = { ...principal('user', 'acme', NOW), believed: true }
+  t.equal(code('user', believed, 'acme'), 'in')
+  t.equal(code('operator', believed, 'acme'), 'USER_UNAVAILABLE', 'he may be one')
+  t.equal(code('user', believed, 'globex'), 'USER_UNAVAILABLE')
   t.end()
 })
 

@@ -93,6 +93,12 @@ export class Session<Data extends object = AnyData> {
     return this.#degraded
   }
 
+  /** While `degraded`: when Redis confirmed the session for the last time. Undefined otherwise. */
+  get confirmedAt(): Date | undefined {
+    const ms = this.#degraded ? this.#loaded?.record.touchedMs : undefined
+    return ms === undefined ? undefined : new Date(ms)
+  }
+
   /** Who is signed in. Raises `HOLDFAST_ERR_REDIS_SESSION_NOT_LOADED`. */
   get user(): SessionUser | undefined {
     this.#requireLoaded('session.user')

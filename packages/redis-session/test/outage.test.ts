@@ -65,7 +65,11 @@ t.test(
     await outage(async ({ browser, there, lose, heal }) => {
       t.ok(browser.cookies.has('sidf'))
       t.match((await browser.get('/me')).json(), { roles: ['user', 'admin'] })
+      t.same((await browser.get('/belief')).json(), { degraded: false })
       lose()
+      const { degraded, confirmedAt } = (await browser.get('/belief')).json()
+      t.ok(degraded)
+      t.match(Date.now() - Date.parse(confirmedAt), /^\d{1,5}$/, 'at the login')
       for (const each of [browser, browser.at(there)]) {
         t.match((await each.get('/me')).json(), { userId: 'ann', tenantId: 'acme', roles: ['user'] })
         t.equal((await each.get('/fresh')).statusCode, 503, 'a route that wants a proof believes nothing')

@@ -25,6 +25,10 @@ export async function sessionApp(options: RedisSessionOptions = {}): Promise<Fas
     unavailable: session.unavailable,
   }))
   app.get('/me', config('required'), async ({ session }) => ({ ...session.user, id: session.id }))
+  app.get('/belief', config('required'), async ({ session: { degraded, confirmedAt } }) => ({
+    degraded,
+    confirmedAt,
+  }))
   app.get('/fresh', config({ fresh: true }), async ({ session }) => ({ fresh: session.isFresh }))
   app.post<{ Body: { userId: string; permanent?: boolean; keep?: string[]; roles?: string[] } }>(
     '/login',

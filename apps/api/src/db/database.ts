@@ -24,6 +24,8 @@ export interface TenantsTable {
   name: string
   /** A suspended tenant is treated like an unknown one. */
   status: Generated<'active' | 'suspended'>
+  /** Sessions and tokens of its users that began before are over. */
+  sessions_valid_after: Generated<Date | null>
   created_at: Generated<Date>
 }
 

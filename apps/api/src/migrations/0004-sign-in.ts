@@ -9,6 +9,25 @@ alter table users
   add column password_changed_at timestamptz,
   -- Sessions and tokens that began before are over, also where that could not be told to whoever keeps them.
   add column sessions_valid_after timestamptz;
+alter table tenants add column sessions_valid_after timestamptz;
+
+-- What every process asks for now and then.
+create index users_by_cutoff on users (sessions_valid_after) where sessions_valid_after is not null;
+create index tenants_by_cutoff on tenants (sessions_valid_after) where sessions_valid_after is not null;
+
+-- Whoever becomes another role, or is suspended, signs in again, whoever has written that.
+create function end_sign_ins() returns trigger language plpgsql as $$
+begin
+  new.sessions_valid_after := clock_timestamp();
+  return new;
+end
+$$;
+
+create trigger users_end_sign_ins before update of role, status, tenant_id on users for each row
+  when ((old.role, old.status, old.tenant_id) is distinct from (new.role, new.status, new.tenant_id))
+  execute function end_sign_ins();
+create trigger tenants_end_sign_ins before update of status on tenants for each row
+  when (old.status is distinct from new.status) execute function end_sign_ins();
 
 -- Whoever has registered and not yet shown that the mailbox is his. There is no user before that, so nobody can take
 -- an address, or choose the password of somebody else's account, by being the first to register it.
@@ -72,6 +91,10 @@ drop table refresh_tokens;
 drop table refresh_families;
 drop table password_resets;
 drop table registrations;
+drop trigger users_end_sign_ins on users;
+drop trigger tenants_end_sign_ins on tenants;
+drop function end_sign_ins();
+alter table tenants drop column sessions_valid_after;
 alter table users
   drop column sessions_valid_after,
   drop column password_changed_at,

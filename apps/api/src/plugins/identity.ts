@@ -69,15 +69,16 @@ export const identity = fastifyPlugin<IdentityOptions>(
         role,
         authenticatedAtMs: claims.authenticatedAtMs,
         by: { family: claims.familyId },
+        believed: false,
       }
     }
 
     async function session(request: FastifyRequest): Promise<Principal | null> {
       const found = await sessions.find(request)
-      const role = roleOf(found?.roles[0])
+      const role = roleOf(found?.roles.at(-1))
       if (found === undefined || role === undefined) return null
-      const { id, userId, tenantId: tenant, authenticatedAtMs } = found
-      return { id: userId, tenant, role, authenticatedAtMs, by: { session: id } }
+      const { id, userId, tenantId: tenant, authenticatedAtMs, believed } = found
+      return { id: userId, tenant, role, authenticatedAtMs, by: { session: id }, believed }
     }
 
     async function admit(request: FastifyRequest): Promise<void> {

@@ -8,8 +8,10 @@ export interface SignedInSession {
   /** Slug. */
   readonly tenantId: string
   readonly roles: readonly string[]
-  /** When the password was last given. */
+  /** When the password was last given; 0 when that cannot be known. */
   readonly authenticatedAtMs: number
+  /** Whoever keeps sessions cannot be asked; this is what was confirmed before, with the least of its roles. */
+  readonly believed: boolean
 }
 
 /** A session in the list of its user. */
@@ -24,6 +26,8 @@ export interface ListedSession {
 
 /** What this service needs of sessions. */
 export interface SessionPort {
+  /** Whether sessions can be begun and changed at present. */
+  readonly available: boolean
   /** The session of a request. Rejects when it cannot be known. */
   find(request: FastifyRequest): Promise<SignedInSession | undefined>
   /** Begins a session with a new id, in place of one that the request has. */

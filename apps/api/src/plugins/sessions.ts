@@ -2,15 +2,17 @@
 
 import { withRetryAfter } from '@holdfast/footing'
 import { redisSession } from '@holdfast/redis-session'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import type { Registry } from 'prom-client'
 import { ApiUserUnavailableError } from '../errors.ts'
+import type { SignInCutoffs } from '../routes/auth/sign-in-cutoffs.ts'
 import type { Secret } from '../secret.ts'
-import type { SessionPort, SignedInSession } from './session-port.ts'
+import type { SessionPort } from './session-port.ts'
 
 const RETRY_MS = 1000
 const HOUR_MS = 3_600_000
+const OUTAGE_MS = 900_000
 
 /** How sessions are kept. */
 export interface SessionsOptions {
@@ -22,13 +24,19 @@ export interface SessionsOptions {
   readonly registry?: Registry
 }
 
-/** `request.session` and `app.redisSession`: one hour, or 24 when they are to be remembered. */
+/**
+ * `request.session` and `app.redisSession`: one hour, or 24 when they are to be remembered. While Redis is away, whoever
+ * brings what it has confirmed within the last 15 minutes stays signed in, as a user without further rights.
+ */
 export const sessions = fastifyPlugin<SessionsOptions>(
   async (app, { secrets, secure, shared, registry }) => {
     await app.register(redisSession, {
       secrets: secrets.map((secret) => secret.reveal()),
       cookie: { secure },
       profiles: { default: HOUR_MS, permanent: 24 * HOUR_MS },
+      onRedisDown: 'sealed-cookie',
+      outageMs: OUTAGE_MS,
+      outageRoles: ['user'],
       ...(shared && { redis: app.redisGuard }),
       ...(registry !== undefined && { registry }),
     })
@@ -38,9 +46,29 @@ export const sessions = fastifyPlugin<SessionsOptions>(
 )
 
 /** What the service does with them. */
-export function sessionPort({ redisSession: kept }: Pick<FastifyInstance, 'redisSession'>): SessionPort {
+export function sessionPort(
+  { redisSession: kept }: Pick<FastifyInstance, 'redisSession'>,
+  cutoffs: Pick<SignInCutoffs, 'isOver'>,
+): SessionPort {
   return {
-    find,
+    get available() {
+      return kept.available
+    },
+    async find({ session }) {
+      await session.load()
+      if (session.unavailable) throw withRetryAfter(new ApiUserUnavailableError(), RETRY_MS)
+      const { id, user, degraded: believed, authenticatedAt, confirmedAt } = session
+      const { userId, tenantId, roles } = user ?? {}
+      // In an outage nobody knows when the password was given; it was before the session was confirmed.
+      const provenAt = authenticatedAt ?? confirmedAt
+      if (!(id && userId && tenantId && roles && provenAt)) return undefined
+      if (cutoffs.isOver({ userId, tenantId }, provenAt.getTime())) {
+        // It is over in any case; whoever keeps it has not heard of that.
+        await session.logout().catch(() => undefined)
+        return undefined
+      }
+      return { id, userId, tenantId, roles, authenticatedAtMs: authenticatedAt?.getTime() ?? 0, believed }
+    },
     async login({ session }, principal, { permanent }) {
       await session.login({ ...principal, methods: ['pwd'] }, { permanent })
     },
@@ -65,13 +93,4 @@ export function sessionPort({ redisSession: kept }: Pick<FastifyInstance, 'redis
       await kept.revokeAll(userId, exceptId === undefined ? {} : { except: exceptId })
     },
   }
-}
-
-async function find({ session }: FastifyRequest): Promise<SignedInSession | undefined> {
-  await session.load()
-  if (session.unavailable) throw withRetryAfter(new ApiUserUnavailableError(), RETRY_MS)
-  const { id, user, authenticatedAt } = session
-  if (id === undefined || user?.tenantId === undefined || authenticatedAt === undefined) return undefined
-  const { userId, tenantId, roles } = user
-  return { id, userId, tenantId, roles, authenticatedAtMs: authenticatedAt.getTime() }
 }

@@ -3,6 +3,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
 import type { User } from '../../db/user.ts'
+import type { Cutoff, CutoffSource } from './sign-in-cutoffs.ts'
 
 /** An account as signing in needs it. */
 export interface Account extends User {
@@ -30,9 +31,11 @@ export type RegistrationOutcome = 'stored' | 'known' | 'no-tenant'
 
 /** How many rows that are over leave with each new one: more than come, so that their number is bounded. */
 const SWEPT = 10
+/** No session lasts longer. */
+const LONGEST_SESSION = sql.lit('30 days')
 
 /** Reads and changes accounts. Rejects as the driver or the pool does. */
-export class AccountRepository {
+export class AccountRepository implements CutoffSource {
   readonly #db: Kysely<Database>
 
   constructor(db: Kysely<Database>) {
@@ -202,6 +205,27 @@ export class AccountRepository {
     if (row === undefined) return undefined
     const { ended, ...user } = row
     return { user, ended }
+  }
+
+  /** From when on sign-ins count, of users and of tenants. */
+  async cutoffs(from: Parameters<CutoffSource['cutoffs']>[0], limit: number): Promise<readonly Cutoff[]> {
+    const after = 'after' in from ? from.after : { at: null, holder: '' }
+    const sinceMs = 'sinceMs' in from ? (from.sinceMs ?? null) : null
+    const { rows } = await sql<Cutoff>`
+      with first as (
+        select coalesce(${after.at}::timestamptz, to_timestamp(${sinceMs}::double precision / 1000),
+          clock_timestamp() - interval ${LONGEST_SESSION}) as at
+      ), changes as (
+        select 'user:' || id as holder, sessions_valid_after as at
+        from users where sessions_valid_after >= (select at from first)
+        union all
+        select 'tenant:' || slug, sessions_valid_after
+        from tenants where sessions_valid_after >= (select at from first)
+      )
+      select holder, at::text as at, extract(epoch from at)::double precision * 1000 as "atMs"
+      from changes where (at, holder) > ((select at from first), ${after.holder}::text)
+      order by changes.at, holder limit ${sql.lit(limit)}`.execute(this.#db)
+    return rows
   }
 
   /**

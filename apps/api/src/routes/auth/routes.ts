@@ -1,11 +1,19 @@
 // The routes under /auth. Sign-in by a session of a browser, or by tokens that a client keeps: the same accounts, the
 // same limits, and what ends one ends the other.
 
+import { withRetryAfter } from '@holdfast/footing'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
+import { rolesUpTo } from '../../access-rule.ts'
 import type { User } from '../../db/user.ts'
-import { ApiClientLeftError, ApiMemberKindError, ApiSessionUnknownError } from '../../errors.ts'
+import {
+  ApiClientLeftError,
+  ApiMemberKindError,
+  ApiSessionUnknownError,
+  ApiSignInUnavailableError,
+} from '../../errors.ts'
 import { principalOf } from '../../plugins/identity.ts'
 import type { SessionPort } from '../../plugins/session-port.ts'
+import { reasonOf } from '../../reason.ts'
 import type { FormTokens } from './form-token.ts'
 import { tokenPattern } from './opaque-token.ts'
 import type { RefreshRepository } from './refresh-repository.ts'
@@ -16,6 +24,7 @@ const MAX_PASSWORD_LENGTH = 1024
 const MAX_CLIENT_LENGTH = 200
 /** What the database may take for one request in all; hashing is not of it. */
 const BUDGET_MS = 3000
+const RETRY_MS = 1000
 const FAMILY_ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** What the routes need. */
@@ -80,6 +89,15 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
   const open = { access: 'public', poolGuard } as const
   const known = { access: 'user', poolGuard } as const
 
+  /** At once, where that can be told; the database has noted it in any case, and every process reads that. */
+  const endSessions = async ({ log }: FastifyRequest, userId: string, exceptId?: string): Promise<void> => {
+    try {
+      await sessions.revokeAll(userId, exceptId)
+    } catch (error) {
+      log.warn({ reason: reasonOf(error), user_id: userId }, 'sessions end a little later')
+    }
+  }
+
   app.addHook('onSend', (_request, reply, payload, next) => {
     reply.header('cache-control', 'no-store')
     next(null, payload)
@@ -127,6 +145,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
     },
     async (request, reply) => {
       const { tenant, email, password, remember = false, mode = 'session' } = request.body
+      if (mode === 'session') refuseWithout(sessions)
       const user = await signIn.authenticate({
         tenant,
         email: mailbox(email),
@@ -232,10 +251,9 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
 
   app.post('/auth/sessions/revoke-all', { ...shared, config: known }, async (request, reply) => {
     const { id, by } = principalOf(request)
-    // Both, whatever becomes of either: the answer is an error unless both are done.
-    const done = await Promise.allSettled([signIn.endAll(id), sessions.revokeAll(id)])
-    const failed = done.find((each) => each.status === 'rejected')
-    if (failed !== undefined) throw failed.reason
+    // Both, whatever becomes of either; what the database has noted ends sessions, too, within seconds.
+    const [noted] = await Promise.allSettled([signIn.endAll(id), endSessions(request, id)])
+    if (noted.status === 'rejected') throw noted.reason
     if ('session' in by) await sessions.logout(request)
     request.log.warn(
       { event: 'SECURITY_EVENT', kind: 'sessions.revoked', user_id: id },
@@ -250,10 +268,12 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
     async (request, reply) => {
       const { id, by } = principalOf(request)
       const { password, new_password: newPassword } = request.body
+      // Whoever asks stays signed in, which cannot be noted without.
+      if ('session' in by) refuseWithout(sessions)
       const exceptFamilyId = 'family' in by ? by.family : undefined
       await signIn.changePassword(id, { password, newPassword, exceptFamilyId, ...asking(request, reply) })
       if ('session' in by) await sessions.elevate(request)
-      await sessions.revokeAll(id, 'session' in by ? (await sessions.find(request))?.id : undefined)
+      await endSessions(request, id, 'session' in by ? (await sessions.find(request))?.id : undefined)
       return reply.code(204).send()
     },
   )
@@ -282,7 +302,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
       const { token, new_password: newPassword } = request.body
       const { address, signal } = asking(request, reply)
       const { id } = await signIn.reset(token, newPassword, address, signal)
-      await sessions.revokeAll(id)
+      await endSessions(request, id)
       return reply.code(204).send()
     },
   )
@@ -303,8 +323,14 @@ function tokenAnswer({ accessToken, refreshToken, expiresInSeconds }: TokenPair)
   }
 }
 
+/** With all that the role includes, of which an outage leaves the least. */
 function sessionOf({ id, tenant, role }: User) {
-  return { userId: id, tenantId: tenant, roles: [role] }
+  return { userId: id, tenantId: tenant, roles: rolesUpTo(role) }
+}
+
+/** Before a password is verified for what cannot be begun. */
+function refuseWithout({ available }: SessionPort): void {
+  if (!available) throw withRetryAfter(new ApiSignInUnavailableError(), RETRY_MS)
 }
 
 /** Not `request.signal`: in Fastify 5.12 that one aborts as soon as the body has been read. */

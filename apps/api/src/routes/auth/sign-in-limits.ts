@@ -33,8 +33,8 @@ export interface SignInLimitParts {
 
 /** An attempt that was let in. */
 export interface Attempt {
-  /** It was right: what it took is given back. */
-  succeeded(): void
+  /** It was right, or came to nothing: what it took is given back. */
+  giveBack(): void
 }
 
 /** Counts attempts. */
@@ -85,10 +85,10 @@ export class SignInLimits {
   }
 
   async #take(address: string, claims: readonly Claim[]): Promise<Attempt> {
-    if (this.#exempt.has(address)) return { succeeded() {} }
+    if (this.#exempt.has(address)) return { giveBack() {} }
     const { allowed, reservation, retryAfterMs } = await this.#limiter.decide(claims, { reserve: true })
     if (!allowed) throw withRetryAfter(new ApiSignInLimitedError(), retryAfterMs)
-    return { succeeded: () => this.#giveBack(reservation) }
+    return { giveBack: () => this.#giveBack(reservation) }
   }
 
   #giveBack(reservation: Reservation | undefined): void {

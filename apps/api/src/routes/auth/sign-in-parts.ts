@@ -2,12 +2,14 @@
 
 import { availableParallelism } from 'node:os'
 import { type AddressList, systemClock } from '@holdfast/footing'
+import { runInScope } from '@holdfast/pool-guard'
 import type { FastifyInstance } from 'fastify'
 import type { Kysely } from 'kysely'
 import type { Config } from '../../config.ts'
 import type { Database } from '../../db/database.ts'
 import { Outbox } from '../../mail/mailer.ts'
 import { mailTransport } from '../../mail/transports.ts'
+import { reasonOf } from '../../reason.ts'
 import type { Secret } from '../../secret.ts'
 import { AccessKeyRing } from './access-key-ring.ts'
 import { AccessTokens } from './access-token.ts'
@@ -18,6 +20,7 @@ import { HashingQueue } from './hashing-queue.ts'
 import { Passwords } from './passwords.ts'
 import { RefreshRepository } from './refresh-repository.ts'
 import { SignIn } from './sign-in.ts'
+import { SignInCutoffs } from './sign-in-cutoffs.ts'
 import { SignInLimits } from './sign-in-limits.ts'
 import { SignInMails } from './sign-in-mails.ts'
 
@@ -25,18 +28,25 @@ import { SignInMails } from './sign-in-mails.ts'
 const HASHING_CONCURRENCY = Math.max(1, availableParallelism() - 1)
 /** With 80 ms for one, whoever is last in line waits for less than three seconds. */
 const MAX_WAITING = 32
+/** Whoever is signed out, suspended or becomes another role is so in every process after this, whatever else fails. */
+const CUTOFF_INTERVAL_MS = 5000
+/** A few megabytes. */
+const MAX_CUTOFFS = 100_000
 
 /** What it is built with. */
 export interface SignInSettings {
   readonly config: Config
   readonly db: Kysely<Database>
+  /** Resolves once the database can be used. */
+  readonly prepare: () => Promise<void>
   readonly secrets: readonly [Secret, ...Secret[]]
   /** Addresses without limits. */
   readonly exempt: Pick<AddressList, 'has'>
 }
 
 /** Builds it; what has to end ends with the service. */
-export function signInParts(app: FastifyInstance, { config, db, secrets, exempt }: SignInSettings) {
+export function signInParts(app: FastifyInstance, settings: SignInSettings) {
+  const { config, db, prepare, secrets, exempt } = settings
   const accounts = new AccountRepository(db)
   const refresh = new RefreshRepository(db)
   const tokens = new AccessTokens(AccessKeyRing.ofSecrets(secrets), systemClock)
@@ -61,9 +71,27 @@ export function signInParts(app: FastifyInstance, { config, db, secrets, exempt 
   })
   const outbox = new Outbox(mailTransport(config, app.log), app.log)
   app.addHook('onClose', () => outbox.close())
+  const cutoffs = new SignInCutoffs({
+    source: {
+      // What a process must not miss while others are busy, and asks for once in an interval.
+      cutoffs: (from, limit) =>
+        runInScope({ criticality: 'critical', route: 'sign-in cutoffs' }, async () => {
+          await prepare()
+          return accounts.cutoffs(from, limit)
+        }),
+    },
+    clock: systemClock,
+    intervalMs: CUTOFF_INTERVAL_MS,
+    maxKept: MAX_CUTOFFS,
+    onFailure: (error) => app.log.warn({ reason: reasonOf(error) }, 'who was signed out cannot be read'),
+  })
+  // Not awaited: sessions are good whatever state the database is in.
+  app.addHook('onReady', async () => void cutoffs.start())
+  app.addHook('onClose', () => cutoffs.stop())
   app.health.addReport('check', 'sign_in', () => ({
     passwords: passwords.snapshot(),
     mail: outbox.snapshot(),
+    cutoffs: cutoffs.snapshot(),
   }))
   const signIn = new SignIn({
     accounts,
@@ -74,7 +102,8 @@ export function signInParts(app: FastifyInstance, { config, db, secrets, exempt 
     mails: new SignInMails(config.publicUrl),
     outbox,
     ended: (familyIds) => app.endFamilies(familyIds),
+    database: () => app.poolGuard.routeMode('critical'),
     log: app.log,
   })
-  return { accounts, refresh, tokens, forms, signIn }
+  return { refresh, tokens, forms, signIn, cutoffs }
 }

@@ -1,26 +1,32 @@
 // Signing in, registering and passwords, without HTTP.
 //
 // Guarantees: whether an account exists shows in no answer and in no work done before it; what a mail is about is sent
-// after the answer. What changes a password ends what was signed in by the old one.
+// after the answer. What changes a password ends what was signed in by the old one. While the database is away nothing is
+// computed and nothing counts.
 
+import { withRetryAfter } from '@holdfast/footing'
+import type { RouteMode } from '@holdfast/pool-guard'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Principal } from '../../access-rule.ts'
 import type { User } from '../../db/user.ts'
 import {
+  ApiClientLeftError,
   ApiMailTokenError,
   ApiMailUnavailableError,
   ApiPasswordWeakError,
   ApiRefreshRefusedError,
   ApiSignInRefusedError,
+  ApiSignInUnavailableError,
 } from '../../errors.ts'
 import type { Outbox } from '../../mail/mailer.ts'
+import { reasonOf } from '../../reason.ts'
 import { ACCESS_TOKEN_TTL_SECONDS, type AccessTokens } from './access-token.ts'
 import type { AccountName, AccountRepository } from './account-repository.ts'
 import { mintToken, tokenDigest } from './opaque-token.ts'
 import { weakness } from './password-rules.ts'
 import type { Passwords } from './passwords.ts'
 import type { Refreshed, RefreshRepository, RevocationReason } from './refresh-repository.ts'
-import type { SignInLimits } from './sign-in-limits.ts'
+import type { Attempt, SignInLimits } from './sign-in-limits.ts'
 import type { SignInMails } from './sign-in-mails.ts'
 
 const VERIFICATION_TTL_MS = 86_400_000
@@ -37,6 +43,8 @@ export interface SignInParts {
   readonly outbox: Outbox
   /** Told which families have ended here, so that their access tokens end at once in this process. */
   readonly ended: (familyIds: readonly string[]) => void
+  /** Whether it makes sense to ask the database at present. */
+  readonly database: () => RouteMode
   readonly log: Pick<FastifyBaseLogger, 'warn' | 'info'>
 }
 
@@ -67,19 +75,28 @@ export class SignIn {
    * @throws {ApiSignInLimitedError}
    * @throws {ApiSignInRefusedError}
    * @throws {ApiPasswordsBusyError}
+   * @throws {ApiSignInUnavailableError}
    */
   async authenticate({ tenant, email, password, address, signal }: Attempting): Promise<User> {
     const { accounts, passwords, limits, log } = this.#parts
+    this.#refuseWithoutDatabase()
     const attempt = await limits.password(address, { tenant, email })
-    const account = await accounts.find({ tenant, email })
-    const verdict = await passwords.verify(password, account?.passwordHash, signal)
+    const { account, verdict } = await unlessUndecided(attempt, async () => {
+      const account = await accounts.find({ tenant, email })
+      return { account, verdict: await passwords.verify(password, account?.passwordHash, signal) }
+    })
     if (account?.passwordHash === undefined || !verdict.matches) {
       log.warn({ event: 'SECURITY_EVENT', tenant, user_id: account?.id }, 'sign-in refused')
       throw new ApiSignInRefusedError()
     }
-    attempt.succeeded()
+    attempt.giveBack()
     const { passwordHash, ...user } = account
-    if (verdict.upgraded !== undefined) await accounts.upgradeHash(user.id, passwordHash, verdict.upgraded)
+    if (verdict.upgraded !== undefined) {
+      // The next time will do.
+      await accounts.upgradeHash(user.id, passwordHash, verdict.upgraded).catch((error: unknown) => {
+        log.warn({ reason: reasonOf(error), user_id: user.id }, 'a hash was not replaced')
+      })
+    }
     return user
   }
 
@@ -116,6 +133,7 @@ export class SignIn {
     const { accounts, passwords, limits, mails, outbox } = this.#parts
     refuseWeak(password, { tenant, email })
     if (!outbox.available) throw new ApiMailUnavailableError()
+    this.#refuseWithoutDatabase()
     await limits.other(address)
     const mayMail = await limits.mail({ tenant, email })
     const passwordHash = await passwords.hash(password, signal)
@@ -140,6 +158,7 @@ export class SignIn {
    * @throws {ApiMailTokenError}
    */
   async verify(token: string, address: string): Promise<User> {
+    this.#refuseWithoutDatabase()
     await this.#parts.limits.other(address)
     const user = await this.#parts.accounts.completeRegistration(tokenDigest(token))
     if (user === undefined) throw new ApiMailTokenError()
@@ -165,13 +184,14 @@ export class SignIn {
     const { password, newPassword, address, signal, exceptFamilyId } = asked
     const account = await accounts.byId(userId)
     if (account?.passwordHash === undefined) throw new ApiSignInRefusedError()
+    const { passwordHash } = account
     const attempt = await limits.password(address, account)
-    const { matches } = await passwords.verify(password, account.passwordHash, signal)
+    const { matches } = await unlessUndecided(attempt, () => passwords.verify(password, passwordHash, signal))
     if (!matches) throw new ApiSignInRefusedError()
-    attempt.succeeded()
+    attempt.giveBack()
     refuseWeak(newPassword, account)
     const to = await passwords.hash(newPassword, signal)
-    const ended = await accounts.changePassword(userId, { from: account.passwordHash, to, exceptFamilyId })
+    const ended = await accounts.changePassword(userId, { from: passwordHash, to, exceptFamilyId })
     if (ended === undefined) throw new ApiSignInRefusedError()
     this.#parts.ended(ended)
     log.warn({ event: 'SECURITY_EVENT', kind: 'password.changed', user_id: userId }, 'a password was changed')
@@ -185,6 +205,7 @@ export class SignIn {
   async forgot(account: AccountName, address: string): Promise<void> {
     const { accounts, limits, mails, outbox } = this.#parts
     if (!outbox.available) throw new ApiMailUnavailableError()
+    this.#refuseWithoutDatabase()
     await limits.other(address)
     // Asked before anything is known, and heeded last, so that both take the same way.
     const mayMail = await limits.mail(account)
@@ -202,6 +223,7 @@ export class SignIn {
    */
   async reset(token: string, newPassword: string, address: string, signal: AbortSignal): Promise<User> {
     const { accounts, passwords, limits, mails, outbox, log } = this.#parts
+    this.#refuseWithoutDatabase()
     await limits.other(address)
     const digest = tokenDigest(token)
     const owner = await accounts.resettable(digest)
@@ -239,6 +261,12 @@ export class SignIn {
     this.#parts.ended(await this.#parts.refresh.revokeAll(userId))
   }
 
+  /** Before anything is computed or counted for an answer that cannot be had. */
+  #refuseWithoutDatabase(): void {
+    const { use, retryAfterMs } = this.#parts.database()
+    if (use === 'nothing') throw withRetryAfter(new ApiSignInUnavailableError(), retryAfterMs)
+  }
+
   async #pairOf({ token, familyId, user, authenticatedAt }: Refreshed): Promise<TokenPair> {
     const { id: userId, tenant, role } = user
     const accessToken = await this.#parts.tokens.issue({
@@ -249,6 +277,16 @@ export class SignIn {
       authenticatedAtMs: authenticatedAt.getTime(),
     })
     return { accessToken, refreshToken: token, expiresInSeconds: ACCESS_TOKEN_TTL_SECONDS }
+  }
+}
+
+/** An attempt that nobody could judge does not count; one whose client has left does. */
+async function unlessUndecided<T>(attempt: Attempt, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof ApiClientLeftError)) attempt.giveBack()
+    throw error
   }
 }
 

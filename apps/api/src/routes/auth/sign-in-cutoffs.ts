@@ -1,0 +1,148 @@
+// From when on sign-ins count. Whoever was signed out everywhere, or has another password, role or standing, or whose
+// tenant was suspended, is signed in by nothing that is older than that.
+//
+// Guarantees: no request asks the database or waits for it; a change shows in every process within one interval, also
+// while Redis is away, and after all processes were killed. While the database is away, what was known last holds.
+// Bounded: of more than 100,000 changes the oldest are forgotten; whoever keeps sessions was told of them long ago.
+
+import type { Clock } from '@holdfast/footing'
+
+/** A moment before which nothing of a holder counts. */
+export interface Cutoff {
+  /** `user:<id>` or `tenant:<slug>` */
+  readonly holder: string
+  /** As exact as the database has it. */
+  readonly at: string
+  readonly atMs: number
+}
+
+/** Where they come from. */
+export interface CutoffSource {
+  /** The next ones after `after`, or those since `sinceMs` (undefined: as far back as a session can go), in order. */
+  cutoffs(
+    from: { readonly sinceMs: number | undefined } | { readonly after: Pick<Cutoff, 'holder' | 'at'> },
+    limit: number,
+  ): Promise<readonly Cutoff[]>
+}
+
+/** What it is made of. */
+export interface SignInCutoffsParts {
+  readonly source: CutoffSource
+  readonly clock: Clock
+  /** Milliseconds between two looks. */
+  readonly intervalMs: number
+  /** Most that are kept. */
+  readonly maxKept: number
+  /** Told of the first of several looks that fail in a row. */
+  readonly onFailure: (error: unknown) => void
+}
+
+/** Whose sign-in is asked about. */
+export interface SignedIn {
+  readonly userId: string
+  /** Slug. */
+  readonly tenantId: string
+}
+
+/** As plain data. */
+export interface SignInCutoffsSnapshot {
+  readonly known: number
+  /** Since the last look that succeeded; undefined before the first. */
+  readonly ageMs: number | undefined
+}
+
+const PAGE = 1000
+/** A statement may commit so much later than its own clock says. */
+const LATE_COMMIT_MS = 60_000
+/** How far the clocks of PostgreSQL and of whoever dates sign-ins may be apart without signing out who has just come. */
+const CLOCKS_APART_MS = 100
+
+/** Knows the cutoffs, and asks for new ones in one loop. */
+export class SignInCutoffs {
+  readonly #parts: SignInCutoffsParts
+  /** The one that changed last at the end. */
+  readonly #known = new Map<string, number>()
+  #sinceMs: number | undefined
+  #lookedMs: number | undefined
+  #failing = false
+  #stopped = true
+  #cancelTimer: () => void = () => {}
+  #looking: Promise<void> = Promise.resolve()
+
+  constructor(parts: SignInCutoffsParts) {
+    this.#parts = parts
+  }
+
+  /** Whether somebody has to sign in again who signed in at that time. */
+  isOver({ userId, tenantId }: SignedIn, signedInMs: number): boolean {
+    const cutoffMs = Math.max(
+      this.#known.get(`user:${userId}`) ?? 0,
+      this.#known.get(`tenant:${tenantId}`) ?? 0,
+    )
+    return signedInMs + CLOCKS_APART_MS < cutoffMs
+  }
+
+  /** Begins to look, now and then. Resolves after the first look, however it ended. */
+  start(): Promise<void> {
+    this.#stopped = false
+    return this.#turn()
+  }
+
+  /** Ends the loop, and waits for the look that is under way. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#cancelTimer()
+    await this.#looking
+  }
+
+  snapshot(): SignInCutoffsSnapshot {
+    const { clock } = this.#parts
+    const ageMs = this.#lookedMs === undefined ? undefined : clock.nowMs() - this.#lookedMs
+    return { known: this.#known.size, ageMs }
+  }
+
+  #turn(): Promise<void> {
+    const { clock, intervalMs, onFailure } = this.#parts
+    this.#looking = this.#look().then(
+      () => {
+        this.#failing = false
+        this.#lookedMs = clock.nowMs()
+      },
+      (error: unknown) => {
+        if (!this.#failing) onFailure(error)
+        this.#failing = true
+      },
+    )
+    return this.#looking.then(() => {
+      if (!this.#stopped) this.#cancelTimer = clock.schedule(intervalMs, () => void this.#turn())
+    })
+  }
+
+  async #look(): Promise<void> {
+    const { source, clock } = this.#parts
+    let newestMs = this.#sinceMs
+    let from: Parameters<CutoffSource['cutoffs']>[0] = {
+      sinceMs: newestMs === undefined ? undefined : newestMs - LATE_COMMIT_MS,
+    }
+    for (;;) {
+      const page = await source.cutoffs(from, PAGE)
+      for (const { holder, atMs } of page) this.#remember(holder, atMs)
+      const last = page.at(-1)
+      // A moment that is still to come would have the loop wait for it.
+      if (last !== undefined) newestMs = Math.max(newestMs ?? 0, Math.min(last.atMs, clock.wallMs()))
+      if (last === undefined || page.length < PAGE) break
+      from = { after: last }
+    }
+    this.#sinceMs = newestMs
+  }
+
+  #remember(holder: string, atMs: number): void {
+    if (this.#known.get(holder) === atMs) return
+    this.#known.delete(holder)
+    this.#known.set(holder, atMs)
+    for (const oldest of this.#known.keys()) {
+      if (this.#known.size <= this.#parts.maxKept) break
+      this.#known.delete(oldest)
+    }
+  }
+}
