@@ -3,8 +3,9 @@
  * Guarantees: there is one answer to whatever was thrown; what goes wrong while reading an error (a `classify` that
  * throws) is logged and answered like any fault; nothing is written into an answer that is under way.
  */
+import type { IncomingMessage } from 'node:http'
 import { prefersHtml } from './accept.ts'
-import { ExpectationError } from './errors.ts'
+import { ExpectationError, NotFoundError } from './errors.ts'
 import { publishFailed, publishUnreadable } from './events.ts'
 import { type Failure, failureOf, titleOf } from './failure.ts'
 import { describeInvalid, type SchemaViolation } from './issues.ts'
@@ -36,6 +37,13 @@ export interface LogLike {
   error(told: object, message: string): void
   warn(told: object, message: string): void
   debug(told: object, message: string): void
+}
+
+/** A page that tells an error, ready to be sent with its status. */
+export interface ErrorPage {
+  /** Whatever belongs to it, but for `Content-Length` and `Retry-After`. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
 }
 
 /** What this package needs of a `ServerResponse`. */
@@ -78,20 +86,49 @@ export class ErrorPages {
 
   /** Answers `thrown`, whatever that is. */
   answer(thrown: unknown, request: RequestLike, reply: ReplyLike): void {
-    const failure = this.#read(thrown, request, reply)
+    const failure = this.#read(thrown, request, reply.statusCode)
     this.#log(failure, thrown, request)
-    const { headers } = this.#options
+    const { headers, idHeader } = this.#options
     for (const name in headers) reply.header(name, headers[name] ?? '')
-    for (const [name, value] of Object.entries(failure.headers ?? {})) reply.header(name, value)
+    for (const name in failure.headers) reply.header(name, failure.headers[name] ?? '')
     reply.code(failure.status)
+    if (idHeader !== undefined) reply.header(idHeader, request.id)
+    if (failure.retryAfterSeconds !== undefined) reply.header('retry-after', failure.retryAfterSeconds)
     reply.header('cache-control', 'no-store')
     reply.header('vary', varyOf(reply.getHeader('vary')))
-    if (failure.retryAfterSeconds !== undefined) reply.header('retry-after', failure.retryAfterSeconds)
-    if (prefersHtml(request.headers.accept)) this.#sendPage(failure, request, reply)
-    else {
+    if (prefersHtml(request.headers.accept)) {
+      for (const name in PAGE_HEADERS) reply.header(name, PAGE_HEADERS[name] ?? '')
+      reply.send(this.#render(failure, request))
+    } else {
       this.#count('problem', failure.status)
       reply.header('content-type', PROBLEM_TYPE)
       reply.send(JSON.stringify(problemOf(failure, request.id)))
+    }
+  }
+
+  /** Answers a request at an address where nothing is. */
+  answerUnknown(request: RequestLike, reply: ReplyLike): void {
+    this.answer(NOTHING_HERE, request, reply)
+  }
+
+  /**
+   * The page that tells an error to somebody who prefers pages; undefined for programs. Sends nothing: for plugins that
+   * answer themselves, such as the option `page` of `@holdfast/tenant-rate-limit`.
+   */
+  pageFor(request: RequestLike, thrown: unknown): ErrorPage | undefined {
+    if (!prefersHtml(request.headers.accept)) return undefined
+    const failure = this.#read(thrown, request)
+    this.#log(failure, thrown, request)
+    return {
+      headers: {
+        ...this.#options.headers,
+        ...failure.headers,
+        ...this.#idHeader(request.id),
+        'cache-control': 'no-store',
+        vary: 'accept',
+        ...PAGE_HEADERS,
+      },
+      body: this.#render(failure, request),
     }
   }
 
@@ -107,18 +144,22 @@ export class ErrorPages {
     publishUnreadable({ status: failure.status, code, correlationId })
     this.#count('socket', failure.status)
     const body = JSON.stringify(problemOf(failure, correlationId))
-    const text = answerText(failure, titleOf(failure.status), body, this.#options.headers)
+    const { socketHeaders } = this.#options
+    const headers = { ...socketHeaders, ...this.#idHeader(correlationId) }
+    const text = answerText(failure, titleOf(failure.status), body, headers)
     socket.end(text, () => socket.destroy())
   }
 
   /** Answers a request with an `Expect` that cannot be met (`checkExpectation`): 417. */
-  answerExpectation(response: ResponseLike): void {
+  answerExpectation(request: IncomingMessage, response: ResponseLike): void {
     const failure = failureOf(new ExpectationError())
     this.#count('problem', failure.status)
-    const body = JSON.stringify(problemOf(failure, this.#options.newId()))
+    const correlationId = this.#options.newId(request)
+    const body = JSON.stringify(problemOf(failure, correlationId))
     response
       .writeHead(failure.status, {
         ...this.#options.headers,
+        ...this.#idHeader(correlationId),
         'content-type': PROBLEM_TYPE,
         'cache-control': 'no-store',
         'content-length': Buffer.byteLength(body),
@@ -132,9 +173,14 @@ export class ErrorPages {
     return { answered: structuredClone(this.#answered) }
   }
 
-  #read(thrown: unknown, request: RequestLike, reply: ReplyLike): Failure {
+  #idHeader(id: string): Readonly<Record<string, string>> {
+    const { idHeader } = this.#options
+    return idHeader === undefined ? {} : { [idHeader]: id }
+  }
+
+  #read(thrown: unknown, request: RequestLike, statusOfReply?: number): Failure {
     try {
-      return failureOf(thrown, this.#options.classify(thrown), reply.statusCode)
+      return failureOf(thrown, this.#options.classify(thrown), statusOfReply)
     } catch (error) {
       request.log.error({ err: error }, 'an error could not be read')
       return failureOf(undefined)
@@ -152,15 +198,11 @@ export class ErrorPages {
     request.log[level]({ code, reason: message, status, route }, 'request refused')
   }
 
-  #sendPage(failure: Failure, { id, method }: RequestLike, reply: ReplyLike): void {
+  #render(failure: Failure, { id, method }: RequestLike): string {
     const { productName, language, homeUrl, supportUrl, explanations } = this.#options
     this.#count('page', failure.status)
-    reply.header('content-type', PAGE_TYPE)
-    reply.header('content-security-policy', PAGE_POLICY)
-    reply.header('x-content-type-options', 'nosniff')
-    reply.header('referrer-policy', 'no-referrer')
     const repeatable = method === 'GET' || method === 'HEAD'
-    const parts = {
+    return renderPage(failure, {
       productName,
       language,
       homeUrl,
@@ -168,13 +210,22 @@ export class ErrorPages {
       explanations,
       correlationId: id,
       repeatable,
-    }
-    reply.send(renderPage(failure, parts))
+    })
   }
 
   #count(form: AnswerForm, status: number): void {
     this.#answered[form][status] = (this.#answered[form][status] ?? 0) + 1
   }
+}
+
+/** One for all: what it would tell of one request, nobody looks at, and to make an error costs more than the answer. */
+const NOTHING_HERE = new NotFoundError()
+
+const PAGE_HEADERS: Readonly<Record<string, string>> = {
+  'content-type': PAGE_TYPE,
+  'content-security-policy': PAGE_POLICY,
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
 }
 
 /** Which of the two is sent depends on `Accept`, besides what it depended on before. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { OptionChecks } from '@holdfast/footing'
 import { OptionError } from './errors.ts'
@@ -19,10 +20,17 @@ export interface ErrorPagesOptions {
   readonly explanations?: Readonly<Record<number, Explanation>>
   /** Headers that every error answer carries, also those written to a bare socket. Default: none. */
   readonly headers?: Readonly<Record<string, string>>
+  /**
+   * Headers of what is written to a bare socket, where a server adds its own to all other answers. Default: those of
+   * `headers`.
+   */
+  readonly socketHeaders?: Readonly<Record<string, string>>
+  /** The header that names the request, as `correlation_id` does; `false`: none. Default `'x-correlation-id'`. */
+  readonly idHeader?: string | false
   /** What the application knows about an error that does not say so itself. Default: nothing. */
   readonly classify?: (error: unknown) => Classification | undefined
-  /** Makes the id of what came without becoming a request. Default: a random UUID. */
-  readonly newId?: () => string
+  /** Makes the id of what Fastify does not see; only an `Expect` comes with a request. Default: a random UUID. */
+  readonly newId?: (request?: IncomingMessage) => string
 }
 
 /** The options with every default filled in. */
@@ -33,8 +41,10 @@ export interface ResolvedOptions {
   readonly language: string
   readonly explanations: ReadonlyMap<number, Explanation>
   readonly headers: Readonly<Record<string, string>>
+  readonly socketHeaders: Readonly<Record<string, string>>
+  readonly idHeader: string | undefined
   readonly classify: (error: unknown) => Classification | undefined
-  readonly newId: () => string
+  readonly newId: (request?: IncomingMessage) => string
 }
 
 /** Refuses wrong options with `HOLDFAST_ERR_ERROR_PAGES_OPTION`. */
@@ -50,6 +60,8 @@ const NAMES = [
   'language',
   'explanations',
   'headers',
+  'socketHeaders',
+  'idHeader',
   'classify',
   'newId',
 ]
@@ -59,7 +71,8 @@ export function resolveOptions(options: ErrorPagesOptions): ResolvedOptions {
   checks.object('options', options)
   checks.onlyKnown('', options, NAMES)
   const { productName = 'This service', supportUrl, homeUrl = '/', language = 'en' } = options
-  const { explanations = {}, headers = {}, classify, newId } = options
+  const { explanations = {}, headers = {}, socketHeaders = headers, idHeader = 'x-correlation-id' } = options
+  const { classify, newId } = options
   if (supportUrl !== undefined) checkUrl('supportUrl', supportUrl)
   if (homeUrl !== false) checkUrl('homeUrl', homeUrl)
   if (!/^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,4}$/.test(checks.text('language', language, 35))) {
@@ -71,9 +84,11 @@ export function resolveOptions(options: ErrorPagesOptions): ResolvedOptions {
     homeUrl: homeUrl === false ? undefined : homeUrl,
     language,
     explanations: explanationsOf(checks.object('explanations', explanations)),
-    headers: headersOf(checks.object('headers', headers)),
+    headers: headersOf('headers', checks.object('headers', headers)),
+    socketHeaders: headersOf('socketHeaders', checks.object('socketHeaders', socketHeaders)),
+    idHeader: idHeader === false ? undefined : headerName(idHeader),
     classify: checks.callable('classify', classify) ?? (() => undefined),
-    newId: checks.callable('newId', newId) ?? randomUUID,
+    newId: checks.callable('newId', newId) ?? (() => randomUUID()),
   }
 }
 
@@ -107,17 +122,26 @@ function explanationsOf(given: Readonly<Record<string, Explanation>>): ReadonlyM
 }
 
 /** They are written to a socket as they are: what cannot be a header is refused now. */
-function headersOf(given: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+function headersOf(
+  option: string,
+  given: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
   return Object.fromEntries(
     Object.entries(given).map(([name, value]) => {
       try {
         validateHeaderName(name)
-        validateHeaderValue(name, checks.text(`headers.${name}`, value, 8192))
+        validateHeaderValue(name, checks.text(`${option}.${name}`, value, 8192))
       } catch (error) {
         if (error instanceof OptionError) throw error
-        checks.refuse(`headers.${name}`, 'a header as HTTP allows it', value)
+        checks.refuse(`${option}.${name}`, 'a header as HTTP allows it', value)
       }
       return [name.toLowerCase(), value]
     }),
   )
+}
+
+function headerName(given: unknown): string {
+  const name = checks.text('idHeader', given, 100)
+  if (!/^[A-Za-z0-9-]+$/.test(name)) checks.refuse('idHeader', 'the name of a header, or false', given)
+  return name.toLowerCase()
 }

@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { MetricsRegistry } from '@holdfast/footing'
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
 import fp from 'fastify-plugin'
-import { ErrorPages, type ErrorPagesSnapshot } from './error-pages.ts'
-import { AlreadyRegisteredError, MethodNotAllowedError, NotFoundError } from './errors.ts'
+import { type ErrorPage, ErrorPages, type ErrorPagesSnapshot } from './error-pages.ts'
+import { AlreadyRegisteredError, MethodNotAllowedError } from './errors.ts'
 import { checks, type ErrorPagesOptions } from './options.ts'
 import { MethodTable, type OtherMethods } from './other-methods.ts'
 
@@ -24,6 +24,11 @@ export interface ErrorPagesPluginOptions extends ErrorPagesOptions {
 export interface ErrorPagesDecorator {
   /** Answers an error outside a handler, for example in a hook that has to answer itself. */
   answer(error: unknown, request: FastifyRequest, reply: FastifyReply): void
+  /**
+   * The page that tells an error to somebody who prefers pages; undefined for programs. Sends nothing: for plugins that
+   * answer themselves, as their option `page`.
+   */
+  pageFor(this: void, request: FastifyRequest, error: unknown): ErrorPage | undefined
   /**
    * Adds, at every path that was added after the plugin, an answer for the methods it lacks: 405 with `Allow`, and 204
    * to OPTIONS. Call it when all routes are there. Methods that Fastify does not know by itself stay 404.
@@ -55,16 +60,17 @@ export const errorPages = fp(
 
     app.decorate('errorPages', {
       answer: (error, request, reply) => pages.answer(error, request, reply),
+      pageFor: (request, error) => pages.pageFor(request, error),
       answerOtherMethods: () => {
         for (const others of table.others(app.supportedMethods)) addAnswer(app, others)
       },
       snapshot: () => pages.snapshot(),
     })
     app.setErrorHandler((error, request, reply) => pages.answer(error, request, reply))
-    app.setNotFoundHandler((request, reply) => pages.answer(new NotFoundError(), request, reply))
+    app.setNotFoundHandler((request, reply) => pages.answerUnknown(request, reply))
     app.addHook('onRoute', ({ url, method }) => table.note(url, [method].flat()))
-    app.server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) =>
-      pages.answerExpectation(response),
+    app.server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
+      pages.answerExpectation(request, response),
     )
     if (registry !== undefined) {
       // Loaded only here: prom-client is an optional peer.

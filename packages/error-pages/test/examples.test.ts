@@ -12,4 +12,7 @@ text/html; charset=utf-8 <h1 id="title">Something went wrong here</h1>
 <p class="detail">We move to a larger database until noon.</p>
 <p class="wait" id="wait" data-seconds="90">You can try again <strong id="left">in 1 minute 30 seconds</strong>.</p>
 `,
+  'refusals.ts': `text/html; charset=utf-8 7f3a-0042 data-seconds="12"
+application/json; charset=utf-8 - {"retry_after":12}
+`,
 })

@@ -18,6 +18,9 @@ t.test('a wrong option fails at once, with what was received', async (t) => {
     [{ headers: { 'x y': 'z' } }, /"headers.x y" must be a header as HTTP allows it/],
     [{ headers: { 'x-y': 'a\r\nb' } }, /"headers.x-y" must be a header/],
     [{ headers: { 'x-y': 7 } }, /"headers.x-y" must be a text/],
+    [{ socketHeaders: { 'x-y': '\0' } }, /"socketHeaders.x-y" must be a header/],
+    [{ idHeader: 'x y' }, /"idHeader" must be the name of a header, or false/],
+    [{ idHeader: '' }, /"idHeader" must be a text/],
     [{ classify: true }, /"classify" must be a function/],
     [{ newId: 'x' }, /"newId" must be a function/],
   ] as const) {

@@ -102,6 +102,49 @@ t.test('browsers get a page, with a policy of its own', async (t) => {
   t.match(answer.body, /Slow down a little – Acme &#38; Sons[\s\S]*data-seconds="7"[\s\S]*req-1/)
 })
 
+t.test('plugins that answer themselves get a page for people, and nothing for programs', async (t) => {
+  const { app, pages } = await serviceWith(t, { headers: { 'x-frame-options': 'DENY' } })
+  const { pageFor } = app.errorPages
+  app.addHook('onRequest', async (request, reply) => {
+    const refused = { statusCode: 429, retryAfterSeconds: 7, headers: { 'x-why': 'limit' } }
+    const page = pageFor(request, refused)
+    return page === undefined ? reply.code(418).send('') : reply.headers(page.headers).send(page.body)
+  })
+  const answer = await app.inject({ url: '/later', headers: BROWSER })
+  t.match(answer, {
+    headers: {
+      'content-type': 'text/html; charset=utf-8',
+      'content-security-policy': /script-src 'sha256-/,
+      'cache-control': 'no-store',
+      'x-frame-options': 'DENY',
+      'x-why': 'limit',
+      'x-correlation-id': 'req-1',
+      vary: 'accept',
+    },
+    body: /Slow down a little[\s\S]*data-seconds="7"[\s\S]*req-1/,
+  })
+  t.equal((await app.inject('/later')).statusCode, 418)
+  t.same(pages.snapshot().answered, { problem: {}, page: { 429: 1 }, socket: {} })
+})
+
+t.test('a header names the request in every answer, as the document does', async (t) => {
+  const { app } = await serviceWith(t, { newId: (request) => `${request?.method} made up` })
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const { port } = app.server.address() as { readonly port: number }
+  t.match(await app.inject('/broken'), { headers: { 'x-correlation-id': /^req-/ } })
+  const both = /x-correlation-id: GET made up\r\n[\s\S]*"correlation_id":"GET made up"/
+  t.match(await exchange(port, 'GET / HTTP/1.1\r\nhost: x\r\nexpect: miracles\r\n\r\n'), both)
+  t.match(await exchange(port, 'nonsense\r\n\r\n'), /x-correlation-id: undefined made up\r\n/)
+  const { app: silent } = await serviceWith(t, { idHeader: false, socketHeaders: { 'x-socket': 'yes' } })
+  await silent.listen({ host: '127.0.0.1', port: 0 })
+  t.equal((await silent.inject('/broken')).headers['x-correlation-id'], undefined)
+  t.equal((await silent.inject('/broken')).headers['x-socket'], undefined)
+  const { port: otherPort } = silent.server.address() as { readonly port: number }
+  const text = await exchange(otherPort, 'nonsense\r\n\r\n')
+  t.match(text, /x-socket: yes/)
+  t.notMatch(text, /x-correlation-id/)
+})
+
 t.test('a fault is logged in full, told in general, and published', async (t) => {
   const { app, log } = await serviceWith(t)
   const published: unknown[] = []
