@@ -1,6 +1,7 @@
 // The service as a list: what is registered, in which order, and what each part is given. Builds without
 // listening, so that tests can use it as it is.
 
+import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { abuseGuard, trustedProxies } from '@holdfast/abuse-guard'
 import { circuitBreaker } from '@holdfast/circuit-breaker'
@@ -40,6 +41,7 @@ import { sessionPort, sessions } from './plugins/sessions.ts'
 import { statedAccess } from './plugins/stated-access.ts'
 import { trafficRedis } from './plugins/traffic-redis.ts'
 import { trafficReports } from './plugins/traffic-reports.ts'
+import { waitingBounds } from './plugins/waiting-bounds.ts'
 import { requestId } from './request-id.ts'
 import { auth } from './routes/auth/routes.ts'
 import { signInParts } from './routes/auth/sign-in-parts.ts'
@@ -55,8 +57,9 @@ import { HistoryPages } from './routes/theme-history/history-pages.ts'
 import { themeHistory } from './routes/theme-history/routes.ts'
 import { ThemeHistoryRepository } from './routes/theme-history/theme-history-repository.ts'
 import type { Secret } from './secret.ts'
-import { securedResponse } from './secured-response.ts'
+import { ID_HEADER } from './secured-response.ts'
 import { securityHeaders } from './security-headers.ts'
+import { serverBounds } from './server-bounds.ts'
 import { serviceSecrets } from './service-secrets.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
@@ -64,11 +67,6 @@ const PAUSE_MS = 1000
 const LONGEST_BLOCK_MS = 86_400_000
 /** More themes than a process can serve: what is served from memory is bounded by that alone. */
 const STALE_THEMES = '1000000/s'
-/** Requests are small: who has not sent one whole by then does not mean to. */
-const MAX_ARRIVAL_MS = 10_000
-/** Path and headers together; Node's own default, which must not change unnoticed. */
-const MAX_HEADER_BYTES = 16_384
-const ARRIVAL_CHECK_MS = 1000
 
 /** Who may use the routes of plugins. Those that are guarded ask for the token of the metrics, or an administrator. */
 const FOREIGN_ROUTES = {
@@ -112,9 +110,19 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     contentSecurityPolicy: config.securityCsp,
     xssProtection: config.securityXssProtection,
   })
-  const errors = new ErrorPages({ productName: 'Holdfast', headers, classify: classifyUnavailable })
+  // Everything but a bare socket gets its headers from the response.
+  const errors = new ErrorPages({
+    productName: 'Holdfast',
+    socketHeaders: headers,
+    idHeader: ID_HEADER,
+    newId: (request) => (request === undefined ? randomUUID() : requestId(request)),
+    classify: classifyUnavailable,
+  })
+  const bounds = { ...errors.serverOptions, ...serverBounds(config, headers) }
   const fastify = Fastify({
-    ...errors.serverOptions,
+    ...bounds,
+    // Whoever names no host gets the same answer as whoever names two.
+    http: { ...bounds.http, requireHostHeader: false },
     loggerInstance: logger,
     logController: new LogController({
       disableRequestLogging: !['debug', 'trace'].includes(config.logLevel),
@@ -122,22 +130,10 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     // A tenant that is too long is an unknown tenant, not an unknown path.
     routerOptions: { maxParamLength: MAX_SLUG_IN_PATH },
     ...(config.trustProxy !== undefined && { trustProxy: trustedProxies(config.trustProxy) }),
-    // While closing, what still arrives on open connections is served.
-    return503OnClosing: false,
     rewriteUrl: ({ url = '/' }) => withDecodableTenant(url),
     // A member that a body may not have is refused, not silently dropped.
     ajv: { customOptions: { removeAdditional: false } },
     bodyLimit: config.maxRequestBytes,
-    genReqId: requestId,
-    requestTimeout: MAX_ARRIVAL_MS,
-    // Node takes the longer of the two times for the whole request, whichever was meant.
-    http: {
-      headersTimeout: MAX_ARRIVAL_MS,
-      connectionsCheckingInterval: ARRIVAL_CHECK_MS,
-      maxHeaderSize: MAX_HEADER_BYTES,
-      insecureHTTPParser: false,
-      ServerResponse: securedResponse(headers),
-    },
   })
   const hasToken = bearerGuard(config.metricsToken)
   const authorize = (request: FastifyRequest) =>
@@ -146,7 +142,8 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   const registry = config.enableMetrics ? new Registry() : undefined
   const shared: { registry?: Registry } = registry === undefined ? {} : { registry }
 
-  await fastify.register(requestBounds)
+  await fastify.register(waitingBounds, { ...config, clock: systemClock })
+  await fastify.register(requestBounds, config)
   await fastify.register(statedAccess, { foreign: FOREIGN_ROUTES })
   await fastify.register(errorPages, { pages: errors, ...shared })
   await fastify.register(health, {
@@ -154,10 +151,11 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     version: config.appVersion,
     authorize,
     ...(config.managementPort !== undefined && {
-      management: { port: config.managementPort, host: config.apiHost },
+      management: { port: config.managementPort, host: config.apiHost, server: bounds },
     }),
     ...shared,
   })
+  answerInside(fastify.health.management, errors)
   await fastify.register(circuitBreaker, shared)
   await fastify.register(trafficRedis, { target: config.rateLimitRedisUrl, ...shared })
   await fastify.register(redis, { target: config.redisUrl, ...shared })
@@ -195,6 +193,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     maxBlockMs: Math.max(config.abuseBlockMs, LONGEST_BLOCK_MS),
     allow: [...config.abuseAllow, ...exempt],
     admin: { authorize },
+    page: fastify.errorPages.pageFor,
     ...fleet,
     ...shared,
   })
@@ -216,6 +215,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     groups: { bots: config.rateLimitsGlobal },
     staleLimit: STALE_THEMES,
     headers: ['draft', 'x-ratelimit', 'x-rate-limit'],
+    page: fastify.errorPages.pageFor,
     ...fleet,
     ...shared,
   })
@@ -244,7 +244,12 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     crossSite: { trustedOrigins: new Set(config.trustedOrigins), sslStrict: config.csrfSslStrict },
     clock: systemClock,
   })
-  await fastify.register(concurrencyGuard, { leaseMs: config.botOperationLeaseMs, ...fleet, ...shared })
+  await fastify.register(concurrencyGuard, {
+    leaseMs: config.botOperationLeaseMs,
+    page: fastify.errorPages.pageFor,
+    ...fleet,
+    ...shared,
+  })
   await fastify.register(trafficReports)
 
   // What the refresher asks, nobody waits for: it takes the connections that are left, and pauses under pressure.
@@ -274,6 +279,13 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   fastify.accessStated()
   fastify.errorPages.answerOtherMethods()
   return { fastify, firstTurn }
+}
+
+/** The inner port has no pages of its own, and no error of it tells more than those outside. */
+function answerInside(management: FastifyInstance | undefined, errors: ErrorPages): void {
+  if (management === undefined) return
+  management.setErrorHandler((error, request, reply) => errors.answer(error, request, reply))
+  management.server.on('checkExpectation', (request, response) => errors.answerExpectation(request, response))
 }
 
 /** Whose request it is, for limits and fairness: the tenant of who asks, or the one in the path. */

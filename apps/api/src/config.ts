@@ -94,6 +94,30 @@ const SETTINGS = {
     '1048576',
     'Most bytes of a body.',
   ),
+  requestTimeoutMs: setting(
+    'REQUEST_TIMEOUT',
+    duration(100, 120_000),
+    '10s',
+    'Longest time in which a request has to arrive, its body included; later it is a 408.',
+  ),
+  handlerTimeoutMs: setting(
+    'HANDLER_TIMEOUT',
+    duration(100, 600_000),
+    '30s',
+    'Longest time for an answer; later it is a 503. Everything that waits has a shorter bound of its own.',
+  ),
+  maxConnections: setting(
+    'MAX_CONNECTIONS',
+    integer(1, 1_000_000),
+    '10000',
+    'Most connections of this process at one time; further ones are closed at once.',
+  ),
+  maxRequestsPerSocket: setting(
+    'MAX_REQUESTS_PER_SOCKET',
+    integer(0, 1_000_000_000),
+    '10000',
+    'Most requests of one connection, which ends after the last; `0` for any number.',
+  ),
   securityCsp: setting(
     'SECURITY_CSP',
     headerText,
@@ -496,6 +520,18 @@ function checkTogether(values: Partial<Config>, problems: ConfigProblem[]): void
       name: 'DB_LOCK_TIMEOUT',
       wrong: `is ${durationText(dbLockTimeoutMs)}, and DB_STATEMENT_TIMEOUT (${durationText(dbStatementTimeoutMs)}) would always come first`,
       fix: 'Make it shorter than DB_STATEMENT_TIMEOUT.',
+    })
+  }
+  const { requestTimeoutMs, handlerTimeoutMs } = values
+  if (
+    requestTimeoutMs !== undefined &&
+    handlerTimeoutMs !== undefined &&
+    handlerTimeoutMs <= requestTimeoutMs
+  ) {
+    problems.push({
+      name: 'HANDLER_TIMEOUT',
+      wrong: `is ${durationText(handlerTimeoutMs)}, and who sends slowly may take REQUEST_TIMEOUT (${durationText(requestTimeoutMs)}) of it`,
+      fix: 'Make it longer than REQUEST_TIMEOUT.',
     })
   }
   if (values.pgbouncerAdminUrl !== undefined && values.databaseUrl === undefined) {

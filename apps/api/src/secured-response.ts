@@ -1,6 +1,6 @@
-// The one writer of the headers that protect: a response that carries them whoever answers, so also where no plugin is
-// asked: paths that cannot be decoded, hijacked replies, what Node answers itself. The values are constant, and a name
-// that the answer sets itself stays as the answer has it.
+// The one writer of the headers that protect, and of the one that names the request: a response that carries them
+// whoever answers, so also where no plugin is asked: paths that cannot be decoded, hijacked replies, what Node answers
+// itself. The values that protect are constant, and a name that the answer sets itself stays as the answer has it.
 
 import {
   type IncomingMessage,
@@ -11,9 +11,15 @@ import {
 
 type Given = OutgoingHttpHeaders | OutgoingHttpHeader[]
 
+/** The header by which an answer names its request. */
+export const ID_HEADER = 'x-correlation-id'
+
 /** A class for the option `ServerResponse` of `http.createServer`. Names must be in lower case. */
-export function securedResponse(headers: Readonly<Record<string, string>>): typeof ServerResponse {
-  const flat = Object.entries(headers).flat()
+export function securedResponse(
+  headers: Readonly<Record<string, string>>,
+  idOf: (request: IncomingMessage) => string,
+): typeof ServerResponse {
+  const constant = Object.entries(headers).flat()
 
   return class SecuredResponse<Request extends IncomingMessage> extends ServerResponse<Request> {
     override writeHead(status: number, reasonOrHeaders?: string | Given, headersAfterReason?: Given): this {
@@ -33,7 +39,7 @@ export function securedResponse(headers: Readonly<Record<string, string>>): type
         const names = Object.keys(given ?? {}).flatMap((name) => [name, ''])
         return { ...pairs(this.#missing(names)), ...given }
       }
-      const all: OutgoingHttpHeaders = { ...headers }
+      const all: OutgoingHttpHeaders = { ...headers, [ID_HEADER]: idOf(this.req) }
       for (const name in given) {
         // Two forms of one name would be two headers.
         if (name !== name.toLowerCase()) delete all[name.toLowerCase()]
@@ -47,6 +53,7 @@ export function securedResponse(headers: Readonly<Record<string, string>>): type
       const names = new Set(
         given.filter((_, index) => index % 2 === 0).map((name) => String(name).toLowerCase()),
       )
+      const flat = [...constant, ID_HEADER, idOf(this.req)]
       return flat.filter((_, index) => {
         const name = flat[index - (index % 2)] ?? ''
         return !names.has(name) && !this.hasHeader(name)

@@ -12,8 +12,9 @@ async function sent(
   t: Test,
   answer: (response: ServerResponse) => void,
 ): Promise<ReadonlyMap<string, string>> {
-  const server = createServer({ ServerResponse: securedResponse(HEADERS) }, (_request, response) =>
-    answer(response),
+  const server = createServer(
+    { ServerResponse: securedResponse(HEADERS, () => 'id-of-it') },
+    (_request, response) => answer(response),
   )
   t.teardown(() => server.close())
   server.listen(0, '127.0.0.1')
@@ -40,6 +41,7 @@ t.test('the headers are there, however the answer gives its own, and never twice
     const headers = await sent(t, answer)
     t.equal(headers.get('x-frame-options'), 'DENY', way)
     t.equal(headers.get('x-more'), 'yes', way)
+    t.equal(headers.get('x-correlation-id'), 'id-of-it', way)
     if (way !== 'none') t.equal(headers.get('x-own'), 'a', way)
     if (way === 'a list') t.equal(headers.get('set-cookie'), 'b=1 | c=2')
   }

@@ -11,9 +11,18 @@ import { exceeds, type JsonBounds } from '../json-bounds.ts'
 const MAX_URL = 8192
 const BOUNDS: JsonBounds = { maxDepth: 32, maxValues: 10_000 }
 
+/** What is configured of the bounds. */
+export interface RequestBoundsOptions {
+  /** Most bytes of a body; a route may have a lower limit of its own, and no higher one. */
+  readonly maxRequestBytes: number
+}
+
 /** Register it first: its hook comes before all others. */
-export const requestBounds = fastifyPlugin(
-  (app, _options: object, done) => {
+export const requestBounds = fastifyPlugin<RequestBoundsOptions>(
+  (app, { maxRequestBytes }, done) => {
+    app.addHook('onRoute', (route) => {
+      if (route.bodyLimit !== undefined) route.bodyLimit = Math.min(route.bodyLimit, maxRequestBytes)
+    })
     app.addHook('onRequest', (request, reply, next) => {
       const { raw } = request
       const wrong = ambiguityOf(raw)
@@ -46,6 +55,7 @@ function ambiguityOf({
     if (name.length === 4 && name.toLowerCase() === 'host') hosts++
   }
   if (hosts > 1) return 'it has more than one Host'
+  if (hosts === 0 && httpVersionMinor > 0) return 'it has no Host'
   const coding = headers['transfer-encoding']
   if (coding === undefined) return undefined
   if (coding.toLowerCase() !== 'chunked') return 'its Transfer-Encoding is not chunked'

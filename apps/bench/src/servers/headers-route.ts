@@ -3,6 +3,7 @@
  * alone, `bare` without. With `ours` also an unknown address and a fault, as error-pages answers them.
  */
 import helmet from '@fastify/helmet'
+import { requestId } from '@holdfast/api/request-id'
 import { securedResponse } from '@holdfast/api/secured-response'
 import { STRICT_POLICY, securityHeaders } from '@holdfast/api/security-headers'
 import { ErrorPages, errorPages } from '@holdfast/error-pages'
@@ -11,10 +12,14 @@ import { listen } from './listen.ts'
 
 const kind = process.argv[2]
 const headers = await securityHeaders({ contentSecurityPolicy: STRICT_POLICY, xssProtection: '0' })
-const pages = new ErrorPages({ headers })
+const pages = new ErrorPages({ socketHeaders: headers })
 const app =
   kind === 'ours'
-    ? fastify({ ...pages.serverOptions, http: { ServerResponse: securedResponse(headers) } })
+    ? fastify({
+        ...pages.serverOptions,
+        genReqId: requestId,
+        http: { ServerResponse: securedResponse(headers, requestId) },
+      })
     : fastify()
 if (kind === 'ours') await app.register(errorPages, { pages })
 if (kind === 'helmet') {

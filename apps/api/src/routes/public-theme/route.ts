@@ -22,6 +22,7 @@ export const publicTheme: FastifyPluginCallback<PublicThemeOptions> = (app, { th
         // Beyond its limit a tenant is served what memory has, as it always is.
         tenantRateLimit: { policy: 'public', onLimit: 'stale', stale: peek },
         addressLimit: false,
+        waits: false,
       },
     },
     (request, reply) => {
