@@ -256,6 +256,47 @@ t.test('tokens are refreshed, and one that is used twice ends its family', async
   )
 })
 
+t.test('of 50 uses of one refresh token at once one makes the next, for all of them', async (t) => {
+  const { tokensOf, post, sql, service } = await setUp(t)
+  const { refreshToken } = await tokensOf('user')
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, () => post('/auth/refresh', { refresh_token: refreshToken })),
+  )
+  t.strictSame([...new Set(answers.map(({ status }) => status))], [200])
+  const successors = new Set(answers.map(({ body }) => String(body['refresh_token'])))
+  t.equal(successors.size, 1)
+  t.equal((await sql.query('select from refresh_tokens where parent_digest is not null')).rowCount, 1)
+  const [successor] = successors
+  await sql.query(
+    `update refresh_tokens set used_at = used_at - interval '11 seconds' where used_at is not null`,
+  )
+  t.match(await post('/auth/refresh', { refresh_token: refreshToken }), { status: 401 }, 'after the grace')
+  t.match(await post('/auth/refresh', { refresh_token: successor }), { status: 401 }, 'the whole family')
+  t.match(service.stdout, /"event":"SECURITY_EVENT","kind":"token.reuse","family":"[0-9a-f-]{36}"/)
+})
+
+t.test('an account that there is not takes as long as one that there is', async (t) => {
+  const { accountOf, post } = await setUp(t, { RATE_LIMITS_SIGN_IN: '10000/minute' })
+  const trader = { ...accountOf('user'), password: 'wrong, wrong' }
+  const timed = async (body: object) => {
+    const startMs = performance.now()
+    t.match(await post('/auth/login', body), REFUSED)
+    return performance.now() - startMs
+  }
+  const known: number[] = []
+  const unknown: number[] = []
+  // In turns, so that what else the machine does meets both.
+  for (let round = 0; round < 21; round += 1) {
+    known.push(await timed(trader))
+    unknown.push(await timed({ ...trader, email: 'nobody@acme.example' }))
+  }
+  const median = (values: number[]) => values.toSorted((left, right) => left - right)[10] ?? 0
+  const [knownMs, unknownMs] = [median(known), median(unknown)]
+  t.comment(
+    `known ${knownMs.toFixed(1)} ms, unknown ${unknownMs.toFixed(1)} ms: ${(unknownMs / knownMs).toFixed(3)}`,
+  )
+})
+
 t.test('signing out, one place or all places at once', async (t) => {
   const { tokensOf, browserOf, post, get, ask } = await setUp(t)
   const [one, two, three] = [await tokensOf('user'), await tokensOf('user'), await tokensOf('user')]

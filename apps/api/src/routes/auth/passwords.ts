@@ -25,6 +25,11 @@ export interface PasswordVerdict {
   readonly upgraded: string | undefined
 }
 
+/** Whoever has a password, or none. */
+export interface PasswordHolder {
+  readonly passwordHash: string | undefined
+}
+
 const NO: PasswordVerdict = { matches: false, upgraded: undefined }
 
 /** Hashes and verifies passwords. */
@@ -59,16 +64,34 @@ export class Passwords {
    * @throws {ApiPasswordsBusyError}
    */
   verify(password: string, stored: string | undefined, signal?: AbortSignal): Promise<PasswordVerdict> {
-    const hash = (stored === undefined ? undefined : readHash(stored)) ?? this.#nobody
+    return this.#queue.run(() => this.#judge(password, stored), signal)
+  }
+
+  /**
+   * The same, of whoever is found when it is the password's turn: as few are looked for at a time as are verified.
+   * Rejects as `find` does.
+   * @throws {ApiPasswordsBusyError}
+   */
+  verifyOf<Holder extends PasswordHolder>(
+    find: () => Promise<Holder | undefined>,
+    password: string,
+    signal?: AbortSignal,
+  ): Promise<{ readonly holder: Holder | undefined; readonly verdict: PasswordVerdict }> {
     return this.#queue.run(async () => {
-      if (Buffer.byteLength(password) > MAX_PASSWORD_BYTES) return NO
-      if (!(await this.#matches(password, hash))) return NO
-      return { matches: true, upgraded: this.#isCurrent(hash) ? undefined : await this.#newHash(password) }
+      const holder = await find()
+      return { holder, verdict: await this.#judge(password, holder?.passwordHash) }
     }, signal)
   }
 
   snapshot(): HashingQueueSnapshot {
     return this.#queue.snapshot()
+  }
+
+  async #judge(password: string, stored: string | undefined): Promise<PasswordVerdict> {
+    const hash = (stored === undefined ? undefined : readHash(stored)) ?? this.#nobody
+    if (Buffer.byteLength(password) > MAX_PASSWORD_BYTES) return NO
+    if (!(await this.#matches(password, hash))) return NO
+    return { matches: true, upgraded: this.#isCurrent(hash) ? undefined : await this.#newHash(password) }
   }
 
   async #matches(password: string, hash: StoredHash): Promise<boolean> {

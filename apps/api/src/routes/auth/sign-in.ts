@@ -81,10 +81,10 @@ export class SignIn {
     const { accounts, passwords, limits, log } = this.#parts
     this.#refuseWithoutDatabase()
     const attempt = await limits.password(address, { tenant, email })
-    const { account, verdict } = await unlessUndecided(attempt, async () => {
-      const account = await accounts.find({ tenant, email })
-      return { account, verdict: await passwords.verify(password, account?.passwordHash, signal) }
-    })
+    // In the turn of the password: a burst of sign-ins then takes no more connections than one of them.
+    const { holder: account, verdict } = await unlessUndecided(attempt, () =>
+      passwords.verifyOf(() => accounts.find({ tenant, email }), password, signal),
+    )
     if (account?.passwordHash === undefined || !verdict.matches) {
       log.warn({ event: 'SECURITY_EVENT', tenant, user_id: account?.id }, 'sign-in refused')
       throw new ApiSignInRefusedError()
