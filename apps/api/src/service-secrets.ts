@@ -1,7 +1,7 @@
 // The secrets that the keys of the service are made of, the newest first.
 
 import { randomBytes } from 'node:crypto'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { FastifyBaseLogger } from 'fastify'
 import type { Config } from './config.ts'
@@ -10,6 +10,8 @@ import { Secret } from './secret.ts'
 
 const FILE = 'secret-key'
 const SECRET_BYTES = 48
+/** As SECRET_KEY. */
+const MIN_LENGTH = 32
 
 /** Those of the configuration; outside production one of its own, kept in the data directory for the next start. */
 export function serviceSecrets(
@@ -27,25 +29,31 @@ function ownSecret(dataDirectory: string | undefined, log: Pick<FastifyBaseLogge
     log.warn('SECRET_KEY is unset and nothing can be kept: everybody is signed out by a restart')
     return new Secret(made)
   }
-  const path = join(dataDirectory, FILE)
   try {
-    // Of several processes that start at once, one writes it.
-    writeFileSync(path, made, { mode: 0o600, flag: 'wx' })
-    return new Secret(made)
-  } catch {
-    const kept = readKept(path, log)
-    return new Secret(kept === '' ? made : kept)
-  }
-}
-
-function readKept(path: string, log: Pick<FastifyBaseLogger, 'warn'>): string {
-  try {
-    return readFileSync(path, 'utf8')
+    return new Secret(keptOr(made, join(dataDirectory, FILE)))
   } catch (error) {
     log.warn(
       { reason: reasonOf(error) },
-      'the secret of the data directory cannot be read: a new one is used',
+      'the secret of the data directory cannot be used: everybody is signed out by a restart',
     )
-    return ''
+    return new Secret(made)
+  }
+}
+
+/** The secret in the file, which is written with this one where there is none. */
+function keptOr(made: string, path: string): string {
+  const own = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`
+  try {
+    writeFileSync(own, made, { mode: 0o600, flag: 'wx' })
+    // Of several processes that start at once one links its file, whole; the others read that.
+    linkSync(own, path)
+    return made
+  } catch (error) {
+    if ((Object(error) as { code?: unknown }).code !== 'EEXIST') throw error
+    const kept = readFileSync(path, 'utf8')
+    if (kept.length < MIN_LENGTH) throw new Error(`${path} holds no secret; delete it`, { cause: error })
+    return kept
+  } finally {
+    rmSync(own, { force: true })
   }
 }

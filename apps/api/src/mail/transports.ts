@@ -9,8 +9,9 @@ const TIMEOUT_MS = 10_000
 export function mailTransport(
   { smtpUrl, mailFrom, environment }: Pick<Config, 'smtpUrl' | 'mailFrom' | 'environment'>,
   log: Pick<FastifyBaseLogger, 'info'>,
+  timeoutMs = TIMEOUT_MS,
 ): MailTransport | undefined {
-  if (smtpUrl !== undefined) return smtp(smtpUrl.reveal(), mailFrom)
+  if (smtpUrl !== undefined) return smtp(smtpUrl.reveal(), mailFrom, timeoutMs)
   if (environment === 'production') return undefined
   return {
     async send(mail) {
@@ -21,12 +22,12 @@ export function mailTransport(
   }
 }
 
-function smtp(url: string, from: string): MailTransport {
+function smtp(url: string, from: string, timeoutMs: number): MailTransport {
   const transport = createTransport({
     url,
-    connectionTimeout: TIMEOUT_MS,
-    greetingTimeout: TIMEOUT_MS,
-    socketTimeout: TIMEOUT_MS,
+    connectionTimeout: timeoutMs,
+    greetingTimeout: timeoutMs,
+    socketTimeout: timeoutMs,
     disableFileAccess: true,
     disableUrlAccess: true,
   })

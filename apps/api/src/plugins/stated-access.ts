@@ -8,6 +8,8 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** All routes are there: what is added from now on answers for methods that they have not, to everybody. */
     accessStated(): void
+    /** Every route with its rule, in the order of registration: `GET /path`. */
+    readonly accessRules: ReadonlyMap<string, AccessRule>
   }
   interface FastifyRequest {
     /** Who asks; null where nobody is asked for, or is known. */
@@ -30,6 +32,8 @@ export const statedAccess = fastifyPlugin<StatedAccessOptions>(
   async (app, { foreign }) => {
     const beginnings = Object.entries(foreign).toSorted(([left], [right]) => right.length - left.length)
     const unstated: string[] = []
+    const rules = new Map<string, AccessRule>()
+    app.decorate('accessRules', rules)
     app.decorateRequest('principal', null)
     let otherwise: AccessRule | undefined
     app.decorate('accessStated', () => {
@@ -41,8 +45,12 @@ export const statedAccess = fastifyPlugin<StatedAccessOptions>(
         route.config?.access ??
         beginnings.find(([path]) => url === path || url.startsWith(`${path}/`))?.[1] ??
         otherwise
-      if (stated === undefined) unstated.push(`${[method].flat().join(',')} ${url}`)
-      else route.config = { ...route.config, access: stated }
+      if (stated === undefined) {
+        unstated.push(`${[method].flat().join(',')} ${url}`)
+        return
+      }
+      route.config = { ...route.config, access: stated }
+      for (const each of [method].flat()) rules.set(`${each} ${url}`, stated)
     })
     app.addHook('onReady', async () => {
       if (unstated.length > 0) throw new ApiAccessUnstatedError(unstated.join(', '))

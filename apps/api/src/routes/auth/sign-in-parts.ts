@@ -69,7 +69,7 @@ export function signInParts(app: FastifyInstance, settings: SignInSettings) {
     key: derivedKey(current, 'limit'),
     exempt,
   })
-  const outbox = new Outbox(mailTransport(config, app.log), app.log)
+  const outbox = new Outbox({ transport: mailTransport(config, app.log), clock: systemClock, log: app.log })
   app.addHook('onClose', () => outbox.close())
   const cutoffs = new SignInCutoffs({
     source: {
