@@ -67,6 +67,13 @@ export const FullError = createError<[maximum: number]>(
   409,
 )
 
+/** So many listeners wait for ends of sessions already. */
+export const WatchFullError = createError<[maximum: number]>(
+  `${codes}_WATCH_FULL`,
+  '%d listeners wait for ends of sessions already; raise maxInMemory, or end some',
+  503,
+)
+
 /** Redis cannot say, and what was asked has no answer without it. */
 export const UnavailableError = createError<[why: string, options?: ErrorOptions]>(
   `${codes}_UNAVAILABLE`,

@@ -6,6 +6,15 @@ export interface SessionEvent {
   readonly userId: string | undefined
 }
 
+/** Published when this process finds Redis not usable, and when it is usable again. */
+export interface OutageEvent {
+  readonly state: 'began' | 'ended'
+  /** Milliseconds since it began. */
+  readonly forMs: number
+  /** Ends of sessions of which Redis was not told yet. */
+  readonly untold: number
+}
+
 /** Published for what deserves a look: nothing of it needs an answer. */
 export interface OddityEvent {
   readonly what: OddityName
@@ -22,6 +31,16 @@ export type OddityName =
   | 'unreadable-session'
   /** A field of the data was not one any more; it was left out. */
   | 'dropped-field'
+  /** A session has more data than `warnBytes`. */
+  | 'large-session'
+  /** What somebody may be is more than fits into the second cookie: an outage would sign him out. */
+  | 'large-shadow'
+  /** What was changed without Redis was not kept, because the session was changed elsewhere, or has ended. */
+  | 'discarded-changes'
+  /** A login without Redis was not kept: it had ended, or the user has too many sessions. */
+  | 'discarded-login'
+  /** The log of ends cannot be read or written. */
+  | 'log-failed'
   /** The session ended under a request that wrote to it. */
   | 'gone'
 

@@ -1,5 +1,6 @@
 /* Sessions in the memory of this process: for development, tests, and services of one process. */
 import type { Clock } from '@holdfast/footing'
+import type { EndReason } from './end-watch.ts'
 import { expiryMs } from './lifetime.ts'
 import type { Address } from './secret-ring.ts'
 import { bytesOf } from './session-data.ts'
@@ -13,6 +14,8 @@ import type {
   SessionDraft,
   SessionRecord,
   SessionStore,
+  Swap,
+  Swapped,
   UserBound,
 } from './store.ts'
 
@@ -26,6 +29,7 @@ interface Kept {
 export class MemoryStore implements SessionStore {
   readonly available = true
   readonly #clock: Clock
+  readonly #onEnd: (hash: string, reason: EndReason) => void
   readonly #maximum: number
   /** Wall time at `nowMs` 0, so that a wall clock that is set ends nobody's session. */
   readonly #epochMs: number
@@ -33,7 +37,12 @@ export class MemoryStore implements SessionStore {
   readonly #sessions = new Map<string, Kept>()
   readonly #users = new Map<string, Set<string>>()
 
-  constructor(options: { readonly clock: Clock; readonly maxInMemory: number }) {
+  /** `onEnd` is told which sessions were ended; not of those whose time is over. */
+  constructor(
+    options: { readonly clock: Clock; readonly maxInMemory: number },
+    onEnd: (hash: string, reason: EndReason) => void = () => {},
+  ) {
+    this.#onEnd = onEnd
     this.#clock = options.clock
     this.#maximum = options.maxInMemory
     this.#epochMs = options.clock.wallMs() - options.clock.nowMs()
@@ -42,6 +51,14 @@ export class MemoryStore implements SessionStore {
   /** Sessions that are kept, those included that have ended and were not met since. */
   get size(): number {
     return this.#sessions.size
+  }
+
+  /** How many there are, of users and of nobody. */
+  count(): { readonly signedIn: number; readonly anonymous: number } {
+    const nowMs = this.#nowMs()
+    const live = [...this.#sessions.values()].filter(({ expiresMs }) => expiresMs > nowMs)
+    const signedIn = live.filter(({ user }) => user !== undefined).length
+    return { signedIn, anonymous: live.length - signedIn }
   }
 
   async load({ hash }: Address): Promise<SessionRecord | undefined> {
@@ -66,7 +83,7 @@ export class MemoryStore implements SessionStore {
       .toSorted((a, b) => a.expiresMs - b.expiresMs)
       .slice(0, Math.max(0, others.length - maxPerUser + 1))
     const ended = [...surplus, ...(old === undefined ? [] : [old])]
-    for (const kept of ended) this.#drop(kept)
+    for (const kept of ended) this.#end(kept, kept === old ? 'replaced' : 'ended')
     const nowMs = this.#nowMs()
     const { idleMs, absolute, principal, authenticated, device, fields } = draft
     const record: SessionRecord = {
@@ -76,7 +93,7 @@ export class MemoryStore implements SessionStore {
       idleMs,
       absoluteAtMs: 'atMs' in absolute ? absolute.atMs : nowMs + absolute.afterMs,
       principal,
-      authenticatedMs: authenticated ? nowMs : undefined,
+      authenticatedMs: authenticatedMs(authenticated, nowMs),
       device,
       fields: new Map(fields),
     }
@@ -95,7 +112,22 @@ export class MemoryStore implements SessionStore {
     const bytes = [...fields].reduce((sum, [name, text]) => sum + bytesOf(name, text), 0)
     if (bytes > change.maxBytes || fields.size > change.maxFields) return { outcome: 'too-large' }
     kept.record = { ...record, fields, version: record.version + 1 }
-    return { outcome: 'done', version: kept.record.version, nowMs: this.#use(kept) }
+    return { outcome: 'done', version: kept.record.version, nowMs: this.#use(kept), bytes }
+  }
+
+  async swap(address: Address, { name, from, to, ...bounds }: Swap): Promise<Swapped> {
+    const kept = this.#find(address.hash)
+    if (kept === undefined) return { outcome: 'gone' }
+    const present = kept.record.fields.get(name)
+    if (present !== from) return { outcome: 'differs', present }
+    const set = new Map<string, string>(to === undefined ? [] : [[name, to]])
+    const committed = await this.commit(address, { set, remove: to === undefined ? [name] : [], ...bounds })
+    // The version was not asked for, so that nothing can be in conflict.
+    return committed.outcome === 'conflict' ? { outcome: 'differs', present } : committed
+  }
+
+  async has({ hash }: Address): Promise<boolean> {
+    return this.#find(hash) !== undefined
   }
 
   async touch({ hash }: Address): Promise<boolean> {
@@ -107,7 +139,7 @@ export class MemoryStore implements SessionStore {
 
   async destroy({ hash }: Address): Promise<boolean> {
     const kept = this.#find(hash)
-    if (kept !== undefined) this.#drop(kept)
+    if (kept !== undefined) this.#end(kept)
     return kept !== undefined
   }
 
@@ -121,7 +153,7 @@ export class MemoryStore implements SessionStore {
   async revoke(user: Address, hash: string): Promise<boolean> {
     const kept = this.#find(hash)
     if (kept === undefined || kept.user !== user.hash) return false
-    this.#drop(kept)
+    this.#end(kept)
     return true
   }
 
@@ -130,7 +162,7 @@ export class MemoryStore implements SessionStore {
       ({ hash, record }) =>
         hash !== except && (createdUntilMs === undefined || record.createdMs <= createdUntilMs),
     )
-    for (const kept of ended) this.#drop(kept)
+    for (const kept of ended) this.#end(kept)
     return ended.map(({ hash }) => hash)
   }
 
@@ -157,7 +189,7 @@ export class MemoryStore implements SessionStore {
     }
     for (const oldest of this.#sessions.values()) {
       if (this.#sessions.size <= this.#maximum) break
-      this.#drop(oldest)
+      this.#end(oldest)
     }
   }
 
@@ -172,6 +204,11 @@ export class MemoryStore implements SessionStore {
     return nowMs
   }
 
+  #end(kept: Kept, reason: EndReason = 'ended'): void {
+    this.#drop(kept)
+    this.#onEnd(kept.hash, reason)
+  }
+
   #drop({ hash, user }: Kept): void {
     this.#sessions.delete(hash)
     if (user === undefined) return
@@ -179,4 +216,9 @@ export class MemoryStore implements SessionStore {
     list?.delete(hash)
     if (list?.size === 0) this.#users.delete(user)
   }
+}
+
+function authenticatedMs(authenticated: SessionDraft['authenticated'], nowMs: number): number | undefined {
+  if (typeof authenticated === 'object') return authenticated.atMs
+  return authenticated ? nowMs : undefined
 }

@@ -45,4 +45,24 @@ function describe(given: MetricsRegistry, shown: () => readonly Labelled<RedisSe
       for (const { labels, snapshot } of shown()) this.set(labels, snapshot.available ? 1 : 0)
     },
   })
+  new Gauge<string>({
+    name: 'holdfast_redis_session_outage',
+    help: 'Whether this process finds Redis not usable, so that sessions are believed: 1 or 0',
+    labelNames: ['app'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { labels, snapshot } of shown()) this.set(labels, snapshot.outage ? 1 : 0)
+    },
+  })
+  new Gauge<string>({
+    name: 'holdfast_redis_session_untold',
+    help: 'Ends of sessions that were noted while Redis was away and that it was not told of yet',
+    labelNames: ['app'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { labels, snapshot } of shown()) this.set(labels, snapshot.untold)
+    },
+  })
 }

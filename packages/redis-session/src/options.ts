@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type Clock, OptionChecks, systemClock } from '@holdfast/footing'
 import { OptionError } from './errors.ts'
 import type { Profile } from './lifetime.ts'
+import type { RevocationLog } from './revocation-log.ts'
 import { MAX_SECRETS, MIN_SECRET_LENGTH } from './secret-ring.ts'
 import type { CookieForm } from './session-cookie.ts'
 import type { FieldReaders } from './session-data.ts'
@@ -63,6 +64,17 @@ export interface SessionsOptions {
   readonly outageMs?: number
   /** The roles that are left to users while Redis is away. Default `['user']`. */
   readonly outageRoles?: readonly string[]
+  /** Fields that can be changed while Redis is away; kept when the session was not changed elsewhere. Default none. */
+  readonly outageFields?: readonly string[]
+  /**
+   * Where ends of sessions are noted that Redis could not be told: a `FileLog`, a `TableLog`, or one of your own.
+   * Default: none; they are in the memory of this process.
+   */
+  readonly revocationLog?: RevocationLog | undefined
+  /** Whether sessions are counted, for `statistics()`. Default true. */
+  readonly statistics?: boolean
+  /** Bytes of data from which on a session is told of as an oddity. Default 8192. */
+  readonly warnBytes?: number
   /** Sessions, or shadows of them, in the memory of this process; the longest unused one goes. Default 10,000. */
   readonly maxInMemory?: number
   /** Where time comes from. Default: `systemClock`. */
@@ -91,11 +103,12 @@ export interface CallbackStoreOptions {
 
 /** The options with every default filled in. */
 export interface ResolvedOptions
-  extends Required<Omit<SessionsOptions, 'redis' | 'secrets' | 'profiles' | 'fields'>> {
+  extends Required<Omit<SessionsOptions, 'redis' | 'secrets' | 'profiles' | 'fields' | 'revocationLog'>> {
   readonly redis: SessionRedis | undefined
   readonly secrets: readonly [string, ...string[]]
   readonly profiles: { readonly default: Profile; readonly permanent: Profile }
   readonly fields: FieldReaders | undefined
+  readonly revocationLog: RevocationLog | undefined
 }
 
 /** Refuses wrong options with `HOLDFAST_ERR_REDIS_SESSION_OPTION`. */
@@ -109,6 +122,7 @@ const DAY_MS = 24 * HOUR_MS
 const LONGEST_MS = 366 * DAY_MS
 const SHORTEST_MS = 1000
 const LONGEST_OUTAGE_MS = 900_000
+const redisMethods = ['run', 'call', 'key', 'onStateChange', 'beforeUp', 'subscribe'] as const
 const cookieName = /^[A-Za-z][\w-]{0,63}$|^__(Host|Secure)-[\w-]{1,56}$/
 
 const standard: ResolvedOptions['profiles'] = {
@@ -119,19 +133,27 @@ const standard: ResolvedOptions['profiles'] = {
 /** Fills in the defaults; raises `HOLDFAST_ERR_REDIS_SESSION_OPTION` for a wrong value and for an unknown name. */
 export function resolveOptions(options: SessionsOptions = {}): ResolvedOptions {
   checks.object('options', options)
-  const { redis, fields } = options
+  const { redis, fields, revocationLog } = options
   if (redis !== undefined) {
-    checks.having('redis', checks.object('redis', redis), ['run', 'call', 'key', 'onStateChange'])
+    checks.having('redis', checks.object('redis', redis), redisMethods)
   }
   if (fields !== undefined) {
     for (const [name, reader] of Object.entries(checks.object('fields', fields))) {
       if (typeof reader !== 'function') checks.refuse(`fields.${name}`, 'a function', reader)
     }
   }
+  if (revocationLog !== undefined) {
+    checks.having('revocationLog', checks.object('revocationLog', revocationLog), [
+      'append',
+      'read',
+      'remove',
+    ])
+  }
   const random = checks.callable('randomBytes', options.randomBytes ?? randomBytes)
   const resolved = {
     redis,
     fields,
+    revocationLog,
     secrets: secretsOf(options, random),
     profiles: profilesOf(options.profiles ?? {}),
     freshAuthMs: checks.duration('freshAuthMs', options.freshAuthMs ?? 900_000, 0, LONGEST_MS),
@@ -148,12 +170,20 @@ export function resolveOptions(options: SessionsOptions = {}): ResolvedOptions {
     ]),
     outageMs: checks.duration('outageMs', options.outageMs ?? LONGEST_OUTAGE_MS, 0, LONGEST_OUTAGE_MS),
     outageRoles: rolesOf(options.outageRoles ?? ['user']),
+    outageFields: outageFieldsOf(options.outageFields ?? [], fields),
+    statistics: checks.flag('statistics', options.statistics ?? true),
+    warnBytes: checks.count('warnBytes', options.warnBytes ?? 8192, 1),
     maxInMemory: checks.count('maxInMemory', options.maxInMemory ?? 10_000),
     clock: checks.having('clock', options.clock ?? systemClock, ['nowMs', 'wallMs', 'schedule']),
     randomBytes: random,
   }
   checks.onlyKnown('', options, Object.keys(resolved))
   return resolved
+}
+
+/** Differs in every process and at every call: what nobody else writes by. */
+export function newOwner(): string {
+  return randomBytes(6).toString('hex')
 }
 
 /** Fills in the defaults of a `CallbackStore`; raises `HOLDFAST_ERR_REDIS_SESSION_OPTION`. */
@@ -207,6 +237,17 @@ function rolesOf(roles: readonly string[]): readonly string[] {
   if (!Array.isArray(roles)) checks.refuse('outageRoles', 'a list of roles', roles)
   for (const role of roles) checks.text('outageRoles', role, 64)
   return roles
+}
+
+function outageFieldsOf(names: readonly string[], fields: FieldReaders | undefined): readonly string[] {
+  if (!Array.isArray(names)) checks.refuse('outageFields', 'a list of fields', names)
+  for (const name of names) {
+    checks.text('outageFields', name, 64)
+    if (fields !== undefined && !Object.hasOwn(fields, name)) {
+      checks.refuse('outageFields', 'some of the fields of the options', name)
+    }
+  }
+  return names
 }
 
 function profilesOf(given: ProfileOptions): ResolvedOptions['profiles'] {

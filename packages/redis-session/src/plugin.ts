@@ -15,7 +15,7 @@ import {
   UnavailableError,
 } from './errors.ts'
 import { type CookieOptions, checks, resolveCookie, type SessionsOptions } from './options.ts'
-import { type CookieChange, Session } from './session.ts'
+import { type CookieChange, Session, type SessionControl } from './session.ts'
 import { type CookieForm, clearCookie, duplicate, findCookie, isPublic, setCookie } from './session-cookie.ts'
 import type { DataOf, FieldReaders } from './session-data.ts'
 import { Sessions } from './sessions.ts'
@@ -50,7 +50,8 @@ export interface RedisSessionRouteOptions {
 }
 
 /** What `app.redisSession` is. */
-export interface RedisSession extends Pick<Sessions, 'available' | 'list' | 'revoke' | 'revokeAll'> {
+export interface RedisSession
+  extends Pick<Sessions, 'available' | 'list' | 'revoke' | 'revokeAll' | 'statistics'> {
   /**
    * Writes what was changed and puts the cookie on the raw answer: for a reply that is about to be hijacked, which no
    * hook sees.
@@ -62,6 +63,8 @@ export interface RedisSession extends Pick<Sessions, 'available' | 'list' | 'rev
 /** The numbers of this process, as plain data. */
 export interface RedisSessionSnapshot {
   readonly available: boolean
+  /** Whether this process finds Redis not usable. */
+  readonly outage: boolean
   /** Ends of sessions of which Redis could not be told yet. */
   readonly untold: number
   readonly counts: Readonly<Sessions['counts']>
@@ -92,10 +95,24 @@ export function sessionFields<const Readers extends FieldReaders>(
 }
 
 const RETRY_AFTER_MS = 1000
+const HEALTH_EVERY_MS = 5000
 const kSession = Symbol('holdfast.redis-session')
 
+/** A request of a scope that was made before this plugin has no such member. */
 interface WithSession {
-  [kSession]: Session | null
+  [kSession]?: SessionControl | null
+}
+
+/** What this plugin uses of `app.health`, without needing `@holdfast/health`. */
+interface HealthChecks {
+  addCheck(
+    name: string,
+    options: {
+      readonly check: () => Promise<object>
+      readonly severity: 'degrading'
+      readonly intervalMs: number
+    },
+  ): unknown
 }
 
 async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promise<void> {
@@ -107,7 +124,8 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
   const sessions = new Sessions(sessionsOptions)
   const snapshot = () => ({
     available: sessions.available,
-    untold: sessions.untold,
+    outage: sessions.outage.isOn,
+    untold: sessions.outage.untold,
     counts: { ...sessions.counts },
   })
   app.addHook('onClose', async () => sessions.close())
@@ -116,9 +134,9 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
   app.decorateRequest('session', {
     getter() {
       const known = (this as unknown as WithSession)[kSession]
-      if (known !== null) return known
+      if (known) return known.session
       if (this.routeOptions.config.redisSession === false) throw new OffError()
-      return sessionOf(this, sessions, form)
+      return controlOf(this, sessions, form).session
     },
   })
   app.decorate('redisSession', {
@@ -128,30 +146,31 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
     list: (userId) => sessions.list(userId),
     revoke: (userId, id) => sessions.revoke(userId, id),
     revokeAll: (userId, which) => sessions.revokeAll(userId, which),
+    statistics: () => sessions.statistics(),
     async commit(request, reply) {
-      const session = request.session
-      await session.commit()
-      for (const header of cookiesOf(session, form)) reply.raw.appendHeader('set-cookie', header)
+      await request.session.commit()
+      for (const header of cookiesOf(controlOf(request, sessions, form), form))
+        reply.raw.appendHeader('set-cookie', header)
     },
     snapshot,
   } satisfies RedisSession)
 
   app.addHook('onRoute', (route) => readBefore(route, sessions, form))
   app.addHook('onSend', (request, reply, _payload, done) => {
-    const session = (request as unknown as WithSession)[kSession]
-    if (session === null) {
+    const control = (request as unknown as WithSession)[kSession]
+    if (!control) {
       done()
       return
     }
-    if (reply.statusCode >= 500) session.drop()
-    if (!session.isChanged) {
-      sign(reply, session, form, sessions)
+    if (reply.statusCode >= 500) control.drop()
+    if (!control.isChanged) {
+      sign(reply, control, form, sessions)
       done()
       return
     }
-    session.flush().then(
+    control.flush().then(
       () => {
-        sign(reply, session, form, sessions)
+        sign(reply, control, form, sessions)
         done()
       },
       (error: Error) => done(error),
@@ -162,12 +181,25 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
     const { sharedMetrics } = await import('./metrics.ts')
     app.addHook('onClose', sharedMetrics.share(registry, appName, snapshot))
   }
+  if (app.hasDecorator('health')) {
+    const check = async () => healthOf(snapshot(), await sessions.statistics())
+    const health = app.getDecorator<HealthChecks>('health')
+    health.addCheck('sessions', { check, severity: 'degrading', intervalMs: HEALTH_EVERY_MS })
+  }
+  await sessions.ready()
 }
 
-function sessionOf(request: FastifyRequest, sessions: Sessions, form: CookieForm): Session {
+/** Users stay signed in while Redis is away: less than usual, but nothing to take the process out of service for. */
+function healthOf(snapshot: RedisSessionSnapshot, statistics: object | undefined): object {
+  const data = { ...snapshot, statistics }
+  if (snapshot.available) return { status: 'healthy', data }
+  return { status: 'degraded', reason: 'Redis is away: who is signed in is believed for a while', data }
+}
+
+function controlOf(request: FastifyRequest, sessions: Sessions, form: CookieForm): SessionControl {
   const holder = request as unknown as WithSession
   const known = holder[kSession]
-  if (known !== null) return known
+  if (known) return known
   const { headers } = request.raw
   let cookie = findCookie(headers.cookie, form.name)
   if (cookie === duplicate) {
@@ -175,15 +207,14 @@ function sessionOf(request: FastifyRequest, sessions: Sessions, form: CookieForm
     cookie = undefined
   }
   const shadow = findCookie(headers.cookie, shadowOf(form).name)
-  const session = new Session(sessions, {
+  const control = Session.open(sessions, {
     cookie,
-    shadowName: shadowOf(form).name,
-    shadow: shadow === duplicate ? undefined : shadow,
+    second: { name: shadowOf(form).name, value: shadow === duplicate ? undefined : shadow },
     believes: () => believes(request.routeOptions.config.redisSession),
     device: () => ({ agent: headers['user-agent'], address: request.ip }),
   })
-  holder[kSession] = session
-  return session
+  holder[kSession] = control
+  return control
 }
 
 /** The second cookie. */
@@ -208,7 +239,7 @@ function readBefore(route: RouteOptions, sessions: Sessions, form: CookieForm): 
   const { mode, fresh } = resolveRoute(route)
   if (mode === 'lazy') return
   const read = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => {
-    const session = sessionOf(request, sessions, form)
+    const { session } = controlOf(request, sessions, form)
     session.load().then(() => {
       const refusal = mode === 'required' ? refusalOf(session, fresh) : undefined
       if (refusal !== undefined && 'retryAfterSeconds' in refusal) {
@@ -245,9 +276,9 @@ function resolveRoute(route: RouteOptions): { readonly mode: SessionMode; readon
 }
 
 /** Puts on the answer what the session adds to it. */
-function sign(reply: FastifyReply, session: Session, form: CookieForm, sessions: Sessions): void {
-  const cookies = cookiesOf(session, form)
-  if (!session.wasUsed) return
+function sign(reply: FastifyReply, control: SessionControl, form: CookieForm, sessions: Sessions): void {
+  const cookies = cookiesOf(control, form)
+  if (!control.wasUsed) return
   const cacheControl = reply.getHeader('cache-control')
   if (isPublic(cacheControl)) {
     // A cache in between would hand the cookie of one user to all others.
@@ -261,8 +292,8 @@ function sign(reply: FastifyReply, session: Session, form: CookieForm, sessions:
   else if (!/(^|[\s,])(cookie|\*)($|[\s,])/i.test(String(vary))) reply.header('vary', `${vary}, Cookie`)
 }
 
-function cookiesOf(session: Session, form: CookieForm): readonly string[] {
-  const { session: first, shadow } = session.seal()
+function cookiesOf(control: SessionControl, form: CookieForm): readonly string[] {
+  const { session: first, shadow } = control.seal()
   return [...cookieOf(first, form), ...cookieOf(shadow, shadowOf(form))]
 }
 

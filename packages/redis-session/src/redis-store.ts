@@ -2,6 +2,7 @@
 import type { RedisArgument, RedisScript } from '@holdfast/redis-guard'
 import type { Address } from './secret-ring.ts'
 import {
+  CLAIMED,
   CONFLICT,
   commitScript,
   createScript,
@@ -11,6 +12,7 @@ import {
   REFUSED,
   revokeAllScript,
   revokeScript,
+  swapScript,
   touchScript,
 } from './session-scripts.ts'
 import type {
@@ -24,16 +26,27 @@ import type {
   SessionRecord,
   SessionRedis,
   SessionStore,
+  Swap,
+  Swapped,
   UserBound,
 } from './store.ts'
 
 const PACKAGE = 'redis-session'
 const FIELD = 'd:'
 
-export class RedisStore implements SessionStore {
-  readonly #redis: SessionRedis
+/** A login that happened without Redis. */
+export interface Claim {
+  /** The hash of its id. */
+  readonly hash: string
+}
 
-  constructor(redis: SessionRedis) {
+/** What this store needs of Redis. */
+export type StoreRedis = Pick<SessionRedis, 'available' | 'run' | 'call' | 'key'>
+
+export class RedisStore implements SessionStore {
+  readonly #redis: StoreRedis
+
+  constructor(redis: StoreRedis) {
     this.#redis = redis
   }
 
@@ -49,16 +62,42 @@ export class RedisStore implements SessionStore {
     address: Address,
     user: Address | undefined,
     draft: SessionDraft,
-    { maxPerUser, whenFull }: UserBound,
+    bound: UserBound,
     replaced?: Replaced,
   ): Promise<Created> {
+    const created = await this.#create(address, user, draft, bound, replaced)
+    return created.outcome === 'claimed' ? { outcome: 'gone' } : created
+  }
+
+  /**
+   * Makes the session of a login that happened without Redis, once: not when it has ended meanwhile. `claimed` says that
+   * another request has done so a moment ago, under this address.
+   */
+  claim(
+    address: Address,
+    user: Address,
+    draft: SessionDraft,
+    bound: UserBound,
+    claim: Claim,
+  ): Promise<Created | { readonly outcome: 'claimed' }> {
+    return this.#create(address, user, draft, bound, undefined, claim)
+  }
+
+  async #create(
+    address: Address,
+    user: Address | undefined,
+    draft: SessionDraft,
+    { maxPerUser, whenFull }: UserBound,
+    replaced: Replaced | undefined,
+    claim?: Claim,
+  ): Promise<Created | { readonly outcome: 'claimed' }> {
     // A session of another tag is in another slot: it ends by a call of its own, on the way at the same time.
     const elsewhere = replaced !== undefined && replaced.address.tag !== address.tag ? replaced : undefined
     const near = elsewhere === undefined ? replaced : undefined
     const destroying = elsewhere && this.destroy(elsewhere.address)
     if (elsewhere?.mustExist === true && !(await destroying)) return { outcome: 'gone' }
     const key = this.#keyOf(address)
-    const { idleMs, absolute } = draft
+    const { idleMs, absolute, authenticated } = draft
     const goesOn = 'atMs' in absolute
     const args = [
       user?.hash ?? '',
@@ -71,7 +110,8 @@ export class RedisStore implements SessionStore {
       near?.ifVersion ?? '',
       maxPerUser,
       whenFull === 'deny' ? '1' : '',
-      draft.authenticated ? '1' : '',
+      typeof authenticated === 'object' ? authenticated.atMs : authenticated ? '1' : '',
+      claim?.hash ?? '',
     ]
     if (draft.principal !== undefined) args.push('p', draft.principal)
     if (draft.device !== undefined) args.push('w', draft.device)
@@ -83,6 +123,7 @@ export class RedisStore implements SessionStore {
     if (Number(first) === GONE) return { outcome: 'gone' }
     if (Number(first) === REFUSED) return { outcome: 'full' }
     if (Number(first) === CONFLICT) return { outcome: 'conflict' }
+    if (Number(first) === CLAIMED) return { outcome: 'claimed' }
     return { outcome: 'created', nowMs: Number(first), ended: ended.map(String) }
   }
 
@@ -92,11 +133,25 @@ export class RedisStore implements SessionStore {
     for (const name of remove) args.push(FIELD + name)
     for (const [name, text] of set) args.push(FIELD + name, text)
     const answer = await this.#run(commitScript, [this.#keyOf(address)], address, args)
-    const [version = GONE, nowMs = 0] = answer
+    const [version = GONE, nowMs = 0, bytes = 0] = answer
     if (version === GONE) return { outcome: 'gone' }
     if (version === CONFLICT) return { outcome: 'conflict' }
     if (version === REFUSED) return { outcome: 'too-large' }
-    return { outcome: 'done', version, nowMs }
+    return { outcome: 'done', version, nowMs, bytes }
+  }
+
+  async swap(address: Address, { name, from, to, maxBytes, maxFields }: Swap): Promise<Swapped> {
+    const args = [FIELD + name, from ?? '', to ?? '', maxBytes, maxFields]
+    const answer = await this.#run(swapScript, [this.#keyOf(address)], address, args)
+    const version = Number(answer[0])
+    if (version === GONE) return { outcome: 'gone' }
+    if (version === REFUSED) return { outcome: 'too-large' }
+    if (version === CONFLICT) return { outcome: 'differs', present: String(answer[1]) || undefined }
+    return { outcome: 'done', version, nowMs: Number(answer[1]), bytes: Number(answer[2]) }
+  }
+
+  async has(address: Address): Promise<boolean> {
+    return Number(await this.#redis.call('EXISTS', this.#keyOf(address))) === 1
   }
 
   touch(address: Address): Promise<boolean> {
@@ -121,7 +176,7 @@ export class RedisStore implements SessionStore {
 
   revoke(user: Address, hash: string): Promise<boolean> {
     const address = { tag: user.tag, hash }
-    return this.#run(revokeScript, [this.#keyOf(address), this.#listOf(user)], address)
+    return this.#run(revokeScript, [this.#keyOf(address), this.#listOf(user)], address, [user.hash])
   }
 
   revokeAll(user: Address, { except, createdUntilMs }: RevokeAll): Promise<readonly string[]> {

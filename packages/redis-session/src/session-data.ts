@@ -31,7 +31,7 @@ const reservedNames = new Set([
   ...Object.getOwnPropertyNames(Object.prototype),
   ...['prototype', 'then', 'toJSON', 'cookie', 'data', 'degraded', 'destroy', 'elevate', 'get', 'id', 'load'],
   ...['login', 'logout', 'principal', 'regenerate', 'reload', 'remove', 'roles', 'save', 'set', 'tenantId'],
-  ...['touch', 'user', 'userId', 'commit'],
+  ...['touch', 'user', 'userId', 'commit', 'update', 'increment', 'pushCapped', 'take', 'onEnd'],
 ])
 
 /** Raises `HOLDFAST_ERR_REDIS_SESSION_DATA` for a name that no field may have. */

@@ -29,7 +29,19 @@ export const ID_LENGTH = 2 + 1 + 8 + 1 + 4 + 1 + 43 + 1 + 22
 /** A new id. Without `tag`, of somebody who is not signed in, a random one spreads the slots. */
 export function mintId(keys: RingKeys, randomBytes: RandomBytes, tag?: string): SessionId {
   const chosen = tag ?? randomBytes(2).toString('hex')
-  const random = randomBytes(RANDOM_BYTES).toString('base64url')
+  return idOf(keys, chosen, randomBytes(RANDOM_BYTES).toString('base64url'))
+}
+
+/**
+ * The id that takes the place of one that was minted while Redis was away: always the same one, so that requests that
+ * come together agree on it, and as hard to guess for whoever knows the old one.
+ */
+export function successorOf(keys: RingKeys, { text, address }: SessionId): SessionId {
+  const random = createHmac('sha256', keys.pepper).update(`successor\n${text}`).digest('base64url')
+  return idOf(keys, address.tag, random)
+}
+
+function idOf(keys: RingKeys, chosen: string, random: string): SessionId {
   const signed = `v1.${keys.kid}.${chosen}.${random}`
   return {
     text: `${signed}.${macOf(keys, signed)}`,

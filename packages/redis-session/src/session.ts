@@ -2,8 +2,10 @@
  * The session of one request. Nothing is read before somebody asks, nothing is written that was not changed, and who
  * is signed in changes by `login`, `elevate` and `logout` alone, each under a new id.
  */
+import type { EndListener } from './end-watch.ts'
 import {
   ConflictError,
+  DataError,
   GoneError,
   NotLoadedError,
   TooLateError,
@@ -12,18 +14,19 @@ import {
 } from './errors.ts'
 import { channels } from './events.ts'
 import { isFresh } from './lifetime.ts'
+import type { SecondCookie } from './outage.ts'
 import { type Principal, type SessionUser, userOf } from './principal.ts'
 import { bytesOf, largestOf } from './session-data.ts'
 import type { SessionId } from './session-id.ts'
 import { type Device, type LoadedSession, type Sessions, textOfDevice } from './sessions.ts'
+import { type Shadow, saysPending } from './shadow.ts'
+import type { SessionRecord } from './store.ts'
 
 /** What a request brings along. */
 export interface SessionSource {
   /** The value of our cookie. */
   readonly cookie: string | undefined
-  /** The name and the value of the second one. */
-  readonly shadowName: string
-  readonly shadow: string | undefined
+  readonly second: SecondCookie
   /** Whether this route believes who is signed in without Redis. */
   readonly believes: () => boolean
   readonly device: () => Device
@@ -48,6 +51,21 @@ export type CookieChange =
   | { readonly kind: 'set'; readonly value: string; readonly maxAgeMs: number | undefined }
   | { readonly kind: 'clear' }
 
+/** What the plugin does with the session of a request, and nobody else. */
+export interface SessionControl {
+  readonly session: Session
+  /** Whether something is to be written. */
+  readonly isChanged: boolean
+  /** Whether the answer can depend on it. */
+  readonly wasUsed: boolean
+  /** Writes what was changed, before the answer leaves; the end of a session is no error here. */
+  flush(): Promise<void>
+  /** Forgets what was changed: the request failed. */
+  drop(): void
+  /** The cookies that go with the answer, whose head is about to leave. */
+  seal(): CookieChanges
+}
+
 type AnyData = Readonly<Record<string, unknown>>
 
 /** How often `elevate` tries again when another request writes meanwhile. */
@@ -65,14 +83,32 @@ export class Session<Data extends object = AnyData> {
   #permanent = false
   #set = new Map<string, string>()
   #removed = new Set<string>()
-  #degraded = false
+  /** What is believed while Redis is away. */
+  #shadow: Shadow | undefined
   #cookie: CookieChange | undefined
   #shadowCookie: CookieChange | undefined
   #sent = false
 
-  constructor(sessions: Sessions, source: SessionSource) {
+  private constructor(sessions: Sessions, source: SessionSource) {
     this.#sessions = sessions
     this.#source = source
+  }
+
+  /** The session of a request, and what only the plugin may do with it. */
+  static open(sessions: Sessions, source: SessionSource): SessionControl {
+    const session = new Session(sessions, source)
+    return {
+      session,
+      get isChanged() {
+        return session.#isChanged
+      },
+      get wasUsed() {
+        return session.#idRead
+      },
+      flush: () => session.#flush(),
+      drop: () => session.#drop(),
+      seal: () => session.#seal(),
+    }
   }
 
   /** Whether it has been read, so that `user` can be asked for. */
@@ -87,16 +123,15 @@ export class Session<Data extends object = AnyData> {
 
   /**
    * Whether Redis is away and who is signed in is believed without it: with few roles, without data and without a fresh
-   * proof. Nothing can be changed then, but `logout()` works.
+   * proof. Of the data only `outageFields` can be changed then; `login()` and `logout()` work.
    */
   get degraded(): boolean {
-    return this.#degraded
+    return this.#shadow !== undefined
   }
 
-  /** While `degraded`: when Redis confirmed the session for the last time. Undefined otherwise. */
+  /** While `degraded`: when Redis confirmed the session for the last time, or the login. Undefined otherwise. */
   get confirmedAt(): Date | undefined {
-    const ms = this.#degraded ? this.#loaded?.record.touchedMs : undefined
-    return ms === undefined ? undefined : new Date(ms)
+    return this.#shadow && new Date(this.#shadow.confirmedMs)
   }
 
   /** Who is signed in. Raises `HOLDFAST_ERR_REDIS_SESSION_NOT_LOADED`. */
@@ -169,7 +204,86 @@ export class Session<Data extends object = AnyData> {
     this.#removed.add(name)
   }
 
-  /** Signs somebody in, under a new id; the session before it ends. */
+  /**
+   * Changes a field by what it has, at once, so that no other request's change is lost: `change` runs again when
+   * somebody was faster, and undefined takes the field away. Answers what it has now. Raises `..._GONE`, `..._DATA`,
+   * `..._TOO_LARGE`, `..._CONFLICT` and `..._UNAVAILABLE`.
+   */
+  async update<Name extends keyof Data & string>(
+    name: Name,
+    change: (value: Data[Name] | undefined) => Data[Name] | undefined,
+  ): Promise<Data[Name] | undefined> {
+    this.#requireUnsent('session.update()')
+    const { form } = this.#sessions
+    form.check(name)
+    const changeText = (text: string | undefined) => {
+      const value = change(
+        text === undefined ? undefined : (form.valueOf(name, text) as Data[Name] | undefined),
+      )
+      return value === undefined ? undefined : form.textOf(name, value)
+    }
+    // What this request has changed before goes first.
+    if (this.#isChanged) await this.#write(false)
+    await this.load()
+    if (this.#unavailable || this.degraded)
+      throw new UnavailableError(`field "${name}" cannot be changed now`)
+    const id = this.#id
+    const text =
+      id === undefined ? await this.#beginWith(name, changeText) : await this.#swap(id, name, changeText)
+    return text === undefined ? undefined : (form.valueOf(name, text) as Data[Name] | undefined)
+  }
+
+  /** Adds to a field that is a number, or not there yet, as `update` does; answers the sum. */
+  async increment<Name extends keyof Data & string>(name: Name, by = 1): Promise<number> {
+    let sum = by
+    await this.update(name, (value) => {
+      const number = value ?? 0
+      if (typeof number !== 'number')
+        throw new DataError(`field "${name}"`, 'only a number can be incremented')
+      sum = number + by
+      return sum as Data[Name]
+    })
+    return sum
+  }
+
+  /** Adds to the end of a field that is a list, or not there yet, as `update` does; of more than `maxItems` the first go. */
+  async pushCapped<Name extends keyof Data & string>(
+    name: Name,
+    item: Data[Name] extends readonly (infer Item)[] ? Item : unknown,
+    maxItems: number,
+  ): Promise<void> {
+    await this.update(name, (value) => {
+      const list = value ?? []
+      if (!Array.isArray(list)) throw new DataError(`field "${name}"`, 'only a list can be pushed to')
+      return [...list, item].slice(-maxItems) as Data[Name]
+    })
+  }
+
+  /** Answers a field and takes it away, as `update` does: of several requests one has it. */
+  async take<Name extends keyof Data & string>(name: Name): Promise<Data[Name] | undefined> {
+    let taken: Data[Name] | undefined
+    await this.update(name, (value) => {
+      taken = value
+      return undefined
+    })
+    return taken
+  }
+
+  /**
+   * Calls `listener` once when the session ends other than by its time, in whatever process that happens: for streams
+   * and sockets that must not outlive it. Raises `..._NOT_LOADED`, `..._UNAUTHENTICATED` where there is no session, and
+   * `..._WATCH_FULL`.
+   */
+  onEnd(listener: EndListener): () => void {
+    this.#requireLoaded('session.onEnd()')
+    if (this.#id === undefined) throw new UnauthenticatedError()
+    return this.#sessions.onEnd(this.#id, listener)
+  }
+
+  /**
+   * Signs somebody in, under a new id; the session before it ends. While Redis is away he is signed in as `degraded`
+   * says, and gets a session, under one more id, when it is back. Raises `..._FULL` and `..._UNAVAILABLE`.
+   */
   async login(principal: Principal, options: LoginOptions<Data> = {}): Promise<void> {
     this.#requireUnsent('session.login()')
     const { permanent = false, keep = [] } = options
@@ -180,15 +294,19 @@ export class Session<Data extends object = AnyData> {
     const id = this.#readId()
     const beginning = { user, idleMs, absolute: { afterMs: absoluteMs }, device: this.#deviceText(), fields }
     const old = id && { id, mustExist: false }
-    const begun = await this.#sessions.begin(beginning, old)
-    // A login that replaces nothing in particular cannot be refused for it.
-    if (typeof begun === 'string') throw new GoneError()
     this.#permanent = permanent
-    this.#adopt(begun)
-    this.#sessions.counts.logins += 1
-    if (channels.login.hasSubscribers) {
-      channels.login.publish({ session: begun.id.address.hash, userId: user.userId })
+    try {
+      const begun = await this.#sessions.begin(beginning, old)
+      // A login that replaces nothing in particular cannot be refused for it.
+      if (typeof begun === 'string') throw new GoneError()
+      this.#adopt(begun)
+    } catch (error) {
+      if (!(error instanceof UnavailableError) || !this.#source.believes()) throw error
+      await this.#beginSealed(user, fields, absoluteMs, id)
     }
+    this.#sessions.counts.logins += 1
+    const session = this.#id?.address.hash
+    if (channels.login.hasSubscribers) channels.login.publish({ session, userId: user.userId })
   }
 
   /**
@@ -202,7 +320,7 @@ export class Session<Data extends object = AnyData> {
     for (let attempt = 1; ; attempt += 1) {
       await this.load()
       const [id, loaded] = [this.#id, this.#loaded]
-      if (this.#unavailable || this.#degraded) throw new UnavailableError('a proof cannot be noted now')
+      if (this.#unavailable || this.degraded) throw new UnavailableError('a proof cannot be noted now')
       if (id === undefined || loaded?.user === undefined) throw new UnauthenticatedError()
       const { record } = loaded
       const user = userOf({ ...loaded.user, ...options })
@@ -238,6 +356,8 @@ export class Session<Data extends object = AnyData> {
   /** Ends the session. */
   async logout(): Promise<void> {
     this.#requireUnsent('session.logout()')
+    // A login that Redis has not heard of may have become a session meanwhile, which is the one to end.
+    if (this.#source.second.value !== undefined && saysPending(this.#source.second.value)) await this.load()
     const id = this.#readId()
     const userId = this.#loaded?.user?.userId
     if (id !== undefined) {
@@ -258,18 +378,11 @@ export class Session<Data extends object = AnyData> {
     await this.#write(compare)
   }
 
-  /** Whether something is to be written. Of the plugin. */
-  get isChanged(): boolean {
+  get #isChanged(): boolean {
     return this.#set.size > 0 || this.#removed.size > 0
   }
 
-  /** Whether the answer can depend on it. Of the plugin. */
-  get wasUsed(): boolean {
-    return this.#idRead
-  }
-
-  /** Writes what was changed, before the answer leaves; the end of a session is no error here. Of the plugin. */
-  async flush(): Promise<void> {
+  async #flush(): Promise<void> {
     try {
       await this.#write(false)
     } catch (error) {
@@ -277,14 +390,12 @@ export class Session<Data extends object = AnyData> {
     }
   }
 
-  /** Forgets what was changed: the request failed. Of the plugin. */
-  drop(): void {
+  #drop(): void {
     this.#set.clear()
     this.#removed.clear()
   }
 
-  /** The cookie that goes with the answer, whose head is about to leave. Of the plugin. */
-  seal(): CookieChanges {
+  #seal(): CookieChanges {
     this.#sent = true
     return { session: this.#cookie, shadow: this.#shadowCookie }
   }
@@ -293,9 +404,9 @@ export class Session<Data extends object = AnyData> {
     const id = this.#readId()
     if (id !== undefined) {
       try {
-        this.#loaded = await this.#sessions.load(id)
-        if (this.#loaded === undefined) this.#forget()
-        else if (this.#sessions.touch(id, this.#loaded)) this.#confirm(id, this.#loaded)
+        const loaded = await this.#sessions.load(id)
+        if (loaded === undefined) await this.#claim(id)
+        else await this.#meet(id, loaded)
       } catch (error) {
         if (!(error instanceof UnavailableError)) throw error
         this.#believe(id)
@@ -305,35 +416,67 @@ export class Session<Data extends object = AnyData> {
     return this
   }
 
-  #believe(id: SessionId): void {
-    const { shadowName, shadow: sealed, believes } = this.#source
-    const shadow = believes() ? this.#sessions.recall(shadowName, id, sealed) : undefined
-    if (shadow === undefined) {
-      this.#unavailable = true
+  /** There is no such session: unless somebody signed in by that id while Redis was away. */
+  async #claim(id: SessionId): Promise<void> {
+    const claimed = await this.#sessions.claim(id, this.#source.second, this.#deviceText())
+    if (claimed === undefined) {
+      this.#forget()
       return
     }
-    const { user, version, createdMs, confirmedMs, endsMs } = shadow
-    this.#degraded = true
-    const record = {
-      version,
-      createdMs,
-      touchedMs: confirmedMs,
-      idleMs: endsMs - confirmedMs,
-      absoluteAtMs: endsMs,
-      principal: undefined,
-      authenticatedMs: undefined,
-      device: undefined,
-      fields: new Map(),
-    }
-    this.#loaded = { record, user }
+    this.#permanent = claimed.permanent
+    // What this request has changed meanwhile belongs to the session that comes.
+    const [set, removed] = [this.#set, this.#removed]
+    this.#adopt(claimed)
+    this.#set = new Map(set)
+    this.#removed = new Set(removed)
+  }
+
+  /** The session is there: what was changed without Redis is kept, and what an outage may believe is made anew. */
+  async #meet(id: SessionId, found: LoadedSession): Promise<void> {
+    this.#loaded = found
+    const merged = await this.#sessions.merge(id, this.#source.second, found)
+    this.#loaded = merged ?? found
+    if (this.#sessions.touch(id, this.#loaded) || merged !== undefined) this.#confirm(id, this.#loaded)
+  }
+
+  #believe(id: SessionId): void {
+    const shadow = this.#source.believes() ? this.#sessions.recall(id, this.#source.second) : undefined
+    if (shadow === undefined) this.#unavailable = true
+    else this.#adoptShadow(shadow)
+  }
+
+  #adoptShadow(shadow: Shadow): void {
+    this.#shadow = shadow
+    this.#loaded = { record: recordOf(shadow), user: shadow.user }
+  }
+
+  async #beginSealed(
+    user: SessionUser,
+    fields: ReadonlyMap<string, string>,
+    absoluteMs: number,
+    old: SessionId | undefined,
+  ): Promise<void> {
+    const login = { permanent: this.#permanent, fields }
+    const begun = await this.#sessions.beginSealed(this.#source.second.name, user, login, old)
+    this.#drop()
+    this.#id = begun.id
+    this.#idRead = true
+    this.#isLoaded = true
+    this.#unavailable = false
+    this.#loading = Promise.resolve(this)
+    this.#cookie = { kind: 'set', value: begun.id.text, maxAgeMs: this.#permanent ? absoluteMs : undefined }
+    this.#adoptShadow(begun.shadow)
+    this.#sendShadow(begun.sealed)
   }
 
   /** The store has just said that the session is there: what an outage may believe is made anew. */
   #confirm(id: SessionId, loaded: LoadedSession): void {
-    const value = this.#sessions.confirm(this.#source.shadowName, id, loaded)
+    this.#sendShadow(this.#sessions.outage.confirm(this.#source.second.name, id, loaded))
+  }
+
+  #sendShadow(value: string | undefined): void {
     if (value === undefined) return
-    const maxAgeMs = this.#sessions.options.outageMs
-    this.#shadowCookie = { kind: 'set', value, maxAgeMs }
+    this.#shadowCookie = { kind: 'set', value, maxAgeMs: this.#sessions.options.outageMs }
   }
 
   #readId(): SessionId | undefined {
@@ -345,7 +488,8 @@ export class Session<Data extends object = AnyData> {
   }
 
   async #write(compare: boolean): Promise<void> {
-    if (!this.isChanged) return
+    if (!this.#isChanged) return
+    if (!this.#sessions.available) await this.load()
     const [set, removed] = [this.#set, this.#removed]
     this.#set = new Map()
     this.#removed = new Set()
@@ -354,22 +498,57 @@ export class Session<Data extends object = AnyData> {
       if (set.size > 0) await this.#beginAnonymous(set)
       return
     }
+    if (this.#shadow !== undefined) {
+      const { name } = this.#source.second
+      const changed = this.#sessions.outage.change(name, this.#shadow, set, removed)
+      this.#adoptShadow(changed.shadow)
+      this.#sendShadow(changed.sealed)
+      return
+    }
     const ifVersion = compare ? this.#loaded?.record.version : undefined
     const change = { set, remove: [...removed], ifVersion }
     const committed = await this.#sessions.commit(id, change)
     switch (committed.outcome) {
       case 'done':
-        this.#keep(committed.version, set, removed)
+        this.#keep(id, committed.version, set, removed)
         return
       case 'gone':
-        this.#sessions.odd('gone', id)
-        this.#forget()
-        throw new GoneError()
+        return this.#end(id)
       case 'conflict':
         throw new ConflictError()
       case 'too-large':
         throw this.#sessions.form.tooLarge(largestOf(set))
     }
+  }
+
+  /** An update before there is a session. */
+  async #beginWith(
+    name: string,
+    change: (text: string | undefined) => string | undefined,
+  ): Promise<string | undefined> {
+    const text = change(undefined)
+    if (text !== undefined) await this.#beginAnonymous(new Map([[name, text]]))
+    return text
+  }
+
+  async #swap(
+    id: SessionId,
+    name: string,
+    change: (text: string | undefined) => string | undefined,
+  ): Promise<string | undefined> {
+    const swapped = await this.#sessions.swap(id, name, this.#loaded, change)
+    if (swapped.outcome === 'too-large') throw this.#sessions.form.tooLarge(name)
+    if (swapped.outcome === 'gone') return this.#end(id)
+    if (swapped.text === undefined) this.#keep(id, swapped.version, new Map(), new Set([name]))
+    else this.#keep(id, swapped.version, new Map([[name, swapped.text]]), new Set())
+    return swapped.text
+  }
+
+  /** It ended under this request. */
+  #end(id: SessionId): never {
+    this.#sessions.odd('gone', id)
+    this.#forget()
+    throw new GoneError()
   }
 
   async #beginAnonymous(fields: ReadonlyMap<string, string>): Promise<void> {
@@ -380,7 +559,7 @@ export class Session<Data extends object = AnyData> {
   }
 
   #adopt({ id, record, user }: LoadedSession & { readonly id: SessionId }): void {
-    this.drop()
+    this.#drop()
     this.#id = id
     this.#idRead = true
     this.#isLoaded = true
@@ -390,30 +569,36 @@ export class Session<Data extends object = AnyData> {
     // A permanent one is kept for as long as it can last; the other as long as the browser.
     const maxAgeMs = this.#permanent ? record.absoluteAtMs - this.#sessions.options.clock.wallMs() : undefined
     this.#cookie = { kind: 'set', value: id.text, maxAgeMs }
-    this.#degraded = false
-    this.#shadowCookie = this.#source.shadow === undefined ? undefined : { kind: 'clear' }
+    this.#shadow = undefined
+    this.#shadowCookie = this.#source.second.value === undefined ? undefined : { kind: 'clear' }
     this.#confirm(id, this.#loaded)
   }
 
   /** There is no session any more. */
   #forget(): void {
-    this.drop()
+    this.#drop()
     this.#id = undefined
     this.#idRead = true
     this.#isLoaded = true
     this.#loaded = undefined
     this.#loading = Promise.resolve(this)
-    this.#degraded = false
+    this.#shadow = undefined
     this.#cookie = this.#source.cookie === undefined ? undefined : { kind: 'clear' }
-    this.#shadowCookie = this.#source.shadow === undefined ? undefined : { kind: 'clear' }
+    this.#shadowCookie = this.#source.second.value === undefined ? undefined : { kind: 'clear' }
   }
 
-  #keep(version: number, set: ReadonlyMap<string, string>, removed: ReadonlySet<string>): void {
+  #keep(
+    id: SessionId,
+    version: number,
+    set: ReadonlyMap<string, string>,
+    removed: ReadonlySet<string>,
+  ): void {
+    this.#sendShadow(this.#sessions.outage.renew(id, this.#source.second, version))
     if (this.#loaded === undefined) return
-    const { record, user } = this.#loaded
+    const { record } = this.#loaded
     const fields = new Map([...record.fields, ...set])
     for (const name of removed) fields.delete(name)
-    this.#loaded = { record: { ...record, version, fields }, user }
+    this.#loaded = { ...this.#loaded, record: { ...record, version, fields } }
   }
 
   /** The data as it will be; of these names, or all. */
@@ -443,5 +628,21 @@ export class Session<Data extends object = AnyData> {
 
   #requireUnsent(what: string): void {
     if (this.#sent) throw new TooLateError(what)
+  }
+}
+
+/** A session as it is believed: without a proof, and with the data that was changed meanwhile. */
+function recordOf({ version, createdMs, confirmedMs, endsMs, changes }: Shadow): SessionRecord {
+  const texts = [...(changes ?? [])].flatMap(([name, text]) => (text === null ? [] : [[name, text] as const]))
+  return {
+    version,
+    createdMs,
+    touchedMs: confirmedMs,
+    idleMs: endsMs - confirmedMs,
+    absoluteAtMs: endsMs,
+    principal: undefined,
+    authenticatedMs: undefined,
+    device: undefined,
+    fields: new Map(texts),
   }
 }

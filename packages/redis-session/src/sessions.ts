@@ -3,20 +3,33 @@
  * data, counts, and turns every failure of the store into one error.
  */
 import { withRetryAfter } from '@holdfast/footing'
+import { Activity, type SessionStatistics } from './activity.ts'
 import { afterTurn } from './clock.ts'
-import { FullError, UnavailableError } from './errors.ts'
+import { type EndListener, type EndReason, EndWatch } from './end-watch.ts'
+import { ConflictError, FullError, UnavailableError } from './errors.ts'
 import { channels, type OddityName } from './events.ts'
-import { touchIsDue } from './lifetime.ts'
+import { expiryMs, touchIsDue } from './lifetime.ts'
 import { MemoryStore } from './memory-store.ts'
 import { type ResolvedOptions, resolveOptions, type SessionsOptions } from './options.ts'
+import { Outage, type SecondCookie } from './outage.ts'
 import { type SessionUser, textOfUser, userOfText } from './principal.ts'
 import { RedisStore } from './redis-store.ts'
-import { type Revocation, RevocationJournal } from './revocation-journal.ts'
-import { type RingKeys, SecretRing, userAddress } from './secret-ring.ts'
+import type { Revocation } from './revocation-journal.ts'
+import { type Address, type RingKeys, SecretRing, userAddress } from './secret-ring.ts'
 import { DataForm } from './session-data.ts'
-import { mintId, readId, type SessionId } from './session-id.ts'
-import { isBelieved, type Shadow, ShadowMemory, sealShadow, shadowOf, unsealShadow } from './shadow.ts'
-import type { Change, Committed, Replaced, SessionRecord, SessionStore } from './store.ts'
+import { mintId, readId, type SessionId, successorOf } from './session-id.ts'
+import { channelOf } from './session-scripts.ts'
+import type { Shadow } from './shadow.ts'
+import type {
+  Change,
+  Committed,
+  Done,
+  Replaced,
+  SessionDraft,
+  SessionRecord,
+  SessionStore,
+  Swapped,
+} from './store.ts'
 import { DEVICE, openRecord, PRINCIPAL, plainTexts, sealedTexts, type TextForm } from './text-form.ts'
 
 /** From where somebody signed in. */
@@ -43,6 +56,8 @@ export interface UserSession {
 export interface LoadedSession {
   readonly record: SessionRecord
   readonly user: SessionUser | undefined
+  /** The fields as they are kept, where that is another text. */
+  readonly sealed?: ReadonlyMap<string, string> | undefined
 }
 
 /** What a new session begins with. */
@@ -85,14 +100,27 @@ export interface SessionCounts {
   failures: number
   /** Requests that were believed without Redis. */
   believed: number
+  /** Logins without Redis, and those that became sessions afterwards. */
+  sealedLogins: number
+  claimed: number
+  /** Changes without Redis that were kept afterwards, and those, and logins, that were not. */
+  merged: number
+  discarded: number
   /** Ends that Redis could not be told at once, and those it was told later. */
   journalled: number
   replayed: number
 }
 
+/** What a claim comes to: a session, or why there is none. */
+export type Claimed = (Begun & { readonly permanent: boolean }) | undefined
+
 const RETRY_AFTER_MS = 1000
-/** Until the next try, when Redis is there and did not take an end: it had too much to do. */
-const REPLAY_AGAIN_MS = 250
+/** A count is believed for so long. */
+const STATISTICS_MS = 5000
+/** After a time without word from Redis, so many sessions are asked for at the same time. */
+const ASK_AT_ONCE = 100
+/** Beyond so many tries somebody else is faster all the time. */
+const MAX_SWAPS = 100
 const hashPattern = /^[\w-]{32}$/
 
 export class Sessions {
@@ -114,33 +142,59 @@ export class Sessions {
     oddities: 0,
     failures: 0,
     believed: 0,
+    sealedLogins: 0,
+    claimed: 0,
+    merged: 0,
+    discarded: 0,
     journalled: 0,
     replayed: 0,
   }
+  readonly outage: Outage
   readonly #store: SessionStore
+  readonly #redisStore: RedisStore | undefined
   readonly #texts: TextForm
-  readonly #journal = new RevocationJournal()
-  readonly #shadows: ShadowMemory
-  #cancelReplay: () => void = () => {}
-  #stopListening: () => void = () => {}
+  readonly #ends: EndWatch
+  readonly #activity: Activity | undefined
+  #statistics: Promise<SessionStatistics> | undefined
+  #lastStatistics: SessionStatistics | undefined
+  readonly #stops: (() => void)[] = []
   /** Loads of this turn of the event loop: requests of one browser that came together share one. */
   readonly #loads = new Map<string, Promise<LoadedSession | undefined>>()
 
   /** Raises `HOLDFAST_ERR_REDIS_SESSION_OPTION`. */
   constructor(options: SessionsOptions = {}) {
     this.options = resolveOptions(options)
-    const { redis, secrets, fields, encrypt, randomBytes } = this.options
+    const { redis, secrets, fields, encrypt, randomBytes, clock, maxInMemory, outageMs, statistics } =
+      this.options
     this.form = new DataForm(fields, this.options)
     this.ring = new SecretRing(secrets)
-    this.#store = redis === undefined ? new MemoryStore(this.options) : new RedisStore(redis)
-    this.#shadows = new ShadowMemory(this.options.maxInMemory)
-    if (redis !== undefined) {
-      // Told in the same turn in which Redis is usable again: nothing of this process is on the way before it.
-      this.#stopListening = redis.onStateChange((state) => {
-        if (state === 'up') this.#replay()
-      })
-    }
+    this.#ends = new EndWatch({ clock, rememberMs: outageMs, maximum: maxInMemory })
+    const tell = (hash: string, reason: EndReason) => this.#ends.tell(hash, reason)
+    this.#redisStore = redis && new RedisStore(redis)
+    this.#store = this.#redisStore ?? new MemoryStore(this.options, tell)
     this.#texts = encrypt ? sealedTexts(randomBytes) : plainTexts
+    if (redis !== undefined) {
+      if (statistics) this.#activity = new Activity(redis, clock)
+      const channel = channelOf(redis.key('redis-session', 'any'))
+      const onMessage = (message: Buffer) => this.#heard(String(message))
+      this.#stops.push(
+        redis.subscribe(channel, { onMessage, onGap: () => this.#missed() }),
+        redis.onStateChange((state) => {
+          if (state === 'up') this.#missed()
+        }),
+      )
+    }
+    this.outage = new Outage({
+      options: this.options,
+      ring: this.ring,
+      redis,
+      store: this.#store,
+      hasEnded: (hash) => this.#ends.hasEnded(hash),
+      odd: (what, id) => this.odd(what, id),
+      onReplayed: (ends) => {
+        this.counts.replayed += ends
+      },
+    })
   }
 
   /** Whether the store can be asked at present. */
@@ -189,9 +243,7 @@ export class Sessions {
       device: device && sealed(DEVICE, device),
       fields: sealedFields(fields, sealed),
     }
-    const created = await this.#ask(
-      this.#store.create(id.address, list, draft, { maxPerUser, whenFull }, replaced),
-    )
+    const created = await this.#create(id, list, draft, { maxPerUser, whenFull }, replaced)
     if (created.outcome === 'full') throw new FullError(maxPerUser)
     if (created.outcome !== 'created') return created.outcome
     this.counts.created += 1
@@ -208,7 +260,107 @@ export class Sessions {
       device,
       fields,
     }
+    this.#note(id, record, user)
+    if (old !== undefined) this.#activity?.forget(old.id.address)
+    for (const hash of created.ended) this.#activity?.forget({ tag: id.address.tag, hash })
     return { id, record, user }
+  }
+
+  /** Signs somebody in without Redis, under an id that becomes a session later. Raises `..._UNAVAILABLE`. */
+  async beginSealed(
+    name: string,
+    user: SessionUser,
+    login: { readonly permanent: boolean; readonly fields: ReadonlyMap<string, string> },
+    old: SessionId | undefined,
+  ): Promise<{ readonly id: SessionId; readonly shadow: Shadow; readonly sealed: string | undefined }> {
+    const keys = this.ring.current
+    const id = mintId(keys, this.options.randomBytes, userAddress(keys, user.userId).tag)
+    const begun = this.outage.login(name, id, user, login)
+    if (old !== undefined) await this.end(old)
+    this.counts.sealedLogins += 1
+    return { id, ...begun }
+  }
+
+  /** Makes a session of a login that happened without Redis. Raises `..._UNAVAILABLE`. */
+  async claim(id: SessionId, second: SecondCookie, device: string): Promise<Claimed> {
+    const pending = this.outage.pending(id, second)
+    const store = this.#redisStore
+    if (pending?.login === undefined || store === undefined) return undefined
+    const { maxPerUser, whenFull, profiles } = this.options
+    const { permanent, roles } = pending.login
+    const user = { ...pending.user, roles }
+    const keys = this.#keysOf(id)
+    const list = userAddress(keys, user.userId)
+    const successor = successorOf(keys, id)
+    const { idleMs, absoluteMs } = profiles[permanent ? 'permanent' : 'default']
+    const sealed = (name: string, text: string) => this.#texts.sealed(keys, successor.address, name, text)
+    const absoluteAtMs = pending.createdMs + absoluteMs
+    const fields = fieldsOf(pending)
+    const draft: SessionDraft = {
+      idleMs,
+      absolute: { atMs: absoluteAtMs, createdMs: pending.createdMs },
+      authenticated: { atMs: pending.createdMs },
+      principal: sealed(PRINCIPAL, textOfUser(user)),
+      device: sealed(DEVICE, device),
+      fields: sealedFields(fields, sealed),
+    }
+    const bound = { maxPerUser, whenFull }
+    const claimed = await this.#ask(
+      store.claim(successor.address, list, draft, bound, { hash: id.address.hash }),
+    )
+    if (claimed.outcome === 'claimed') {
+      const loaded = await this.load(successor)
+      return loaded && { ...loaded, id: successor, permanent }
+    }
+    if (claimed.outcome !== 'created') {
+      this.counts.discarded += 1
+      this.odd('discarded-login', id)
+      return undefined
+    }
+    this.counts.claimed += 1
+    this.counts.created += 1
+    const record: SessionRecord = {
+      version: 1,
+      createdMs: pending.createdMs,
+      touchedMs: claimed.nowMs,
+      idleMs,
+      absoluteAtMs,
+      principal: textOfUser(user),
+      authenticatedMs: pending.createdMs,
+      device,
+      fields,
+    }
+    this.#note(successor, record, user)
+    return { id: successor, record, user, permanent }
+  }
+
+  /**
+   * Keeps what was changed without Redis, when the session is the one that was confirmed then and nobody has written to
+   * it since. Answers the session as it is now; undefined when there was nothing to keep.
+   */
+  async merge(
+    id: SessionId,
+    second: SecondCookie,
+    loaded: LoadedSession,
+  ): Promise<LoadedSession | undefined> {
+    const pending = this.outage.pending(id, second)
+    if (pending?.changes === undefined || pending.login !== undefined) return undefined
+    const { record, user } = loaded
+    const set = fieldsOf(pending)
+    const remove = [...pending.changes].flatMap(([name, text]) => (text === null ? [name] : []))
+    const isSame = user?.userId === pending.user.userId && record.version === pending.version
+    const change = { set, remove, ifVersion: pending.version }
+    const committed: Committed = isSame ? await this.commit(id, change) : { outcome: 'conflict' }
+    this.outage.settled(id)
+    if (committed.outcome !== 'done') {
+      this.counts.discarded += 1
+      this.odd('discarded-changes', id)
+      return loaded
+    }
+    this.counts.merged += 1
+    const fields = new Map([...record.fields, ...set])
+    for (const name of remove) fields.delete(name)
+    return { record: { ...record, version: committed.version, fields }, user }
   }
 
   /** Writes fields. Raises `..._UNAVAILABLE`. */
@@ -219,63 +371,89 @@ export class Sessions {
     const set = sealedFields(change.set, sealed)
     const bounded = { ...change, set, maxBytes, maxFields }
     const committed = await this.#ask(this.#store.commit(id.address, bounded))
-    if (committed.outcome === 'done') this.counts.commits += 1
+    if (committed.outcome === 'done') this.#committed(id, committed)
     if (committed.outcome === 'conflict') this.counts.conflicts += 1
     return committed
   }
 
+  /**
+   * Changes the text of one field, and tries again when somebody else was faster; `loaded` is what it was a moment ago.
+   * Raises `..._UNAVAILABLE` and `..._CONFLICT`.
+   */
+  async swap(
+    id: SessionId,
+    name: string,
+    loaded: LoadedSession | undefined,
+    change: (text: string | undefined) => string | undefined,
+  ): Promise<Exclude<Swapped, { readonly outcome: 'differs' }> & { readonly text: string | undefined }> {
+    const keys = this.#keysOf(id)
+    let present = loaded?.record.fields.get(name)
+    // Of what was written meanwhile nobody knows how it is kept; the first try then says so.
+    let from = this.#texts === plainTexts ? present : loaded?.sealed?.get(name)
+    for (let tries = 1; tries <= MAX_SWAPS; tries += 1) {
+      const text = change(present)
+      const to = text && this.#texts.sealed(keys, id.address, name, text)
+      const swapped = await this.#ask(this.#store.swap(id.address, { ...this.options, name, from, to }))
+      if (swapped.outcome === 'done') this.#committed(id, swapped)
+      if (swapped.outcome !== 'differs') return { ...swapped, text }
+      from = swapped.present
+      present = from && this.#texts.opened(keys, id.address, name, from)
+    }
+    this.counts.conflicts += 1
+    throw new ConflictError()
+  }
+
   /** Notes a use, when it is time to; nobody waits for it. Answers whether it did. */
-  touch(id: SessionId, { record }: LoadedSession): boolean {
+  touch(id: SessionId, { record, user }: LoadedSession): boolean {
     const { clock, touchEveryMs } = this.options
     const { touchedMs, idleMs } = record
     if (!touchIsDue(touchedMs, clock.wallMs(), { idleMs, touchEveryMs })) return false
     this.counts.touches += 1
     this.#ask(this.#store.touch(id.address)).catch(() => undefined)
+    this.#note(id, { ...record, touchedMs: clock.wallMs() }, user)
     return true
   }
 
-  /** Ends a session; noted for later when Redis cannot be told. Raises `..._UNAVAILABLE` when there is no room. */
+  /** Ends a session; noted for later when Redis cannot be told. Raises `..._UNAVAILABLE` when it cannot be noted. */
   async end({ address }: SessionId): Promise<void> {
-    this.#shadows.forget(address.hash)
-    await this.#tell({ kind: 'session', address })
-  }
-
-  /**
-   * What the second cookie of a session shall be that the store has confirmed just now, under the name that it has;
-   * undefined when there is none.
-   */
-  confirm(name: string, id: SessionId, { record, user }: LoadedSession): string | undefined {
-    const { redis, onRedisDown, clock, randomBytes } = this.options
-    if (redis === undefined || user === undefined || onRedisDown === 'deny') return undefined
-    const shadow = shadowOf(id, user, record, clock.wallMs(), this.options)
-    if (onRedisDown === 'sealed-cookie') return sealShadow(this.ring.current, name, shadow, randomBytes)
-    this.#shadows.remember(shadow)
-    return undefined
+    this.#activity?.forget(address)
+    this.outage.settled({ address })
+    await this.#tell({ kind: 'session', address }, () => this.#store.destroy(address))
   }
 
   /** What is believed of a session while Redis is not usable; undefined while it is. */
-  recall(name: string, id: SessionId, sealed: string | undefined): Shadow | undefined {
-    const { onRedisDown, clock } = this.options
-    // Never because one call failed, or a client wished it: only when this process itself finds Redis not usable.
-    if (this.available || onRedisDown === 'deny') return undefined
-    const shadow =
-      onRedisDown === 'memory'
-        ? this.#shadows.recall(id.address.hash)
-        : sealed && unsealShadow(this.ring, name, sealed)
-    if (!shadow || !isBelieved(shadow, id, clock.wallMs())) return undefined
-    if (this.#journal.covers(shadow.hash, shadow.user.userId, shadow.createdMs)) return undefined
-    this.counts.believed += 1
+  recall(id: SessionId, second: SecondCookie): Shadow | undefined {
+    const shadow = this.outage.recall(id, second)
+    if (shadow !== undefined) this.counts.believed += 1
     return shadow
   }
 
-  /** Ends that Redis does not know of yet. */
-  get untold(): number {
-    return this.#journal.size
+  /** Calls `listener` when a session ends other than by its time. Raises `..._WATCH_FULL`. */
+  onEnd(id: SessionId, listener: EndListener): () => void {
+    return this.#ends.watch(id.address, listener)
+  }
+
+  /** How many sessions there are, counted at most every five seconds; the last count while Redis is away. */
+  statistics(): Promise<SessionStatistics | undefined> {
+    const { clock } = this.options
+    const last = this.#lastStatistics
+    const isRecent = last !== undefined && clock.wallMs() - last.countedAt.getTime() < STATISTICS_MS
+    if (isRecent || !this.available) return Promise.resolve(last)
+    this.#statistics ??= this.#count().finally(() => {
+      this.#statistics = undefined
+    })
+    return this.#statistics.catch(() => this.#lastStatistics)
+  }
+
+  /** Resolves when Redis has been told what processes before this one could not tell it. */
+  ready(): Promise<void> {
+    return this.outage.begin()
   }
 
   close(): void {
-    this.#stopListening()
-    this.#cancelReplay()
+    for (const stop of this.#stops) stop()
+    this.outage.close()
+    this.#activity?.close()
   }
 
   /** The sessions of a user, the one used last first. Raises `..._UNAVAILABLE`. */
@@ -302,34 +480,43 @@ export class Sessions {
     return lists.flat().sort((a, b) => b.usedAt.getTime() - a.usedAt.getTime())
   }
 
-  /** Ends one session of a user, by its name in his list; answers whether it was there. Raises `..._UNAVAILABLE`. */
-  async revoke(userId: string, id: string): Promise<boolean> {
+  /**
+   * Ends one session of a user, by its name in his list; answers whether it was there, and undefined when Redis will be
+   * told later. Raises `..._UNAVAILABLE` when that cannot be noted.
+   */
+  async revoke(userId: string, id: string): Promise<boolean | undefined> {
     if (!hashPattern.test(id)) return false
-    if (!this.available) {
-      // Whose it is, nobody can say now: what is noted ends only what is on his list.
-      throw withRetryAfter(new UnavailableError('nobody can say whose session it is'), RETRY_AFTER_MS)
-    }
     const ended = await Promise.all(
-      this.ring.usersOf(userId).map((list) => this.#ask(this.#store.revoke(list, id))),
+      this.ring
+        .usersOf(userId)
+        .map((list) => this.#tell({ kind: 'listed', list, hash: id }, () => this.#store.revoke(list, id))),
     )
-    if (!ended.includes(true)) return false
-    this.#revoked([id], userId)
-    return true
+    if (ended.includes(true)) {
+      this.#revoked([id], userId)
+      return true
+    }
+    return ended.includes(undefined) ? undefined : false
   }
 
   /**
    * Ends all sessions of a user, but one if wanted; answers how many, and undefined when Redis will be told later.
-   * Raises `..._UNAVAILABLE` when there is no room to note it.
+   * Raises `..._UNAVAILABLE` when that cannot be noted.
    */
   async revokeAll(
     userId: string,
-    { except }: { readonly except?: string | undefined } = {},
+    options: { readonly except?: string | undefined } = {},
   ): Promise<number | undefined> {
     const untilMs = this.options.clock.wallMs()
+    const except =
+      options.except !== undefined && hashPattern.test(options.except) ? options.except : undefined
     const ended = await Promise.all(
-      this.ring.usersOf(userId).map((list) => this.#tell({ kind: 'user', list, userId, except, untilMs })),
+      this.ring
+        .usersOf(userId)
+        .map((list) =>
+          this.#tell({ kind: 'user', list, except, untilMs }, () => this.#store.revokeAll(list, { except })),
+        ),
     )
-    const hashes = ended.flatMap((told) => (Array.isArray(told) ? (told as readonly string[]) : []))
+    const hashes = ended.flatMap((hashes) => hashes ?? [])
     this.#revoked(hashes, userId)
     return ended.includes(undefined) ? undefined : hashes.length
   }
@@ -341,39 +528,85 @@ export class Sessions {
   }
 
   /** Tells the store, or notes it for later; then the answer is undefined. */
-  async #tell(revocation: Revocation): Promise<unknown> {
+  async #tell<Answer>(revocation: Revocation, told: () => Promise<Answer>): Promise<Answer | undefined> {
     try {
-      return await this.#ask(this.#told(revocation, false))
+      return await this.#ask(told())
     } catch (error) {
-      if (!this.#journal.note(revocation)) throw error
+      if (this.options.redis === undefined) throw error
+      const isNoted = await this.outage.note(revocation).catch(() => false)
+      if (!isNoted) throw error
       this.counts.journalled += 1
-      if (this.available) this.#replayLater()
       return undefined
     }
   }
 
-  #told(revocation: Revocation, later: boolean): Promise<unknown> {
-    if (revocation.kind === 'session') return this.#store.destroy(revocation.address)
-    const { list, except, untilMs } = revocation
-    return this.#store.revokeAll(list, later ? { except, createdUntilMs: untilMs } : { except })
+  /** Makes a session; one that was perhaps made, and that nobody has heard of, is ended later. */
+  async #create(
+    id: SessionId,
+    ...rest: Parameters<SessionStore['create']> extends [Address, ...infer Rest] ? Rest : never
+  ) {
+    try {
+      return await this.#ask(this.#store.create(id.address, ...rest))
+    } catch (error) {
+      const { mayHaveRun } = ((error as Error).cause ?? {}) as { readonly mayHaveRun?: boolean }
+      if (mayHaveRun === true)
+        await this.outage.note({ kind: 'session', address: id.address }).catch(() => false)
+      throw error
+    }
   }
 
-  async #replay(): Promise<void> {
-    this.#cancelReplay()
-    const before = this.#journal.size
-    if (before === 0) return
-    const done = await this.#journal.replay((revocation) => this.#told(revocation, true))
-    this.counts.replayed += before - this.#journal.size
-    if (!done && this.available) this.#replayLater()
+  #committed(id: SessionId, { bytes }: Done): void {
+    this.counts.commits += 1
+    if (bytes > this.options.warnBytes) this.odd('large-session', id)
   }
 
-  #replayLater(): void {
-    this.#cancelReplay()
-    this.#cancelReplay = this.options.clock.schedule(REPLAY_AGAIN_MS, () => this.#replay())
+  /** Counts it among those that are in use. */
+  #note(
+    { address }: SessionId,
+    { touchedMs, idleMs, absoluteAtMs }: SessionRecord,
+    user: SessionUser | undefined,
+  ): void {
+    const kind = user === undefined ? 'nobody' : 'users'
+    this.#activity?.note(kind, address, expiryMs(touchedMs, idleMs, absoluteAtMs))
+  }
+
+  async #count(): Promise<SessionStatistics> {
+    const store = this.#store
+    const counted =
+      store instanceof MemoryStore
+        ? { ...store.count(), countedAt: new Date(this.options.clock.wallMs()) }
+        : await this.#activity?.count()
+    this.#lastStatistics = counted
+    if (counted === undefined) throw new UnavailableError('sessions are not counted')
+    return counted
+  }
+
+  /** `<reason> <hash>...`, by the process that ended them. */
+  #heard(message: string): void {
+    const [reason, ...hashes] = message.split(' ')
+    if (reason !== 'ended' && reason !== 'replaced') return
+    for (const hash of hashes) if (hashPattern.test(hash)) this.#ends.tell(hash, reason)
+  }
+
+  /** Words may have been missed: whoever is watched is asked for. */
+  async #missed(): Promise<void> {
+    const watched = this.#ends.watched
+    for (let at = 0; at < watched.length && this.available; at += ASK_AT_ONCE) {
+      const some = watched.slice(at, at + ASK_AT_ONCE)
+      await Promise.all(
+        some.map(async (address) => {
+          const isThere = await this.#store.has(address).catch(() => true)
+          if (!isThere) this.#ends.tell(address.hash, 'ended')
+        }),
+      )
+    }
   }
 
   #revoked(hashes: readonly string[], userId: string): void {
     this.counts.revoked += hashes.length
+    for (const { tag } of this.#activity === undefined ? [] : this.ring.usersOf(userId)) {
+      for (const hash of hashes) this.#activity?.forget({ tag, hash })
+    }
     if (!channels.revoke.hasSubscribers) return
     for (const session of hashes) channels.revoke.publish({ session, userId })
   }
@@ -388,7 +621,7 @@ export class Sessions {
     const record = openRecord(this.#texts, this.#keysOf(id), id.address, kept)
     if (record?.principal === undefined) {
       if (record === undefined) this.odd('unreadable-session', id)
-      return record && { record, user: undefined }
+      return record && { record, user: undefined, sealed: kept.fields }
     }
     const user = userOfText(record.principal)
     if (user === undefined) {
@@ -396,8 +629,8 @@ export class Sessions {
       return undefined
     }
     // It ended here while Redis was away, and Redis may not have been told yet.
-    if (this.#journal.covers(id.address.hash, user.userId, record.createdMs)) return undefined
-    return { record, user }
+    if (this.outage.covers(id.address.hash, record.createdMs, user)) return undefined
+    return { record, user, sealed: kept.fields }
   }
 
   #keysOf({ kid }: SessionId): RingKeys {
@@ -419,6 +652,13 @@ function sealedFields(
   sealed: (name: string, text: string) => string,
 ): ReadonlyMap<string, string> {
   return new Map([...fields].map(([name, text]) => [name, sealed(name, text)]))
+}
+
+/** The fields that were changed without Redis, as they are now. */
+function fieldsOf({ changes }: Shadow): ReadonlyMap<string, string> {
+  return new Map(
+    [...(changes ?? [])].flatMap(([name, text]) => (text === null ? [] : [[name, text] as const])),
+  )
 }
 
 function deviceOf(text: string | undefined): Device {

@@ -14,7 +14,10 @@ import type { RedisGuard } from '@holdfast/redis-guard'
 import type { Address } from './secret-ring.ts'
 
 /** What the store needs of a `RedisGuard`. */
-export type SessionRedis = Pick<RedisGuard, 'available' | 'run' | 'call' | 'key' | 'onStateChange'>
+export type SessionRedis = Pick<
+  RedisGuard,
+  'available' | 'run' | 'call' | 'key' | 'onStateChange' | 'beforeUp' | 'subscribe'
+>
 
 /** A session as it is kept. */
 export interface SessionRecord {
@@ -40,8 +43,8 @@ export interface SessionDraft {
   /** Counted from now; or, of a session that goes on under a new id, when it ends. */
   readonly absolute: { readonly afterMs: number } | { readonly atMs: number; readonly createdMs: number }
   readonly principal: string | undefined
-  /** Sets `authenticatedMs` to now. */
-  readonly authenticated: boolean
+  /** Sets `authenticatedMs`, to now or to this moment. */
+  readonly authenticated: boolean | { readonly atMs: number }
   readonly device: string | undefined
   readonly fields: ReadonlyMap<string, string>
 }
@@ -81,8 +84,34 @@ export interface Change {
 }
 
 export type Committed =
-  | { readonly outcome: 'done'; readonly version: number; readonly nowMs: number }
-  | { readonly outcome: 'gone' | 'conflict' | 'too-large' }
+  | Done
+  | { readonly outcome: 'gone' }
+  | { readonly outcome: 'conflict' }
+  | { readonly outcome: 'too-large' }
+
+/** The write happened; `bytes` are those of all data. */
+export interface Done {
+  readonly outcome: 'done'
+  readonly version: number
+  readonly nowMs: number
+  readonly bytes: number
+}
+
+/** A write of one field that depends on what it has. */
+export interface Swap extends Pick<Change, 'maxBytes' | 'maxFields'> {
+  readonly name: string
+  /** What it has; undefined when it is not there. */
+  readonly from: string | undefined
+  /** What it shall have; undefined takes it away. */
+  readonly to: string | undefined
+}
+
+export type Swapped =
+  | Done
+  | { readonly outcome: 'gone' }
+  | { readonly outcome: 'too-large' }
+  /** It has something else; nothing was written. */
+  | { readonly outcome: 'differs'; readonly present: string | undefined }
 
 /** A line of a user's list. */
 export interface ListedSession {
@@ -115,6 +144,10 @@ export interface SessionStore {
     replaced?: Replaced,
   ): Promise<Created>
   commit(address: Address, change: Change): Promise<Committed>
+  /** Writes one field when it has what is expected. */
+  swap(address: Address, swap: Swap): Promise<Swapped>
+  /** Whether the session is there; no use of it. */
+  has(address: Address): Promise<boolean>
   /** Notes a use; answers whether the session is there. */
   touch(address: Address): Promise<boolean>
   /** Ends a session; answers whether it was there. */

@@ -8,6 +8,8 @@ const redis = {
   call: () => undefined,
   key: () => undefined,
   onStateChange: () => undefined,
+  beforeUp: () => undefined,
+  subscribe: () => undefined,
 }
 
 t.test('the defaults are those of the README, and 0 is a value', async (t) => {
@@ -76,6 +78,13 @@ t.test('a wrong value is refused with what it must be and what it was', async (t
     [{ outageMs: 900_001 }, /"outageMs"/],
     [{ outageRoles: 'user' }, /"outageRoles" must be a list of roles/],
     [{ outageRoles: [''] }, /"outageRoles"/],
+    [{ outageFields: 'theme' }, /"outageFields" must be a list of fields/],
+    [{ outageFields: [5] }, /"outageFields"/],
+    [{ outageFields: ['cart'], fields: { theme: String } }, /"outageFields" must be some of the fields/],
+    [{ revocationLog: 'file' }, /"revocationLog"/],
+    [{ revocationLog: {} }, /"revocationLog" must be an object with append, read, remove/],
+    [{ statistics: 'yes' }, /"statistics"/],
+    [{ warnBytes: 0 }, /"warnBytes"/],
     [{ maxInMemory: 0 }, /"maxInMemory"/],
     [{ clock: {} }, /"clock"/],
     [{ randomBytes: 1 }, /"randomBytes"/],

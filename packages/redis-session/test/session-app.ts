@@ -107,8 +107,12 @@ export class Browser {
 }
 
 /** A guard that waits long enough for a busy machine. */
-export async function guardOf(server: RealServer, budgetMs = 5000): Promise<GuardedRedis> {
-  const guard = new GuardedRedis({ url: server.url, budgetMs, connectTimeoutMs: 5000 })
+export async function guardOf(
+  server: RealServer,
+  budgetMs = 5000,
+  heartbeatMs = 1000,
+): Promise<GuardedRedis> {
+  const guard = new GuardedRedis({ url: server.url, budgetMs, connectTimeoutMs: 5000, heartbeatMs })
   await guard.ready(10_000)
   return guard
 }

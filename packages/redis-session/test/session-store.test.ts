@@ -148,6 +148,59 @@ await contractSuite<Subject, Test>(t, 'SessionStore', [memory, single, cluster],
     })
     t.same(await fieldsOf(store, session), { a: '1' })
   },
+  'of a field that several change by what it has, nothing is lost': async (t, { store }) => {
+    const session = await made(store)
+    const bounds = { maxBytes: 1000, maxFields: 2 }
+    const add = async () => {
+      let from: string | undefined
+      for (;;) {
+        const swapped = await store.swap(session, {
+          ...bounds,
+          name: 'sum',
+          from,
+          to: String(Number(from ?? 0) + 1),
+        })
+        if (swapped.outcome === 'done') return swapped
+        if (swapped.outcome !== 'differs') throw new Error(swapped.outcome)
+        from = swapped.present
+      }
+    }
+    await Promise.all(Array.from({ length: 20 }, add))
+    t.same(await fieldsOf(store, session), { sum: '20' })
+    t.match(await store.load(session), { version: 21 })
+    const swap = { ...bounds, name: 'sum', from: '20' }
+    t.match(await store.swap(session, { ...swap, to: 'x'.repeat(997) }), { outcome: 'done', bytes: 1000 })
+    t.same(await store.swap(session, { ...swap, from: 'x'.repeat(997), to: 'x'.repeat(998) }), {
+      outcome: 'too-large',
+    })
+    t.match(await store.swap(session, { ...swap, from: 'x'.repeat(997), to: undefined }), {
+      outcome: 'done',
+      bytes: 0,
+    })
+    t.same(await fieldsOf(store, session), {})
+    await store.commit(session, change({ a: '1', b: '2' }))
+    t.same(
+      await store.swap(session, { ...swap, from: undefined, to: '1' }),
+      { outcome: 'too-large' },
+      'of fields',
+    )
+    t.match(await store.swap(session, { ...swap, from: undefined, to: undefined }), {
+      outcome: 'done',
+      bytes: 4,
+    })
+    await store.destroy(session)
+    t.same(await store.swap(session, { ...swap, to: '1' }), { outcome: 'gone' })
+  },
+  'says whether a session is there': async (t, { store }) => {
+    const session = await made(store)
+    t.equal(await store.has(session), true)
+    await store.destroy(session)
+    t.equal(await store.has(session), false)
+  },
+  'a proof may be of an earlier moment': async (t, { store }) => {
+    const session = await made(store, undefined, { authenticated: { atMs: 5000 } })
+    t.match(await store.load(session), { authenticatedMs: 5000 })
+  },
   'nothing brings a session back': async (t, { store }) => {
     const user = address()
     const session = await made(store, user)
