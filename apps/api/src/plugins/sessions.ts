@@ -88,7 +88,8 @@ export function sessionPort(
         client: device.agent,
       }))
     },
-    revoke: (userId, id) => kept.revoke(userId, id),
+    // What Redis will be told later has ended all the same.
+    revoke: async (userId, id) => (await kept.revoke(userId, id)) !== false,
     async revokeAll(userId, exceptId) {
       await kept.revokeAll(userId, exceptId === undefined ? {} : { except: exceptId })
     },
