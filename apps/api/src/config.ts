@@ -116,7 +116,7 @@ const SETTINGS = {
     'MAX_REQUESTS_PER_SOCKET',
     integer(0, 1_000_000_000),
     '10000',
-    'Most requests of one connection, which ends after the last; `0` for any number.',
+    'Most requests of one connection: the last answer tells the client to close it, and one more is a 503. `0`: any number.',
   ),
   securityCsp: setting(
     'SECURITY_CSP',
