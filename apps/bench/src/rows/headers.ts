@@ -34,5 +34,13 @@ export const headers: ServerRow = {
       against: '@fastify/helmet',
       atLeast: 1.4,
     },
+    {
+      claim:
+        'A 404 with every header that protects, an id and a problem document costs at most half more than one of Fastify without them',
+      figure: 'requestsPerSecond',
+      of: 'ours, 404',
+      against: 'bare, 404',
+      atLeast: 0.66,
+    },
   ],
 }
