@@ -348,6 +348,11 @@ export class Sessions {
     const { record, user } = loaded
     const set = fieldsOf(pending)
     const remove = [...pending.changes].flatMap(([name, text]) => (text === null ? [name] : []))
+    const { fields: kept } = record
+    const isKept =
+      [...set].every(([name, text]) => kept.get(name) === text) && !remove.some((name) => kept.has(name))
+    // A request that came together with this one was faster.
+    if (isKept && record.version > pending.version) return loaded
     const isSame = user?.userId === pending.user.userId && record.version === pending.version
     const change = { set, remove, ifVersion: pending.version }
     const committed: Committed = isSame ? await this.commit(id, change) : { outcome: 'conflict' }
