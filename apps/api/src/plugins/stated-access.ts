@@ -8,7 +8,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** All routes are there: what is added from now on answers for methods that they have not, to everybody. */
     accessStated(): void
-    /** Every route with its rule, in the order of registration: `GET /path`. */
+    /** Every route, `GET /path`, with its rule; without what only says that a method is not there. */
     readonly accessRules: ReadonlyMap<string, AccessRule>
   }
   interface FastifyRequest {
@@ -50,6 +50,7 @@ export const statedAccess = fastifyPlugin<StatedAccessOptions>(
         return
       }
       route.config = { ...route.config, access: stated }
+      if (otherwise !== undefined) return
       for (const each of [method].flat()) rules.set(`${each} ${url}`, stated)
     })
     app.addHook('onReady', async () => {
