@@ -67,20 +67,32 @@ export async function sessionApp(options: RedisSessionOptions = {}): Promise<Fas
   return app
 }
 
+/** What a browser talks to: a service of this process, or of another one. */
+export interface Target {
+  inject(request: InjectOptions): Promise<Answer>
+}
+
+export interface Answer {
+  readonly statusCode: number
+  readonly headers: Readonly<Record<string, number | string | string[] | undefined>>
+  readonly body: string
+  json(): ReturnType<typeof JSON.parse>
+}
+
 /** A browser: keeps the cookies it is given. */
 export class Browser {
-  readonly #app: FastifyInstance
+  readonly #app: Target
   readonly cookies = new Map<string, string>()
   /** The `Set-Cookie` of the last answer. */
   setCookies: readonly string[] = []
 
-  constructor(app: FastifyInstance, cookies?: ReadonlyMap<string, string>) {
+  constructor(app: Target, cookies?: ReadonlyMap<string, string>) {
     this.#app = app
     for (const [name, value] of cookies ?? []) this.cookies.set(name, value)
   }
 
   /** The same browser at another process. */
-  at(app: FastifyInstance): Browser {
+  at(app: Target): Browser {
     return new Browser(app, this.cookies)
   }
 
@@ -96,7 +108,7 @@ export class Browser {
     const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
     const headers = { ...(cookie === '' ? {} : { cookie }), ...given.headers }
     const answer = await this.#app.inject({ ...given, headers })
-    this.setCookies = [answer.headers['set-cookie'] ?? []].flat()
+    this.setCookies = [answer.headers['set-cookie'] ?? []].flat().map(String)
     for (const text of this.setCookies) {
       const [, name = '', value = '', rest = ''] = /^([^=]+)=([^;]*)(.*)$/.exec(text) ?? []
       if (rest.includes('Max-Age=0;')) this.cookies.delete(name)
