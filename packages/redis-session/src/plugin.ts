@@ -15,7 +15,7 @@ import {
   UnavailableError,
 } from './errors.ts'
 import { type CookieOptions, checks, resolveCookie, type SessionsOptions } from './options.ts'
-import { type CookieChange, Session, type SessionControl } from './session.ts'
+import { type CookieChange, Session } from './session.ts'
 import { type CookieForm, clearCookie, duplicate, findCookie, isPublic, setCookie } from './session-cookie.ts'
 import type { DataOf, FieldReaders } from './session-data.ts'
 import { Sessions } from './sessions.ts'
@@ -97,10 +97,11 @@ export function sessionFields<const Readers extends FieldReaders>(
 const RETRY_AFTER_MS = 1000
 const HEALTH_EVERY_MS = 5000
 const kSession = Symbol('holdfast.redis-session')
+const { control } = Session
 
 /** A request of a scope that was made before this plugin has no such member. */
 interface WithSession {
-  [kSession]?: SessionControl | null
+  [kSession]?: Session | null
 }
 
 /** What this plugin uses of `app.health`, without needing `@holdfast/health`. */
@@ -134,9 +135,9 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
   app.decorateRequest('session', {
     getter() {
       const known = (this as unknown as WithSession)[kSession]
-      if (known) return known.session
+      if (known) return known
       if (this.routeOptions.config.redisSession === false) throw new OffError()
-      return controlOf(this, sessions, form).session
+      return sessionOf(this, sessions, form)
     },
   })
   app.decorate('redisSession', {
@@ -149,28 +150,27 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
     statistics: () => sessions.statistics(),
     async commit(request, reply) {
       await request.session.commit()
-      for (const header of cookiesOf(controlOf(request, sessions, form), form))
-        reply.raw.appendHeader('set-cookie', header)
+      for (const header of cookiesOf(request.session, form)) reply.raw.appendHeader('set-cookie', header)
     },
     snapshot,
   } satisfies RedisSession)
 
   app.addHook('onRoute', (route) => readBefore(route, sessions, form))
   app.addHook('onSend', (request, reply, _payload, done) => {
-    const control = (request as unknown as WithSession)[kSession]
-    if (!control) {
+    const session = (request as unknown as WithSession)[kSession]
+    if (!session) {
       done()
       return
     }
-    if (reply.statusCode >= 500) control.drop()
-    if (!control.isChanged) {
-      sign(reply, control, form, sessions)
+    if (reply.statusCode >= 500) control.drop(session)
+    if (!control.isChanged(session)) {
+      sign(reply, session, form, sessions)
       done()
       return
     }
-    control.flush().then(
+    control.flush(session).then(
       () => {
-        sign(reply, control, form, sessions)
+        sign(reply, session, form, sessions)
         done()
       },
       (error: Error) => done(error),
@@ -196,7 +196,7 @@ function healthOf(snapshot: RedisSessionSnapshot, statistics: object | undefined
   return { status: 'degraded', reason: 'Redis is away: who is signed in is believed for a while', data }
 }
 
-function controlOf(request: FastifyRequest, sessions: Sessions, form: CookieForm): SessionControl {
+function sessionOf(request: FastifyRequest, sessions: Sessions, form: CookieForm): Session {
   const holder = request as unknown as WithSession
   const known = holder[kSession]
   if (known) return known
@@ -207,14 +207,15 @@ function controlOf(request: FastifyRequest, sessions: Sessions, form: CookieForm
     cookie = undefined
   }
   const shadow = findCookie(headers.cookie, shadowOf(form).name)
-  const control = Session.open(sessions, {
+  const session = control.open(sessions, {
     cookie,
+    isAnonymous: cookie === undefined && isRead(request.routeOptions.config.redisSession),
     second: { name: shadowOf(form).name, value: shadow === duplicate ? undefined : shadow },
     believes: () => believes(request.routeOptions.config.redisSession),
     device: () => ({ agent: headers['user-agent'], address: request.ip }),
   })
-  holder[kSession] = control
-  return control
+  holder[kSession] = session
+  return session
 }
 
 /** The second cookie. */
@@ -234,12 +235,23 @@ function believes(setting: SessionMode | RedisSessionRouteOptions | false | unde
   return setting.believe ?? setting.fresh !== true
 }
 
+/** Whether a route has its session read before its handler. */
+function isRead(setting: SessionMode | RedisSessionRouteOptions | false | undefined): boolean {
+  if (typeof setting !== 'object') return setting === 'optional' || setting === 'required'
+  return setting.fresh === true || setting.mode === 'optional' || setting.mode === 'required'
+}
+
 /** Routes that need their session have it before anything of their own runs. */
 function readBefore(route: RouteOptions, sessions: Sessions, form: CookieForm): void {
   const { mode, fresh } = resolveRoute(route)
   if (mode === 'lazy') return
   const read = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => {
-    const { session } = controlOf(request, sessions, form)
+    // Who brings no cookie at all is nobody, and nothing has to be read.
+    if (mode === 'optional' && request.raw.headers.cookie === undefined) {
+      done()
+      return
+    }
+    const session = sessionOf(request, sessions, form)
     session.load().then(() => {
       const refusal = mode === 'required' ? refusalOf(session, fresh) : undefined
       if (refusal !== undefined && 'retryAfterSeconds' in refusal) {
@@ -276,9 +288,9 @@ function resolveRoute(route: RouteOptions): { readonly mode: SessionMode; readon
 }
 
 /** Puts on the answer what the session adds to it. */
-function sign(reply: FastifyReply, control: SessionControl, form: CookieForm, sessions: Sessions): void {
-  const cookies = cookiesOf(control, form)
-  if (!control.wasUsed) return
+function sign(reply: FastifyReply, session: Session, form: CookieForm, sessions: Sessions): void {
+  const cookies = cookiesOf(session, form)
+  if (!control.wasUsed(session)) return
   const cacheControl = reply.getHeader('cache-control')
   if (isPublic(cacheControl)) {
     // A cache in between would hand the cookie of one user to all others.
@@ -292,8 +304,11 @@ function sign(reply: FastifyReply, control: SessionControl, form: CookieForm, se
   else if (!/(^|[\s,])(cookie|\*)($|[\s,])/i.test(String(vary))) reply.header('vary', `${vary}, Cookie`)
 }
 
-function cookiesOf(control: SessionControl, form: CookieForm): readonly string[] {
-  const { session: first, shadow } = control.seal()
+const none: readonly string[] = []
+
+function cookiesOf(session: Session, form: CookieForm): readonly string[] {
+  const { session: first, shadow } = control.seal(session)
+  if (first === undefined && shadow === undefined) return none
   return [...cookieOf(first, form), ...cookieOf(shadow, shadowOf(form))]
 }
 

@@ -6,7 +6,7 @@
  * that is noted by a process that is killed before Redis is back is lost.
  */
 import type { LogEntry, RevocationLog } from './revocation-log.ts'
-import type { Address } from './secret-ring.ts'
+import { type Address, isHash } from './secret-ring.ts'
 
 /** One session; one that is on a user's list; or all of that list that were made until then. */
 export type Revocation =
@@ -151,8 +151,4 @@ function revocationOf({ text }: LogEntry): Revocation | undefined {
 function isAddress(value: unknown): value is Address {
   const { tag, hash } = (value ?? {}) as { readonly tag?: unknown; readonly hash?: unknown }
   return typeof tag === 'string' && /^[0-9a-f]{4}$/.test(tag) && isHash(hash)
-}
-
-function isHash(value: unknown): value is string {
-  return typeof value === 'string' && /^[\w-]{32}$/.test(value)
 }

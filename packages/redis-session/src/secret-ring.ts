@@ -13,6 +13,11 @@ export interface Address {
   readonly hash: string
 }
 
+/** Whether a text has the form of a hash: what comes from outside is looked at before it is sent anywhere. */
+export function isHash(value: unknown): value is string {
+  return typeof value === 'string' && /^[\w-]{32}$/.test(value)
+}
+
 /** The keys that come from one secret. */
 export interface RingKeys {
   /** Names the secret in ids; says nothing about it. */

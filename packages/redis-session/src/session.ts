@@ -2,6 +2,7 @@
  * The session of one request. Nothing is read before somebody asks, nothing is written that was not changed, and who
  * is signed in changes by `login`, `elevate` and `logout` alone, each under a new id.
  */
+import { type Device, textOfDevice } from './device.ts'
 import type { EndListener } from './end-watch.ts'
 import {
   ConflictError,
@@ -18,15 +19,18 @@ import type { SecondCookie } from './outage.ts'
 import { type Principal, type SessionUser, userOf } from './principal.ts'
 import { bytesOf, largestOf } from './session-data.ts'
 import type { SessionId } from './session-id.ts'
-import { type Device, type LoadedSession, type Sessions, textOfDevice } from './sessions.ts'
+import type { LoadedSession, Sessions } from './sessions.ts'
 import { type Shadow, saysPending } from './shadow.ts'
 import type { SessionRecord } from './store.ts'
+import { Unwritten } from './unwritten.ts'
 
 /** What a request brings along. */
 export interface SessionSource {
   /** The value of our cookie. */
   readonly cookie: string | undefined
   readonly second: SecondCookie
+  /** Whether it is known from the beginning that there is no id, and the route wants to know: nothing has to be read. */
+  readonly isAnonymous: boolean
   /** Whether this route believes who is signed in without Redis. */
   readonly believes: () => boolean
   readonly device: () => Device
@@ -53,17 +57,18 @@ export type CookieChange =
 
 /** What the plugin does with the session of a request, and nobody else. */
 export interface SessionControl {
-  readonly session: Session
+  /** The session of a request. */
+  open(sessions: Sessions, source: SessionSource): Session
   /** Whether something is to be written. */
-  readonly isChanged: boolean
+  isChanged(session: Session): boolean
   /** Whether the answer can depend on it. */
-  readonly wasUsed: boolean
+  wasUsed(session: Session): boolean
   /** Writes what was changed, before the answer leaves; the end of a session is no error here. */
-  flush(): Promise<void>
+  flush(session: Session): Promise<void>
   /** Forgets what was changed: the request failed. */
-  drop(): void
+  drop(session: Session): void
   /** The cookies that go with the answer, whose head is about to leave. */
-  seal(): CookieChanges
+  seal(session: Session): CookieChanges
 }
 
 type AnyData = Readonly<Record<string, unknown>>
@@ -81,8 +86,7 @@ export class Session<Data extends object = AnyData> {
   #isLoaded = false
   #unavailable = false
   #permanent = false
-  #set = new Map<string, string>()
-  #removed = new Set<string>()
+  readonly #unwritten = new Unwritten()
   /** What is believed while Redis is away. */
   #shadow: Shadow | undefined
   #cookie: CookieChange | undefined
@@ -92,23 +96,19 @@ export class Session<Data extends object = AnyData> {
   private constructor(sessions: Sessions, source: SessionSource) {
     this.#sessions = sessions
     this.#source = source
+    if (!source.isAnonymous) return
+    this.#idRead = true
+    this.#isLoaded = true
   }
 
-  /** The session of a request, and what only the plugin may do with it. */
-  static open(sessions: Sessions, source: SessionSource): SessionControl {
-    const session = new Session(sessions, source)
-    return {
-      session,
-      get isChanged() {
-        return session.#isChanged
-      },
-      get wasUsed() {
-        return session.#idRead
-      },
-      flush: () => session.#flush(),
-      drop: () => session.#drop(),
-      seal: () => session.#seal(),
-    }
+  /** One object for all sessions: a request pays nothing for what only the plugin may do. */
+  static readonly control: SessionControl = {
+    open: (sessions, source) => new Session(sessions, source),
+    isChanged: (session) => !session.#unwritten.isEmpty,
+    wasUsed: (session) => session.#idRead,
+    flush: (session) => session.#flush(),
+    drop: (session) => session.#unwritten.clear(),
+    seal: (session) => session.#seal(),
   }
 
   /** Whether it has been read, so that `user` can be asked for. */
@@ -173,9 +173,9 @@ export class Session<Data extends object = AnyData> {
   async get<Name extends keyof Data & string>(name: Name): Promise<Data[Name] | undefined> {
     const { form } = this.#sessions
     form.check(name)
-    const own = this.#set.get(name)
+    const own = this.#unwritten.textOf(name)
+    if (own === null) return undefined
     if (own !== undefined) return form.valueOf(name, own) as Data[Name] | undefined
-    if (this.#removed.has(name)) return undefined
     await this.load()
     const text = this.#loaded?.record.fields.get(name)
     if (text === undefined) return undefined
@@ -192,16 +192,14 @@ export class Session<Data extends object = AnyData> {
     this.#requireUnsent('session.set()')
     const text = this.#sessions.form.textOf(name, value)
     this.#checkSize(name, text)
-    this.#removed.delete(name)
-    this.#set.set(name, text)
+    this.#unwritten.set(name, text)
   }
 
   /** Takes a field away. */
   remove(name: keyof Data & string): void {
     this.#requireUnsent('session.remove()')
     this.#sessions.form.check(name)
-    this.#set.delete(name)
-    this.#removed.add(name)
+    this.#unwritten.remove(name)
   }
 
   /**
@@ -223,7 +221,7 @@ export class Session<Data extends object = AnyData> {
       return value === undefined ? undefined : form.textOf(name, value)
     }
     // What this request has changed before goes first.
-    if (this.#isChanged) await this.#write(false)
+    if (!this.#unwritten.isEmpty) await this.#write(false)
     await this.load()
     if (this.#unavailable || this.degraded)
       throw new UnavailableError(`field "${name}" cannot be changed now`)
@@ -289,7 +287,7 @@ export class Session<Data extends object = AnyData> {
     const { permanent = false, keep = [] } = options
     const user = userOf(principal)
     if (keep.length > 0) await this.load()
-    const fields = this.#merged(new Set(keep))
+    const fields = this.#unwritten.over(this.#loaded?.record.fields, new Set(keep))
     const { idleMs, absoluteMs } = this.#sessions.options.profiles[permanent ? 'permanent' : 'default']
     const id = this.#readId()
     const beginning = { user, idleMs, absolute: { afterMs: absoluteMs }, device: this.#deviceText(), fields }
@@ -330,7 +328,7 @@ export class Session<Data extends object = AnyData> {
           idleMs: record.idleMs,
           absolute: { atMs: record.absoluteAtMs, createdMs: record.createdMs },
           device: this.#deviceText(),
-          fields: this.#merged(),
+          fields: this.#unwritten.over(this.#loaded?.record.fields),
         },
         { id, mustExist: true, ifVersion: record.version },
       )
@@ -378,21 +376,12 @@ export class Session<Data extends object = AnyData> {
     await this.#write(compare)
   }
 
-  get #isChanged(): boolean {
-    return this.#set.size > 0 || this.#removed.size > 0
-  }
-
   async #flush(): Promise<void> {
     try {
       await this.#write(false)
     } catch (error) {
       if (!(error instanceof GoneError)) throw error
     }
-  }
-
-  #drop(): void {
-    this.#set.clear()
-    this.#removed.clear()
   }
 
   #seal(): CookieChanges {
@@ -425,10 +414,10 @@ export class Session<Data extends object = AnyData> {
     }
     this.#permanent = claimed.permanent
     // What this request has changed meanwhile belongs to the session that comes.
-    const [set, removed] = [this.#set, this.#removed]
+    const { set, removed } = this.#unwritten.take()
     this.#adopt(claimed)
-    this.#set = new Map(set)
-    this.#removed = new Set(removed)
+    for (const [name, text] of set) this.#unwritten.set(name, text)
+    for (const name of removed) this.#unwritten.remove(name)
   }
 
   /** The session is there: what was changed without Redis is kept, and what an outage may believe is made anew. */
@@ -458,7 +447,7 @@ export class Session<Data extends object = AnyData> {
   ): Promise<void> {
     const login = { permanent: this.#permanent, fields }
     const begun = await this.#sessions.beginSealed(this.#source.second.name, user, login, old)
-    this.#drop()
+    this.#unwritten.clear()
     this.#id = begun.id
     this.#idRead = true
     this.#isLoaded = true
@@ -488,11 +477,9 @@ export class Session<Data extends object = AnyData> {
   }
 
   async #write(compare: boolean): Promise<void> {
-    if (!this.#isChanged) return
+    if (this.#unwritten.isEmpty) return
     if (!this.#sessions.available) await this.load()
-    const [set, removed] = [this.#set, this.#removed]
-    this.#set = new Map()
-    this.#removed = new Set()
+    const { set, removed } = this.#unwritten.take()
     const id = this.#readId()
     if (id === undefined) {
       if (set.size > 0) await this.#beginAnonymous(set)
@@ -559,7 +546,7 @@ export class Session<Data extends object = AnyData> {
   }
 
   #adopt({ id, record, user }: LoadedSession & { readonly id: SessionId }): void {
-    this.#drop()
+    this.#unwritten.clear()
     this.#id = id
     this.#idRead = true
     this.#isLoaded = true
@@ -576,7 +563,7 @@ export class Session<Data extends object = AnyData> {
 
   /** There is no session any more. */
   #forget(): void {
-    this.#drop()
+    this.#unwritten.clear()
     this.#id = undefined
     this.#idRead = true
     this.#isLoaded = true
@@ -601,18 +588,9 @@ export class Session<Data extends object = AnyData> {
     this.#loaded = { ...this.#loaded, record: { ...record, version, fields } }
   }
 
-  /** The data as it will be; of these names, or all. */
-  #merged(names?: ReadonlySet<string>): ReadonlyMap<string, string> {
-    const fields = new Map([...(this.#loaded?.record.fields ?? []), ...this.#set])
-    for (const name of fields.keys()) {
-      if (this.#removed.has(name) || names?.has(name) === false) fields.delete(name)
-    }
-    return fields
-  }
-
   #checkSize(name: string, text: string): void {
     const { form } = this.#sessions
-    const fields = new Map([...this.#merged(), [name, text]])
+    const fields = new Map([...this.#unwritten.over(this.#loaded?.record.fields), [name, text]])
     let bytes = 0
     for (const [each, kept] of fields) bytes += bytesOf(each, kept)
     if (bytes > form.bounds.maxBytes || fields.size > form.bounds.maxFields) throw form.tooLarge(name)

@@ -5,21 +5,25 @@
 import { withRetryAfter } from '@holdfast/footing'
 import { Activity, type SessionStatistics } from './activity.ts'
 import { afterTurn } from './clock.ts'
-import { type EndListener, type EndReason, EndWatch } from './end-watch.ts'
+import { type Device, deviceOf } from './device.ts'
+import { EndFeed } from './end-feed.ts'
+import type { EndListener } from './end-watch.ts'
 import { ConflictError, FullError, UnavailableError } from './errors.ts'
 import { channels, type OddityName } from './events.ts'
 import { expiryMs, touchIsDue } from './lifetime.ts'
+import { Memo } from './memo.ts'
 import { MemoryStore } from './memory-store.ts'
 import { type ResolvedOptions, resolveOptions, type SessionsOptions } from './options.ts'
 import { Outage, type SecondCookie } from './outage.ts'
 import { type SessionUser, textOfUser, userOfText } from './principal.ts'
 import { RedisStore } from './redis-store.ts'
 import type { Revocation } from './revocation-journal.ts'
-import { type Address, type RingKeys, SecretRing, userAddress } from './secret-ring.ts'
+import { type Address, isHash, type RingKeys, SecretRing, userAddress } from './secret-ring.ts'
+import { newCounts, type SessionCounts } from './session-counts.ts'
 import { DataForm } from './session-data.ts'
 import { mintId, readId, type SessionId, successorOf } from './session-id.ts'
-import { channelOf } from './session-scripts.ts'
 import type { Shadow } from './shadow.ts'
+import { Statistics } from './statistics.ts'
 import type {
   Change,
   Committed,
@@ -31,13 +35,6 @@ import type {
   Swapped,
 } from './store.ts'
 import { DEVICE, openRecord, PRINCIPAL, plainTexts, sealedTexts, type TextForm } from './text-form.ts'
-
-/** From where somebody signed in. */
-export interface Device {
-  /** What the browser calls itself; at most 256 characters. */
-  readonly agent: string | undefined
-  readonly address: string | undefined
-}
 
 /** A session in the list of its user. */
 export interface UserSession {
@@ -81,83 +78,30 @@ export interface Begun extends LoadedSession {
   readonly id: SessionId
 }
 
-/** Counted since the start of this process. */
-export interface SessionCounts {
-  loads: number
-  /** Loads that found no session. */
-  misses: number
-  created: number
-  logins: number
-  elevations: number
-  logouts: number
-  revoked: number
-  commits: number
-  conflicts: number
-  touches: number
-  /** Ids that this service did not mint. */
-  badIds: number
-  oddities: number
-  failures: number
-  /** Requests that were believed without Redis. */
-  believed: number
-  /** Logins without Redis, and those that became sessions afterwards. */
-  sealedLogins: number
-  claimed: number
-  /** Changes without Redis that were kept afterwards, and those, and logins, that were not. */
-  merged: number
-  discarded: number
-  /** Ends that Redis could not be told at once, and those it was told later. */
-  journalled: number
-  replayed: number
-}
-
 /** What a claim comes to: a session, or why there is none. */
 export type Claimed = (Begun & { readonly permanent: boolean }) | undefined
 
 const RETRY_AFTER_MS = 1000
-/** A count is believed for so long. */
-const STATISTICS_MS = 5000
-/** After a time without word from Redis, so many sessions are asked for at the same time. */
-const ASK_AT_ONCE = 100
+/** Texts of about 100 bytes, at most 4 kB, and what was read of them. */
+const MAX_MEMO = 2048
 /** Beyond so many tries somebody else is faster all the time. */
 const MAX_SWAPS = 100
-const hashPattern = /^[\w-]{32}$/
 
 export class Sessions {
   readonly options: ResolvedOptions
   readonly form: DataForm
   readonly ring: SecretRing
-  readonly counts: SessionCounts = {
-    loads: 0,
-    misses: 0,
-    created: 0,
-    logins: 0,
-    elevations: 0,
-    logouts: 0,
-    revoked: 0,
-    commits: 0,
-    conflicts: 0,
-    touches: 0,
-    badIds: 0,
-    oddities: 0,
-    failures: 0,
-    believed: 0,
-    sealedLogins: 0,
-    claimed: 0,
-    merged: 0,
-    discarded: 0,
-    journalled: 0,
-    replayed: 0,
-  }
+  readonly counts: SessionCounts = newCounts()
   readonly outage: Outage
   readonly #store: SessionStore
   readonly #redisStore: RedisStore | undefined
   readonly #texts: TextForm
-  readonly #ends: EndWatch
+  readonly #ends: EndFeed
   readonly #activity: Activity | undefined
-  #statistics: Promise<SessionStatistics> | undefined
-  #lastStatistics: SessionStatistics | undefined
-  readonly #stops: (() => void)[] = []
+  /** What was read of the cookies and of the users that came last: most come again. */
+  readonly #ids = new Memo<SessionId>(MAX_MEMO)
+  readonly #users = new Memo<SessionUser>(MAX_MEMO)
+  readonly #statistics: Statistics
   /** Loads of this turn of the event loop: requests of one browser that came together share one. */
   readonly #loads = new Map<string, Promise<LoadedSession | undefined>>()
 
@@ -168,22 +112,15 @@ export class Sessions {
       this.options
     this.form = new DataForm(fields, this.options)
     this.ring = new SecretRing(secrets)
-    this.#ends = new EndWatch({ clock, rememberMs: outageMs, maximum: maxInMemory })
-    const tell = (hash: string, reason: EndReason) => this.#ends.tell(hash, reason)
     this.#redisStore = redis && new RedisStore(redis)
-    this.#store = this.#redisStore ?? new MemoryStore(this.options, tell)
+    this.#ends = new EndFeed({ clock, rememberMs: outageMs, maximum: maxInMemory })
+    this.#store = this.#redisStore ?? new MemoryStore(this.options, (...end) => this.#ends.tell(...end))
     this.#texts = encrypt ? sealedTexts(randomBytes) : plainTexts
     if (redis !== undefined) {
       if (statistics) this.#activity = new Activity(redis, clock)
-      const channel = channelOf(redis.key('redis-session', 'any'))
-      const onMessage = (message: Buffer) => this.#heard(String(message))
-      this.#stops.push(
-        redis.subscribe(channel, { onMessage, onGap: () => this.#missed() }),
-        redis.onStateChange((state) => {
-          if (state === 'up') this.#missed()
-        }),
-      )
+      this.#ends.hear(redis, this.#store)
     }
+    this.#statistics = new Statistics(clock, () => this.#count())
     this.outage = new Outage({
       options: this.options,
       ring: this.ring,
@@ -204,8 +141,11 @@ export class Sessions {
 
   /** The id in a cookie; costs no call. */
   readId(text: string): SessionId | undefined {
+    const known = this.#ids.get(text)
+    if (known !== undefined) return known
     const id = readId(this.ring, text)
     if (id === undefined) this.counts.badIds += 1
+    else this.#ids.set(text, id)
     return id
   }
 
@@ -440,14 +380,7 @@ export class Sessions {
 
   /** How many sessions there are, counted at most every five seconds; the last count while Redis is away. */
   statistics(): Promise<SessionStatistics | undefined> {
-    const { clock } = this.options
-    const last = this.#lastStatistics
-    const isRecent = last !== undefined && clock.wallMs() - last.countedAt.getTime() < STATISTICS_MS
-    if (isRecent || !this.available) return Promise.resolve(last)
-    this.#statistics ??= this.#count().finally(() => {
-      this.#statistics = undefined
-    })
-    return this.#statistics.catch(() => this.#lastStatistics)
+    return this.#statistics.get(this.available)
   }
 
   /** Resolves when Redis has been told what processes before this one could not tell it. */
@@ -456,7 +389,7 @@ export class Sessions {
   }
 
   close(): void {
-    for (const stop of this.#stops) stop()
+    this.#ends.close()
     this.outage.close()
     this.#activity?.close()
   }
@@ -490,7 +423,7 @@ export class Sessions {
    * told later. Raises `..._UNAVAILABLE` when that cannot be noted.
    */
   async revoke(userId: string, id: string): Promise<boolean | undefined> {
-    if (!hashPattern.test(id)) return false
+    if (!isHash(id)) return false
     const ended = await Promise.all(
       this.ring
         .usersOf(userId)
@@ -512,8 +445,7 @@ export class Sessions {
     options: { readonly except?: string | undefined } = {},
   ): Promise<number | undefined> {
     const untilMs = this.options.clock.wallMs()
-    const except =
-      options.except !== undefined && hashPattern.test(options.except) ? options.except : undefined
+    const except = options.except !== undefined && isHash(options.except) ? options.except : undefined
     const ended = await Promise.all(
       this.ring
         .usersOf(userId)
@@ -554,8 +486,10 @@ export class Sessions {
       return await this.#ask(this.#store.create(id.address, ...rest))
     } catch (error) {
       const { mayHaveRun } = ((error as Error).cause ?? {}) as { readonly mayHaveRun?: boolean }
-      if (mayHaveRun === true)
-        await this.outage.note({ kind: 'session', address: id.address }).catch(() => false)
+      // It counts from now on; nobody has to wait until a log has kept it.
+      if (mayHaveRun === true) {
+        this.outage.note({ kind: 'session', address: id.address }).catch(() => undefined)
+      }
       throw error
     }
   }
@@ -577,34 +511,11 @@ export class Sessions {
 
   async #count(): Promise<SessionStatistics> {
     const store = this.#store
-    const counted =
-      store instanceof MemoryStore
-        ? { ...store.count(), countedAt: new Date(this.options.clock.wallMs()) }
-        : await this.#activity?.count()
-    this.#lastStatistics = counted
-    if (counted === undefined) throw new UnavailableError('sessions are not counted')
-    return counted
-  }
-
-  /** `<reason> <hash>...`, by the process that ended them. */
-  #heard(message: string): void {
-    const [reason, ...hashes] = message.split(' ')
-    if (reason !== 'ended' && reason !== 'replaced') return
-    for (const hash of hashes) if (hashPattern.test(hash)) this.#ends.tell(hash, reason)
-  }
-
-  /** Words may have been missed: whoever is watched is asked for. */
-  async #missed(): Promise<void> {
-    const watched = this.#ends.watched
-    for (let at = 0; at < watched.length && this.available; at += ASK_AT_ONCE) {
-      const some = watched.slice(at, at + ASK_AT_ONCE)
-      await Promise.all(
-        some.map(async (address) => {
-          const isThere = await this.#store.has(address).catch(() => true)
-          if (!isThere) this.#ends.tell(address.hash, 'ended')
-        }),
-      )
+    if (store instanceof MemoryStore) {
+      return { ...store.count(), countedAt: new Date(this.options.clock.wallMs()) }
     }
+    if (this.#activity === undefined) throw new UnavailableError('sessions are not counted')
+    return this.#activity.count()
   }
 
   #revoked(hashes: readonly string[], userId: string): void {
@@ -628,11 +539,13 @@ export class Sessions {
       if (record === undefined) this.odd('unreadable-session', id)
       return record && { record, user: undefined, sealed: kept.fields }
     }
-    const user = userOfText(record.principal)
+    const known = this.#users.get(record.principal)
+    const user = known ?? userOfText(record.principal)
     if (user === undefined) {
       this.odd('unreadable-session', id)
       return undefined
     }
+    if (known === undefined) this.#users.set(record.principal, user)
     // It ended here while Redis was away, and Redis may not have been told yet.
     if (this.outage.covers(id.address.hash, record.createdMs, user)) return undefined
     return { record, user, sealed: kept.fields }
@@ -665,16 +578,3 @@ function fieldsOf({ changes }: Shadow): ReadonlyMap<string, string> {
     [...(changes ?? [])].flatMap(([name, text]) => (text === null ? [] : [[name, text] as const])),
   )
 }
-
-function deviceOf(text: string | undefined): Device {
-  if (text === undefined) return { agent: undefined, address: undefined }
-  const [agent, address] = JSON.parse(text) as readonly (string | null)[]
-  return { agent: agent ?? undefined, address: address ?? undefined }
-}
-
-/** The text that is kept of a device. */
-export function textOfDevice({ agent, address }: Device): string {
-  return JSON.stringify([agent?.slice(0, MAX_AGENT).toWellFormed() ?? null, address ?? null])
-}
-
-const MAX_AGENT = 256
