@@ -95,7 +95,7 @@ export function sessionFields<const Readers extends FieldReaders>(
 }
 
 const RETRY_AFTER_MS = 1000
-const HEALTH_EVERY_MS = 5000
+const HEALTH_EVERY_MS = 1000
 const kSession = Symbol('holdfast.redis-session')
 const { control } = Session
 
@@ -182,7 +182,8 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
     app.addHook('onClose', sharedMetrics.share(registry, appName, snapshot))
   }
   if (app.hasDecorator('health')) {
-    const check = async () => healthOf(snapshot(), await sessions.statistics())
+    const { onRedisDown } = sessions.options
+    const check = async () => healthOf(snapshot(), await sessions.statistics(), onRedisDown)
     const health = app.getDecorator<HealthChecks>('health')
     health.addCheck('sessions', { check, severity: 'degrading', intervalMs: HEALTH_EVERY_MS })
   }
@@ -190,10 +191,16 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
 }
 
 /** Users stay signed in while Redis is away: less than usual, but nothing to take the process out of service for. */
-function healthOf(snapshot: RedisSessionSnapshot, statistics: object | undefined): object {
+function healthOf(
+  snapshot: RedisSessionSnapshot,
+  statistics: object | undefined,
+  onRedisDown: SessionsOptions['onRedisDown'],
+): object {
   const data = { ...snapshot, statistics }
   if (snapshot.available) return { status: 'healthy', data }
-  return { status: 'degraded', reason: 'Redis is away: who is signed in is believed for a while', data }
+  const what =
+    onRedisDown === 'deny' ? 'nobody can say who is signed in' : 'who is signed in is believed for a while'
+  return { status: 'degraded', reason: `Redis is away: ${what}`, data }
 }
 
 function sessionOf(request: FastifyRequest, sessions: Sessions, form: CookieForm): Session {
