@@ -84,6 +84,8 @@ export const createScript: RedisScript<readonly unknown[]> = {
 local key, old, list, replaced = KEYS[1], KEYS[2], ARGV[4], ARGV[9]
 local absolute = ARGV[6] == '' and now + ARGV[7] or tonumber(ARGV[6])
 local claimed, grave = ARGV[15], slot .. 'g:' .. ARGV[15]
+-- The end of this session overtook its beginning, which a stalled Redis had not run yet.
+if call('EXISTS', slot .. 'g:' .. hash) == 1 then return {${GONE}} end
 if claimed ~= '' then
   local state = call('GET', grave)
   if state then return {tonumber(state) and now - state <= ${AGREE_MS} and ${CLAIMED} or ${GONE}} end

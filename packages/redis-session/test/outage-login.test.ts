@@ -1,5 +1,6 @@
 import { waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
+import { RedisStore } from '../src/redis-store.ts'
 import { type Outages, startOutages } from './outages.ts'
 import { Browser } from './session-app.ts'
 
@@ -289,4 +290,21 @@ t.test('a session that was made by a call without an answer does not stay', asyn
     t.equal((await browser.get('/me')).statusCode, 200)
     t.equal((await here.redisSession.list('ann')).length, before + 1, 'one login, one session')
   })
+})
+
+t.test('an end that overtakes the beginning of its session holds', async (t) => {
+  const store = new RedisStore(outages.guards[0])
+  const address = { tag: '0a0b', hash: 'overtaken'.padEnd(32, '_') }
+  t.equal(await store.destroy(address), false)
+  const draft = {
+    idleMs: 60_000,
+    absolute: { afterMs: 60_000 },
+    principal: undefined,
+    authenticated: false,
+    device: undefined,
+    fields: new Map(),
+  }
+  const bound = { maxPerUser: 5, whenFull: 'evict' } as const
+  t.same(await store.create(address, undefined, draft, bound), { outcome: 'gone' })
+  t.equal(await store.has(address), false)
 })
