@@ -50,7 +50,8 @@ async function main(): Promise<number> {
   const jobs = positive('--jobs', flags.jobs) ?? (flags.faults ? 1 : Math.min(4, availableParallelism()))
   const timeoutMs = (positive('--timeout', flags.timeout) ?? (flags.faults ? 900 : 300)) * 1000
   if (files.length === 0) throw new Error('there are no such tests')
-  provision()
+  // Nothing but the long tests needs the browser, and it is large.
+  provision(flags.faults ? [] : ['redis', 'pgbouncer', 'haproxy'])
   if (flags.coverage) rmSync(rawCoverage, { recursive: true, force: true })
   const compiled = compileCache()
   const results = await runFiles(files, {
@@ -88,10 +89,10 @@ function compileCache(): string {
   return folder
 }
 
-/** Redis, PgBouncer and HAProxy come from the machine. Without them their tests fail and say so. */
-function provision(): void {
+/** Servers and browser come from the machine, all when none is named. Without them their tests fail and say so. */
+function provision(names: readonly string[]): void {
   const script = join('scripts', 'provision.ts')
-  const done = spawnSync(process.execPath, [script], { stdio: ['ignore', 'inherit', 'inherit'] })
+  const done = spawnSync(process.execPath, [script, ...names], { stdio: ['ignore', 'inherit', 'inherit'] })
   if (done.status !== 0) console.error('provision could not do everything; what needs it will fail\n')
 }
 

@@ -49,7 +49,10 @@ export function failureOf(thrown: unknown, given: Classification = {}, statusOfR
   return {
     status,
     error: given.error ?? (told ? codeOf(error.code) : undefined) ?? wordOf(status),
-    detail: given.detail ?? (told ? detailOf(error, status) : genericDetail(status)),
+    detail:
+      given.detail ??
+      DETAILS_OF_FASTIFY.get(error.code) ??
+      (told ? detailOf(error, status) : genericDetail(status)),
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
     ...(told && Array.isArray(issues) && issues.length > 0 && { issues: issues as readonly Issue[] }),
     ...(told && error.headers !== undefined && { headers: headersOf(error.headers) }),
@@ -104,9 +107,7 @@ function codeOf(code: unknown): string | undefined {
   return typeof code === 'string' && /^[A-Za-z0-9_.-]{1,80}$/.test(code) ? code : undefined
 }
 
-function detailOf({ code, message }: Members, status: number): string {
-  const own = DETAILS_OF_FASTIFY.get(code)
-  if (own !== undefined) return own
+function detailOf({ message }: Members, status: number): string {
   if (typeof message !== 'string' || message === '') return genericDetail(status)
   return message
     .replaceAll(/[\p{Cc}\p{Bidi_Control}]+/gu, ' ')
@@ -138,6 +139,7 @@ const DETAILS_OF_FASTIFY: ReadonlyMap<unknown, string> = new Map([
   ['FST_ERR_CTP_INVALID_CONTENT_LENGTH', 'The body has another length than was announced.'],
   ['FST_ERR_CTP_EMPTY_JSON_BODY', 'The body is empty, and its type says that it is JSON.'],
   ['FST_ERR_CTP_INVALID_JSON_BODY', 'The body is not valid JSON.'],
+  ['FST_ERR_HANDLER_TIMEOUT', 'This took too long. Look whether it was done before you try again.'],
 ])
 
 const DETAILS: ReadonlyMap<number, string> = new Map([

@@ -13,13 +13,12 @@ export const PAGE_SCRIPT = `'use strict'
     if (wait === null) button.disabled = false
     else {
       const end = Date.now() + Number(wait.dataset.seconds) * 1000
-      const twoDigits = (number) => String(number).padStart(2, '0')
       const clock = (seconds) => {
         const minutes = Math.floor(seconds / 60)
-        if (minutes === 0) return seconds + ' s'
         const hours = Math.floor(minutes / 60)
-        const rest = twoDigits(seconds % 60)
-        return hours === 0 ? minutes + ':' + rest : hours + ':' + twoDigits(minutes % 60) + ':' + rest
+        const ofHours = hours === 0 ? '' : hours + ' h '
+        const ofMinutes = minutes === 0 ? '' : (minutes % 60) + ' min '
+        return ofHours + ofMinutes + (seconds % 60) + ' s'
       }
       let timer
       const tick = () => {

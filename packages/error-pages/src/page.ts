@@ -98,7 +98,13 @@ const RETRYABLE: ReadonlySet<number> = new Set([408, 409, 425, 429, 500, 502, 50
 
 /** Nothing that the heading says already. */
 function detailPart({ status, detail }: Failure): string {
-  return detail === genericDetail(status) ? '' : `<p class="detail">${escapeHtml(detail)}</p>\n`
+  return detail === genericDetail(status) ? '' : `<p class="detail">${escapeHtml(asSentence(detail))}</p>\n`
+}
+
+/** Messages of errors mostly begin with a small letter and end without a full stop: right in a log, not on a page. */
+export function asSentence(detail: string): string {
+  const begun = detail.replace(/^[a-z](?=[a-z]* )/, (letter) => letter.toUpperCase())
+  return /[.!?:…]$/.test(begun) ? begun : `${begun}.`
 }
 
 function waitPart(seconds: number | undefined): string {

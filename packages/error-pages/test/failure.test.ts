@@ -132,3 +132,12 @@ t.test('each class of errors says what a person has to know, and no more', async
     t.notMatch(JSON.stringify(failureOf(error)), /password|quotes/)
   }
 })
+
+t.test('an answer that took too long is told as one, and nothing of its route', async (t) => {
+  const failure = failureOf({
+    code: 'FST_ERR_HANDLER_TIMEOUT',
+    statusCode: 503,
+    message: "Request timed out after 30000 ms on route '/secret'",
+  })
+  t.match(failure, { status: 503, detail: /^This took too long\./, level: 'error' })
+})

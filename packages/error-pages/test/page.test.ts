@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
 import { type Failure, failureOf } from '../src/failure.ts'
-import { inWords, PAGE_POLICY, type PageParts, renderPage } from '../src/page.ts'
+import { asSentence, inWords, PAGE_POLICY, type PageParts, renderPage } from '../src/page.ts'
 
 const parts: PageParts = {
   productName: 'Acme',
@@ -87,4 +87,15 @@ t.test('times are told in the two largest units', async (t) => {
     '1 day 1 hour',
     '1 day 23 hours',
   ])
+})
+
+t.test('what an error says is a sentence on the page', async (t) => {
+  const told: readonly [string, string][] = [
+    ['too many requests came', 'Too many requests came.'],
+    ['Until noon.', 'Until noon.'],
+    ['really?', 'really?'],
+    ['bot_id must be text', 'bot_id must be text.'],
+    ['7 of 8', '7 of 8.'],
+  ]
+  for (const [detail, sentence] of told) t.equal(asSentence(detail), sentence)
 })
