@@ -18,6 +18,7 @@ import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyRequest,
+  type FastifySchemaValidationError,
   LogController,
 } from 'fastify'
 import { Kysely } from 'kysely'
@@ -29,7 +30,7 @@ import type { Database } from './db/database.ts'
 import { patientPool, servicePool } from './db/pool-options.ts'
 import { prepare } from './db/preparation.ts'
 import { classifyUnavailable } from './db/unavailable.ts'
-import { ApiDatabasePressedError } from './errors.ts'
+import { ApiDatabasePressedError, ApiTenantUnknownError } from './errors.ts'
 import { Once } from './once.ts'
 import { addressLimit } from './plugins/address-limit.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
@@ -51,7 +52,6 @@ import { BotStatusPages } from './routes/bots/bot-status.ts'
 import { bots } from './routes/bots/routes.ts'
 import { registerPublicTheme } from './routes/public-theme/register.ts'
 import { withDecodableTenant } from './routes/public-theme/route.ts'
-import { isTenantSlug } from './routes/public-theme/theme.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
 import { HistoryPages } from './routes/theme-history/history-pages.ts'
 import { themeHistory } from './routes/theme-history/routes.ts'
@@ -131,6 +131,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     routerOptions: { maxParamLength: MAX_SLUG_IN_PATH },
     ...(config.trustProxy !== undefined && { trustProxy: trustedProxies(config.trustProxy) }),
     rewriteUrl: ({ url = '/' }) => withDecodableTenant(url),
+    schemaErrorFormatter: (violations, where) => refusedInput(violations, where, errors),
     // A member that a body may not have is refused, not silently dropped.
     ajv: { customOptions: { removeAdditional: false } },
     bodyLimit: config.maxRequestBytes,
@@ -288,12 +289,24 @@ function answerInside(management: FastifyInstance | undefined, errors: ErrorPage
   management.server.on('checkExpectation', (request, response) => errors.answerExpectation(request, response))
 }
 
-/** Whose request it is, for limits and fairness: the tenant of who asks, or the one in the path. */
-function tenantOf({ principal, params }: FastifyRequest): string | undefined {
+/**
+ * Whose request it is, for limits and fairness: the tenant of who asks, or the one in the path, if there is one. All
+ * that are none share what one has: whoever makes up names makes no keys of them.
+ */
+function tenantOf({ principal, params, server }: FastifyRequest): string | undefined {
   if (principal !== null) return principal.tenant
   const { tenant } = params as { tenant?: string }
-  // All that cannot be a tenant is one.
-  return tenant !== undefined && isTenantSlug(tenant) ? tenant : undefined
+  return tenant !== undefined && server.hasTheme(tenant) ? tenant : undefined
+}
+
+/** A tenant that cannot be is one more that there is not. */
+function refusedInput(
+  violations: FastifySchemaValidationError[],
+  where: string,
+  { serverOptions }: ErrorPages,
+): Error {
+  const isTenant = where === 'params' && violations.some(({ instancePath }) => instancePath === '/tenant')
+  return isTenant ? new ApiTenantUnknownError() : serverOptions.schemaErrorFormatter(violations, where)
 }
 
 /** The configuration has read them before. */

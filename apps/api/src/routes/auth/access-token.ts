@@ -7,7 +7,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '@holdfast/footing'
 import { decodeProtectedHeader, jwtVerify, SignJWT } from 'jose'
-import { isTenantSlug } from '../public-theme/theme.ts'
+import { isTenantSlug } from '../../tenant-slug.ts'
 import type { AccessKeyRing } from './access-key-ring.ts'
 
 /** What an access token says about who holds it. */

@@ -14,6 +14,7 @@ import {
 import { principalOf } from '../../plugins/identity.ts'
 import type { SessionPort } from '../../plugins/session-port.ts'
 import { reasonOf } from '../../reason.ts'
+import { TENANT_SLUG_PATTERN } from '../../tenant-slug.ts'
 import type { FormTokens } from './form-token.ts'
 import { tokenPattern } from './opaque-token.ts'
 import type { RefreshRepository } from './refresh-repository.ts'
@@ -72,7 +73,7 @@ const EMAIL = {
   pattern: '^[^\\s@\\u0000-\\u001f<>,;:"()\\[\\]\\\\]{1,64}@[A-Za-z0-9.-]{1,190}$',
 } as const
 const PASSWORD = { type: 'string', minLength: 1, maxLength: MAX_PASSWORD_LENGTH } as const
-const TENANT = { type: 'string', pattern: '^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$' } as const
+const TENANT = { type: 'string', pattern: TENANT_SLUG_PATTERN } as const
 
 /** A body with these members and no others. */
 function bodyOf(properties: Record<string, object>, optional: readonly string[] = []): FastifySchema {
@@ -238,6 +239,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
       schema: {
         params: {
           type: 'object',
+          additionalProperties: false,
           properties: { id: { type: 'string', pattern: '^[A-Za-z0-9_.-]{1,128}$' } },
         },
       },

@@ -114,6 +114,7 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
       schema: {
         querystring: {
           type: 'object',
+          additionalProperties: false,
           properties: {
             bot_id: BOT_ID,
             limit: { type: 'integer', minimum: 1, maximum: 100, default: 20 },
