@@ -7,6 +7,7 @@ import type {
   RouteOptions,
 } from 'fastify'
 import fp from 'fastify-plugin'
+import type { Device } from './device.ts'
 import {
   AlreadyRegisteredError,
   OffError,
@@ -15,7 +16,8 @@ import {
   UnavailableError,
 } from './errors.ts'
 import { type CookieOptions, checks, resolveCookie, type SessionsOptions } from './options.ts'
-import { type CookieChange, Session } from './session.ts'
+import type { SecondCookie } from './outage.ts'
+import { type CookieChange, Session, type SessionSource } from './session.ts'
 import { type CookieForm, clearCookie, duplicate, findCookie, isPublic, setCookie } from './session-cookie.ts'
 import type { DataOf, FieldReaders } from './session-data.ts'
 import { Sessions } from './sessions.ts'
@@ -121,7 +123,8 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
   const { cookie, registry, appName, ...sessionsOptions } = options
   checks.having('registry', registry, ['registerMetric', 'getSingleMetric'])
   if (appName !== undefined) checks.text('appName', appName, 63)
-  const form = resolveCookie(cookie)
+  const first = resolveCookie(cookie)
+  const forms: CookieForms = { first, second: { ...first, name: `${first.name}f` } }
   const sessions = new Sessions(sessionsOptions)
   const snapshot = () => ({
     available: sessions.available,
@@ -137,7 +140,7 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
       const known = (this as unknown as WithSession)[kSession]
       if (known) return known
       if (this.routeOptions.config.redisSession === false) throw new OffError()
-      return sessionOf(this, sessions, form)
+      return sessionOf(this, sessions, forms)
     },
   })
   app.decorate('redisSession', {
@@ -150,12 +153,12 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
     statistics: () => sessions.statistics(),
     async commit(request, reply) {
       await request.session.commit()
-      for (const header of cookiesOf(request.session, form)) reply.raw.appendHeader('set-cookie', header)
+      for (const header of cookiesOf(request.session, forms)) reply.raw.appendHeader('set-cookie', header)
     },
     snapshot,
   } satisfies RedisSession)
 
-  app.addHook('onRoute', (route) => readBefore(route, sessions, form))
+  app.addHook('onRoute', (route) => readBefore(route, sessions, forms))
   app.addHook('onSend', (request, reply, _payload, done) => {
     const session = (request as unknown as WithSession)[kSession]
     if (!session) {
@@ -164,13 +167,13 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
     }
     if (reply.statusCode >= 500) control.drop(session)
     if (!control.isChanged(session)) {
-      sign(reply, session, form, sessions)
+      sign(reply, session, forms, sessions)
       done()
       return
     }
     control.flush(session).then(
       () => {
-        sign(reply, session, form, sessions)
+        sign(reply, session, forms, sessions)
         done()
       },
       (error: Error) => done(error),
@@ -203,43 +206,60 @@ function healthOf(
   return { status: 'degraded', reason: `Redis is away: ${what}`, data }
 }
 
-function sessionOf(request: FastifyRequest, sessions: Sessions, form: CookieForm): Session {
+function sessionOf(request: FastifyRequest, sessions: Sessions, forms: CookieForms): Session {
   const holder = request as unknown as WithSession
   const known = holder[kSession]
   if (known) return known
-  const { headers } = request.raw
-  let cookie = findCookie(headers.cookie, form.name)
-  if (cookie === duplicate) {
-    sessions.odd('duplicate-cookie')
-    cookie = undefined
-  }
-  const shadow = findCookie(headers.cookie, shadowOf(form).name)
-  const session = control.open(sessions, {
-    cookie,
-    isAnonymous: cookie === undefined && isRead(request.routeOptions.config.redisSession),
-    second: { name: shadowOf(form).name, value: shadow === duplicate ? undefined : shadow },
-    believes: () => believes(request.routeOptions.config.redisSession),
-    device: () => ({ agent: headers['user-agent'], address: request.ip }),
-  })
+  const source = new RequestSource(request, forms)
+  if (source.hasTwo) sessions.odd('duplicate-cookie')
+  const session = control.open(sessions, source)
   holder[kSession] = session
   return session
 }
 
-/** The second cookie. */
-function shadowOf(form: CookieForm): CookieForm {
-  let shadow = shadows.get(form)
-  if (shadow === undefined) {
-    shadow = { ...form, name: `${form.name}f` }
-    shadows.set(form, shadow)
+/** What a request brings along; what is seldom asked for is found when it is. */
+class RequestSource implements SessionSource {
+  readonly cookie: string | undefined
+  readonly isAnonymous: boolean
+  /** Two cookies of our name: somebody has put one of them there, and nobody can say which. */
+  readonly hasTwo: boolean
+  readonly #request: FastifyRequest
+  readonly #forms: CookieForms
+  #second: SecondCookie | undefined
+
+  constructor(request: FastifyRequest, forms: CookieForms) {
+    const found = findCookie(request.raw.headers.cookie, forms.first.name)
+    this.#request = request
+    this.#forms = forms
+    this.hasTwo = found === duplicate
+    this.cookie = found === duplicate ? undefined : found
+    this.isAnonymous = this.cookie === undefined && isRead(request.routeOptions.config.redisSession)
   }
-  return shadow
+
+  get second(): SecondCookie {
+    if (this.#second !== undefined) return this.#second
+    const { name } = this.#forms.second
+    const value = findCookie(this.#request.raw.headers.cookie, name)
+    this.#second = { name, value: value === duplicate ? undefined : value }
+    return this.#second
+  }
+
+  /** Whether this route believes who is signed in without Redis. */
+  get believes(): boolean {
+    const setting = this.#request.routeOptions.config.redisSession
+    if (typeof setting !== 'object') return true
+    return setting.believe ?? setting.fresh !== true
+  }
+
+  get device(): Device {
+    return { agent: this.#request.raw.headers['user-agent'], address: this.#request.ip }
+  }
 }
 
-const shadows = new WeakMap<CookieForm, CookieForm>()
-
-function believes(setting: SessionMode | RedisSessionRouteOptions | false | undefined): boolean {
-  if (typeof setting !== 'object') return true
-  return setting.believe ?? setting.fresh !== true
+/** Of the id, and of what is believed while Redis is away. */
+interface CookieForms {
+  readonly first: CookieForm
+  readonly second: CookieForm
 }
 
 /** Whether a route has its session read before its handler. */
@@ -249,7 +269,7 @@ function isRead(setting: SessionMode | RedisSessionRouteOptions | false | undefi
 }
 
 /** Routes that need their session have it before anything of their own runs. */
-function readBefore(route: RouteOptions, sessions: Sessions, form: CookieForm): void {
+function readBefore(route: RouteOptions, sessions: Sessions, forms: CookieForms): void {
   const { mode, fresh } = resolveRoute(route)
   if (mode === 'lazy') return
   const read = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => {
@@ -258,7 +278,7 @@ function readBefore(route: RouteOptions, sessions: Sessions, form: CookieForm): 
       done()
       return
     }
-    const session = sessionOf(request, sessions, form)
+    const session = sessionOf(request, sessions, forms)
     session.load().then(() => {
       const refusal = mode === 'required' ? refusalOf(session, fresh) : undefined
       if (refusal !== undefined && 'retryAfterSeconds' in refusal) {
@@ -295,8 +315,8 @@ function resolveRoute(route: RouteOptions): { readonly mode: SessionMode; readon
 }
 
 /** Puts on the answer what the session adds to it. */
-function sign(reply: FastifyReply, session: Session, form: CookieForm, sessions: Sessions): void {
-  const cookies = cookiesOf(session, form)
+function sign(reply: FastifyReply, session: Session, forms: CookieForms, sessions: Sessions): void {
+  const cookies = cookiesOf(session, forms)
   if (!control.wasUsed(session)) return
   const cacheControl = reply.getHeader('cache-control')
   if (isPublic(cacheControl)) {
@@ -313,10 +333,10 @@ function sign(reply: FastifyReply, session: Session, form: CookieForm, sessions:
 
 const none: readonly string[] = []
 
-function cookiesOf(session: Session, form: CookieForm): readonly string[] {
+function cookiesOf(session: Session, forms: CookieForms): readonly string[] {
   const { session: first, shadow } = control.seal(session)
   if (first === undefined && shadow === undefined) return none
-  return [...cookieOf(first, form), ...cookieOf(shadow, shadowOf(form))]
+  return [...cookieOf(first, forms.first), ...cookieOf(shadow, forms.second)]
 }
 
 function cookieOf(change: CookieChange | undefined, form: CookieForm): readonly string[] {

@@ -33,6 +33,7 @@ import type {
 
 const PACKAGE = 'redis-session'
 const FIELD = 'd:'
+const SAMPLE_TAG = '0000'
 
 /** A login that happened without Redis. */
 export interface Claim {
@@ -45,17 +46,23 @@ export type StoreRedis = Pick<SessionRedis, 'available' | 'run' | 'call' | 'key'
 
 export class RedisStore implements SessionStore {
   readonly #redis: StoreRedis
+  /** What is before the tag in every key, and behind it in those of sessions. Neither tag nor hash has to be escaped. */
+  readonly #beforeTag: string
+  readonly #behindTag: string
 
   constructor(redis: StoreRedis) {
     this.#redis = redis
+    const [before = '', behind = ''] = redis.key(PACKAGE, SAMPLE_TAG, 's', '').split(`{${SAMPLE_TAG}}`)
+    this.#beforeTag = `${before}{`
+    this.#behindTag = `}${behind}`
   }
 
   get available(): boolean {
     return this.#redis.available
   }
 
-  async load(address: Address): Promise<SessionRecord | undefined> {
-    return recordOf((await this.#redis.call('HGETALL', this.#keyOf(address))) as readonly unknown[])
+  load(address: Address): Promise<SessionRecord | undefined> {
+    return this.#redis.call('HGETALL', this.#keyOf(address)).then(recordOf)
   }
 
   async create(
@@ -195,7 +202,7 @@ export class RedisStore implements SessionStore {
   }
 
   #keyOf({ tag, hash }: Address): string {
-    return this.#redis.key(PACKAGE, tag, 's', hash)
+    return this.#beforeTag + tag + this.#behindTag + hash
   }
 
   #listOf({ tag, hash }: Address): string {
@@ -204,8 +211,8 @@ export class RedisStore implements SessionStore {
 }
 
 /** What a hash says; undefined for one that is not there, or is none of a session. */
-function recordOf(reply: readonly unknown[]): SessionRecord | undefined {
-  if (reply.length === 0) return undefined
+function recordOf(reply: unknown): SessionRecord | undefined {
+  if (!Array.isArray(reply) || reply.length === 0) return undefined
   const fields = new Map<string, string>()
   const own: Record<string, string> = {}
   for (let at = 0; at < reply.length; at += 2) {

@@ -32,8 +32,8 @@ export interface SessionSource {
   /** Whether it is known from the beginning that there is no id, and the route wants to know: nothing has to be read. */
   readonly isAnonymous: boolean
   /** Whether this route believes who is signed in without Redis. */
-  readonly believes: () => boolean
-  readonly device: () => Device
+  readonly believes: boolean
+  readonly device: Device
 }
 
 /** How a login is to last. */
@@ -299,7 +299,7 @@ export class Session<Data extends object = AnyData> {
       if (typeof begun === 'string') throw new GoneError()
       this.#adopt(begun)
     } catch (error) {
-      if (!(error instanceof UnavailableError) || !this.#source.believes()) throw error
+      if (!(error instanceof UnavailableError) || !this.#source.believes) throw error
       await this.#beginSealed(user, fields, absoluteMs, id)
     }
     this.#sessions.counts.logins += 1
@@ -394,8 +394,10 @@ export class Session<Data extends object = AnyData> {
     if (id !== undefined) {
       try {
         const loaded = await this.#sessions.load(id)
-        if (loaded === undefined) await this.#claim(id)
-        else await this.#meet(id, loaded)
+        const pending = this.#sessions.outage.pending(id, this.#source.second)
+        if (loaded !== undefined) this.#meet(id, loaded, pending && (await this.#merge(id, loaded, pending)))
+        else if (pending === undefined) this.#forget()
+        else await this.#claim(id, pending)
       } catch (error) {
         if (!(error instanceof UnavailableError)) throw error
         this.#believe(id)
@@ -406,8 +408,8 @@ export class Session<Data extends object = AnyData> {
   }
 
   /** There is no such session: unless somebody signed in by that id while Redis was away. */
-  async #claim(id: SessionId): Promise<void> {
-    const claimed = await this.#sessions.claim(id, this.#source.second, this.#deviceText())
+  async #claim(id: SessionId, pending: Shadow): Promise<void> {
+    const claimed = await this.#sessions.claim(id, pending, this.#deviceText())
     if (claimed === undefined) {
       this.#forget()
       return
@@ -420,16 +422,24 @@ export class Session<Data extends object = AnyData> {
     for (const name of removed) this.#unwritten.remove(name)
   }
 
-  /** The session is there: what was changed without Redis is kept, and what an outage may believe is made anew. */
-  async #meet(id: SessionId, found: LoadedSession): Promise<void> {
-    this.#loaded = found
-    const merged = await this.#sessions.merge(id, this.#source.second, found)
+  /** What was changed without Redis is kept; when that cannot be said now, the next request tries again. */
+  async #merge(id: SessionId, found: LoadedSession, pending: Shadow): Promise<LoadedSession | undefined> {
+    try {
+      return await this.#sessions.merge(id, found, pending)
+    } catch (error) {
+      if (error instanceof UnavailableError) return undefined
+      throw error
+    }
+  }
+
+  /** The session is there: what an outage may believe is made anew now and then. */
+  #meet(id: SessionId, found: LoadedSession, merged: LoadedSession | undefined): void {
     this.#loaded = merged ?? found
     if (this.#sessions.touch(id, this.#loaded) || merged !== undefined) this.#confirm(id, this.#loaded)
   }
 
   #believe(id: SessionId): void {
-    const shadow = this.#source.believes() ? this.#sessions.recall(id, this.#source.second) : undefined
+    const shadow = this.#source.believes ? this.#sessions.recall(id, this.#source.second) : undefined
     if (shadow === undefined) this.#unavailable = true
     else this.#adoptShadow(shadow)
   }
@@ -597,7 +607,7 @@ export class Session<Data extends object = AnyData> {
   }
 
   #deviceText(): string {
-    return textOfDevice(this.#source.device())
+    return textOfDevice(this.#source.device)
   }
 
   #requireLoaded(what: string): void {

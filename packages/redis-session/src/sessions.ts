@@ -222,10 +222,9 @@ export class Sessions {
   }
 
   /** Makes a session of a login that happened without Redis. Raises `..._UNAVAILABLE`. */
-  async claim(id: SessionId, second: SecondCookie, device: string): Promise<Claimed> {
-    const pending = this.outage.pending(id, second)
+  async claim(id: SessionId, pending: Shadow, device: string): Promise<Claimed> {
     const store = this.#redisStore
-    if (pending?.login === undefined || store === undefined) return undefined
+    if (pending.login === undefined || store === undefined) return undefined
     const { maxPerUser, whenFull, profiles } = this.options
     const { permanent, roles } = pending.login
     const user = { ...pending.user, roles }
@@ -276,15 +275,10 @@ export class Sessions {
 
   /**
    * Keeps what was changed without Redis, when the session is the one that was confirmed then and nobody has written to
-   * it since. Answers the session as it is now; undefined when there was nothing to keep.
+   * it since. Answers the session as it is now; undefined when there was nothing to keep. Raises `..._UNAVAILABLE`.
    */
-  async merge(
-    id: SessionId,
-    second: SecondCookie,
-    loaded: LoadedSession,
-  ): Promise<LoadedSession | undefined> {
-    const pending = this.outage.pending(id, second)
-    if (pending?.changes === undefined || pending.login !== undefined) return undefined
+  async merge(id: SessionId, loaded: LoadedSession, pending: Shadow): Promise<LoadedSession | undefined> {
+    if (pending.changes === undefined || pending.login !== undefined) return undefined
     const { record, user } = loaded
     const set = fieldsOf(pending)
     const remove = [...pending.changes].flatMap(([name, text]) => (text === null ? [name] : []))
@@ -527,9 +521,18 @@ export class Sessions {
     for (const session of hashes) channels.revoke.publish({ session, userId })
   }
 
-  async #load(id: SessionId): Promise<LoadedSession | undefined> {
+  #load(id: SessionId): Promise<LoadedSession | undefined> {
     this.counts.loads += 1
-    const kept = await this.#ask(this.#store.load(id.address))
+    // On the way of every request: a promise less for each step that could be async.
+    return this.#store.load(id.address).then(
+      (kept) => this.#met(id, kept),
+      (cause: Error) => {
+        throw this.#failure(cause)
+      },
+    )
+  }
+
+  #met(id: SessionId, kept: SessionRecord | undefined): LoadedSession | undefined {
     if (kept === undefined) {
       this.counts.misses += 1
       return undefined
@@ -559,9 +562,13 @@ export class Sessions {
     try {
       return await asked
     } catch (cause) {
-      this.counts.failures += 1
-      throw withRetryAfter(new UnavailableError((cause as Error).message, { cause }), RETRY_AFTER_MS)
+      throw this.#failure(cause as Error)
     }
+  }
+
+  #failure(cause: Error): Error {
+    this.counts.failures += 1
+    return withRetryAfter(new UnavailableError(cause.message, { cause }), RETRY_AFTER_MS)
   }
 }
 

@@ -22,7 +22,8 @@ interface World {
 
 /** Two processes, a Redis, and a place where ends are noted. */
 async function world(t: Test, more: Partial<ProcessSettings> = {}): Promise<World> {
-  const server = await startRedis()
+  // Every write is kept before it is answered.
+  const server = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] })
   const directory = temporaryDirectory('ends')
   const settings = { redisUrl: server.url, budgetMs: BUDGET_MS, directory: directory.path, ...more }
   const processes = await startFleet(2, settings)

@@ -5,7 +5,8 @@ import { Browser, guardOf, secrets, sessionApp } from './session-app.ts'
 
 /** A service, somebody who is signed in, and a Redis that a route loses in its middle. */
 async function world(t: Test, options: RedisSessionOptions = {}) {
-  const server = await startRedis()
+  // Every write is kept before it is answered.
+  const server = await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'always'] })
   const guard = await guardOf(server, 500, 50)
   const app = await sessionApp({ redis: guard, secrets, ...options })
   const lose = async () => {
