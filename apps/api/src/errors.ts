@@ -64,6 +64,15 @@ export const ApiAddressTooLongError = createError(
   414,
 )
 
+/** Nobody has answered, and every other bound has failed: a mistake in a handler. */
+export class ApiHandlerTimeoutError extends createError(
+  'HOLDFAST_ERR_API_HANDLER_TIMEOUT',
+  'this took too long; look whether it was done before you try again',
+  503,
+) {
+  readonly expose = true
+}
+
 /** The body is JSON that nests too deep, or holds too much. */
 export const ApiBodyUnboundedError = createError<[maxDepth: number, maxValues: number]>(
   'HOLDFAST_ERR_API_BODY_UNBOUNDED',

@@ -33,7 +33,10 @@ t.teardown(() => fastify.close())
 fastify.get('/fault', { config: { access: 'public' } }, async () => {
   throw new Error('secret of the inside')
 })
-fastify.get('/never', { config: { access: 'public' } }, () => new Promise(() => {}))
+for (const method of ['GET', 'POST'] as const) {
+  const config = { access: 'public' } as const
+  fastify.route({ method, url: '/never', config, handler: () => new Promise(() => {}) })
+}
 fastify.health.management?.get('/fault', async () => {
   throw new Error('secret of the inside')
 })
@@ -231,6 +234,7 @@ t.test('errors, whoever gives them', async (t) => {
     get(500, '/fault', ERROR),
     { ...get(500, '/fault', ERROR, HTML), page: true },
     get(503, '/never', ERROR),
+    { status: 503, what: 'POST /never', request: post('/never', 'content-length: 2\r\n', '{}'), own: ERROR },
     get(503, '/readyz/database', PLAIN),
     get(503, HISTORY, [...ERROR, ...LIMITS, 'retry-after']),
     { ...get(503, HISTORY, [...ERROR, ...LIMITS, 'retry-after'], HTML), page: true },
