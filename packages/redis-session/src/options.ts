@@ -75,7 +75,10 @@ export interface SessionsOptions {
   readonly statistics?: boolean
   /** Bytes of data from which on a session is told of as an oddity. Default 8192. */
   readonly warnBytes?: number
-  /** Sessions, or shadows of them, in the memory of this process; the longest unused one goes. Default 10,000. */
+  /**
+   * Sessions, or shadows of them, in the memory of this process; and ends that it heard of. Of each the oldest one goes.
+   * Of listeners to ends one more is refused. Default 10,000.
+   */
   readonly maxInMemory?: number
   /** Where time comes from. Default: `systemClock`. */
   readonly clock?: Clock
