@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { HandClock } from '@holdfast/test-kit'
 import Fastify from 'fastify'
 import { Registry } from 'prom-client'
@@ -280,5 +281,24 @@ t.test('a scrape shows the snapshot, and no user ever becomes a label', async (t
   t.match(text, 'holdfast_redis_session_events_total{event="logins"} 20\n')
   t.match(text, 'holdfast_redis_session_events_total{event="bad_ids"} 0\n')
   t.match(text, 'holdfast_redis_session_available 1\n')
+  await app.close()
+})
+
+t.test('a session has the members that the README names, and nothing that is of the plugin', async (t) => {
+  const app = await sessionApp()
+  let members: readonly string[] = []
+  app.get('/members', async ({ session }) => {
+    members = Object.getOwnPropertyNames(Object.getPrototypeOf(session)).filter(
+      (name) => name !== 'constructor',
+    )
+    return Object.keys(session)
+  })
+  t.same((await app.inject('/members')).json(), [])
+  const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
+  const [, table = ''] = /\| member +\|[^\n]*\n([^]*?)\n\n/.exec(readme) ?? []
+  const named = [...table.matchAll(/^\|([^|]*)\|/gm)].flatMap(([, cell = '']) =>
+    [...cell.matchAll(/`(?:await )?(\w+)/g)].map(([, name]) => name),
+  )
+  t.same(members.toSorted(), named.filter((name) => name !== undefined).toSorted())
   await app.close()
 })
