@@ -295,7 +295,7 @@ t.test('a session has the members that the README names, and nothing that is of 
   })
   t.same((await app.inject('/members')).json(), [])
   const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
-  const [, table = ''] = /\| member +\|[^\n]*\n([^]*?)\n\n/.exec(readme) ?? []
+  const [, table = ''] = /\| member +\|[^\n]*\n(.*?)\n\n/s.exec(readme) ?? []
   const named = [...table.matchAll(/^\|([^|]*)\|/gm)].flatMap(([, cell = '']) =>
     [...cell.matchAll(/`(?:await )?(\w+)/g)].map(([, name]) => name),
   )
