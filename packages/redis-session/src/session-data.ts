@@ -43,8 +43,13 @@ export function checkName(name: unknown): string {
   return name
 }
 
+/** Of more fields than so many a session is read as a whole. */
+const MAX_NAMED = 32
+
 export class DataForm {
   readonly bounds: DataBounds
+  /** The fields that sessions may have; undefined when nobody knows, or when they are so many that all are read. */
+  readonly names: readonly string[] | undefined
   readonly #readers: ReadonlyMap<string, FieldReader<unknown>> | undefined
 
   /** Raises `HOLDFAST_ERR_REDIS_SESSION_DATA`. Without `readers` any field of JSON is accepted. */
@@ -53,6 +58,7 @@ export class DataForm {
     if (readers === undefined) return
     for (const name of Object.keys(readers)) checkName(name)
     this.#readers = new Map(Object.entries(readers))
+    if (this.#readers.size <= MAX_NAMED) this.names = [...this.#readers.keys()]
   }
 
   /** The text that is kept for a value. Raises `..._DATA`, and `..._TOO_LARGE` when it cannot fit alone. */

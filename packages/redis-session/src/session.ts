@@ -320,15 +320,16 @@ export class Session<Data extends object = AnyData> {
       const [id, loaded] = [this.#id, this.#loaded]
       if (this.#unavailable || this.degraded) throw new UnavailableError('a proof cannot be noted now')
       if (id === undefined || loaded?.user === undefined) throw new UnauthenticatedError()
-      const { record } = loaded
       const user = userOf({ ...loaded.user, ...options })
+      // What a newer version of the service keeps there goes along.
+      const { record } = (await this.#sessions.loadWhole(id)) ?? loaded
       const begun = await this.#sessions.begin(
         {
           user,
           idleMs: record.idleMs,
           absolute: { atMs: record.absoluteAtMs, createdMs: record.createdMs },
           device: this.#deviceText(),
-          fields: this.#unwritten.over(this.#loaded?.record.fields),
+          fields: this.#unwritten.over(record.fields),
         },
         { id, mustExist: true, ifVersion: record.version },
       )

@@ -154,11 +154,16 @@ export class Sessions {
     const { hash } = id.address
     const shared = this.#loads.get(hash)
     if (shared !== undefined) return shared
-    const loading = this.#load(id)
+    const loading = this.#load(id, this.form.names)
     // Not longer: a request that comes after another one was answered must see what that one did.
     if (this.#loads.size === 0) afterTurn(() => this.#loads.clear())
     this.#loads.set(hash, loading)
     return loading
+  }
+
+  /** As `load`, with the fields that this version of the service does not know. */
+  loadWhole(id: SessionId): Promise<LoadedSession | undefined> {
+    return this.form.names === undefined ? this.load(id) : this.#load(id, undefined)
   }
 
   /** Makes a session under a new id, instead of an old one. Raises `..._FULL` and `..._UNAVAILABLE`. */
@@ -521,10 +526,10 @@ export class Sessions {
     for (const session of hashes) channels.revoke.publish({ session, userId })
   }
 
-  #load(id: SessionId): Promise<LoadedSession | undefined> {
+  #load(id: SessionId, names: readonly string[] | undefined): Promise<LoadedSession | undefined> {
     this.counts.loads += 1
     // On the way of every request: a promise less for each step that could be async.
-    return this.#store.load(id.address).then(
+    return this.#store.load(id.address, names).then(
       (kept) => this.#met(id, kept),
       (cause: Error) => {
         throw this.#failure(cause)

@@ -134,7 +134,8 @@ export interface RevokeAll {
 export interface SessionStore {
   /** Whether a call makes sense at present. */
   readonly available: boolean
-  load(address: Address): Promise<SessionRecord | undefined>
+  /** With `names` of the data these at least, and it need not say from where; without, all of it. */
+  load(address: Address, names?: readonly string[]): Promise<SessionRecord | undefined>
   /** With `user`, the session is put on that list, which has the same tag. */
   create(
     address: Address,

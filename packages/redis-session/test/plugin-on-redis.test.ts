@@ -263,6 +263,30 @@ t.test('data of an older version of the service is left out, and nothing else', 
   await newer.close()
 })
 
+t.test('with readers only what they know is read, and a proof takes the rest along', async (t) => {
+  const guard = guards[0] as GuardedRedis
+  const older = await sessionApp({ redis: guard, secrets, fields: { theme: String } })
+  const newer = await sessionApp({ redis: guards[1], secrets, fields: { theme: String, count: Number } })
+  const browser = await signedIn(newer)
+  await browser.post('/data', { theme: 'dark', count: 7 })
+  const asked: string[] = []
+  const { call } = guard
+  guard.call = (command, ...args) => {
+    asked.push(command)
+    return call.call(guard, command, ...args)
+  }
+  const there = browser.at(older)
+  t.match((await there.get('/me')).json(), { userId: 'ann', roles: ['user'] })
+  t.same((await there.get('/data/theme')).json(), { value: 'dark' })
+  t.equal((await there.post('/elevate')).statusCode, 200)
+  guard.call = call
+  t.same(asked.slice(0, 4), ['HMGET', 'HMGET', 'HMGET', 'HGETALL'])
+  t.same((await there.at(newer).get('/data/count')).json(), { value: 7 })
+  t.match((await there.get('/fresh')).json(), { fresh: true })
+  await older.close()
+  await newer.close()
+})
+
 t.test('a session that says nobody we can trust is none', async (t) => {
   const browser = await signedIn()
   const [key = ''] = await sessionKeys()

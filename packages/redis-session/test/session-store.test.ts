@@ -122,6 +122,20 @@ await contractSuite<Subject, Test>(t, 'SessionStore', [memory, single, cluster],
       device: undefined,
     })
   },
+  'reads what is asked for': async (t, { store }) => {
+    const fields = new Map([
+      ['a', '1'],
+      ['b', '2'],
+    ])
+    const session = await made(store, address(), { fields, device: 'x' })
+    const whole = await store.load(session)
+    const part = await store.load(session, ['b', 'none'])
+    t.equal(part?.fields.get('b'), '2')
+    t.equal(part?.fields.get('none'), undefined)
+    t.match(part, { ...whole, device: part?.device, fields: part?.fields })
+    t.ok(await store.load(session, []))
+    t.equal(await store.load(address(), ['a']), undefined)
+  },
   'two writers of different fields both survive, and each counts': async (t, { store }) => {
     const session = await made(store)
     const [one, two] = await Promise.all([
