@@ -31,7 +31,10 @@ function main(names: readonly string[]): number {
   const missing = missingOf(wanted)
   if (missing.length === 0) return 0
   console.log(`provision: installing ${missing.join(', ')}`)
-  const problem = install(missing)
+  // Apart, lest a browser that cannot be had keeps the servers away.
+  const isBrowser = (program: string) => program === 'chromium'
+  const parts = [missing.filter((program) => !isBrowser(program)), missing.filter(isBrowser)]
+  const [problem] = parts.flatMap((part) => (part.length === 0 ? [] : (install(part) ?? [])))
   const still = missingOf(missing)
   if (still.length === 0) return 0
   console.error(
