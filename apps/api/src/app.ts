@@ -64,6 +64,7 @@ import { serviceSecrets } from './service-secrets.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
 const PAUSE_MS = 1000
+const MAX_INSIDE_CONNECTIONS = 1000
 const LONGEST_BLOCK_MS = 86_400_000
 /** More themes than a process can serve: what is served from memory is bounded by that alone. */
 const STALE_THEMES = '1000000/s'
@@ -156,7 +157,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     }),
     ...shared,
   })
-  answerInside(fastify.health.management, errors)
+  guardInside(fastify.health.management, errors)
   await fastify.register(circuitBreaker, shared)
   await fastify.register(trafficRedis, { target: config.rateLimitRedisUrl, ...shared })
   await fastify.register(redis, { target: config.redisUrl, ...shared })
@@ -282,9 +283,10 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   return { fastify, firstTurn }
 }
 
-/** The inner port has no pages of its own, and no error of it tells more than those outside. */
-function answerInside(management: FastifyInstance | undefined, errors: ErrorPages): void {
+/** No error of the inner port tells more than those outside, and probes and collectors are few. */
+function guardInside(management: FastifyInstance | undefined, errors: ErrorPages): void {
   if (management === undefined) return
+  management.server.maxConnections = MAX_INSIDE_CONNECTIONS
   management.setErrorHandler((error, request, reply) => errors.answer(error, request, reply))
   management.server.on('checkExpectation', (request, response) => errors.answerExpectation(request, response))
 }
