@@ -63,12 +63,15 @@ export interface ErrorPagesSnapshot {
 /** Answers errors. Needs no server: the plugin gives it to one. */
 export class ErrorPages {
   readonly #options: ResolvedOptions
+  /** Of the option. */
+  readonly #headers: Headers
   /** At most 200 statuses in each form. */
   readonly #answered: Record<AnswerForm, Record<number, number>> = { problem: {}, page: {}, socket: {} }
 
   /** Raises `HOLDFAST_ERR_ERROR_PAGES_OPTION`. */
   constructor(options: ErrorPagesOptions = {}) {
     this.#options = resolveOptions(options)
+    this.#headers = Object.entries(this.#options.headers)
   }
 
   /**
@@ -88,16 +91,16 @@ export class ErrorPages {
   answer(thrown: unknown, request: RequestLike, reply: ReplyLike): void {
     const failure = this.#read(thrown, request, reply.statusCode)
     this.#log(failure, thrown, request)
-    const { headers, idHeader } = this.#options
-    for (const name in headers) reply.header(name, headers[name] ?? '')
-    for (const name in failure.headers) reply.header(name, failure.headers[name] ?? '')
+    const { idHeader } = this.#options
+    setAll(reply, this.#headers)
+    if (failure.headers !== undefined) setAll(reply, Object.entries(failure.headers))
     reply.code(failure.status)
-    if (idHeader !== undefined) reply.header(idHeader, request.id)
+    if (idHeader !== undefined && SENDABLE.test(request.id)) reply.header(idHeader, request.id)
     if (failure.retryAfterSeconds !== undefined) reply.header('retry-after', failure.retryAfterSeconds)
     reply.header('cache-control', 'no-store')
     reply.header('vary', varyOf(reply.getHeader('vary')))
     if (prefersHtml(request.headers.accept)) {
-      for (const name in PAGE_HEADERS) reply.header(name, PAGE_HEADERS[name] ?? '')
+      setAll(reply, HEADERS_OF_PAGES)
       reply.send(this.#render(failure, request))
     } else {
       this.#count('problem', failure.status)
@@ -126,7 +129,7 @@ export class ErrorPages {
         ...this.#idHeader(request.id),
         'cache-control': 'no-store',
         vary: 'accept',
-        ...PAGE_HEADERS,
+        ...Object.fromEntries(HEADERS_OF_PAGES),
       },
       body: this.#render(failure, request),
     }
@@ -175,7 +178,7 @@ export class ErrorPages {
 
   #idHeader(id: string): Readonly<Record<string, string>> {
     const { idHeader } = this.#options
-    return idHeader === undefined ? {} : { [idHeader]: id }
+    return idHeader !== undefined && SENDABLE.test(id) ? { [idHeader]: id } : {}
   }
 
   #read(thrown: unknown, request: RequestLike, statusOfReply?: number): Failure {
@@ -221,11 +224,20 @@ export class ErrorPages {
 /** One for all: what it would tell of one request, nobody looks at, and to make an error costs more than the answer. */
 const NOTHING_HERE = new NotFoundError()
 
-const PAGE_HEADERS: Readonly<Record<string, string>> = {
-  'content-type': PAGE_TYPE,
-  'content-security-policy': PAGE_POLICY,
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
+/** An id may come from a client, and one that cannot be a header would take the answer with it. */
+const SENDABLE = /^[\x20-\x7e]{1,256}$/
+
+type Headers = readonly (readonly [name: string, value: string])[]
+
+const HEADERS_OF_PAGES: Headers = [
+  ['content-type', PAGE_TYPE],
+  ['content-security-policy', PAGE_POLICY],
+  ['x-content-type-options', 'nosniff'],
+  ['referrer-policy', 'no-referrer'],
+]
+
+function setAll(reply: Pick<ReplyLike, 'header'>, headers: Headers): void {
+  for (const [name, value] of headers) reply.header(name, value)
 }
 
 /** Which of the two is sent depends on `Accept`, besides what it depended on before. */

@@ -145,6 +145,17 @@ t.test('a header names the request in every answer, as the document does', async
   t.notMatch(text, /x-correlation-id/)
 })
 
+t.test('an id that cannot be a header is told in the document alone', async (t) => {
+  const app = Fastify({ genReqId: () => 'ein Name – 1' })
+  t.teardown(() => app.close())
+  await app.register(errorPages)
+  const base = await app.listen({ host: '127.0.0.1', port: 0 })
+  const answer = await fetch(`${base}/nothing`)
+  t.equal(answer.status, 404)
+  t.equal(answer.headers.get('x-correlation-id'), null)
+  t.match(await answer.json(), { correlation_id: 'ein Name – 1' })
+})
+
 t.test('a fault is logged in full, told in general, and published', async (t) => {
   const { app, log } = await serviceWith(t)
   const published: unknown[] = []
