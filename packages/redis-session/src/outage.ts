@@ -12,7 +12,7 @@ import type { SessionUser } from './principal.ts'
 import { RedisStore } from './redis-store.ts'
 import { type Revocation, RevocationJournal } from './revocation-journal.ts'
 import type { SecretRing } from './secret-ring.ts'
-import type { SessionId } from './session-id.ts'
+import { type SessionId, successorOf } from './session-id.ts'
 import type { LoadedSession } from './sessions.ts'
 import {
   isBelieved,
@@ -209,8 +209,11 @@ export class Outage {
         ? this.#shadows.recall(id.address.hash)
         : value && unsealShadow(ring, name, value)
     if (!shadow || !isBelieved(shadow, id, options.clock.wallMs())) return undefined
-    if (hasEnded(shadow.hash) || this.covers(shadow.hash, shadow.createdMs, shadow.user)) return undefined
-    return shadow
+    const keys = ring.find(id.kid)
+    // A login may have become a session at another process, and ended as that.
+    const hashes = shadow.login && keys ? [shadow.hash, successorOf(keys, id).address.hash] : [shadow.hash]
+    const isOver = hashes.some((hash) => hasEnded(hash) || this.covers(hash, shadow.createdMs, shadow.user))
+    return isOver ? undefined : shadow
   }
 
   #keep(name: string, shadow: Shadow): string | undefined {
