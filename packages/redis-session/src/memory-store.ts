@@ -4,19 +4,20 @@ import type { EndReason } from './end-watch.ts'
 import { expiryMs } from './lifetime.ts'
 import type { Address } from './secret-ring.ts'
 import { bytesOf } from './session-data.ts'
-import type {
-  Change,
-  Committed,
-  Created,
-  ListedSession,
-  Replaced,
-  RevokeAll,
-  SessionDraft,
-  SessionRecord,
-  SessionStore,
-  Swap,
-  Swapped,
-  UserBound,
+import {
+  type Change,
+  type Committed,
+  type Created,
+  type ListedSession,
+  type Replaced,
+  type RevokeAll,
+  recordOfDraft,
+  type SessionDraft,
+  type SessionRecord,
+  type SessionStore,
+  type Swap,
+  type Swapped,
+  type UserBound,
 } from './store.ts'
 
 interface Kept {
@@ -85,19 +86,14 @@ export class MemoryStore implements SessionStore {
     const ended = [...surplus, ...(old === undefined ? [] : [old])]
     for (const kept of ended) this.#end(kept, kept === old ? 'replaced' : 'ended')
     const nowMs = this.#nowMs()
-    const { idleMs, absolute, principal, authenticated, device, fields } = draft
-    const record: SessionRecord = {
-      version: 1,
-      createdMs: 'atMs' in absolute ? absolute.createdMs : nowMs,
-      touchedMs: nowMs,
-      idleMs,
-      absoluteAtMs: 'atMs' in absolute ? absolute.atMs : nowMs + absolute.afterMs,
-      principal,
-      authenticatedMs: authenticatedMs(authenticated, nowMs),
-      device,
-      fields: new Map(fields),
-    }
-    this.#keep({ hash, user: user?.hash, record, expiresMs: expiryMs(nowMs, idleMs, record.absoluteAtMs) })
+    // A copy: what was handed over is not ours.
+    const record = recordOfDraft({ ...draft, fields: new Map(draft.fields) }, nowMs)
+    this.#keep({
+      hash,
+      user: user?.hash,
+      record,
+      expiresMs: expiryMs(nowMs, record.idleMs, record.absoluteAtMs),
+    })
     return { outcome: 'created', nowMs, ended: ended.map((kept) => kept.hash) }
   }
 
@@ -216,9 +212,4 @@ export class MemoryStore implements SessionStore {
     list?.delete(hash)
     if (list?.size === 0) this.#users.delete(user)
   }
-}
-
-function authenticatedMs(authenticated: SessionDraft['authenticated'], nowMs: number): number | undefined {
-  if (typeof authenticated === 'object') return authenticated.atMs
-  return authenticated ? nowMs : undefined
 }

@@ -24,17 +24,26 @@ import { DataForm } from './session-data.ts'
 import { mintId, readId, type SessionId, successorOf } from './session-id.ts'
 import type { Shadow } from './shadow.ts'
 import { Statistics } from './statistics.ts'
-import type {
-  Change,
-  Committed,
-  Done,
-  Replaced,
-  SessionDraft,
-  SessionRecord,
-  SessionStore,
-  Swapped,
+import {
+  type Change,
+  type Committed,
+  type Done,
+  type Replaced,
+  recordOfDraft,
+  type SessionDraft,
+  type SessionRecord,
+  type SessionStore,
+  type Swapped,
 } from './store.ts'
-import { DEVICE, openRecord, PRINCIPAL, plainTexts, sealedTexts, type TextForm } from './text-form.ts'
+import {
+  DEVICE,
+  openRecord,
+  plainTexts,
+  sealDraft,
+  sealedTexts,
+  sealFields,
+  type TextForm,
+} from './text-form.ts'
 
 /** A session in the list of its user. */
 export interface UserSession {
@@ -173,38 +182,25 @@ export class Sessions {
     const keys = this.ring.current
     const list = user && userAddress(keys, user.userId)
     const id = mintId(keys, randomBytes, list?.tag)
-    const sealed = (name: string, text: string) => this.#texts.sealed(keys, id.address, name, text)
-    const principal = user && textOfUser(user)
+    const draft: SessionDraft = {
+      idleMs,
+      absolute,
+      principal: user && textOfUser(user),
+      authenticated: user !== undefined,
+      device,
+      fields,
+    }
     const replaced: Replaced | undefined = old && {
       address: old.id.address,
       mustExist: old.mustExist,
       ifVersion: old.ifVersion,
     }
-    const draft = {
-      idleMs,
-      absolute,
-      authenticated: user !== undefined,
-      principal: principal && sealed(PRINCIPAL, principal),
-      device: device && sealed(DEVICE, device),
-      fields: sealedFields(fields, sealed),
-    }
-    const created = await this.#create(id, list, draft, { maxPerUser, whenFull }, replaced)
+    const sealed = sealDraft(this.#texts, keys, id.address, draft)
+    const created = await this.#create(id, list, sealed, { maxPerUser, whenFull }, replaced)
     if (created.outcome === 'full') throw new FullError(maxPerUser)
     if (created.outcome !== 'created') return created.outcome
     this.counts.created += 1
-    const { nowMs } = created
-    const goesOn = 'atMs' in absolute
-    const record: SessionRecord = {
-      version: 1,
-      createdMs: goesOn ? absolute.createdMs : nowMs,
-      touchedMs: nowMs,
-      idleMs,
-      absoluteAtMs: goesOn ? absolute.atMs : nowMs + absolute.afterMs,
-      principal,
-      authenticatedMs: user && nowMs,
-      device,
-      fields,
-    }
+    const record = recordOfDraft(draft, created.nowMs)
     this.#note(id, record, user)
     if (old !== undefined) this.#activity?.forget(old.id.address)
     for (const hash of created.ended) this.#activity?.forget({ tag: id.address.tag, hash })
@@ -237,20 +233,19 @@ export class Sessions {
     const list = userAddress(keys, user.userId)
     const successor = successorOf(keys, id)
     const { idleMs, absoluteMs } = profiles[permanent ? 'permanent' : 'default']
-    const sealed = (name: string, text: string) => this.#texts.sealed(keys, successor.address, name, text)
-    const absoluteAtMs = pending.createdMs + absoluteMs
-    const fields = fieldsOf(pending)
+    const { createdMs } = pending
     const draft: SessionDraft = {
       idleMs,
-      absolute: { atMs: absoluteAtMs, createdMs: pending.createdMs },
-      authenticated: { atMs: pending.createdMs },
-      principal: sealed(PRINCIPAL, textOfUser(user)),
-      device: sealed(DEVICE, device),
-      fields: sealedFields(fields, sealed),
+      absolute: { atMs: createdMs + absoluteMs, createdMs },
+      principal: textOfUser(user),
+      authenticated: { atMs: createdMs },
+      device,
+      fields: fieldsOf(pending),
     }
+    const sealed = sealDraft(this.#texts, keys, successor.address, draft)
     const bound = { maxPerUser, whenFull }
     const claimed = await this.#ask(
-      store.claim(successor.address, list, draft, bound, { hash: id.address.hash }),
+      store.claim(successor.address, list, sealed, bound, { hash: id.address.hash }),
     )
     if (claimed.outcome === 'claimed') {
       const loaded = await this.load(successor)
@@ -263,17 +258,7 @@ export class Sessions {
     }
     this.counts.claimed += 1
     this.counts.created += 1
-    const record: SessionRecord = {
-      version: 1,
-      createdMs: pending.createdMs,
-      touchedMs: claimed.nowMs,
-      idleMs,
-      absoluteAtMs,
-      principal: textOfUser(user),
-      authenticatedMs: pending.createdMs,
-      device,
-      fields,
-    }
+    const record = recordOfDraft(draft, claimed.nowMs)
     this.#note(successor, record, user)
     return { id: successor, record, user, permanent }
   }
@@ -311,8 +296,7 @@ export class Sessions {
   async commit(id: SessionId, change: Pick<Change, 'set' | 'remove' | 'ifVersion'>): Promise<Committed> {
     const { maxBytes, maxFields } = this.options
     const keys = this.#keysOf(id)
-    const sealed = (name: string, text: string) => this.#texts.sealed(keys, id.address, name, text)
-    const set = sealedFields(change.set, sealed)
+    const set = sealFields(this.#texts, keys, id.address, change.set)
     const bounded = { ...change, set, maxBytes, maxFields }
     const committed = await this.#ask(this.#store.commit(id.address, bounded))
     if (committed.outcome === 'done') this.#committed(id, committed)
@@ -575,13 +559,6 @@ export class Sessions {
     this.counts.failures += 1
     return withRetryAfter(new UnavailableError(cause.message, { cause }), RETRY_AFTER_MS)
   }
-}
-
-function sealedFields(
-  fields: ReadonlyMap<string, string>,
-  sealed: (name: string, text: string) => string,
-): ReadonlyMap<string, string> {
-  return new Map([...fields].map(([name, text]) => [name, sealed(name, text)]))
 }
 
 /** The fields that were changed without Redis, as they are now. */

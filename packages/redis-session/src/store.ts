@@ -159,3 +159,21 @@ export interface SessionStore {
   /** Ends sessions of this list; answers which. */
   revokeAll(user: Address, which: RevokeAll): Promise<readonly string[]>
 }
+
+/** A session as it was made at this moment. */
+export function recordOfDraft(draft: SessionDraft, nowMs: number): SessionRecord {
+  const { idleMs, absolute, principal, authenticated, device, fields } = draft
+  const goesOn = 'atMs' in absolute
+  return {
+    version: 1,
+    createdMs: goesOn ? absolute.createdMs : nowMs,
+    touchedMs: nowMs,
+    idleMs,
+    absoluteAtMs: goesOn ? absolute.atMs : nowMs + absolute.afterMs,
+    principal,
+    authenticatedMs:
+      typeof authenticated === 'object' ? authenticated.atMs : authenticated ? nowMs : undefined,
+    device,
+    fields,
+  }
+}

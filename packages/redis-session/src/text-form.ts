@@ -7,7 +7,7 @@
 import { seal, unseal } from './seal.ts'
 import type { Address, RingKeys } from './secret-ring.ts'
 import type { RandomBytes } from './session-id.ts'
-import type { SessionRecord } from './store.ts'
+import type { SessionDraft, SessionRecord } from './store.ts'
 
 /** The texts of a session on their way into the store and out of it. */
 export interface TextForm {
@@ -52,4 +52,32 @@ export function openRecord(
     if (opened !== undefined) fields.set(name, opened)
   }
   return { ...record, principal, device: open(DEVICE, record.device), fields }
+}
+
+/** The texts of fields as they are kept. */
+export function sealFields(
+  form: TextForm,
+  keys: RingKeys,
+  address: Address,
+  fields: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
+  if (form === plainTexts) return fields
+  return new Map([...fields].map(([name, text]) => [name, form.sealed(keys, address, name, text)]))
+}
+
+/** The draft with its texts as they are kept. */
+export function sealDraft(
+  form: TextForm,
+  keys: RingKeys,
+  address: Address,
+  draft: SessionDraft,
+): SessionDraft {
+  const sealed = (name: string, text: string | undefined) =>
+    text === undefined ? undefined : form.sealed(keys, address, name, text)
+  return {
+    ...draft,
+    principal: sealed(PRINCIPAL, draft.principal),
+    device: sealed(DEVICE, draft.device),
+    fields: sealFields(form, keys, address, draft.fields),
+  }
 }
