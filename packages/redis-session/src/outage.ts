@@ -196,9 +196,9 @@ export class Outage {
     }
   }
 
-  /** Whether a session has ended, of which Redis may not know yet. */
-  covers(hash: string, createdMs: number, user: SessionUser): boolean {
-    return this.#journal.covers(hash, createdMs, () => this.#settings.ring.usersOf(user.userId))
+  /** Whether a session with these names has ended, of which Redis may not know yet. */
+  covers(hashes: readonly string[], createdMs: number, user: SessionUser): boolean {
+    return this.#journal.covers(hashes, createdMs, () => this.#settings.ring.usersOf(user.userId))
   }
 
   #open(id: SessionId, { name, value }: SecondCookie): Shadow | undefined {
@@ -212,8 +212,8 @@ export class Outage {
     const keys = ring.find(id.kid)
     // A login may have become a session at another process, and ended as that.
     const hashes = shadow.login && keys ? [shadow.hash, successorOf(keys, id).address.hash] : [shadow.hash]
-    const isOver = hashes.some((hash) => hasEnded(hash) || this.covers(hash, shadow.createdMs, shadow.user))
-    return isOver ? undefined : shadow
+    if (hashes.some(hasEnded) || this.covers(hashes, shadow.createdMs, shadow.user)) return undefined
+    return shadow
   }
 
   #keep(name: string, shadow: Shadow): string | undefined {

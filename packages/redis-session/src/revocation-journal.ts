@@ -67,19 +67,26 @@ export class RevocationJournal {
     }
   }
 
-  /** Whether a session has ended, whatever Redis or a cookie says. `listsOf` is asked only when it matters. */
-  covers(hash: string, createdMs: number, listsOf: () => readonly Address[]): boolean {
+  /**
+   * Whether a session has ended, whatever Redis or a cookie says; by the one name that it has, or all that it may have
+   * had. `listsOf` is asked only when it matters.
+   */
+  covers(hashes: readonly string[], createdMs: number, listsOf: () => readonly Address[]): boolean {
     if (this.#entries.size === 0) return false
-    const own = this.#sessions.get(hash)
-    if (own === undefined && this.#lists.size === 0) return false
-    const lists = listsOf().map((list) => list.hash)
-    for (const { kind, ...entry } of own ?? []) {
-      if (kind === 'session') return true
-      if ('list' in entry && lists.includes(entry.list.hash)) return true
+    const own = hashes.flatMap((hash) => [...(this.#sessions.get(hash) ?? [])])
+    if (own.length === 0 && this.#lists.size === 0) return false
+    const lists = listsOf().map(({ hash }) => hash)
+    const isOver = (entry: Revocation): boolean => {
+      switch (entry.kind) {
+        case 'session':
+          return true
+        case 'listed':
+          return lists.includes(entry.list.hash)
+        case 'user':
+          return createdMs <= entry.untilMs && !(entry.except && hashes.includes(entry.except))
+      }
     }
-    return lists
-      .flatMap((list) => [...(this.#lists.get(list) ?? [])])
-      .some((entry) => entry.kind === 'user' && hash !== entry.except && createdMs <= entry.untilMs)
+    return own.some(isOver) || lists.some((list) => [...(this.#lists.get(list) ?? [])].some(isOver))
   }
 
   /** Tells each to `tell`, some at a time; forgets those it resolves for. Answers how many those were. */

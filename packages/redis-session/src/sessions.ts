@@ -539,7 +539,7 @@ export class Sessions {
     }
     if (known === undefined) this.#users.set(record.principal, user)
     // It ended here while Redis was away, and Redis may not have been told yet.
-    if (this.outage.covers(id.address.hash, record.createdMs, user)) return undefined
+    if (this.outage.covers([id.address.hash], record.createdMs, user)) return undefined
     return { record, user, sealed: kept.fields }
   }
 

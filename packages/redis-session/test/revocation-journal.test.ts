@@ -17,7 +17,7 @@ const all = (list: string, untilMs: number, except?: string): Revocation => ({
   untilMs,
 })
 const covers = (journal: RevocationJournal, name: string, user: string, createdMs: number) =>
-  journal.covers(hashOf(name), createdMs, () => [at(user)])
+  journal.covers([hashOf(name)], createdMs, () => [at(user)])
 
 class MemoryLog implements RevocationLog {
   readonly entries = new Map<string, string>()
@@ -47,6 +47,9 @@ t.test('what was noted has ended here, and nothing else has', async (t) => {
   t.equal(covers(journal, 'x', 'ben', 50), true)
   t.equal(covers(journal, 'x', 'ben', 51), false, 'it was made later')
   t.equal(covers(journal, 'kept', 'ben', 0), false)
+  const both = (...names: readonly string[]) => journal.covers(names.map(hashOf), 0, () => [at('ben')])
+  t.equal(both('kept', 'x'), false, 'it has two names, and one is spared')
+  t.equal(both('a', 'x'), true)
   await journal.note(all('ben', 20))
   t.equal(covers(journal, 'kept', 'ben', 20), true, 'spared by the one, and not by the other')
   t.equal(covers(journal, 'kept', 'ben', 21), false)
