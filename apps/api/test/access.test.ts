@@ -10,7 +10,7 @@ import { statedAccess } from '../src/plugins/stated-access.ts'
 import { judgeProvenance } from '../src/routes/auth/cross-site.ts'
 import { FormTokens } from '../src/routes/auth/form-token.ts'
 import { newBearer } from './bearer-of.ts'
-import { freshDatabase } from './fresh-database.ts'
+import { demoDatabase } from './fresh-database.ts'
 import { ServiceApp } from './service-app.ts'
 import { scratchDirectory } from './service-process.ts'
 
@@ -142,8 +142,8 @@ const postgres = await startPostgres()
 t.teardown(() => postgres.stop())
 
 async function setUp(t: Test) {
-  const databaseUrl = await freshDatabase(postgres.directUrl)
   const dataDirectory = scratchDirectory(t)
+  const databaseUrl = await demoDatabase(postgres.directUrl, dataDirectory)
   const service = await ServiceApp.start(t, { DATABASE_URL: databaseUrl }, dataDirectory)
   const accounts: { email: string; role: string }[] = JSON.parse(
     readFileSync(join(dataDirectory, 'demo-credentials.json'), 'utf8'),

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { startPostgres, waitUntil } from '@holdfast/test-kit'
 import { hash as bcrypt } from 'bcryptjs'
 import t, { type Test } from 'tap'
-import { freshDatabase, testPool } from './fresh-database.ts'
+import { demoDatabase, freshDatabase, testPool } from './fresh-database.ts'
 import { ServiceApp } from './service-app.ts'
 import { scratchDirectory } from './service-process.ts'
 
@@ -28,8 +28,8 @@ interface DemoAccount {
 }
 
 async function setUp(t: Test, environment: Readonly<Record<string, string>> = {}) {
-  const databaseUrl = await freshDatabase(postgres.directUrl)
   const dataDirectory = scratchDirectory(t)
+  const databaseUrl = environment['DATABASE_URL'] ?? (await demoDatabase(postgres.directUrl, dataDirectory))
   const service = await ServiceApp.start(
     t,
     { DATABASE_URL: databaseUrl, RATE_LIMITS_SIGN_IN_ADDRESS: '10000/minute', ...environment },
@@ -108,7 +108,8 @@ const NOT_SIGNED_IN = { status: 401, body: { error: 'HOLDFAST_ERR_API_NOT_SIGNED
 const REFUSED = { status: 401, body: { error: 'HOLDFAST_ERR_API_SIGN_IN_REFUSED' } }
 
 t.test('the demo accounts can sign in, and their passwords are in one file for one person', async (t) => {
-  const { file, accounts, post, get } = await setUp(t)
+  const DATABASE_URL = await freshDatabase(postgres.directUrl)
+  const { file, accounts, post, get } = await setUp(t, { DATABASE_URL })
   t.equal(statSync(file).mode & 0o777, 0o600)
   t.strictSame(
     accounts.map(({ tenant, email, role }) => `${tenant} ${email} ${role}`),

@@ -2,8 +2,9 @@
 
 import { startPostgres, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
+import { bearerOf } from './bearer-of.ts'
 import { BotClient } from './bot-client.ts'
-import { freshDatabase, testPool } from './fresh-database.ts'
+import { demoDatabase, testPool } from './fresh-database.ts'
 import { holdBot } from './held-bot.ts'
 import { ServiceApp } from './service-app.ts'
 
@@ -17,7 +18,7 @@ const UNLIMITED = Object.fromEntries(
 )
 
 async function setUp(t: Test, environment: Readonly<Record<string, string>> = {}) {
-  const url = await freshDatabase(postgres.directUrl)
+  const url = await demoDatabase(postgres.directUrl)
   const service = await ServiceApp.start(t, { ...UNLIMITED, DATABASE_URL: url, ...environment })
   const sql = testPool(url)
   t.teardown(() => sql.end())
@@ -272,13 +273,16 @@ t.test('a status that was read before stands in when the database has no room', 
 })
 
 t.test('an operation whose client leaves is ended, changes nothing, and is counted', async (t) => {
-  const { as, sql, events, botOf, service, metrics } = await setUpWithMetrics(t)
+  const { as, sql, events, botOf, service, metrics, url } = await setUpWithMetrics(t)
   const bot = await botOf('trader@acme.example')
   const held = await holdBot(sql, bot)
   const leaving = new AbortController()
   const left = fetch(`${service.url}/api/bot/start`, {
     method: 'POST',
-    headers: { 'x-development-user': TRADER, 'content-type': 'application/json' },
+    headers: {
+      authorization: `Bearer ${await bearerOf(url, TRADER)}`,
+      'content-type': 'application/json',
+    },
     body: JSON.stringify({ bot_id: bot }),
     signal: leaving.signal,
   })

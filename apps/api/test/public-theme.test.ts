@@ -5,7 +5,7 @@ import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { countStatements, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
 import { Pool } from 'undici'
-import { freshDatabase, testPool } from './fresh-database.ts'
+import { demoDatabase, testPool } from './fresh-database.ts'
 import { ServiceApp } from './service-app.ts'
 
 const postgres = await startPostgres()
@@ -26,7 +26,7 @@ function sendRaw(url: string, bytes: string): Promise<string> {
 }
 
 async function setUp(t: Test, environment: Record<string, string> = {}) {
-  const directUrl = await freshDatabase(postgres.directUrl)
+  const directUrl = await demoDatabase(postgres.directUrl)
   const throughProxy = new URL(directUrl)
   throughProxy.port = String(postgres.port)
   const service = await ServiceApp.start(t, { DATABASE_URL: throughProxy.href, ...environment })

@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import { type App, buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
 import { Secret } from '../src/secret.ts'
+import { LeakWatch } from './leaks.ts'
 import { scratchDirectory, TEST_SETTINGS } from './service-process.ts'
 
 /** The service inside the test's process, listening on a free port of loopback. */
@@ -25,11 +26,15 @@ export class ServiceApp {
     environment: Readonly<Record<string, string>>,
     dataDirectory: string = scratchDirectory(t),
   ): Promise<ServiceApp> {
-    const { config } = loadConfig({ ...TEST_SETTINGS, ...environment })
+    const settings = { ...TEST_SETTINGS, ...environment }
+    const { config } = loadConfig(settings)
     const log: string[] = []
+    const leaks = new LeakWatch(settings)
+    t.teardown(() => leaks.refuse())
     const sink = new Writable({
       write(chunk, _encoding, done) {
         log.push(String(chunk))
+        leaks.see(String(chunk))
         done()
       },
     })

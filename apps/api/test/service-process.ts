@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { waitUntil } from '@holdfast/test-kit'
 import type { Test } from 'tap'
+import { LeakWatch } from './leaks.ts'
 
 const PACKAGE = new URL('..', import.meta.url).pathname
 const MAX_OUTPUT = 200_000
@@ -34,11 +35,14 @@ export interface Ending {
 export class ServiceProcess {
   readonly #child: ChildProcess
   readonly ended: Promise<Ending>
+  /** Over all that it has written, also what is not kept here. */
+  readonly leaks: LeakWatch
   stdout = ''
   stderr = ''
 
   private constructor(environment: Readonly<Record<string, string>>) {
     const { PATH = '', HOME = '' } = process.env
+    this.leaks = new LeakWatch({ ...TEST_SETTINGS, ...environment })
     this.#child = spawn(process.execPath, ['--conditions=@holdfast/source', 'src/main.ts'], {
       cwd: PACKAGE,
       env: {
@@ -52,9 +56,11 @@ export class ServiceProcess {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#child.stdout?.on('data', (chunk) => {
+      this.leaks.see(String(chunk))
       this.stdout = (this.stdout + String(chunk)).slice(-MAX_OUTPUT)
     })
     this.#child.stderr?.on('data', (chunk) => {
+      this.leaks.see(String(chunk))
       this.stderr = (this.stderr + String(chunk)).slice(-MAX_OUTPUT)
     })
     this.ended = once(this.#child, 'close').then(([code, signal]) => ({ code, signal }))
@@ -66,6 +72,7 @@ export class ServiceProcess {
     t.teardown(async () => {
       service.kill('SIGKILL')
       await service.ended
+      service.leaks.refuse()
     })
     return service
   }

@@ -3,7 +3,7 @@
 
 import { countStatements, startPostgres, startRedis, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import { freshDatabase, testPool } from './fresh-database.ts'
+import { demoDatabase, testPool } from './fresh-database.ts'
 import { ServiceApp } from './service-app.ts'
 import { scratchDirectory } from './service-process.ts'
 import { ask, Browser, credentialsOf, demoAccounts, tokensOf } from './sign-in-client.ts'
@@ -24,9 +24,9 @@ const SOON = { timeoutMs: 30_000, intervalMs: 100 }
 
 async function setUp(t: Test, environment: Readonly<Record<string, string>> = {}) {
   // Through the proxy, and away when that is.
-  const url = new URL(await freshDatabase(postgres.directUrl))
-  url.port = String(postgres.port)
   const dataDirectory = scratchDirectory(t)
+  const url = new URL(await demoDatabase(postgres.directUrl, dataDirectory))
+  url.port = String(postgres.port)
   const settings = { DATABASE_URL: url.href, REDIS_URL: redis.url, METRICS_TOKEN: TOKEN, ...environment }
   const first = await ServiceApp.start(t, settings, dataDirectory)
   const second = await ServiceApp.start(t, settings, dataDirectory)
@@ -81,6 +81,30 @@ t.test('a session of one process is one of the other, and costs PostgreSQL nothi
   }
   const asked = count.texts.filter((text) => /\b(users|refresh_\w+)\b/.test(text) && !/changes/.test(text))
   t.strictSame(asked, [], 'nothing but what every process asks now and then')
+})
+
+t.test('an id that was not minted here asks nobody', async (t) => {
+  const { first, browserOf } = await setUp(t)
+  const browser = await browserOf('user')
+  const id = /sid=([^;]+)/.exec(browser.cookie)?.[1] ?? ''
+  const swapped = id.slice(0, -1) + (id.endsWith('A') ? 'B' : 'A')
+  const loads = () => first.app.fastify.redisSession.snapshot().counts.loads
+  const before = loads()
+  for (const cookie of [
+    'sid=x',
+    `sid=${swapped}`,
+    `sid=${id}x`,
+    `sid=v1.AAAAAAAA.0000.${'A'.repeat(43)}.${'A'.repeat(22)}`,
+    // Whose is it? One of them was put there by somebody else.
+    `sid=${id}; sid=${swapped}`,
+    `sid=${swapped}; a=1; sid=${id}`,
+  ]) {
+    const { status } = await ask(first.url, 'GET', '/auth/me', undefined, { cookie })
+    t.equal(status, 401, cookie.slice(0, 12))
+  }
+  t.equal(loads(), before)
+  t.match(await meOf(browser, first), { status: 200 })
+  t.equal(loads(), before + 1)
 })
 
 t.test('signing out everywhere ends sessions and tokens, in every process', async (t) => {

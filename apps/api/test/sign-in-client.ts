@@ -35,7 +35,8 @@ export async function ask(
     ...(body !== undefined && { body: JSON.stringify(body) }),
   })
   const text = await answer.text()
-  return { status: answer.status, headers: answer.headers, text, body: text === '' ? {} : JSON.parse(text) }
+  const isJson = /\bjson\b/.test(answer.headers.get('content-type') ?? '')
+  return { status: answer.status, headers: answer.headers, text, body: isJson ? JSON.parse(text) : {} }
 }
 
 /** The accounts that a service has made up for itself. */

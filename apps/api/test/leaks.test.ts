@@ -1,0 +1,186 @@
+// What must not be told, planted everywhere: then all that a service has said is looked through.
+
+import { randomBytes } from 'node:crypto'
+import { askRedis, startPostgres, startRedis, waitUntil } from '@holdfast/test-kit'
+import t from 'tap'
+import { requestFields } from '../src/logger.ts'
+import { LeakWatch } from './leaks.ts'
+import { ServiceProcess, scratchDirectory } from './service-process.ts'
+import { ask, Browser, credentialsOf, demoAccounts, tokensOf } from './sign-in-client.ts'
+
+t.setTimeout(180_000)
+
+t.test('what is looked for is found, also in two pieces', (t) => {
+  const watch = new LeakWatch({
+    SECRET_KEY: 'the-key-of-a-service-with-32-letters',
+    DATABASE_URL: 'postgres://user:p%40ssw0rd-db@127.0.0.1/x',
+    LOG_LEVEL: 'trace-it-all',
+  })
+  watch.see('{"url":"postgres://user:[redacted]@127.0.0.1/x","level":"trace-it-all"}\n')
+  watch.see(`{"mail":{"text":"hfv_${'A'.repeat(43)}"}}\n`)
+  t.strictSame(watch.found, [])
+  watch.refuse()
+  for (const [pieces, beginning] of [
+    [['x the-key-of-a-ser', 'vice-with-32-letters\n'], 'the-key-'],
+    [['p@ssw0rd-db\n'], 'p@ssw0rd'],
+    [['p%40ssw0rd-db\n'], 'p%40ssw0'],
+    [[`"hfr_${'a'.repeat(20)}`, `${'b'.repeat(23)}"\n`], 'hfr_aaaa'],
+    [[`eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.${'c'.repeat(43)}\n`], 'eyJhbGci'],
+    [[`sid=v1.AAAAAAAA.12ab.${'d'.repeat(43)}.${'e'.repeat(22)}\n`], 'v1.AAAAA'],
+    [['$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$A\n'], '$argon2i'],
+  ] as const) {
+    const before = watch.found.length
+    for (const piece of pieces) watch.see(piece)
+    t.ok(watch.found.includes(beginning), beginning)
+    t.equal(watch.found.length, before + 1)
+  }
+  t.throws(() => watch.refuse(), /has told secrets/)
+  t.end()
+})
+
+t.test('an address is logged without what may be worth something', (t) => {
+  const urlOf = (url: string) => requestFields({ method: 'GET', url, host: 'x', ip: '::1' }).url
+  t.equal(urlOf('/a?limit=1&cursor=2'), '/a?limit=1&cursor=2')
+  t.equal(urlOf('/a?token=1&b=2&Access_Token=3#x'), '/a?token=[redacted]&b=2&Access_Token=[redacted]#x')
+  t.equal(urlOf('/a?code=1&state=2&code='), '/a?code=[redacted]&state=[redacted]&code=')
+  t.equal(urlOf('/token=1/x'), '/token=1/x')
+  t.end()
+})
+
+t.test('nothing that was planted is in anything that a service says, at any level', async (t) => {
+  const canary = (name: string) => `canary-${name}-${randomBytes(12).toString('hex')}`
+  const planted = {
+    database: canary('database'),
+    redis: canary('redis'),
+    mail: canary('mail'),
+    metrics: canary('metrics'),
+    secret: canary('secret'),
+    previous: canary('previous'),
+    password: canary('password'),
+    other: canary('other'),
+    token: canary('token'),
+    cookie: canary('cookie'),
+  }
+  const [postgres, redis] = await Promise.all([startPostgres(), startRedis()])
+  t.teardown(() => Promise.all([postgres.stop(), redis.stop()]))
+  await askRedis(
+    redis.directPort,
+    'ACL',
+    'SETUSER',
+    'service',
+    'on',
+    `>${planted.redis}`,
+    '~*',
+    '&*',
+    '+@all',
+  )
+  const withPassword = (url: string, password: string) => {
+    const changed = new URL(url)
+    if (changed.username === '') changed.username = 'service'
+    changed.password = password
+    return changed.href
+  }
+  const dataDirectory = scratchDirectory(t)
+  const service = await ServiceProcess.start(t, {
+    LOG_LEVEL: 'trace',
+    DATA_DIRECTORY: dataDirectory,
+    DATABASE_URL: withPassword(postgres.url, planted.database),
+    REDIS_URL: withPassword(redis.url, planted.redis),
+    // Nobody listens there.
+    SMTP_URL: `smtp://robot:${planted.mail}@127.0.0.1:9`,
+    METRICS_TOKEN: planted.metrics,
+    ENABLE_METRICS: 'true',
+    SECRET_KEY: planted.secret,
+    SECRET_KEY_PREVIOUS: planted.previous,
+  })
+  const { url } = service
+  const said: string[] = []
+  const hear = async (...asked: Parameters<typeof ask>) => {
+    const answer = await ask(...asked)
+    said.push(answer.text, JSON.stringify([...answer.headers]))
+    return answer
+  }
+  const accounts = demoAccounts(dataDirectory)
+  const trader = credentialsOf(accounts, 'user')
+  const browser = new Browser()
+  await waitUntil(async () => (await browser.post(url, '/auth/login', trader)).status === 200)
+  const { bearer, accessToken, refreshToken } = await tokensOf(url, trader)
+
+  // Where they belong, and everywhere else.
+  await hear(url, 'POST', '/auth/login', { ...trader, password: planted.password })
+  await hear(url, 'POST', '/auth/login', { ...trader, password: { nested: planted.password } })
+  await hear(url, 'POST', '/auth/login', { ...trader, more: planted.password })
+  await hear(url, 'POST', '/auth/register', {
+    ...trader,
+    email: 'new@mail.example',
+    password: planted.password,
+  })
+  await hear(url, 'POST', '/auth/password/forgot', { tenant: trader.tenant, email: trader.email })
+  await hear(
+    url,
+    'POST',
+    '/auth/password',
+    { password: planted.password, new_password: planted.other },
+    bearer,
+  )
+  await hear(url, 'POST', '/auth/refresh', { refresh_token: planted.token })
+  await hear(url, 'POST', '/auth/verify', { token: planted.token })
+  for (const path of ['/auth/me', '/nowhere', '/acme/api/theme/history', '/metrics', '/health/check']) {
+    for (const headers of [
+      { authorization: `Bearer ${planted.token}` },
+      { authorization: `Basic ${planted.token}` },
+      { cookie: `sid=${planted.cookie}; sidf=${planted.cookie}` },
+      { 'x-csrf-token': planted.token, 'sec-fetch-site': 'cross-site' },
+      { 'x-correlation-id': `${planted.token}\u0001` },
+    ]) {
+      await hear(url, 'GET', path, undefined, headers as Record<string, string>).catch(() => undefined)
+      await hear(url, 'POST', path, { password: planted.password }, headers as Record<string, string>).catch(
+        () => undefined,
+      )
+    }
+    for (const name of ['token', 'code', 'state', 'access_token', 'password']) {
+      await hear(url, 'GET', `${path}?${name}=${planted.token}`)
+    }
+  }
+  for (const text of [
+    `{"password":"${planted.password}`,
+    `{"password":"${planted.password}",}`,
+    planted.password,
+  ]) {
+    const answer = await fetch(`${url}/auth/login`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: text,
+    })
+    said.push(await answer.text())
+  }
+  const management = { authorization: `Bearer ${planted.metrics}` }
+  await hear(url, 'GET', '/metrics', undefined, management)
+  await hear(url, 'GET', '/health/check', undefined, management)
+  await hear(url, 'GET', '/health/security', undefined, management)
+
+  // On a bad day, too.
+  await Promise.all([postgres.kill9(), redis.kill9()])
+  await hear(url, 'POST', '/auth/login', trader)
+  await hear(url, 'POST', '/auth/login', { ...trader, mode: 'token' })
+  await hear(url, 'GET', '/auth/me', undefined, bearer)
+  await hear(url, 'POST', '/auth/refresh', { refresh_token: refreshToken })
+  await browser.get(url, '/auth/me')
+  await hear(url, 'GET', '/health/check', undefined, management)
+  await service.stop()
+
+  const everything = [service.stdout, service.stderr, ...said].join('\n')
+  t.ok(service.stdout.split('\n').length > 100, 'it has said a lot')
+  const secrets = {
+    ...planted,
+    ...Object.fromEntries(accounts.map(({ email, password }) => [`password of ${email}`, password])),
+    'access token': accessToken,
+    'refresh token': refreshToken,
+    session: browser.cookie.split(';')[0]?.replace('sid=', '') ?? '',
+  }
+  for (const [name, secret] of Object.entries(secrets)) {
+    t.ok(secret.length > 8, name)
+    const at = everything.indexOf(secret)
+    t.equal(at, -1, `${name}: ${everything.slice(Math.max(0, at - 200), at)}`)
+  }
+})
