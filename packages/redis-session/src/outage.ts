@@ -59,6 +59,7 @@ export class Outage {
   readonly #journal: RevocationJournal
   readonly #shadows: ShadowMemory
   #beganMs: number | undefined
+  #closed = false
   #cancelReplay: () => void = () => {}
   #cancelLearn: () => void = () => {}
   readonly #stops: (() => void)[] = []
@@ -100,6 +101,7 @@ export class Outage {
   }
 
   close(): void {
+    this.#closed = true
     for (const stop of this.#stops) stop()
     this.#cancelReplay()
     this.#cancelLearn()
@@ -256,7 +258,7 @@ export class Outage {
     if (options.revocationLog === undefined) return
     this.#cancelLearn = options.clock.schedule(LEARN_EVERY_MS, async () => {
       await this.#learn()
-      if (this.isOn) this.#learnAgain()
+      if (this.isOn && !this.#closed) this.#learnAgain()
     })
   }
 
@@ -291,6 +293,7 @@ export class Outage {
   #replayIn(delayMs: number): void {
     const { options, redis } = this.#settings
     this.#cancelReplay()
+    if (this.#closed) return
     this.#cancelReplay = options.clock.schedule(delayMs, async () => {
       if (redis?.available !== true) return
       await this.#settle(redis)

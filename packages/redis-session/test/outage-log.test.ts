@@ -1,4 +1,4 @@
-import { temporaryDirectory, waitUntil } from '@holdfast/test-kit'
+import { HandClock, temporaryDirectory, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { FileLog, type RevocationLog } from '../src/index.ts'
 import { type Outages, startOutages } from './outages.ts'
@@ -103,6 +103,27 @@ t.test('a log that does not work keeps Redis from nobody, and no logout is promi
     },
     { revocationLog: broken },
   )
+})
+
+t.test('a service that is closed in an outage asks its log no more', async (t) => {
+  const clock = new HandClock()
+  const asked: (() => void)[] = []
+  const slow: RevocationLog = {
+    append: async () => {},
+    read: () => new Promise((resolve) => asked.push(() => resolve([]))),
+    remove: async () => {},
+  }
+  await outage(async ({ guards, lose }) => {
+    lose()
+    const app = await sessionApp({ redis: guards[0], secrets, clock, revocationLog: slow })
+    await clock.advance(1000)
+    t.equal(asked.length, 1)
+    await app.close()
+    for (const answer of asked) answer()
+    await clock.advance(10_000)
+    t.equal(asked.length, 1)
+    t.equal(clock.pendingTimers, 0)
+  })
 })
 
 t.test('a log that hangs costs its budget, and is asked again', async (t) => {
