@@ -16,6 +16,7 @@ import { herd } from './herd.ts'
 import { limitDenied, limitHot, limitMemory, limitRedis } from './limit.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { overload } from './overload.ts'
+import { session } from './session.ts'
 import { theme } from './theme.ts'
 
 export const rows: readonly Row[] = [
@@ -34,6 +35,7 @@ export const rows: readonly Row[] = [
   limitMemory,
   abuse,
   oneAtATime,
+  session,
   headers,
   healthz,
   api,
