@@ -182,6 +182,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     secrets,
     secure: config.sessionSecure,
     shared: config.redisUrl !== undefined,
+    query: (text, values) => fastify.poolGuard.query(text, values, { criticality: 'critical' }),
     ...shared,
   })
 

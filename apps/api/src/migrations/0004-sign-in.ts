@@ -85,8 +85,16 @@ create table refresh_tokens (
 );
 
 create index refresh_tokens_by_family on refresh_tokens (family_id, used_at);
+
+-- Ends of sessions that Redis could not be told, for whichever process finds it first.
+create table session_revocations (
+  name text primary key check (length(name) <= 160),
+  entry text not null check (length(entry) <= 1024),
+  noted_at timestamptz not null default clock_timestamp()
+);
 `,
   down: `
+drop table session_revocations;
 drop table refresh_tokens;
 drop table refresh_families;
 drop table password_resets;

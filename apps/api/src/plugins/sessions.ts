@@ -1,7 +1,7 @@
 // Sessions of browsers: those of @holdfast/redis-session, as this service needs them.
 
 import { withRetryAfter } from '@holdfast/footing'
-import { redisSession } from '@holdfast/redis-session'
+import { redisSession, TableLog, type TableQuery } from '@holdfast/redis-session'
 import type { FastifyInstance } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import type { Registry } from 'prom-client'
@@ -21,6 +21,8 @@ export interface SessionsOptions {
   readonly secure: boolean
   /** Whether there is a Redis; else they are kept in the memory of this process. */
   readonly shared: boolean
+  /** Asks the database, where ends of sessions are noted that Redis cannot be told. */
+  readonly query: TableQuery
   readonly registry?: Registry
 }
 
@@ -29,7 +31,7 @@ export interface SessionsOptions {
  * brings what it has confirmed within the last 15 minutes stays signed in, as a user without further rights.
  */
 export const sessions = fastifyPlugin<SessionsOptions>(
-  async (app, { secrets, secure, shared, registry }) => {
+  async (app, { secrets, secure, shared, query, registry }) => {
     await app.register(redisSession, {
       secrets: secrets.map((secret) => secret.reveal()),
       cookie: { secure },
@@ -37,7 +39,7 @@ export const sessions = fastifyPlugin<SessionsOptions>(
       onRedisDown: 'sealed-cookie',
       outageMs: OUTAGE_MS,
       outageRoles: ['user'],
-      ...(shared && { redis: app.redisGuard }),
+      ...(shared && { redis: app.redisGuard, revocationLog: new TableLog(query) }),
       ...(registry !== undefined && { registry }),
     })
     app.health.addReport('check', 'sessions', () => app.redisSession.snapshot())
