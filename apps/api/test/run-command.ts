@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
+import { childEnvironment } from './child-environment.ts'
 
 const PACKAGE = new URL('..', import.meta.url).pathname
 
@@ -15,10 +16,9 @@ export async function runCommand(
   environment: Readonly<Record<string, string>>,
   input = '',
 ): Promise<CommandResult> {
-  const { PATH = '', HOME = '' } = process.env
   const child = spawn(process.execPath, ['--conditions=@holdfast/source', `src/cli/${name}.ts`, ...words], {
     cwd: PACKAGE,
-    env: { PATH, HOME, ...environment },
+    env: { ...childEnvironment(), ...environment },
   })
   child.stdin.end(input)
   const [out, error, code] = await Promise.all([

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { waitUntil } from '@holdfast/test-kit'
 import type { Test } from 'tap'
+import { childEnvironment } from './child-environment.ts'
 import { LeakWatch } from './leaks.ts'
 
 const PACKAGE = new URL('..', import.meta.url).pathname
@@ -41,13 +42,11 @@ export class ServiceProcess {
   stderr = ''
 
   private constructor(environment: Readonly<Record<string, string>>) {
-    const { PATH = '', HOME = '' } = process.env
     this.leaks = new LeakWatch({ ...TEST_SETTINGS, ...environment })
     this.#child = spawn(process.execPath, ['--conditions=@holdfast/source', 'src/main.ts'], {
       cwd: PACKAGE,
       env: {
-        PATH,
-        HOME,
+        ...childEnvironment(),
         API_HOST: '127.0.0.1',
         API_PORT: '0',
         ...TEST_SETTINGS,
