@@ -13,7 +13,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { coverageByPackage, coverageGate, writeCoverageReport } from './testing/coverage.ts'
+import {
+  coverageByPackage,
+  coverageGate,
+  coveredFolderOf,
+  coveredFolders,
+  writeCoverageReport,
+} from './testing/coverage.ts'
 import { fileReport, summary, totalsOf } from './testing/report.ts'
 import { runFiles } from './testing/run-files.ts'
 import { selectTestFiles } from './testing/test-files.ts'
@@ -46,7 +52,7 @@ async function main(): Promise<number> {
   const all = flags.built ? publishedPackages(readWorkspace(root)).map(({ name }) => name) : []
   const selections = positionals.length === 0 ? all : positionals
   const files = selectTestFiles(root, flags.faults ? 'faults' : 'test', selections)
-  const packages = flags.coverage ? coveredPackages(files) : []
+  const covering = flags.coverage ? coveredBy(files) : []
   const jobs = positive('--jobs', flags.jobs) ?? (flags.faults ? 1 : Math.min(4, availableParallelism()))
   const timeoutMs = (positive('--timeout', flags.timeout) ?? (flags.faults ? 900 : 300)) * 1000
   if (files.length === 0) throw new Error('there are no such tests')
@@ -67,7 +73,7 @@ async function main(): Promise<number> {
     },
     onResult: (result) => console.log(fileReport(result)),
   })
-  const covered = flags.coverage ? reportCoverage(packages) : true
+  const covered = flags.coverage ? reportCoverage(covering) : true
   console.log(summary(results))
   return results.every((result) => result.ok) && totalsOf(results).passed > 0 && covered ? 0 : 1
 }
@@ -96,16 +102,18 @@ function provision(names: readonly string[]): void {
   if (done.status !== 0) console.error('provision could not do everything; what needs it will fail\n')
 }
 
-/** The packages whose coverage is demanded: all, or those whose tests were selected. */
-function coveredPackages(files: readonly string[]): readonly string[] {
-  if (positionals.length === 0) return ['*']
-  const names = new Set(files.flatMap((file) => /^packages\/([^/]+)\//.exec(file)?.[1] ?? []))
-  if (names.size > 0) return [...names]
-  throw new Error(`--coverage is about packages/, and none of ${positionals.join(', ')} is there`)
+/** The folders whose coverage is demanded: all, or those whose tests were selected. */
+function coveredBy(files: readonly string[]): readonly string[] {
+  if (positionals.length === 0) return coveredFolders
+  const folders = new Set(files.flatMap((file) => coveredFolderOf(file) ?? []))
+  if (folders.size > 0) return [...folders]
+  throw new Error(
+    `--coverage is about ${coveredFolders.join(' and ')}, and none of ${positionals.join(', ')} is there`,
+  )
 }
 
-function reportCoverage(packages: readonly string[]): boolean {
-  const gate = coverageGate(coverageByPackage(root, writeCoverageReport(root, rawCoverage, packages)))
+function reportCoverage(folders: readonly string[]): boolean {
+  const gate = coverageGate(coverageByPackage(root, writeCoverageReport(root, rawCoverage, folders)))
   console.log(`\n${gate.table}`)
   return gate.ok
 }
