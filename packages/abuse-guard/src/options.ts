@@ -199,8 +199,8 @@ function ipv6Of(given: Ipv6Options): Required<Ipv6Options> {
   checks.onlyKnown('ipv6.', given, ['per56', 'per48'])
   const { per56 = 8, per48 = 64 } = given
   return {
-    per56: checks.number('ipv6.per56', per56, 1, Number.POSITIVE_INFINITY),
-    per48: checks.number('ipv6.per48', per48, 1, Number.POSITIVE_INFINITY),
+    per56: checks.numberOrInfinity('ipv6.per56', per56, 1),
+    per48: checks.numberOrInfinity('ipv6.per48', per48, 1),
   }
 }
 
