@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { wholeSeconds } from '@holdfast/footing'
 import { BlockedError } from './errors.ts'
 
 const { code, message } = new BlockedError()
@@ -25,7 +26,7 @@ export function answerBlocked(
   response: ServerResponse,
   retryAfterMs: number,
 ): void {
-  const retryAfter = String(Math.max(1, Math.ceil(retryAfterMs / 1000)))
+  const retryAfter = String(wholeSeconds(retryAfterMs))
   const body = `${BODY}${retryAfter}}`
   const headers: Record<string, string | number> = {
     'content-type': 'application/problem+json; charset=utf-8',

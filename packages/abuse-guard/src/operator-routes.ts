@@ -2,6 +2,7 @@
  * The operators' routes as a table: list, explain, block and unblock addresses; list and pardon users. The plugin
  * registers them, and lets in whom `authorize` accepts.
  */
+import { wholeSeconds } from '@holdfast/footing'
 import type { AbuseGuard, BlockInfo } from './abuse-guard.ts'
 import { InputError, UnknownError } from './errors.ts'
 import { inputs, MAX_HOLD_MS } from './options.ts'
@@ -137,7 +138,7 @@ function blockBody({ sinceMs, untilMs, retryAfterMs, ...block }: BlockInfo): obj
     ...block,
     since: instant(sinceMs),
     until: instant(untilMs),
-    retry_after: Math.max(1, Math.ceil(retryAfterMs / 1000)),
+    retry_after: wholeSeconds(retryAfterMs),
   }
 }
 

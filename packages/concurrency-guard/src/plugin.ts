@@ -1,4 +1,10 @@
-import { answerLikeHandler, ignoreRejection, type MetricsRegistry, type ReplyLike } from '@holdfast/footing'
+import {
+  answerLikeHandler,
+  ignoreRejection,
+  type MetricsRegistry,
+  type ReplyLike,
+  wholeSeconds,
+} from '@holdfast/footing'
 import type {
   FastifyInstance,
   FastifyReply,
@@ -158,7 +164,7 @@ function resolveRoute(setting: ConcurrencyGuardRouteOptions, route: string, defa
 
 /** The default answer, made once for a route: a refusal costs next to nothing. */
 function conflictAnswer({ message, retryAfterMs }: Terms) {
-  const retryAfter = secondsOf(retryAfterMs)
+  const retryAfter = wholeSeconds(retryAfterMs)
   const body = JSON.stringify({ success: false, message, retry_after: retryAfter })
   return (_request: FastifyRequest, reply: FastifyReply) =>
     reply
@@ -179,11 +185,7 @@ function toldOf(
   { reason }: { readonly reason: Conflict['reason'] },
   { message, retryAfterMs }: Terms,
 ): Conflict {
-  return { reason, message, retryAfterMs, retryAfterSeconds: secondsOf(retryAfterMs) }
-}
-
-function secondsOf(ms: number): number {
-  return Math.max(1, Math.ceil(ms / 1000))
+  return { reason, message, retryAfterMs, retryAfterSeconds: wholeSeconds(retryAfterMs) }
 }
 
 function tellRetryAfter(reply: FastifyReply, error: Error): Error {

@@ -17,5 +17,6 @@ export { type AnsweringReply, answerLikeHandler, ignoreRejection } from './handl
 export { disposeOf, isTakenOver, type RawReply, type ReplyLike, takeOver } from './late-reply.ts'
 export type { MetricsRegistry } from './metrics-registry.ts'
 export { type Invalid, OptionChecks } from './option-checks.ts'
-export { type RetryAfter, withRetryAfter } from './retry-after.ts'
+export { isProbe, probeConfig } from './probe-route.ts'
+export { type RetryAfter, wholeSeconds, withRetryAfter } from './retry-after.ts'
 export { type Labelled, SharedMetrics, type SharedMetricsSettings } from './shared-metrics.ts'

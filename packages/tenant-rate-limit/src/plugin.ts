@@ -1,3 +1,4 @@
+import { isProbe } from '@holdfast/footing'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { composeLimiter } from './compose-limiter.ts'
@@ -111,8 +112,7 @@ function guardRoute(route: RouteOptions, guards: Guards, defaultRoute: TenantRat
   const { tenantRateLimit: setting = defaultRoute } = route.config ?? {}
   if (setting === false) return
   // Probes of @holdfast/health are how a cluster sees whether we live: only a route's own setting limits them.
-  const { health } = (route.config ?? {}) as { readonly health?: unknown }
-  if (health === 'probe' && route.config?.tenantRateLimit === undefined) return
+  if (isProbe(route.config) && route.config?.tenantRateLimit === undefined) return
   const methods = [route.method].flat()
   const { guard, phase } = guards.create({ name: `${methods.join(',')} ${route.url}`, methods, setting })
   const hook: Hook = (request, reply, done) => guard.handle(request, reply, done)

@@ -2,7 +2,7 @@
 // looked up for a request.
 
 import rateLimit from '@fastify/rate-limit'
-import { AddressList, clientNetwork, type RetryAfter, withRetryAfter } from '@holdfast/footing'
+import { AddressList, clientNetwork, isProbe, type RetryAfter, withRetryAfter } from '@holdfast/footing'
 import { fastifyRateLimitStore } from '@holdfast/tenant-rate-limit'
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
@@ -85,7 +85,7 @@ export const addressLimit = fastifyPlugin<AddressLimitOptions>(
 
 /** Probes are how a cluster sees whether we live. */
 function isCounted({ routeOptions: { config } }: FastifyRequest): boolean {
-  return config.addressLimit !== false && (config as { readonly health?: string }).health !== 'probe'
+  return config.addressLimit !== false && !isProbe(config)
 }
 
 function unreadable(entry: string): never {
