@@ -827,11 +827,12 @@ t.test('closing the server lets requests in flight finish, leader and followers'
   const clients = [client(seen.port), client(seen.port)]
   await waitUntil(() => seen.snapshot().waiters === 2)
   const closed = seen.app.close()
-  await turn()
+  await waitUntil(() => !seen.app.server.listening)
+  t.equal(seen.snapshot().closed, false)
   seen.open()
   for (const { answer } of clients) t.match(await answer, /200 OK.*finished/s)
   await closed
-  await waitUntil(() => seen.snapshot().closed)
+  t.equal(seen.snapshot().closed, true)
 })
 
 t.test("what the leader's error handler writes into its error does not reach the others", async (t) => {

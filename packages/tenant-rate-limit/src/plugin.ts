@@ -93,11 +93,8 @@ async function plugin(app: FastifyInstance, options: TenantRateLimitPluginOption
     if (phase === 'onRequest') app.addHook('onRequest', hook)
     else app.addHook('preHandler', hook)
   }
-  app.addHook('onClose', async () => {
-    // Fastify comes here before the last requests are answered: theirs are still settled.
-    if (app.server.listening) app.server.once('close', () => void limiter.close())
-    else await limiter.close()
-  })
+  // Fastify comes here after its server has closed: what the last requests took is settled.
+  app.addHook('onClose', () => limiter.close())
   if (registry !== undefined) {
     const { sharedMetrics } = await import('./metrics.ts')
     app.addHook(
