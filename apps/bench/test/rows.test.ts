@@ -39,8 +39,9 @@ t.test('every script of a row exists, and every server is used', async (t) => {
     }
     const used = new Set(row.variants.map((variant) => variant.server))
     t.same([...used].sort(), Object.keys(row.servers).sort(), row.name)
-    for (const { name, state } of row.variants) {
-      t.equal(state !== undefined, row.prepare !== undefined, `${name} names a state when there is a world`)
+    for (const variant of row.kind === 'server' ? row.variants : []) {
+      const named = variant.state !== undefined
+      t.equal(named, row.prepare !== undefined, `${variant.name} names a state when there is a world`)
     }
     for (const { script } of Object.values(row.servers))
       t.ok(existsSync(join(benchDirectory, script)), script)

@@ -54,6 +54,27 @@ t.test(
   },
 )
 
+t.test('an open loop of so many connections does not send what finds them busy, and counts it', async (t) => {
+  let most = 0
+  const open: (() => void)[] = []
+  const { samples, unsent } = await drive(
+    t,
+    { perSecond: 1000, connections: 3 },
+    (_request, response) => {
+      most = Math.max(
+        most,
+        open.push(() => response.end('ok')),
+      )
+    },
+    { drainMs: 50 },
+  )
+  t.equal(most, 3, 'the server saw no more')
+  t.equal(samples.length, 3)
+  t.ok(unsent > 0, `${unsent} were not sent`)
+  const { unsent: none } = await drive(t, { perSecond: 100, connections: 100 }, answer)
+  t.equal(none, 0)
+})
+
 t.test('clients of a closed loop each wait for their answer, and for their pause', async (t) => {
   let inFlight = 0
   let most = 0

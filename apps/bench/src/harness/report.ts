@@ -38,9 +38,15 @@ const RATIO_FIGURES = new Set([
   'nanoseconds',
   'cpuNanoseconds',
   'databasePerSecond',
+  'steadyP99Ms',
 ])
 
 const COLUMNS: Readonly<Record<string, { title: string; digits: number }>> = {
+  steadyP99Ms: { title: 'steady p99 ms', digits: 2 },
+  steadyP50Ms: { title: 'steady p50 ms', digits: 2 },
+  floodPerSecond: { title: 'flood/s', digits: 0 },
+  refusedPercent: { title: 'refused %', digits: 1 },
+  redisCallsPercent: { title: 'Redis calls, % of flood', digits: 2 },
   cpuMicroseconds: { title: 'CPU us', digits: 2 },
   userMicroseconds: { title: 'user us', digits: 2 },
   requestsPerSecond: { title: 'req/s', digits: 0 },

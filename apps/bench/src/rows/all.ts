@@ -13,6 +13,7 @@ import { guardedRoute } from './guarded-route.ts'
 import { healthz } from './healthz.ts'
 import { herd } from './herd.ts'
 import { limitDenied, limitHot, limitMemory, limitRedis } from './limit.ts'
+import { limitFlood } from './limit-flood.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { overload } from './overload.ts'
 import { theme } from './theme.ts'
@@ -30,6 +31,7 @@ export const rows: readonly Row[] = [
   limitRedis,
   limitHot,
   limitDenied,
+  limitFlood,
   limitMemory,
   abuse,
   oneAtATime,
