@@ -11,6 +11,7 @@
  */
 import type { RedisScript } from '@holdfast/redis-guard'
 import type { BlockOrigin } from './blocks.ts'
+import { MAX_OFFENCES } from './escalation.ts'
 import type { Changes, StoredBlock } from './store.ts'
 
 /** The time of Redis, and how a record is read; a value that nobody could have written does no harm for long. */
@@ -28,7 +29,7 @@ local function read(address)
   local till, offences, since, origin, reason = string.match(text, '^(%d+) (%d+) (%d+) (%a+) (.*)$')
   if not till then return nil end
   till, offences, since = tonumber(till), tonumber(offences), tonumber(since)
-  return { till = math.min(till, now + longest), offences = math.min(offences, 16), since = math.min(since, now), origin = origin, reason = reason }
+  return { till = math.min(till, now + longest), offences = math.min(offences, ${MAX_OFFENCES}), since = math.min(since, now), origin = origin, reason = reason }
 end
 local function push(reply, address, record)
   reply[#reply + 1] = address
@@ -60,7 +61,7 @@ if known then
 end
 local record
 if mode == 'punish' then
-  record = { till = now + math.min(maxBlockMs, blockMs * 2 ^ before), offences = math.min(16, before + 1), since = now }
+  record = { till = now + math.min(maxBlockMs, blockMs * 2 ^ before), offences = math.min(${MAX_OFFENCES}, before + 1), since = now }
 elseif mode == 'hold' then
   record = { till = now + ms, offences = before, since = now }
 elseif mode == 'restore' then
@@ -86,7 +87,7 @@ for _, old in ipairs(gone) do
   redis.call('ZREM', KEYS[4], old)
 end
 for _, key in ipairs(KEYS) do
-  redis.call('PEXPIRE', key, string.format('%.0f', longest + 17 * decayMs))
+  redis.call('PEXPIRE', key, string.format('%.0f', longest + ${MAX_OFFENCES + 1} * decayMs))
 end
 redis.call('PUBLISH', ARGV[12], version)
 return push({}, address, record)
