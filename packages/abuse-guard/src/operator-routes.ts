@@ -3,7 +3,8 @@
  * registers them, and lets in whom `authorize` accepts.
  */
 import { wholeSeconds } from '@holdfast/footing'
-import type { AbuseGuard, BlockInfo } from './abuse-guard.ts'
+import type { AbuseGuard } from './abuse-guard.ts'
+import type { BlockInfo } from './block-info.ts'
 import { InputError, UnknownError } from './errors.ts'
 import { inputs, MAX_HOLD_MS } from './options.ts'
 

@@ -128,6 +128,12 @@ export interface ResolvedOptions<Request> {
   readonly seed: number
 }
 
+/** Those of the guard itself, without Fastify. */
+export type GuardOptions = Omit<
+  ResolvedOptions<never>,
+  'address' | 'admin' | 'registry' | 'appName' | 'startupWaitMs' | 'weights'
+>
+
 export const checks = new OptionChecks(
   (option, expected, received) => new OptionError(option, expected, received),
 )
@@ -242,3 +248,6 @@ function adminOf<Request>(given: AdminOptions<Request>) {
 
 /** The longest block that a person can set, in ms. */
 export const MAX_HOLD_MS = LONGEST_TIMER_MS
+
+/** The longest reason that a person can give, in characters. */
+export const MAX_REASON = 200
