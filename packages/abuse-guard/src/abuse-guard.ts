@@ -196,8 +196,8 @@ export class AbuseGuard {
 
   /**
    * Ends the blocks of an address and of the networks around it, and forgets their offences and counts. `lifted`: those
-   * of which this process knew a block, be it one that had ended; the other processes are told of the address in any
-   * case. `shared`: whether they know; if not, they are told as soon as that is possible. Raises
+   * of which this process or, for the address itself, any other one knew a block, be it one that had ended. `shared`:
+   * whether the other processes know that it is over; if not, they are told as soon as that is possible. Raises
    * `HOLDFAST_ERR_ABUSE_GUARD_ADDRESS`.
    */
   unblock(address: string): Promise<{ readonly lifted: readonly string[]; readonly shared: boolean }> {

@@ -46,7 +46,8 @@ end
  * ARGV 1 mode: punish, hold, restore or lift   2 address   3 origin   4 reason   5 ms of a hold or restore
  *      6 age in ms of a restore   7 offences of a restore   8 blockMs   9 maxBlockMs   10 decayMs   11 maximum of records
  *      12 channel
- * Replies address, remaining ms, age in ms, offences, origin and reason of the block that holds now.
+ * Replies address, remaining ms, age in ms, offences, origin and reason of the block that holds now; of the one that was
+ * lifted.
  */
 const writeLua = `local mode, address, origin, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local ms, age, offences = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -90,6 +91,10 @@ for _, key in ipairs(KEYS) do
   redis.call('PEXPIRE', key, string.format('%.0f', longest + ${MAX_OFFENCES + 1} * decayMs))
 end
 redis.call('PUBLISH', ARGV[12], version)
+if mode == 'lift' and known then
+  known.offences = before
+  return push({}, address, known)
+end
 return push({}, address, record)
 `
 

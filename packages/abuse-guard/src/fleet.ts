@@ -41,6 +41,16 @@ interface Order {
   /** When the block ends; undefined: it is over. */
   readonly untilMs?: number
   readonly reason: string
+  /** Whether the store knew what was to be ended or forgotten. */
+  found?: boolean
+}
+
+/** What became of the word that an address is free. */
+export interface Lifted {
+  /** Whether the store knows it by now. */
+  readonly shared: boolean
+  /** Whether it had known a block of the address, or an offence. */
+  readonly found: boolean
 }
 
 /** What it works with. */
@@ -148,8 +158,10 @@ export class Fleet {
   }
 
   /** Ends a block in all processes; when the store does not answer, it is told later. */
-  lift(address: string): Promise<boolean> {
-    return this.#order(address, { reason: '' })
+  async lift(address: string): Promise<Lifted> {
+    const order: Order = { reason: '' }
+    const shared = await this.#order(address, order)
+    return { shared, found: order.found ?? false }
   }
 
   /** Notes requests of an address that comes often, for the next report. */
@@ -290,9 +302,13 @@ export class Fleet {
   }
 
   /** Answers the block that came of it. */
-  async #tell(address: string, { untilMs, reason }: Order): Promise<StoredBlock | undefined> {
+  async #tell(address: string, order: Order): Promise<StoredBlock | undefined> {
     const { store, clock } = this.#settings
-    if (untilMs === undefined) return void (await store.lift(address))
+    const { untilMs, reason } = order
+    if (untilMs === undefined) {
+      order.found = await store.lift(address)
+      return undefined
+    }
     const ms = untilMs - clock.nowMs()
     return ms > 0 ? store.hold(address, ms, reason) : undefined
   }

@@ -97,15 +97,21 @@ export class OperatorDecisions {
     const { register, counts, fleet, clock } = this.#parts
     const given = readGiven(address)
     const nowMs = clock.nowMs()
-    const lifted: string[] = []
+    const lifted = new Set<string>()
     for (const one of around(given)) {
       counts.forget(one)
-      if (register.lift(one, nowMs)) lifted.push(subjectText(one))
+      if (register.lift(one, nowMs)) lifted.add(subjectText(one))
     }
+    let shared = fleet !== undefined
     // Others may have blocked it a moment ago.
     const free = new Set([subjectText(given), ...lifted])
-    const told = await Promise.all([...free].map((one) => fleet?.lift(one) ?? false))
-    return { lifted, shared: told.every(Boolean) }
+    const telling = [...free].map(async (one) => {
+      const told = await fleet?.lift(one)
+      if (told?.found) lifted.add(one)
+      shared &&= told?.shared === true
+    })
+    await Promise.all(telling)
+    return { lifted: [...lifted], shared }
   }
 
   top(most: number): { readonly address: string; readonly count: number }[] {

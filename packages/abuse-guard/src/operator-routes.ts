@@ -68,9 +68,12 @@ export const operatorRoutes: readonly OperatorRoute[] = [
     path: '/blocks/:address',
     async answer(guard, { params }) {
       const { lifted, shared } = await guard.unblock(params['address'] ?? '')
-      // Where the others were told, one of them may have had a block.
-      if (lifted.length === 0 && !shared) throw new UnknownError('block of this address')
+      const isEnded = lifted.length > 0
+      // As long as the others could not be told, nobody knows whether one of them has a block.
+      const willBeTold = !shared && guard.snapshot().fleet !== undefined
+      if (!isEnded && !willBeTold) throw new UnknownError('block of this address')
       return {
+        statusCode: isEnded ? 200 : 202,
         body: { unblocked: lifted, shared },
         told: [{ addresses: lifted, shared }, 'address unblocked by an operator'],
       }

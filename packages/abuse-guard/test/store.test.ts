@@ -77,8 +77,13 @@ await contractSuite<Subject, Test>(
     'what is lifted is told, and its offences are forgotten': async (t, { store }) => {
       await store.punish('192.0.2.1', 'x')
       const { cursor } = await read(store)
-      await store.lift('192.0.2.1')
-      t.match((await read(store, cursor)).blocks, [{ address: '192.0.2.1', remainingMs: 0, offences: 0 }])
+      t.equal(await store.lift('192.0.2.1'), true)
+      t.equal(await store.lift('192.0.2.1'), false, 'there is nothing left to end')
+      t.equal(await store.lift('192.0.2.9'), false, 'there never was')
+      t.match((await read(store, cursor)).blocks, [
+        { address: '192.0.2.1', remainingMs: 0, offences: 0 },
+        { address: '192.0.2.9', remainingMs: 0, offences: 0 },
+      ])
       t.match(await store.punish('192.0.2.1', 'x'), { offences: 1 })
     },
     'changes are read from a cursor on, each address once, in pages': async (t, { store }) => {
