@@ -46,6 +46,8 @@ export interface TenantRateLimit {
    * and `RULE` when one cannot hold what a route costs; then nothing has changed.
    */
   update(set: PolicySet): void
+  /** Raises what `update()` would, and changes nothing. */
+  check(set: PolicySet): void
   snapshot(): TenantRateLimitSnapshot
 }
 
@@ -78,6 +80,7 @@ async function plugin(app: FastifyInstance, options: TenantRateLimitPluginOption
     limiter,
     limit: (setting) => guardOf('limit()', byHand(setting)).guard,
     update: (set) => guards.update(set),
+    check: (set) => guards.check(set),
     snapshot: () => guards.snapshot(),
   })
   app.decorateRequest('tenantRateLimit', null)

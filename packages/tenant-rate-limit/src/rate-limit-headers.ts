@@ -14,6 +14,7 @@
  * ceilings of groups only where they refuse, because what is left of them tells about other clients.
  */
 import { wholeSeconds } from '@holdfast/footing'
+import { groupOf } from './group-name.ts'
 import type { Policy } from './policy.ts'
 import type { Decision, Verdict } from './store.ts'
 
@@ -119,9 +120,9 @@ function isShown({ policy, allowed }: Verdict, refused: boolean): boolean {
   return refused ? !allowed : !isCeiling(policy)
 }
 
-/** Whether it is the ceiling of a group: no other policy has a '/' in its name. */
+/** Whether it is the ceiling of a group. */
 function isCeiling({ name }: Policy): boolean {
-  return name.startsWith('group/')
+  return groupOf(name) !== undefined
 }
 
 function isTighter(verdict: Verdict, other: Verdict): boolean {

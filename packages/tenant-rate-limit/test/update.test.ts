@@ -34,10 +34,13 @@ t.test('a set with a mistake, or without a policy that a route names, changes no
     [undefined, 'OPTION'],
   ] as const) {
     const wrong: unknown = set
-    t.throws(() => app.tenantRateLimit.update(wrong as never), {
-      code: `HOLDFAST_ERR_TENANT_RATE_LIMIT_${code}`,
-    })
+    for (const call of ['check', 'update'] as const) {
+      t.throws(() => app.tenantRateLimit[call](wrong as never), {
+        code: `HOLDFAST_ERR_TENANT_RATE_LIMIT_${code}`,
+      })
+    }
   }
+  app.tenantRateLimit.check({ policies: { public: '5/minute' }, groups })
   t.strictSame(await statuses(2, '/'), [200, 429])
   t.match(app.tenantRateLimit.snapshot().policies, {
     version: 1,
