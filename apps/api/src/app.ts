@@ -27,6 +27,7 @@ import { patientPool, servicePool } from './db/pool-options.ts'
 import { prepare } from './db/preparation.ts'
 import { UserRepository } from './db/user-repository.ts'
 import { ApiDatabasePressedError } from './errors.ts'
+import { limitsOf, policySet } from './limits.ts'
 import { Once } from './once.ts'
 import { addressLimit } from './plugins/address-limit.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
@@ -41,6 +42,7 @@ import { botMetrics } from './routes/bots/bot-metrics.ts'
 import { BotRepository } from './routes/bots/bot-repository.ts'
 import { BotStatusPages } from './routes/bots/bot-status.ts'
 import { bots } from './routes/bots/routes.ts'
+import { operatorLimits } from './routes/operator-limits/routes.ts'
 import { registerPublicTheme } from './routes/public-theme/register.ts'
 import { withDecodableTenant } from './routes/public-theme/route.ts'
 import { isTenantSlug } from './routes/public-theme/theme.ts'
@@ -55,6 +57,8 @@ const PAUSE_MS = 1000
 const LONGEST_BLOCK_MS = 86_400_000
 /** More themes than a process can serve: what is served from memory is bounded by that alone. */
 const STALE_THEMES = '1000000/s'
+/** What RATE_LIMITS_LEASES says, for tenant-rate-limit. */
+const LEASES = { off: false, on: true, strict: { strict: true } } as const
 /** Requests are small: who has not sent one whole by then does not mean to. */
 const MAX_ARRIVAL_MS = 20_000
 const ARRIVAL_CHECK_MS = 1000
@@ -138,10 +142,12 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   // or his tenant, or have all together asked for too much; is an operation of his under way.
   const exempt = config.rateLimitsExempt ?? []
   const fleet = fastify.trafficRedis === null ? {} : { redis: fastify.trafficRedis }
+  const limits = limitsOf(config)
   await fastify.register(abuseGuard, {
     maxPerMinute: config.abuseMaxPerMinute,
     blockMs: config.abuseBlockMs,
     maxBlockMs: Math.max(config.abuseBlockMs, LONGEST_BLOCK_MS),
+    weights: config.abuseWeights,
     allow: [...config.abuseAllow, ...exempt],
     admin: config.metricsToken === undefined ? {} : { authorize },
     ...fleet,
@@ -152,28 +158,21 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     user: ({ principal }) => principal?.id,
     exempt: ({ principal }) => principal?.role === 'admin',
     exemptAddresses: exempt,
-    policies: {
-      public: config.rateLimitsPublic,
-      // Less than the ceiling of all: no tenant can take the bots from the others.
-      'tenant-bots': config.rateLimitsTenant,
-      'tenant-history': config.rateLimitsTenant,
-      'bot-start': config.rateLimitsStart,
-      'bot-stop': config.rateLimitsStop,
-      'bot-recover': config.rateLimitsRecover,
-      'bot-status': config.rateLimitsStatus,
-    },
-    groups: { bots: config.rateLimitsGlobal },
+    ...policySet(limits),
+    leases: LEASES[config.rateLimitsLeases],
+    processes: config.apiWorkers,
     staleLimit: STALE_THEMES,
     headers: ['draft', 'x-ratelimit', 'x-rate-limit'],
     ...fleet,
     ...shared,
   })
-  await fastify.register(addressLimit, { limit: config.rateLimitsIp, exempt })
+  await fastify.register(addressLimit, { limit: limits.limits.ip, exempt })
   await fastify.register(developmentUser, {
     users: believesUsers(config) ? new UserRepository(db) : undefined,
   })
   await fastify.register(concurrencyGuard, { leaseMs: config.botOperationLeaseMs, ...fleet, ...shared })
   await fastify.register(trafficReports)
+  await fastify.register(operatorLimits, { settings: limits, authorize })
 
   const preparation = new Once(() =>
     prepare(fastify.poolGuard, {

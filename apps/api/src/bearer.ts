@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { ApiUnauthorizedError } from './errors.ts'
 import type { Secret } from './secret.ts'
 
 /**
@@ -12,6 +13,15 @@ export function bearerGuard(token: Secret | undefined): (request: FastifyRequest
     const given = /^Bearer +(\S{1,4096}) *$/i.exec(headers.authorization ?? '')?.[1]
     // Digests have one length, which is what the comparison needs and what keeps the token's length secret.
     return expected !== undefined && given !== undefined && timingSafeEqual(digest(given), expected)
+  }
+}
+
+/** A hook that answers 401 to whom `authorize` does not let in. */
+export function requireBearer(realm: string, authorize: (request: FastifyRequest) => boolean) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    if (authorize(request)) return
+    reply.header('www-authenticate', `Bearer realm="${realm}"`)
+    throw new ApiUnauthorizedError()
   }
 }
 

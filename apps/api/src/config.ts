@@ -3,10 +3,10 @@
 
 import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { addressLimit, limit, overrides } from './limit-setting.ts'
 import { nearest } from './nearest.ts'
 import { redisUrl } from './redis-target.ts'
 import {
-  addressLimit,
   bytes,
   choice,
   consoleUrl,
@@ -14,7 +14,6 @@ import {
   durationText,
   flag,
   integer,
-  limit,
   networks,
   optional,
   path,
@@ -27,6 +26,7 @@ import {
   setting,
   text,
   type ValueOf,
+  weights,
 } from './setting.ts'
 
 const MAX_SECRET_FILE_BYTES = 65_536
@@ -40,6 +40,12 @@ const SETTINGS = {
   ),
   apiHost: setting('API_HOST', text, '0.0.0.0', 'Address to listen on.'),
   apiPort: setting('API_PORT', port, '8000', 'Port to listen on; `0` takes any free one.'),
+  apiWorkers: setting(
+    'API_WORKERS',
+    integer(1, 10_000),
+    '1',
+    'How many processes of this service run on one Redis, on all machines together. They count each other there; this is for those that start while it is away, of which each then takes that part of every limit.',
+  ),
   managementPort: optional(
     'MANAGEMENT_PORT',
     port,
@@ -115,6 +121,17 @@ const SETTINGS = {
     '60/minute',
     'Requests of each address, but for themes, probes and metrics.',
   ),
+  rateLimitsOverrides: optional(
+    'RATE_LIMITS_OVERRIDES',
+    overrides,
+    'What single tenants have instead, of `start`, `stop`, `recover`, `status`, `tenant` and `public`: `{ "acme": { "public": "500/minute" } }`.',
+  ),
+  rateLimitsLeases: setting(
+    'RATE_LIMITS_LEASES',
+    choice(['off', 'on', 'strict']),
+    'off',
+    'Whether a process takes units of a busy limit in advance, so that most requests need no Redis. `on` lets pass at most what comes back in 100 ms, and never more than a tenth of the burst, beyond a limit; `strict` nothing, and makes each burst a tenth smaller for it.',
+  ),
   rateLimitsExempt: optional(
     'RATE_LIMITS_EXEMPT',
     networks,
@@ -137,6 +154,12 @@ const SETTINGS = {
     networks,
     'loopback,private',
     'Addresses and networks that are never blocked.',
+  ),
+  abuseWeights: setting(
+    'ABUSE_WEIGHTS',
+    weights,
+    '401:5,404:2',
+    'What a request counts for that, by the status of its answer; any other counts 1. `none`: all count 1.',
   ),
   botOperationLeaseMs: setting(
     'BOT_OPERATION_LEASE',
@@ -214,7 +237,7 @@ const SETTINGS = {
   metricsToken: optional(
     'METRICS_TOKEN',
     secret,
-    'Bearer token for `/metrics` and for the details of the health routes. Unset: nobody is allowed to read them.',
+    'Bearer token for `/metrics`, for the details of the health routes and for what operators do under `/admin/`. Unset: nobody is allowed to.',
   ),
 } as const
 

@@ -152,3 +152,17 @@ export const ApiBotStatusUnavailableError = createError(
   'the status is not available at the moment',
   503,
 )
+
+/** What an operator wants for limits cannot be kept. */
+export const ApiLimitsInvalidError = createError<[why: string, detail?: { cause: unknown }]>(
+  'HOLDFAST_ERR_API_LIMITS_INVALID',
+  '%s',
+  400,
+)
+
+/** Redis cannot be asked, so that other processes would keep other limits. */
+export const ApiLimitsUnavailableError = createError(
+  'HOLDFAST_ERR_API_LIMITS_UNAVAILABLE',
+  'the other processes cannot be told of limits at the moment',
+  503,
+)

@@ -284,3 +284,23 @@ t.test('a user who is limited again and again is told to the operators', async (
   t.equal(await refusals(52, () => as(TRADER).start('999')), 51)
   t.match(service.app.fastify.abuseGuard.summary().flagged, [{ reason: /bot\.start\.limited/ }])
 })
+
+t.test('what an address is answered counts for its block, as ABUSE_WEIGHTS says', async (t) => {
+  const untilBlocked = async (environment: Readonly<Record<string, string>>) => {
+    const { service } = await setUp(t, {
+      TRUST_PROXY: 'loopback',
+      ABUSE_MAX_PER_MINUTE: '20',
+      ...environment,
+    })
+    const ask = (address: string) =>
+      fetch(`${service.url}/nothing`, { headers: { 'x-forwarded-for': address } })
+    // Others are there, too: one address alone could be that of a proxy.
+    for (let client = 1; client <= 20; client += 1) await ask(`203.0.113.${client}`)
+    let requests = 1
+    while ((await ask('198.51.100.7')).status === 404) requests += 1
+    return requests
+  }
+  t.equal(await untilBlocked({ ABUSE_WEIGHTS: 'none' }), 21, 'the twenty-first')
+  t.equal(await untilBlocked({}), 11, 'two each: the block comes with the request after the tenth')
+  t.equal(await untilBlocked({ ABUSE_WEIGHTS: '404:20' }), 2)
+})
