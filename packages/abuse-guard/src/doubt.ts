@@ -2,10 +2,11 @@
  * Why somebody who sends too much is not blocked: he is allowed, his address cannot be right, or there are so many blocks
  * that the rule must be wrong. Remembers for a minute that there was such a reason, and says it at most once a minute.
  */
-import type { AddressList } from '@holdfast/footing'
+import { AddressList } from '@holdfast/footing'
 import { type Leniency, publishLenient } from './events.ts'
 import { ClientsSeen } from './forwarding.ts'
 import type { Log } from './log.ts'
+import { checks } from './options.ts'
 import { networkOf, type Subject, subjectHash, subjectText } from './subject.ts'
 
 /** What it decides by. */
@@ -25,7 +26,7 @@ export interface ForwardedShares {
 }
 
 const MINUTE_MS = 60_000
-/** So many clients seen without a word of somebody else show that addresses are those of clients. */
+/** So many public clients seen without a word of somebody else show that public addresses are those of clients. */
 const ENOUGH_CLIENTS = 10
 /** From this share on, the requests of an address are those of a proxy. */
 const MOSTLY = 0.5
@@ -33,7 +34,7 @@ const MOSTLY = 0.5
 const explanations: Record<Leniency, string> = {
   allowed: 'it is in "allow"',
   'everybody-looks-alike':
-    'hardly any client is seen without X-Forwarded-For or the like, so this may be a proxy: tell Fastify\'s "trustProxy" its addresses (a number is ignored by Fastify), or give "address"',
+    'it names others in X-Forwarded-For or the like, and it is private, or hardly any public client is seen without, so this may be a proxy: tell Fastify\'s "trustProxy" its addresses (a number is ignored by Fastify), or give "address"',
   'anybody-is-believed':
     'anybody can forge this address, because Fastify\'s "trustProxy" trusts everybody: give it the addresses of your proxies instead, or give "address"',
   'too-many-blocks': 'there were more than "maxBlocksPerMinute" blocks within a minute',
@@ -75,9 +76,10 @@ export class Doubt {
     return this.#settings.allow.overlaps(networkOf(subject))
   }
 
-  /** A client was seen that named nobody else. */
-  clientSeen({ bits, a, b }: Subject, nowMs: number): void {
-    this.#clientsSeen.add(subjectHash(this.#settings.seed | 0, bits, a, b), nowMs)
+  /** A client was seen that named nobody else. Callers of one's own say nothing about the addresses of others. */
+  clientSeen(subject: Subject, nowMs: number): void {
+    const { bits, a, b } = subject
+    if (!isInside(subject)) this.#clientsSeen.add(subjectHash(this.#settings.seed | 0, bits, a, b), nowMs)
   }
 
   /** Told once when it was found out that a client may choose its address. */
@@ -97,7 +99,7 @@ export class Doubt {
     if (this.#settings.onDoubt === 'refuse') {
       if (this.#anybodyIsBelieved) return 'anybody-is-believed'
       const isLikeProxy = counts.forwardedShare(subject) >= MOSTLY
-      if (isLikeProxy && this.#clientsSeen.count(nowMs) < ENOUGH_CLIENTS) return 'everybody-looks-alike'
+      if (isLikeProxy && !this.#isClient(subject, nowMs)) return 'everybody-looks-alike'
     }
     return this.#blocksAt(nowMs) >= this.#settings.maxBlocksPerMinute ? 'too-many-blocks' : undefined
   }
@@ -120,6 +122,11 @@ export class Doubt {
     this.#settings.log[why === 'allowed' ? 'info' : 'error']({ address, count, why }, message)
   }
 
+  /** Whether an address that looks like a proxy is none. Inside is where proxies stand, and nobody from the Internet. */
+  #isClient(subject: Subject, nowMs: number): boolean {
+    return !isInside(subject) && this.#clientsSeen.count(nowMs) >= ENOUGH_CLIENTS
+  }
+
   #blocksAt(nowMs: number): number {
     const minute = Math.floor(nowMs / MINUTE_MS)
     if (minute !== this.#blockMinute) {
@@ -128,4 +135,12 @@ export class Doubt {
     }
     return this.#blocksInMinute
   }
+}
+
+const inside = new AddressList(['loopback', 'private'], (entry) =>
+  checks.refuse('inside', 'a network', entry),
+)
+
+function isInside(subject: Subject): boolean {
+  return inside.overlaps(networkOf(subject))
 }

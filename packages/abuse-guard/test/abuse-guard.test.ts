@@ -3,6 +3,7 @@ import t from 'tap'
 import { guardOnHandClock } from './guard-on-hand-clock.ts'
 
 const minute = 60_000
+const outside = (at: number) => `203.0.${(at >> 8) & 255}.${at & 255}`
 const four = (at: number) => `10.${(at >> 16) & 255}.${(at >> 8) & 255}.${at & 255}`
 
 t.test(
@@ -304,9 +305,33 @@ t.test('the proxy asking for itself now and then does not change that', async (t
   t.same(guard.list(), [])
 })
 
+t.test(
+  'callers of one’s own beside it do not make a proxy a client, nor does who comes past it',
+  async (t) => {
+    for (const [proxy, caller] of [
+      ['10.1.0.5', outside],
+      ['203.0.113.5', four],
+      ['fd00::5', outside],
+      ['::1', outside],
+    ] as const) {
+      const { guard, send } = guardOnHandClock()
+      for (let client = 0; client < 30; client += 1) send(caller(client), 2)
+      for (let request = 0; request < 500; request += 1)
+        send(proxy, 1, { 'x-forwarded-for': outside(request) })
+      t.same(guard.list(), [], `${proxy} beside ${caller(1)}`)
+      t.equal(guard.snapshot().doubt, 'everybody-looks-alike')
+    }
+  },
+)
+
+t.test('a private address that names nobody else is blocked like any other', async (t) => {
+  const { send } = guardOnHandClock()
+  t.equal(send('10.1.0.5', 101), 1)
+})
+
 t.test('who only pretends to be a proxy is blocked where others are seen as themselves', async (t) => {
   const { guard, send } = guardOnHandClock()
-  for (let client = 0; client < 30; client += 1) send(four(client), 2)
+  for (let client = 0; client < 30; client += 1) send(outside(client), 2)
   let refused = 0
   for (let request = 0; request < 500; request += 1) {
     refused += send('203.0.113.9', 1, { 'x-forwarded-for': four(request) })
