@@ -41,6 +41,8 @@ export interface ServerVariant {
   readonly expectStatus?: number
   /** Sends `If-None-Match` with the entity tag of an answer fetched before the slice. */
   readonly revalidates?: boolean
+  /** Whether the server has figures of its own, and answers the question `figures` with those since it was last asked. */
+  readonly hasFigures?: boolean
   /** The state of the world in which the slice is measured. Every variant of a row with a world names one. */
   readonly state?: string
   /** The variant its ratio in the table is taken against. */
