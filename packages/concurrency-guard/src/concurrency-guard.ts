@@ -58,6 +58,13 @@ export interface ConcurrencyGuardSnapshot {
 const TAKE_LEASE_AGAIN_MS = 1000
 /** Until it asks again a Redis that is there and did not answer: too much to do, or no memory left. */
 const ASK_AGAIN_MS = 250
+/**
+ * When Redis is back, so many operations without a lease ask at once, the others ten in each millisecond, or all of them
+ * within the longest time: Redis, and the door to it, have others to serve.
+ */
+const TAKEN_AT_ONCE = 100
+const TAKEN_PER_MS = 10
+const MAX_TAKE_UP_MS = 1000
 
 /** Decides who may begin; `app.concurrencyGuard` is one. */
 export class ConcurrencyGuard {
@@ -392,9 +399,12 @@ export class ConcurrencyGuard {
 
   /** Redis is there again: who began without it takes a lease now, so that other processes see it. */
   #takeUp(): void {
-    for (const [operation, cancelRetry] of [...this.#degraded]) {
+    const waiting = [...this.#degraded]
+    const spreadMs = Math.min(MAX_TAKE_UP_MS, (waiting.length - TAKEN_AT_ONCE) / TAKEN_PER_MS)
+    for (const [at, [operation, cancelRetry]] of waiting.entries()) {
       cancelRetry?.()
-      this.#takeLease(operation)
+      if (at < TAKEN_AT_ONCE) this.#takeLease(operation)
+      else this.#takeLeaseLater(operation, this.#options.random() * spreadMs)
     }
   }
 
@@ -431,7 +441,9 @@ export class ConcurrencyGuard {
 
   /** Redis did not answer. When it is lost, its return is the next try. */
   #askAgain(operation: Operation): void {
-    if (this.#leases?.available) this.#takeLeaseLater(operation, ASK_AGAIN_MS)
+    if (!this.#leases?.available) return
+    // Many may have been refused at once.
+    this.#takeLeaseLater(operation, ASK_AGAIN_MS * (0.5 + this.#options.random()))
   }
 
   #takeLeaseLater(operation: Operation, afterMs: number): void {

@@ -734,6 +734,47 @@ t.test('nobody asks for a lease while Redis is lost, nor after the guard was clo
   operation.end()
 })
 
+t.test('many operations without a lease do not ask all at once when Redis is back', async (t) => {
+  let numbers = 0
+  // 0, 0.01 ... 0.99, over and over.
+  const random = () => (numbers++ % 100) / 100
+  for (const { count, afterHalf, withinMs } of [
+    { count: 100, afterHalf: 100, withinMs: 0 },
+    { count: 2100, afterHalf: 100 + 1020, withinMs: 200 },
+    { count: 12_100, afterHalf: 100 + 6120, withinMs: 1000 },
+  ]) {
+    const { clock, leases, members } = fleet(1, { random, maxOperations: 20_000, timeoutMs: Infinity })
+    const [{ guard, store }] = members
+    store.lose()
+    const operations = await Promise.all(Array.from({ length: count }, (_, at) => guard.begin(`key ${at}`)))
+    store.restore()
+    await clock.advance(0)
+    t.equal(store.asked, Math.min(count, 100 + (count - 100) / 100), 'those whose number is 0 as well')
+    await clock.advance(withinMs / 2)
+    t.equal(store.asked, afterHalf)
+    await clock.advance(withinMs / 2)
+    t.equal(store.asked, count, `all of them within ${withinMs} ms`)
+    await Promise.all(operations.map((operation) => operation.end()))
+    t.equal(leases.count, 0)
+    isAtRest(t, clock, guard)
+  }
+})
+
+t.test('operations that Redis refused do not ask again all at once', async (t) => {
+  let numbers = 0
+  const { clock, members } = fleet(1, { random: () => (numbers++ % 100) / 100 })
+  const [{ guard, store }] = members
+  store.lose(true)
+  const operations = await Promise.all(Array.from({ length: 100 }, (_, at) => guard.begin(`key ${at}`)))
+  store.heal()
+  await clock.advance(250)
+  t.equal(store.asked, 100 + 51)
+  await clock.advance(125)
+  t.equal(store.asked, 200)
+  await Promise.all(operations.map((operation) => operation.end()))
+  isAtRest(t, clock, guard)
+})
+
 t.test('leases are given back in portions, which leave room for others at the door', async (t) => {
   const { clock, leases, members } = fleet(1)
   const [{ guard, store }] = members
