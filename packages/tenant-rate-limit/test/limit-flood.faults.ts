@@ -1,7 +1,6 @@
 import { type RealServer, startRedis } from '@holdfast/test-kit'
 import t from 'tap'
-import { leaseExcess } from '../src/index.ts'
-import { resolveLeases } from '../src/lease-terms.ts'
+import { leaseExcess, resolveLeases } from '../src/lease-terms.ts'
 import { checks } from '../src/options.ts'
 import {
   callsOf,

@@ -1,8 +1,9 @@
 import { GuardedRedis } from '@holdfast/redis-guard'
 import { type RealServer, startRedis, startRedisSentinel, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import { claim, type LeaseTerms, leaseExcess, type Policy, RedisStore } from '../src/index.ts'
-import { redisKeyOf } from '../src/redis-store.ts'
+import { claim, type Policy } from '../src/index.ts'
+import { type LeaseTerms, leaseExcess } from '../src/lease-terms.ts'
+import { RedisStore, redisKeyOf } from '../src/redis-store.ts'
 import {
   certainExcess,
   inWords,

@@ -1,15 +1,11 @@
 import { HandClock } from '@holdfast/test-kit'
 import t from 'tap'
-import {
-  type Claim,
-  claim,
-  type Decision,
-  DenyCache,
-  type LimitStore,
-  LocalFallback,
-  MemoryStore,
-  RateLimiter,
-} from '../src/index.ts'
+import { DenyCache } from '../src/deny-cache.ts'
+import { LocalFallback } from '../src/fallback.ts'
+import { type Claim, claim, type Decision } from '../src/index.ts'
+import { RateLimiter } from '../src/limiter.ts'
+import { MemoryStore } from '../src/memory-store.ts'
+import type { LimitStore } from '../src/store.ts'
 import { policyOf } from './policy-of.ts'
 
 /** A store that has to be asked, and can be lost. */
@@ -34,10 +30,6 @@ class RemoteStore implements LimitStore {
   async refund(claims: readonly Claim[]): Promise<void> {
     if (this.refundsFail) throw new Error('no answer')
     this.#inner.refund(claims)
-  }
-
-  async charge(claims: readonly Claim[]): Promise<void> {
-    this.#inner.charge(claims)
   }
 
   async forget(claims: readonly Claim[]): Promise<void> {
