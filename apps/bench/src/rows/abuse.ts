@@ -19,6 +19,7 @@ export const abuse: ServerRow = {
     bareAgain: { script, args: ['bare'], readyPath: path },
     oursInTurn: { script, args: ['ours', 'bare'], readyPath: path },
     oursRedisInTurn: { script, args: ['ours-redis', 'bare'], readyPath: path },
+    addressInTurn: { script, args: ['address', 'bare'], readyPath: path },
     bareInTurn: { script, args: ['bare', 'bare'], readyPath: path },
   },
   variants: [
@@ -29,6 +30,7 @@ export const abuse: ServerRow = {
     // Each two applications of one process in turn: three of a hundred are less than two processes differ by themselves.
     { name: 'ours and bare in turn', server: 'oursInTurn', path, state, hasFigures: true },
     { name: 'ours, Redis, and bare in turn', server: 'oursRedisInTurn', path, state, hasFigures: true },
+    { name: 'address only and bare in turn', server: 'addressInTurn', path, state, hasFigures: true },
     { name: 'bare and bare in turn (A/A)', server: 'bareInTurn', path, state, hasFigures: true },
   ],
   goals: [

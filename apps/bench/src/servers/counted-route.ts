@@ -1,7 +1,8 @@
 /**
  * A small asynchronous route behind a proxy that a thousand clients use in turn: `bare`, or with abuse-guard on every
- * request, for itself (`ours`) or with its blocks in Redis (`ours-redis`). With two of them, both are in one process, and
- * it tells what the first costs, of the second.
+ * request, for itself (`ours`) or with its blocks in Redis (`ours-redis`), or with a hook that does no more than look up
+ * the address behind the proxy in a set (`address`). With two of them, both are in one process, and it tells what the
+ * first costs, of the second.
  */
 import { createServer } from 'node:http'
 import { abuseGuard, trustedProxies } from '@holdfast/abuse-guard'
@@ -15,6 +16,7 @@ import { listen } from './listen.ts'
 const addresses = Array.from({ length: 1000 }, (_, at) => `203.0.${at >> 8}.${at & 255}`)
 /** That of Fastify's own servers: Node's 5 s end connections that wait for the other variants. */
 const KEEP_ALIVE_MS = 72_000
+const seen = new Set<string>()
 let requests = 0
 
 const [kind, against] = process.argv.slice(2, -1)
@@ -57,6 +59,12 @@ async function application(
       await app.register(abuseGuard, { maxPerMinute, redis })
       break
     }
+    case 'address':
+      app.addHook('onRequest', (request, _reply, done) => {
+        seen.add(request.ip)
+        done()
+      })
+      break
   }
   app.get('/quote', async () => ({ symbol: 'ACME', price_minor: 1234, currency: 'EUR' }))
   return app
