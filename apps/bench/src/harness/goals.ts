@@ -39,14 +39,15 @@ export function judge(goal: Goal, slices: readonly Slice[]): JudgedGoal {
   if (Number.isNaN(value.median)) {
     return { ...goal, value, verdict: 'not judged', reason: 'the run has no such figure' }
   }
-  const lateMs = spreadOf(slices, goal.of, 'lateMs').median
+  const compared = [goal.of, ...(goal.against === undefined ? [] : [goal.against])]
+  // What has no load that can be late is not late.
+  const lateMs = Math.max(...compared.map((variant) => spreadOf(slices, variant, 'lateMs').median || 0))
   if (lateMs > MAX_LATE_MS) {
     const reason = `the load itself was ${lateMs.toFixed(0)} ms late: the machine was busy with something else`
     return { ...goal, value, verdict: 'not judged', reason }
   }
   if (NEEDS_SATURATION.has(goal.figure)) {
-    for (const variant of [goal.of, goal.against]) {
-      if (variant === undefined) continue
+    for (const variant of compared) {
       const busy = spreadOf(slices, variant, 'busy').median
       if (!(busy >= SATURATED)) {
         const reason = `${variant} used only ${(busy * 100).toFixed(0)} % of its core, so this figure is not its own`

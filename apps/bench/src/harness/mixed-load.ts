@@ -116,9 +116,12 @@ class MixRun {
       for (let client = 0; client < load.clients; client += 1) this.#next()
       await sleep(durationMs)
     } else {
-      while (this.#nowMs() < durationMs) {
-        const due = Math.floor((this.#nowMs() * load.perSecond) / 1000)
+      for (;;) {
+        // At the end, too, or what was due while this process stood still would never come.
+        const nowMs = Math.min(this.#nowMs(), durationMs)
+        const due = Math.floor((nowMs * load.perSecond) / 1000)
         while (this.#sent < due) this.#send((this.#sent * 1000) / load.perSecond)
+        if (nowMs === durationMs) break
         await sleep(1)
       }
     }
