@@ -9,8 +9,7 @@
  *   and when the connection is closed.
  * A client that leaves therefore ends nothing while the handler works; it only aborts the signal.
  */
-import { disposeOf, isTakenOver, type RawReply, type ReplyLike, takeOver } from '@holdfast/footing'
-import { afterTurn } from './after-turn.ts'
+import { afterTurn, disposeOf, isTakenOver, type RawReply, type ReplyLike, takeOver } from '@holdfast/footing'
 import type { Attempt, Outcome } from './attempt.ts'
 import { AbortedError, NotGuardedError } from './errors.ts'
 import type { Operation, OperationContext } from './operation.ts'

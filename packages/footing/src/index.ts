@@ -12,7 +12,7 @@ export {
   readAddress,
   readNetwork,
 } from './client-address.ts'
-export { type Clock, holdProcess, LONGEST_TIMER_MS, systemClock } from './clock.ts'
+export { afterTurn, type Clock, holdProcess, LONGEST_TIMER_MS, systemClock } from './clock.ts'
 export { type AnsweringReply, answerLikeHandler, ignoreRejection } from './handler-answer.ts'
 export { disposeOf, isTakenOver, type RawReply, type ReplyLike, takeOver } from './late-reply.ts'
 export type { MetricsRegistry } from './metrics-registry.ts'
