@@ -1,8 +1,9 @@
 // Limits that an operator changes while the service runs, in two processes on one Redis.
 
-import { askRedis, waitUntil } from '@holdfast/test-kit'
+import { askRedis, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { type LimitsAnswer, startLimitedFleet, type ToldLimits } from './limited-fleet.ts'
+import { ServiceApp } from './service-app.ts'
 import type { ServiceProcess } from './service-process.ts'
 
 t.setTimeout(240_000)
@@ -112,19 +113,37 @@ t.test('limits change in all processes while they run, and what was used stays u
 })
 
 t.test('the limit of addresses changes, too; a process without Redis says that it is alone', async (t) => {
-  const { start, limits } = await startLimitedFleet(t, { REDIS_URL: '', RATE_LIMITS_IP: '10/hour' })
-  const service = await start()
+  const token = 'a-token-of-this-test'
+  const postgres = await startPostgres()
+  t.teardown(() => postgres.stop())
+  const { url } = await ServiceApp.start(t, {
+    DATABASE_URL: postgres.directUrl,
+    RATE_LIMITS_IP: '10/hour',
+    METRICS_TOKEN: token,
+  })
+  const limits = async (method: string, body?: string, authorization = `Bearer ${token}`) => {
+    const type = body === undefined ? {} : { 'content-type': 'application/json' }
+    const init = { method, headers: { authorization, ...type }, ...(body !== undefined && { body }) }
+    const answer = await fetch(`${url}/admin/limits`, init)
+    return { status: answer.status, body: await answer.json() }
+  }
   const statuses = async (requests: number) => {
     const seen = []
-    for (let turn = 0; turn < requests; turn += 1) seen.push((await fetch(`${service.url}/nothing`)).status)
+    for (let turn = 0; turn < requests; turn += 1) seen.push((await fetch(`${url}/nothing`)).status)
     return seen
   }
   t.strictSame(await statuses(5), [404, 404, 404, 404, 404])
-  t.match(await limits(service, 'PUT', { limits: { ip: '4/hour' } }), {
+  t.match(await limits('GET'), { status: 200, body: { change: null, changed_at: null, shared: false } })
+  t.match(await limits('PUT', '{ "limits": { "ip": "4/hour" } }'), {
     status: 200,
     body: { shared: false, limits: { ip: '4/hour' } },
   })
   t.strictSame(await statuses(4), [404, 404, 429, 429], 'half of it was used')
-  t.match(await limits(service, 'DELETE'), { status: 200, body: { shared: false, changed_at: String } })
+  for (const wrong of ['{ "limits": { "ip": "4" } }', '{}x', 'null']) {
+    t.match(await limits('PUT', wrong), { status: 400 }, wrong)
+  }
+  t.match(await limits('PUT', '{}', 'Bearer nonsense'), { status: 401 })
+  t.match(await limits('GET'), { body: { limits: { ip: '4/hour' } } })
+  t.match(await limits('DELETE'), { status: 200, body: { shared: false, changed_at: String, change: null } })
   t.strictSame(await statuses(2), [429, 429], 'used is what was used')
 })
