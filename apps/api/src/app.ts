@@ -104,6 +104,12 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   })
   // Bodies are JSON; text would reach a schema that never fits it.
   fastify.removeContentTypeParser('text/plain')
+  // A script that names the type of every body names it for a DELETE, too, which has none.
+  const readJson = fastify.getDefaultJsonParser('error', 'error')
+  fastify.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '' && request.method === 'DELETE') done(null)
+    else readJson(request, body, done)
+  })
   const addOtherMethods = answerOtherMethods(fastify)
   const authorize = bearerGuard(config.metricsToken)
   const registry = config.enableMetrics ? new Registry() : undefined

@@ -88,6 +88,18 @@ t.test('what is wrong with a query or a body is told by its name, with what it m
   t.equal(await post({ ...event, event_id, more: 'x' }), 'the body must not have "more"')
 })
 
+t.test('a DELETE may name the type of a body that it has not', async (t) => {
+  const headers = { authorization: 'Bearer a-token-for-tests', 'content-type': 'application/json' }
+  for (const path of ['/admin/limits', '/admin/abuse/blocks/192.0.2.1']) {
+    const { statusCode } = await fastify.inject({ method: 'DELETE', url: path, headers })
+    t.equal(statusCode, path === '/admin/limits' ? 200 : 404, path)
+  }
+  t.match(await fastify.inject({ method: 'PUT', url: '/admin/limits', headers }), { statusCode: 400 })
+  const proto = '{ "__proto__": { "limits": {} } }'
+  const poisoned = await fastify.inject({ method: 'PUT', url: '/admin/limits', headers, payload: proto })
+  t.equal(poisoned.statusCode, 400)
+})
+
 t.test('an address that cannot be decoded is refused without repeating its query', async (t) => {
   const answer = await fastify.inject('/%E0?token=not-to-be-repeated')
   t.match(answer.json(), { status: 400, error: 'FST_ERR_BAD_URL', detail: 'The path cannot be decoded.' })
