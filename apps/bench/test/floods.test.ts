@@ -48,6 +48,11 @@ t.test('without a flood there is nothing to tell of it', async (t) => {
   t.same(Object.keys(figures), ['steadyP99Ms', 'steadyP50Ms', 'cpuMicroseconds', 'serverBusy', 'lateMs'])
 })
 
+t.test('a flood that came late makes the slice late', async (t) => {
+  const flood = { ...mixed(9_700, [sample(300, 429)]), lateMs: 12 }
+  t.equal(floodFigures({ ...outcome, flood })['lateMs'], 12)
+})
+
 t.test('who asks nothing of Redis asks nothing for the flood', async (t) => {
   const counted = { steady: 100, flood: 50, redisCalls: 0 }
   t.equal(floodFigures({ ...outcome, counted })['redisCallsPercent'], 0)

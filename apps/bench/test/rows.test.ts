@@ -18,7 +18,9 @@ t.test('every goal and every ratio names variants that the row measures', async 
     t.ok(row.goals.length > 0, `${row.name} promises something`)
     for (const goal of row.goals) {
       t.ok(names.has(goal.of), `${row.name}: ${goal.of}`)
-      if (goal.against !== undefined) t.ok(names.has(goal.against), `${row.name}: ${goal.against}`)
+      for (const name of [goal.against, goal.control]) {
+        if (name !== undefined) t.ok(names.has(name), `${row.name}: ${name}`)
+      }
       t.ok(goal.atMost !== undefined || goal.atLeast !== undefined, `${row.name}: ${goal.claim}`)
     }
     for (const { against } of row.variants) {

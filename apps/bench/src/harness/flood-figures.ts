@@ -31,7 +31,7 @@ export function floodFigures(outcome: FloodOutcome): Slice['figures'] {
     ...(flood === undefined ? {} : figuresOfFlood(flood, outcome)),
     cpuMicroseconds: cpuMicroseconds / (counted.steady + counted.flood),
     serverBusy: cpuMicroseconds / 1_000 / outcome.elapsedMs,
-    lateMs: steady.lateMs,
+    lateMs: Math.max(steady.lateMs, flood?.lateMs ?? 0),
   }
 }
 

@@ -54,6 +54,7 @@ const COLUMNS: Readonly<Record<string, { title: string; digits: number }>> = {
   p99Ms: { title: 'p99 ms', digits: 2 },
   busy: { title: 'busy', digits: 2 },
   cpuOfReference: { title: 'CPU, times the other', digits: 3 },
+  cpuInAll: { title: 'in all', digits: 3 },
   nanoseconds: { title: 'ns', digits: 0 },
   cpuNanoseconds: { title: 'CPU ns', digits: 0 },
   executions: { title: 'executions', digits: 2 },
