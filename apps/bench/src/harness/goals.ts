@@ -34,7 +34,7 @@ const NEEDS_SATURATION = new Set(['requestsPerSecond', 'p50Ms', 'p99Ms', 'maxMs'
 
 /** Judges by the median. Throughput and latency are judged only when the servers were kept busy. */
 export function judge(goal: Goal, slices: readonly Slice[]): JudgedGoal {
-  const value = valueOf(goal, goal.of, slices)
+  const value = compare(goal, goal.of, slices)
   if (Number.isNaN(value.median)) {
     return { ...goal, value, verdict: 'not judged', reason: 'the run has no such figure' }
   }
@@ -55,7 +55,7 @@ export function judge(goal: Goal, slices: readonly Slice[]): JudgedGoal {
     }
   }
   if (goal.control !== undefined) {
-    const { median } = valueOf(goal, goal.control, slices)
+    const { median } = compare(goal, goal.control, slices)
     if (!keeps(goal, median)) {
       const reason = `${goal.control}, of which it always holds, was at ${median.toFixed(2)}: that is the noise`
       return { ...goal, value, verdict: 'not judged', reason }
@@ -64,7 +64,7 @@ export function judge(goal: Goal, slices: readonly Slice[]): JudgedGoal {
   return { ...goal, value, verdict: keeps(goal, value.median) ? 'met' : 'not met' }
 }
 
-function valueOf({ against, figure }: Goal, variant: string, slices: readonly Slice[]): Spread {
+function compare({ against, figure }: Goal, variant: string, slices: readonly Slice[]): Spread {
   return against === undefined ? spreadOf(slices, variant, figure) : ratioOf(slices, variant, against, figure)
 }
 
