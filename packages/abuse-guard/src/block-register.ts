@@ -9,6 +9,7 @@ import { nextBlock, type Offences } from './escalation.ts'
 import { publishBlock, publishUnblock } from './events.ts'
 import type { Log } from './log.ts'
 import { type GuardOptions, MAX_HOLD_MS } from './options.ts'
+import { COUNTED_MS } from './request-counts.ts'
 import type { StoredBlock } from './store.ts'
 import { around, networkOf, readSubject, type Subject, subjectText, widened } from './subject.ts'
 
@@ -105,8 +106,8 @@ export class BlockRegister {
   }
 
   /**
-   * Takes over what the store says about an address; answers the subject whose block was ended by that. `decided`: the
-   * store had heard of the block of this process when it said so.
+   * Takes over what the store says about an address; answers the subject that was freed by that, also where no block of
+   * it runs: it is counted from 0 again. `decided`: the store had heard of the block of this process when it said so.
    */
   adopt(stored: StoredBlock, decided: boolean): Subject | undefined {
     const subject = readSubject(stored.address)
@@ -118,10 +119,15 @@ export class BlockRegister {
       this.#learn(subject, stored, running, nowMs)
       return undefined
     }
-    // Somebody was freed after his block had ended.
-    if (running === undefined && stored.offences === 0) this.#blocks.delete(subject)
+    if (running === undefined) {
+      if (stored.offences > 0) return undefined
+      // Somebody was freed after his block had ended, or before he had one.
+      this.#blocks.delete(subject)
+      // Whoever reads everything again reads also of those freed long ago: what is counted of them came since.
+      return stored.ageMs < COUNTED_MS ? subject : undefined
+    }
     // A block that the store has not heard of is not ended by it.
-    if (running === undefined || !(running.shared || decided)) return undefined
+    if (!(running.shared || decided)) return undefined
     this.#blocks.delete(subject)
     this.#lifted += 1
     publishUnblock({ address: stored.address, learnt: true })

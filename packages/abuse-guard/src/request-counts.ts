@@ -7,7 +7,8 @@ import { type HeavyHitter, HeavyHitters } from './heavy-hitters.ts'
 import type { GuardOptions } from './options.ts'
 import type { Subject } from './subject.ts'
 
-const WINDOW_MS = 60_000
+/** What came earlier counts no more. */
+export const COUNTED_MS = 60_000
 
 /** The counts of one process. */
 export class RequestCounts {
@@ -27,7 +28,7 @@ export class RequestCounts {
     this.#ipv6 = ipv6
     this.#table = new HeavyHitters({
       entries: maxTracked,
-      windowMs: WINDOW_MS,
+      windowMs: COUNTED_MS,
       protectedCount: Math.max(1, Math.ceil(maxPerMinute / 2)),
       seeds: [Math.imul(seed, 0x9e3779b1) ^ 0x5bd1e995, Math.imul(seed, 0x85ebca6b) ^ 0x27d4eb2f],
     })

@@ -563,3 +563,27 @@ t.test('what was given up for something newer is not said to be known', async (t
   t.equal(seen.calls, 1)
   one?.guard.close()
 })
+
+t.test('who is freed in one process is counted from 0 in all, also where no block runs', async (t) => {
+  const { clock, guards } = fleetOf(2)
+  const [one, other] = guards
+  other?.send('192.0.2.1', 12)
+  await clock.advance(0)
+  await one?.guard.unblock('192.0.2.1')
+  await clock.advance(0)
+  t.match(other?.guard.explain('192.0.2.1').counts, [{ count: 0 }])
+  t.equal(other?.send('192.0.2.1', 100), 0)
+  for (const { guard } of guards) guard.close()
+})
+
+t.test('what was freed long ago does not take counts away when everything is read again', async (t) => {
+  const { clock, guards } = fleetOf(2)
+  const [one, other] = guards
+  await one?.guard.unblock('192.0.2.1')
+  await clock.advance(minute)
+  other?.send('192.0.2.1', 12)
+  other?.guard.reconnected()
+  await clock.advance(0)
+  t.match(other?.guard.explain('192.0.2.1').counts, [{ count: 12 }])
+  for (const { guard } of guards) guard.close()
+})
