@@ -39,6 +39,8 @@ export interface AbuseGuardSnapshot {
   /** Blocks dropped before their time, and counts given up, for lack of room. */
   readonly droppedBlocks: number
   readonly displacedCounts: number
+  /** What did not count for the networks around a /64 because of an estimate alone: many addresses raise it for all. */
+  readonly uncountedForNetworks: number
   readonly users: { readonly counted: number; readonly flagged: number; readonly displaced: number }
   /** How the blocks are shared; undefined when they are not. */
   readonly fleet: FleetCounts | undefined
@@ -250,6 +252,7 @@ export class AbuseGuard {
       doubt: this.#doubt.at(nowMs),
       droppedBlocks: this.#register.dropped,
       displacedCounts: this.#counts.displaced,
+      uncountedForNetworks: this.#counts.uncountedForNetworks,
       users: this.#users.counts(),
       fleet: this.#fleet?.counts(),
     }

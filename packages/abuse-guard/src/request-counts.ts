@@ -1,7 +1,10 @@
 /**
  * How often each address came within the last minute, and the networks around it. Who sends much from one /64 is found
  * there; the networks are for those who go from one /64 to the next, so only a part of what each sends counts for them:
- * a quarter of the limit, however much it sends and whether the table has room for it or not.
+ * a quarter of the limit, however much it sends. While the table has no room for a /64, what it has sent is estimated,
+ * and never too low, lest a few that flood get their neighbours blocked. But others raise the estimate. In a flood of
+ * half as many addresses as the limit for each cell of a row of the sketch (65,536 by default), it reaches that quarter
+ * for everybody, and newcomers count for no network. `uncountedForNetworks` tells how much was not counted therefore.
  */
 import { type HeavyHitter, HeavyHitters } from './heavy-hitters.ts'
 import type { GuardOptions } from './options.ts'
@@ -17,6 +20,7 @@ export class RequestCounts {
   readonly #table: HeavyHitters
   /** So many requests of one /64 within a minute count for the networks around it. */
   readonly #spreadBelow: number
+  #uncountedForNetworks = 0
 
   constructor({
     maxPerMinute,
@@ -40,6 +44,11 @@ export class RequestCounts {
     return this.#table.displaced
   }
 
+  /** What did not count for the networks around a /64 because of an estimate alone. */
+  get uncountedForNetworks(): number {
+    return this.#uncountedForNetworks
+  }
+
   /** More than that leads to a block; `Infinity` where nothing does. */
   most({ bits }: Subject): number {
     if (bits === 56) return this.#maxPerMinute * this.#ipv6.per56
@@ -53,10 +62,13 @@ export class RequestCounts {
 
   /** What of the latest request of a /64, which made its count `count`, counts for the networks around it. */
   shareForNetworks(subject: Subject, cost: number, count: number, nowMs: number): number {
-    if (count - cost >= this.#spreadBelow) return 0
+    const before = count - cost
+    if (before >= this.#spreadBelow) return 0
     // What it sent while the table had no room for it is in the estimate alone.
-    const sent = count - cost + this.#table.estimate(subject, nowMs)
-    return Math.max(0, Math.min(cost, this.#spreadBelow - Math.max(0, sent)))
+    const sent = Math.max(0, before + this.#table.estimate(subject, nowMs))
+    const share = Math.max(0, Math.min(cost, this.#spreadBelow - sent))
+    this.#uncountedForNetworks += Math.min(cost, this.#spreadBelow - Math.max(0, before)) - share
+    return share
   }
 
   /** Notes whether a request names somebody else. */

@@ -251,6 +251,32 @@ t.test('an explanation says what is counted and what it takes', async (t) => {
 })
 
 t.test(
+  'a flood of addresses hides a network only when its estimates reach the share of a /64, and that is told',
+  async (t) => {
+    const afterFloodOf = (addresses: number) => {
+      // So small that the sketch has 1024 places.
+      const { guard, send } = guardOnHandClock({ maxTracked: 16 })
+      for (let at = 0; at < addresses; at += 1) send(four(at), 1)
+      const uncountedBefore = guard.snapshot().uncountedForNetworks
+      let passed = 0
+      for (let at = 0; at < 20_000; at += 1)
+        passed += 1 - send(`2001:db8:1:${(at % 2000).toString(16)}::1`, 1)
+      const uncounted = guard.snapshot().uncountedForNetworks - uncountedBefore
+      const alone = send('203.0.113.9', 1000)
+      return { passed, uncounted, alone, blocked: guard.list().map(({ address }) => address) }
+    }
+    const hidden = afterFloodOf(64 * 1024)
+    t.same(hidden.blocked, ['203.0.113.9'])
+    t.ok(hidden.alone > 800, `who floods alone was refused ${hidden.alone} times of 1000`)
+    t.equal(hidden.uncounted, 20_000, 'every request of the network is told as not counted')
+    const found = afterFloodOf(32 * 1024)
+    t.ok(found.blocked.includes('2001:db8:1::/48'))
+    t.ok(found.passed < 7000, `${found.passed} passed`)
+    t.ok(found.uncounted < 100, `${found.uncounted} uncounted`)
+  },
+)
+
+t.test(
   'a hundred thousand addresses at a low rate are never blocked, and the heavy one among them is',
   async (t) => {
     for (const address of [
