@@ -11,7 +11,7 @@
  * asks, then two, four, ... while they are let pass. In a flood, that is when many were refused here since the last
  * answer, the pause lasts until 16 units have come back, but never longer than 5 s: every process of a fleet asks once
  * for what one of them gets. Who was refused is told to come when the pause is over, also where the store named an
- * earlier time. What comes back meanwhile waits in the bucket, because no pause takes more than half of what it has
+ * earlier time, and while the question is on its way as if it were refused. What comes back meanwhile waits in the bucket, because no pause takes more than half of what it has
  * room for. So a tenant far over its limit still gets all of it, while the number of questions depends on
  * the limit and on the number of processes, not on how many requests come.
  */
@@ -263,7 +263,10 @@ export class DenyCache {
     const taken = waitTicks(policy, used + entry.inFlightTicks, cost) / policy.ticksPerUs
     const floor = cost < entry.floorCost ? 0 : entry.floorUntilUs - nowUs
     if (taken > 0 || floor > 0) return Math.max(taken, floor)
-    if (entry.inFlight >= entry.window && cost >= entry.floorCost) return 1
+    if (entry.inFlight >= entry.window && cost >= entry.floorCost) {
+      // Who obeyed less would be refused in the pause that a refusal of those on their way begins.
+      return Math.max(1, this.#pauseLengthUs(entry))
+    }
     // Full, asked of nobody, and free of a floor: it is as if it were not known.
     if (used === 0 && entry.inFlight === 0 && entry.window === Number.POSITIVE_INFINITY) {
       this.#remove(entry)
