@@ -111,7 +111,9 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     else readJson(request, body, done)
   })
   const addOtherMethods = answerOtherMethods(fastify)
-  const authorize = bearerGuard(config.metricsToken)
+  // By credentials that were refused, not by the status of an answer: any page can have its visitors ask without.
+  const chargeWrongToken = ({ ip }: FastifyRequest) => fastify.abuseGuard.charge(ip, config.abuseWrongToken)
+  const authorize = bearerGuard(config.metricsToken, chargeWrongToken)
   const registry = config.enableMetrics ? new Registry() : undefined
   const shared: { registry?: Registry } = registry === undefined ? {} : { registry }
 
@@ -120,7 +122,11 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     service: 'holdfast-api',
     version: config.appVersion,
     // Without a token nobody could ever be authorized, and health says 403 at once.
-    ...(config.metricsToken !== undefined && { authorize }),
+    // A block keeps nobody from probes: who is blocked sees no details, or he could go on trying tokens there.
+    ...(config.metricsToken !== undefined && {
+      authorize: (request: FastifyRequest) =>
+        fastify.abuseGuard.blockOf(request.ip) === undefined && authorize(request),
+    }),
     ...(config.managementPort !== undefined && {
       management: { port: config.managementPort, host: config.apiHost },
     }),

@@ -158,8 +158,14 @@ const SETTINGS = {
   abuseWeights: setting(
     'ABUSE_WEIGHTS',
     weights,
-    '401:5,404:2',
-    'What a request counts for that, by the status of its answer; any other counts 1. `none`: all count 1.',
+    '404:2',
+    'What a request counts for that, by the status of its answer; any other counts 1. `none`: all count 1. Any page can have its visitors ask for what is answered 401 or 404.',
+  ),
+  abuseWrongToken: setting(
+    'ABUSE_WRONG_TOKEN',
+    integer(0, 1000),
+    '5',
+    'What a wrong bearer token counts for that, besides its request.',
   ),
   botOperationLeaseMs: setting(
     'BOT_OPERATION_LEASE',
