@@ -506,6 +506,15 @@ function warningsOf(config: Config, environment: Environment): string[] {
   if (config.enableMetrics && config.metricsToken === undefined) {
     warnings.push('ENABLE_METRICS is true, but without METRICS_TOKEN nobody is allowed to read /metrics')
   }
+  if (config.redisUrl === undefined && config.rateLimitRedisUrl === undefined) {
+    if (config.apiWorkers > 1) {
+      const times = `${config.apiWorkers} processes let pass ${config.apiWorkers} times each limit`
+      warnings.push(`API_WORKERS does nothing without Redis: ${times}`)
+    }
+    if (config.rateLimitsLeases !== 'off') {
+      warnings.push('RATE_LIMITS_LEASES does nothing without Redis: there is nobody to lend')
+    }
+  }
   if (config.metricsToken !== undefined && config.metricsToken.reveal().length < MIN_TOKEN_LENGTH) {
     warnings.push(`METRICS_TOKEN has fewer than ${MIN_TOKEN_LENGTH} characters and can be guessed`)
   }

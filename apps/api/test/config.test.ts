@@ -186,7 +186,8 @@ t.test('limits of single tenants are JSON, and what is wrong with it is told', a
 
 t.test('leases are off, on or strict, and the processes are a number', async (t) => {
   t.match(loadConfig({}).config, { rateLimitsLeases: 'off', apiWorkers: 1 })
-  const given = loadConfig({ RATE_LIMITS_LEASES: 'strict', API_WORKERS: '12' })
+  const shared = { REDIS_URL: 'redis://127.0.0.1' }
+  const given = loadConfig({ ...shared, RATE_LIMITS_LEASES: 'strict', API_WORKERS: '12' })
   t.match(given, { config: { rateLimitsLeases: 'strict', apiWorkers: 12 }, warnings: [] })
   t.strictSame(namesOf({ RATE_LIMITS_LEASES: 'true', API_WORKERS: '0' }), [
     'API_WORKERS',
@@ -325,6 +326,16 @@ t.test('variables that nothing reads are pointed out, with the one that was mean
   t.strictSame(warningsOf({ API_PROT: '' }), [], 'an empty one is unset')
   t.match(warningsOf({ METRICS_TOKEN: 'short' }), [/fewer than 16 characters/])
   t.match(warningsOf({ ENABLE_METRICS: 'true' }), [/nobody is allowed/])
+})
+
+t.test('what does nothing without Redis is pointed out', async (t) => {
+  const warningsOf = (environment: Record<string, string>) => loadConfig(environment).warnings
+  const shared = { API_WORKERS: '4', RATE_LIMITS_LEASES: 'strict' }
+  t.match(warningsOf(shared), [/^API_WORKERS .*4 times each limit/, /^RATE_LIMITS_LEASES .*without Redis/])
+  for (const name of ['REDIS_URL', 'RATE_LIMIT_REDIS_URL']) {
+    t.strictSame(warningsOf({ ...shared, [name]: 'redis://127.0.0.1' }), [])
+  }
+  t.strictSame(warningsOf({ API_WORKERS: '1', RATE_LIMITS_LEASES: 'off' }), [])
 })
 
 t.test('texts are bounded and hold no control characters', async (t) => {
