@@ -1,8 +1,8 @@
 /**
  * Counts who sends, blocks who sends too much, and answers who is blocked. Everything on the way of a request is
  * synchronous and local: reading the address, looking for a block, counting. What other processes decided arrives in the
- * background. It never blocks an address on an estimate, never one that is allowed, and nobody by counting while the
- * addresses it is given cannot be those of the clients.
+ * background. It never blocks an address on an estimate, never one that is allowed, and by counting none that cannot be
+ * that of a client.
  */
 import { type Clock, readAddress } from '@holdfast/footing'
 import type { BlockInfo } from './block-info.ts'
@@ -34,7 +34,7 @@ export interface AbuseGuardSnapshot {
   readonly lifted: number
   /** Blocks not made, by why. */
   readonly lenient: Readonly<Record<Leniency, number>>
-  /** Why nobody is blocked by counting at present. */
+  /** Why nobody at all is blocked by counting, at present or within the last minute; `explain` knows of one address. */
   readonly doubt: Leniency | undefined
   /** Blocks dropped before their time, and counts given up, for lack of room. */
   readonly droppedBlocks: number

@@ -1,6 +1,6 @@
 /**
  * Why somebody who sends too much is not blocked: he is allowed, his address cannot be right, or there are so many blocks
- * that the rule must be wrong. Remembers for a minute that there was such a reason, and says it at most once a minute.
+ * that the rule must be wrong. Says it at most once a minute.
  */
 import { AddressList } from '@holdfast/footing'
 import { type Leniency, publishLenient } from './events.ts'
@@ -51,7 +51,8 @@ export class Doubt {
     'too-many-blocks': 0,
   }
   readonly #toldAtMs = new Map<Leniency, number>()
-  #latest: { readonly why: Leniency; readonly untilMs: number } | undefined
+  /** When somebody was last not blocked because of too many blocks. */
+  #tooManyAtMs = Number.NEGATIVE_INFINITY
   #anybodyIsBelieved = false
   #blockMinute = Number.NEGATIVE_INFINITY
   #blocksInMinute = 0
@@ -65,10 +66,10 @@ export class Doubt {
     return { ...this.#lenient }
   }
 
-  /** Why nobody is blocked by counting at present. */
+  /** Why nobody at all is blocked by counting, at present or within the last minute: a scrape sees it in any case. */
   at(nowMs: number): Leniency | undefined {
     if (this.#anybodyIsBelieved && this.#settings.onDoubt === 'refuse') return 'anybody-is-believed'
-    return this.#latest !== undefined && nowMs < this.#latest.untilMs ? this.#latest.why : undefined
+    return nowMs - this.#tooManyAtMs < MINUTE_MS ? 'too-many-blocks' : undefined
   }
 
   /** Whether the subject is never blocked. */
@@ -112,7 +113,7 @@ export class Doubt {
   /** Somebody who sends too much was not blocked. */
   spared(subject: Subject, count: number, why: Leniency, nowMs: number): void {
     this.#lenient[why] += 1
-    if (why !== 'allowed') this.#latest = { why, untilMs: nowMs + MINUTE_MS }
+    if (why === 'too-many-blocks') this.#tooManyAtMs = nowMs
     const told = this.#toldAtMs.get(why)
     if (told !== undefined && nowMs - told < MINUTE_MS) return
     this.#toldAtMs.set(why, nowMs)

@@ -74,7 +74,7 @@ const gauges: readonly Described[] = [
   },
   {
     name: 'holdfast_abuse_guard_doubt',
-    help: 'Whether nobody is blocked by counting, because addresses cannot be right or there were too many blocks: 1 or 0',
+    help: 'Whether nobody is blocked by counting, because anybody can forge an address or there were too many blocks: 1 or 0',
     read: ({ doubt }) => (doubt === undefined ? 0 : 1),
   },
   {

@@ -26,7 +26,7 @@ export interface Explanation {
     /** More than that leads to a block. */
     readonly most: number
   }[]
-  /** Why nobody is blocked by counting at present. */
+  /** Why this address would not be blocked by counting at present, unless it is allowed. */
   readonly doubt: Leniency | undefined
 }
 
@@ -63,16 +63,17 @@ export class OperatorDecisions {
     const subject = readGiven(address)
     const nowMs = clock.nowMs()
     const block = register.holding(subject, nowMs)
+    const why = doubt.about(subject, counts, nowMs)
     return {
       address: subjectText(subject),
-      allowed: doubt.allows(subject),
+      allowed: why === 'allowed',
       block: block && infoOf(block, clock, nowMs),
       counts: around(subject).map((one) => ({
         address: subjectText(one),
         count: counts.count(one, nowMs),
         most: counts.most(one),
       })),
-      doubt: doubt.at(nowMs),
+      doubt: why === 'allowed' ? undefined : why,
     }
   }
 

@@ -312,12 +312,11 @@ t.test(
       refused += send('10.0.0.5', 1, { 'x-forwarded-for': four(request) })
     }
     t.equal(refused, 0)
-    t.match(guard.snapshot(), { doubt: 'everybody-looks-alike', lenient: { 'everybody-looks-alike': 400 } })
+    t.match(guard.snapshot(), { doubt: undefined, lenient: { 'everybody-looks-alike': 400 } })
     t.equal(lines.length, 1)
     t.match(lines, [{ level: 'error', message: /trustProxy/, details: { address: '10.0.0.5' } }])
     t.equal(guard.explain('10.0.0.5').doubt, 'everybody-looks-alike')
     await clock.advance(61_000)
-    t.equal(guard.snapshot().doubt, undefined, 'it is over when nothing has happened for a minute')
     send('10.0.0.5', 101, { 'x-forwarded-for': '192.0.2.1' })
     t.equal(lines.length, 2, 'told again')
   },
@@ -345,10 +344,20 @@ t.test(
       for (let request = 0; request < 500; request += 1)
         send(proxy, 1, { 'x-forwarded-for': outside(request) })
       t.same(guard.list(), [], `${proxy} beside ${caller(1)}`)
-      t.equal(guard.snapshot().doubt, 'everybody-looks-alike')
+      t.equal(guard.explain(proxy).doubt, 'everybody-looks-alike')
     }
   },
 )
+
+t.test('a doubt about one address is told of that one, and not as one about everybody', async (t) => {
+  const { guard, send } = guardOnHandClock({ allow: ['192.0.2.0/24'] })
+  send('10.0.0.5', 150, { 'x-forwarded-for': '192.0.2.1' })
+  t.equal(guard.explain('10.0.0.5').doubt, 'everybody-looks-alike')
+  t.equal(guard.explain('198.51.100.1').doubt, undefined)
+  t.match(guard.explain('192.0.2.1'), { allowed: true, doubt: undefined })
+  t.equal(guard.snapshot().doubt, undefined)
+  t.ok(send('198.51.100.1', 150) > 0, 'others are blocked as ever')
+})
 
 t.test('a private address that names nobody else is blocked like any other', async (t) => {
   const { send } = guardOnHandClock()
@@ -372,6 +381,7 @@ t.test('where a client may choose its address, nobody is blocked by counting, bu
   t.match(lines, [{ level: 'error', message: /blocks nobody by counting: .*trusts everybody/ }])
   t.equal(send('198.51.100.1', 500), 0)
   t.equal(guard.snapshot().doubt, 'anybody-is-believed')
+  t.equal(guard.explain('198.51.100.1').doubt, 'anybody-is-believed')
   await guard.block('198.51.100.1')
   t.equal(send('198.51.100.1', 1), 1)
 })
@@ -389,6 +399,7 @@ t.test('a rule that would block too many blocks no more of them', async (t) => {
   for (let client = 0; client < 20; client += 1) send(four(client), 150)
   t.equal(guard.list().length, 5)
   t.match(guard.snapshot(), { doubt: 'too-many-blocks' })
+  t.equal(guard.explain(four(19)).doubt, 'too-many-blocks')
   t.match(lines.at(-1), { level: 'error', message: /more than "maxBlocksPerMinute"/ })
   await clock.advance(minute)
   t.equal(send(four(19), 101), 1)
