@@ -31,7 +31,7 @@ export const limit: Kind<string> = {
   },
 }
 
-/** A limit of addresses: without `shadow` and `strict`, and not full again within a millisecond. */
+/** A limit of addresses: without `shadow` and `strict`, and full again after whole milliseconds. */
 export const addressLimit: Kind<string> = {
   ...limit,
   parse(given) {
@@ -43,7 +43,7 @@ export const addressLimit: Kind<string> = {
     } catch {
       return {
         wrong: 'is a limit that cannot be kept for addresses',
-        fix: 'Leave out `shadow` and `strict`, and write a refill that takes a millisecond or longer from empty to full.',
+        fix: 'Leave out `shadow` and `strict`, and write a refill that takes whole milliseconds from empty to full.',
       }
     }
   },
