@@ -114,6 +114,8 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   // By credentials that were refused, not by the status of an answer: any page can have its visitors ask without.
   const chargeWrongToken = ({ ip }: FastifyRequest) => fastify.abuseGuard.charge(ip, config.abuseWrongToken)
   const authorize = bearerGuard(config.metricsToken, chargeWrongToken)
+  const adminToken = config.adminToken ?? config.metricsToken
+  const authorizeOperator = bearerGuard(adminToken, chargeWrongToken)
   const registry = config.enableMetrics ? new Registry() : undefined
   const shared: { registry?: Registry } = registry === undefined ? {} : { registry }
 
@@ -161,7 +163,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     maxBlockMs: Math.max(config.abuseBlockMs, LONGEST_BLOCK_MS),
     weights: config.abuseWeights,
     allow: [...config.abuseAllow, ...exempt],
-    admin: config.metricsToken === undefined ? {} : { authorize },
+    admin: adminToken === undefined ? {} : { authorize: authorizeOperator },
     ...fleet,
     ...shared,
   })
@@ -184,7 +186,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   })
   await fastify.register(concurrencyGuard, { leaseMs: config.botOperationLeaseMs, ...fleet, ...shared })
   await fastify.register(trafficReports)
-  await fastify.register(operatorLimits, { settings: limits, authorize })
+  await fastify.register(operatorLimits, { settings: limits, authorize: authorizeOperator })
 
   const preparation = new Once(() =>
     prepare(fastify.poolGuard, {

@@ -243,7 +243,12 @@ const SETTINGS = {
   metricsToken: optional(
     'METRICS_TOKEN',
     secret,
-    'Bearer token for `/metrics`, for the details of the health routes and for what operators do under `/admin/`. Unset: nobody is allowed to.',
+    'Bearer token for `/metrics` and for the details of the health routes. Unset: nobody is allowed to see them.',
+  ),
+  adminToken: optional(
+    'ADMIN_TOKEN',
+    secret,
+    'Bearer token for what operators do under `/admin/`, so that who may scrape cannot change limits and blocks. Unset: `METRICS_TOKEN`.',
   ),
 } as const
 
@@ -515,8 +520,13 @@ function warningsOf(config: Config, environment: Environment): string[] {
       warnings.push('RATE_LIMITS_LEASES does nothing without Redis: there is nobody to lend')
     }
   }
-  if (config.metricsToken !== undefined && config.metricsToken.reveal().length < MIN_TOKEN_LENGTH) {
-    warnings.push(`METRICS_TOKEN has fewer than ${MIN_TOKEN_LENGTH} characters and can be guessed`)
+  for (const [name, token] of [
+    ['METRICS_TOKEN', config.metricsToken],
+    ['ADMIN_TOKEN', config.adminToken],
+  ] as const) {
+    if (token !== undefined && token.reveal().length < MIN_TOKEN_LENGTH) {
+      warnings.push(`${name} has fewer than ${MIN_TOKEN_LENGTH} characters and can be guessed`)
+    }
   }
   return warnings
 }

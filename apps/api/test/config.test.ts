@@ -324,7 +324,8 @@ t.test('variables that nothing reads are pointed out, with the one that was mean
     [],
   )
   t.strictSame(warningsOf({ API_PROT: '' }), [], 'an empty one is unset')
-  t.match(warningsOf({ METRICS_TOKEN: 'short' }), [/fewer than 16 characters/])
+  t.match(warningsOf({ METRICS_TOKEN: 'short' }), [/^METRICS_TOKEN .*fewer than 16 characters/])
+  t.match(warningsOf({ ADMIN_TOKEN: 'short' }), [/^ADMIN_TOKEN .*fewer than 16 characters/])
   t.match(warningsOf({ ENABLE_METRICS: 'true' }), [/nobody is allowed/])
 })
 
