@@ -689,12 +689,12 @@ t.test('an operation that Redis refused a lease takes it later, although Redis w
   one.store.lose(true)
   const operation = await one.guard.begin('a')
   t.match(operation, { fence: undefined, degraded: true })
-  await clock.advance(500)
+  await clock.advance(750)
   t.equal(one.store.asked, 3, 'again and again')
   one.store.heal()
-  await clock.advance(250)
-  await t.rejects(two.guard.begin('a'), conflict)
   await clock.advance(1000)
+  await t.rejects(two.guard.begin('a'), conflict)
+  await clock.advance(16_000)
   t.equal(one.store.asked, 4, 'not any more')
   await operation.end()
   isAtRest(t, clock, one.guard, two.guard)
@@ -773,6 +773,39 @@ t.test('operations that Redis refused do not ask again all at once', async (t) =
   t.equal(store.asked, 200)
   await Promise.all(operations.map((operation) => operation.end()))
   isAtRest(t, clock, guard)
+})
+
+t.test('a Redis that goes on refusing is asked less and less often, until it answers', async (t) => {
+  const { clock, members } = fleet(2, { timeoutMs: Infinity })
+  const [one, two] = members
+  one.store.lose(true)
+  const operation = await one.guard.begin('a')
+  const askedWithin = async (ms: number) => {
+    const before = one.store.asked
+    await clock.advance(ms)
+    return one.store.asked - before
+  }
+  for (const ms of [250, 500, 1000, 2000, 4000, 8000]) t.equal(await askedWithin(ms), 1, `after ${ms} ms`)
+  t.equal(await askedWithin(80_000), 10, 'every 8 seconds at last')
+
+  const blocking = await two.guard.begin('a')
+  one.store.heal()
+  await clock.advance(8000)
+  t.equal(one.guard.snapshot().overlapped, 1)
+  one.store.lose(true)
+  await clock.advance(1000)
+  t.equal(await askedWithin(250), 1, 'it had answered: from the beginning')
+  t.equal(await askedWithin(500), 1)
+
+  one.store.lose()
+  one.store.restore()
+  one.store.lose(true)
+  await clock.advance(0)
+  t.equal(await askedWithin(250), 1, 'it was back: from the beginning')
+  await blocking.end()
+  await operation.end()
+  one.store.heal()
+  isAtRest(t, clock, one.guard, two.guard)
 })
 
 t.test('leases are given back in portions, which leave room for others at the door', async (t) => {
