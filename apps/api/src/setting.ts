@@ -218,9 +218,9 @@ export const proxies: Kind<readonly string[]> = {
 }
 
 const MAX_WEIGHT = 1000
-const WEIGHTS_FIX = 'Write statuses and what they count with commas between, 401:5, 404:2, or none.'
+const WEIGHTS_FIX = 'Write statuses and what they count with commas between, 404:2, 429:3, or none.'
 
-/** What answers count, by their status: `401:5, 404:2`; `none`: one each. */
+/** What answers count, by their status: `404:2, 429:3`; `none`: one each. */
 export const weights: Kind<Readonly<Record<string, number>>> = {
   kind: 'weights',
   parse(given) {
