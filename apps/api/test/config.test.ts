@@ -208,7 +208,7 @@ t.test('weights of answers are statuses and numbers, or none', async (t) => {
     ['401:5,', /holds ""/],
     ['401:5,401:6', /names 401 twice/],
   ] as const) {
-    t.match(problemsOf({ ABUSE_WEIGHTS: text }), [{ name: 'ABUSE_WEIGHTS', wrong, fix: /404:2, 429:3/ }], text)
+    t.match(problemsOf({ ABUSE_WEIGHTS: text }), [{ name: 'ABUSE_WEIGHTS', wrong, fix: /404:2/ }], text)
   }
 })
 
