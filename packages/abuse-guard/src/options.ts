@@ -60,7 +60,7 @@ export interface AbuseGuardOptions<Request = unknown> {
   readonly maxBlockMs?: number
   /** The quiet time that takes back one doubling, in ms. Default 86,400,000 (a day). */
   readonly decayMs?: number
-  /** What an answer counts, by its status: `{ 401: 5 }`. A request counts 1 when it comes, whatever its answer. Default none. */
+  /** What an answer counts, by its status: `{ 404: 2 }`. A request counts 1 when it comes, whatever its answer. Default none. */
   readonly weights?: Readonly<Record<number, number>>
   /** Networks of IPv6 addresses, which are counted as a whole, too. */
   readonly ipv6?: Ipv6Options
@@ -69,8 +69,8 @@ export interface AbuseGuardOptions<Request = unknown> {
   /** The address of the client. Default: `request.ip`, which is only as good as Fastify's `trustProxy`. */
   readonly address?: (request: Request) => string | undefined
   /**
-   * What happens when addresses cannot be right, because a proxy is not trusted or everybody is: `refuse` blocks
-   * nobody by counting, and says so; `block` goes on. Default `refuse`; with `address` it is not asked.
+   * What happens when an address cannot be right, because it is that of a proxy that is not trusted, or everybody is:
+   * `refuse` does not block it by counting, and says so; `block` does. Default `refuse`; with `address` it is not asked.
    */
   readonly onDoubt?: 'refuse' | 'block'
   /** Addresses counted exactly at one time, from 16; rounded up to a power of two. About 90 bytes each. Default 65,536. */
