@@ -5,6 +5,7 @@
  *   --coverage   reports coverage and demands its share of every package, or of the selected ones
  *   --built      runs tests against the packages' `dist/` instead of `src/` (build first: `pnpm exec tsc -b`); without
  *                a selection those of every published package
+ *   --second-try runs the files that failed once more, one at a time, when they are at most two; says so in the end
  *   --jobs=<n>   files at a time (default: the number of cores, at most 4; 1 with --faults, whose limits are about time)
  *   --timeout=<seconds>  per file (default 300; 900 with --faults)
  */
@@ -21,7 +22,9 @@ import {
   writeCoverageReport,
 } from './testing/coverage.ts'
 import { fileReport, summary, totalsOf } from './testing/report.ts'
+import { type FileResult, runFile } from './testing/run-file.ts'
 import { runFiles } from './testing/run-files.ts'
+import { withSecondTries } from './testing/second-try.ts'
 import { selectTestFiles } from './testing/test-files.ts'
 import { publishedPackages, readWorkspace } from './tidy/workspace.ts'
 
@@ -33,6 +36,7 @@ const { values: flags, positionals } = parseArgs({
     faults: { type: 'boolean', default: false },
     coverage: { type: 'boolean', default: false },
     built: { type: 'boolean', default: false },
+    'second-try': { type: 'boolean', default: false },
     jobs: { type: 'string' },
     timeout: { type: 'string' },
   },
@@ -60,8 +64,7 @@ async function main(): Promise<number> {
   provision(flags.faults ? [] : ['redis', 'pgbouncer', 'haproxy'])
   if (flags.coverage) rmSync(rawCoverage, { recursive: true, force: true })
   const compiled = compileCache()
-  const results = await runFiles(files, {
-    jobs,
+  const options = {
     timeoutMs,
     nodeArguments: [
       '--conditions=@holdfast/source',
@@ -71,8 +74,11 @@ async function main(): Promise<number> {
       NODE_COMPILE_CACHE: compiled,
       ...(flags.coverage && { NODE_V8_COVERAGE: rawCoverage }),
     },
-    onResult: (result) => console.log(fileReport(result)),
-  })
+  }
+  const onResult = (result: FileResult) => console.log(fileReport(result))
+  let results = await runFiles(files, { ...options, jobs, onResult })
+  if (flags['second-try'])
+    results = await withSecondTries(results, (file) => runFile(file, options), onResult)
   const covered = flags.coverage ? reportCoverage(covering) : true
   console.log(summary(results))
   return results.every((result) => result.ok) && totalsOf(results).passed > 0 && covered ? 0 : 1

@@ -11,7 +11,8 @@ export function fileReport(result: FileResult): string {
   const skipped = result.skipped > 0 ? `, ${result.skipped} skipped` : ''
   const mark = result.ok ? styleText('green', 'ok  ') : styleText('red', 'FAIL')
   const failed = result.failed > 0 ? `, ${result.failed} failed` : ''
-  const line = `${mark} ${result.file}  ${result.passed} passed${failed}${skipped}  ${seconds(result.durationMs)}`
+  const again = result.secondTry ? ', second try' : ''
+  const line = `${mark} ${result.file}  ${result.passed} passed${failed}${skipped}  ${seconds(result.durationMs)}${again}`
   if (result.ok) return line
   const parts = [line, ...result.failures.map(failureReport)]
   if (result.problem !== undefined) parts.push(`  the file ${result.problem}`)
@@ -50,7 +51,7 @@ export function totalsLine(totals: Totals): string {
 const slowFromMs = 1_000
 const slowShown = 5
 
-/** The slowest files, the failed ones by name, and the totals. */
+/** The slowest files, those that failed or needed a second try by name, and the totals. */
 export function summary(results: readonly FileResult[]): string {
   const slow = results
     .filter((result) => result.durationMs >= slowFromMs)
@@ -61,6 +62,9 @@ export function summary(results: readonly FileResult[]): string {
   if (slow.length > 0) {
     lines.push(`slowest: ${slow.map((result) => `${result.file} ${seconds(result.durationMs)}`).join(', ')}`)
   }
+  const unsteady = results.filter((result) => result.ok && result.secondTry)
+  if (unsteady.length > 0)
+    lines.push(`passed only at the second try: ${unsteady.map(({ file }) => file).join(', ')}`)
   if (failed.length > 0) lines.push(`failed: ${failed.map((result) => result.file).join(', ')}`)
   lines.push(totalsLine(totalsOf(results)))
   return lines.join('\n')

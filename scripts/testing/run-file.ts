@@ -15,6 +15,8 @@ export interface FileResult extends TapRecord {
   /** Why the file as a whole failed although no test of it did: a crash, a time-out, no tests. */
   readonly problem: string | undefined
   readonly output: string
+  /** The file failed before and was run again. */
+  readonly secondTry?: boolean
 }
 
 const lastWordsMs = 3_000

@@ -31,6 +31,7 @@ import { patientPool, servicePool } from './db/pool-options.ts'
 import { prepare } from './db/preparation.ts'
 import { classifyUnavailable } from './db/unavailable.ts'
 import { ApiDatabasePressedError, ApiTenantUnknownError } from './errors.ts'
+import { limitsOf, policySet } from './limits.ts'
 import { Once } from './once.ts'
 import { addressLimit } from './plugins/address-limit.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
@@ -50,6 +51,7 @@ import { botMetrics } from './routes/bots/bot-metrics.ts'
 import { BotRepository } from './routes/bots/bot-repository.ts'
 import { BotStatusPages } from './routes/bots/bot-status.ts'
 import { bots } from './routes/bots/routes.ts'
+import { operatorLimits } from './routes/operator-limits/routes.ts'
 import { registerPublicTheme } from './routes/public-theme/register.ts'
 import { withDecodableTenant } from './routes/public-theme/route.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
@@ -87,6 +89,8 @@ const FOREIGN_ROUTES = {
   '/health/security': 'guarded',
   '/admin/abuse': 'guarded',
 } as const
+/** What RATE_LIMITS_LEASES says, for tenant-rate-limit. */
+const LEASES = { off: false, on: true, strict: { strict: true } } as const
 
 /** What the service is made of that is not in its configuration. */
 export interface AppOptions {
@@ -137,10 +141,14 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     ajv: { customOptions: { removeAdditional: false } },
     bodyLimit: config.maxRequestBytes,
   })
-  const hasToken = bearerGuard(config.metricsToken)
-  const authorize = (request: FastifyRequest) =>
-    hasToken(request) ||
-    (request.principal?.role === 'admin' && isFresh(request.principal, systemClock.wallMs()))
+  // By credentials that were refused, not by the status of an answer: any page can have its visitors ask without.
+  const chargeWrongToken = ({ ip }: FastifyRequest) => fastify.abuseGuard.charge(ip, config.abuseWrongToken)
+  const isAdmin = ({ principal }: FastifyRequest) =>
+    principal?.role === 'admin' && isFresh(principal, systemClock.wallMs())
+  const hasToken = bearerGuard(config.metricsToken, chargeWrongToken)
+  const hasAdminToken = bearerGuard(config.adminToken ?? config.metricsToken, chargeWrongToken)
+  const authorize = (request: FastifyRequest) => isAdmin(request) || hasToken(request)
+  const authorizeOperator = (request: FastifyRequest) => isAdmin(request) || hasAdminToken(request)
   const registry = config.enableMetrics ? new Registry() : undefined
   const shared: { registry?: Registry } = registry === undefined ? {} : { registry }
 
@@ -151,7 +159,9 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   await fastify.register(health, {
     service: 'holdfast-api',
     version: config.appVersion,
-    authorize,
+    // A block keeps nobody from probes: who is blocked sees no details, or he could go on trying tokens there.
+    authorize: (request: FastifyRequest) =>
+      fastify.abuseGuard.blockOf(request.ip) === undefined && authorize(request),
     ...(config.managementPort !== undefined && {
       management: { port: config.managementPort, host: config.apiHost, server: bounds },
     }),
@@ -190,12 +200,14 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   // or his tenant, or have all together asked for too much; is an operation of his under way.
   const exempt = config.rateLimitsExempt ?? []
   const fleet = fastify.trafficRedis === null ? {} : { redis: fastify.trafficRedis }
+  const limits = limitsOf(config)
   await fastify.register(abuseGuard, {
     maxPerMinute: config.abuseMaxPerMinute,
     blockMs: config.abuseBlockMs,
     maxBlockMs: Math.max(config.abuseBlockMs, LONGEST_BLOCK_MS),
+    weights: config.abuseWeights,
     allow: [...config.abuseAllow, ...exempt],
-    admin: { authorize },
+    admin: { authorize: authorizeOperator },
     page: fastify.errorPages.pageFor,
     ...fleet,
     ...shared,
@@ -205,24 +217,16 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     user: ({ principal }) => principal?.id,
     exempt: ({ principal }) => principal?.role === 'admin',
     exemptAddresses: exempt,
-    policies: {
-      public: config.rateLimitsPublic,
-      // Less than the ceiling of all: no tenant can take the bots from the others.
-      'tenant-bots': config.rateLimitsTenant,
-      'tenant-history': config.rateLimitsTenant,
-      'bot-start': config.rateLimitsStart,
-      'bot-stop': config.rateLimitsStop,
-      'bot-recover': config.rateLimitsRecover,
-      'bot-status': config.rateLimitsStatus,
-    },
-    groups: { bots: config.rateLimitsGlobal },
+    ...policySet(limits),
+    leases: LEASES[config.rateLimitsLeases],
+    processes: config.apiWorkers,
     staleLimit: STALE_THEMES,
     headers: ['draft', 'x-ratelimit', 'x-rate-limit'],
     page: fastify.errorPages.pageFor,
     ...fleet,
     ...shared,
   })
-  await fastify.register(addressLimit, { limit: config.rateLimitsIp, exempt })
+  await fastify.register(addressLimit, { limit: limits.limits.ip, exempt })
   const preparation = new Once(() =>
     prepare(fastify.poolGuard, {
       mayChange: config.environment !== 'production',
@@ -254,6 +258,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     ...shared,
   })
   await fastify.register(trafficReports)
+  await fastify.register(operatorLimits, { settings: limits, authorize: authorizeOperator })
 
   // What the refresher asks, nobody waits for: it takes the connections that are left, and pauses under pressure.
   const { firstTurn } = await runInScope({ criticality: 'background', route: 'theme refresher' }, () =>

@@ -3,11 +3,11 @@
 
 import { readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { addressLimit, limit, overrides } from './limit-setting.ts'
 import { nearest } from './nearest.ts'
 import { redisUrl } from './redis-target.ts'
 import { STRICT_POLICY } from './security-headers.ts'
 import {
-  addressLimit,
   bytes,
   choice,
   consoleUrl,
@@ -16,7 +16,6 @@ import {
   flag,
   headerText,
   integer,
-  limit,
   networks,
   optional,
   origin,
@@ -33,6 +32,7 @@ import {
   smtpUrl,
   text,
   type ValueOf,
+  weights,
 } from './setting.ts'
 
 const MAX_SECRET_FILE_BYTES = 65_536
@@ -46,6 +46,12 @@ const SETTINGS = {
   ),
   apiHost: setting('API_HOST', text, '0.0.0.0', 'Address to listen on.'),
   apiPort: setting('API_PORT', port, '8000', 'Port to listen on; `0` takes any free one.'),
+  apiWorkers: setting(
+    'API_WORKERS',
+    integer(1, 10_000),
+    '1',
+    'How many processes of this service run on one Redis, on all machines together. They count each other there; this is for those that start while it is away, of which each then takes that part of every limit.',
+  ),
   managementPort: optional(
     'MANAGEMENT_PORT',
     port,
@@ -163,6 +169,17 @@ const SETTINGS = {
     '60/minute',
     'Requests of each address, but for themes, probes and metrics.',
   ),
+  rateLimitsOverrides: optional(
+    'RATE_LIMITS_OVERRIDES',
+    overrides,
+    'What single tenants have instead, of `start`, `stop`, `recover`, `status`, `tenant` and `public`: `{ "acme": { "public": "500/minute" } }`.',
+  ),
+  rateLimitsLeases: setting(
+    'RATE_LIMITS_LEASES',
+    choice(['off', 'on', 'strict']),
+    'off',
+    'Whether a process takes units of a busy limit in advance, so that most requests need no Redis. `on` lets pass at most what comes back in 100 ms, and never more than a tenth of the burst, beyond a limit; `strict` nothing, and makes each burst a tenth smaller for it.',
+  ),
   rateLimitsExempt: optional(
     'RATE_LIMITS_EXEMPT',
     networks,
@@ -185,6 +202,18 @@ const SETTINGS = {
     networks,
     'loopback,private',
     'Addresses and networks that are never blocked.',
+  ),
+  abuseWeights: setting(
+    'ABUSE_WEIGHTS',
+    weights,
+    '404:2',
+    'What a request counts for that, by the status of its answer; any other counts 1. `none`: all count 1. Any page can have its visitors ask for what is answered 401 or 404.',
+  ),
+  abuseWrongToken: setting(
+    'ABUSE_WRONG_TOKEN',
+    integer(0, 1000),
+    '5',
+    'What a wrong bearer token counts for that, besides its request.',
   ),
   botOperationLeaseMs: setting(
     'BOT_OPERATION_LEASE',
@@ -319,7 +348,12 @@ const SETTINGS = {
   metricsToken: optional(
     'METRICS_TOKEN',
     secret,
-    'Bearer token for `/metrics` and for the details of the health routes. Unset: nobody is allowed to read them.',
+    'Bearer token for `/metrics` and for the details of the health routes. Unset: nobody is allowed to see them.',
+  ),
+  adminToken: optional(
+    'ADMIN_TOKEN',
+    secret,
+    'Bearer token for what operators do under `/admin/`, so that who may scrape cannot change limits and blocks. Unset: `METRICS_TOKEN`.',
   ),
 } as const
 
@@ -605,8 +639,22 @@ function warningsOf(config: Config, environment: Environment): string[] {
   if (config.environment === 'production' && config.smtpUrl === undefined) {
     warnings.push('SMTP_URL is unset: nobody can register, nor reset a password')
   }
-  if (config.metricsToken !== undefined && config.metricsToken.reveal().length < MIN_TOKEN_LENGTH) {
-    warnings.push(`METRICS_TOKEN has fewer than ${MIN_TOKEN_LENGTH} characters and can be guessed`)
+  if (config.redisUrl === undefined && config.rateLimitRedisUrl === undefined) {
+    if (config.apiWorkers > 1) {
+      const times = `${config.apiWorkers} processes let pass ${config.apiWorkers} times each limit`
+      warnings.push(`API_WORKERS does nothing without Redis: ${times}`)
+    }
+    if (config.rateLimitsLeases !== 'off') {
+      warnings.push('RATE_LIMITS_LEASES does nothing without Redis: there is nobody to lend')
+    }
+  }
+  for (const [name, token] of [
+    ['METRICS_TOKEN', config.metricsToken],
+    ['ADMIN_TOKEN', config.adminToken],
+  ] as const) {
+    if (token !== undefined && token.reveal().length < MIN_TOKEN_LENGTH) {
+      warnings.push(`${name} has fewer than ${MIN_TOKEN_LENGTH} characters and can be guessed`)
+    }
   }
   return warnings
 }

@@ -282,3 +282,17 @@ export const ApiClientLeftError = createError(
   'the client has left before there was an answer',
   499,
 )
+
+/** What an operator wants for limits cannot be kept. */
+export const ApiLimitsInvalidError = createError<[why: string, detail?: { cause: unknown }]>(
+  'HOLDFAST_ERR_API_LIMITS_INVALID',
+  '%s',
+  400,
+)
+
+/** Redis cannot be asked, so that other processes would keep other limits. */
+export const ApiLimitsUnavailableError = createError(
+  'HOLDFAST_ERR_API_LIMITS_UNAVAILABLE',
+  'the other processes cannot be told of limits at the moment',
+  503,
+)

@@ -2,8 +2,6 @@
 // answer either a value or what is wrong with the text; nothing here reads the environment or a file.
 
 import { namedNetworks, readNetwork } from '@holdfast/footing'
-import { Policies } from '@holdfast/tenant-rate-limit'
-import { addressQuota } from './address-quota.ts'
 import { nearest } from './nearest.ts'
 import { Secret } from './secret.ts'
 
@@ -229,34 +227,26 @@ export const proxies: Kind<readonly string[]> = {
   },
 }
 
-/** How many requests in which time: `10/minute`, `100 per 60s burst 100 refill 2/s`. */
-export const limit: Kind<string> = {
-  kind: 'limit',
-  parse(given) {
-    try {
-      new Policies({ policies: { limit: given } })
-      return { value: given }
-    } catch {
-      return { wrong: 'is not a limit', fix: 'Write 10/minute, or 100 per 60s burst 100 refill 2/s.' }
-    }
-  },
-}
+const MAX_WEIGHT = 1000
+const WEIGHTS_FIX = 'Write statuses and what they count with commas between, 404:2, 429:3, or none.'
 
-/** A limit of addresses: without `shadow`, and not full again within a millisecond. */
-export const addressLimit: Kind<string> = {
-  ...limit,
+/** What answers count, by their status: `404:2, 429:3`; `none`: one each. */
+export const weights: Kind<Readonly<Record<string, number>>> = {
+  kind: 'weights',
   parse(given) {
-    const parsed = limit.parse(given)
-    if ('wrong' in parsed) return parsed
-    try {
-      addressQuota(given)
-      return parsed
-    } catch {
-      return {
-        wrong: 'is a limit that cannot be kept for addresses',
-        fix: 'Leave out `shadow`, and write a refill that takes a millisecond or longer from empty to full.',
+    if (given === 'none') return { value: Object.freeze({}) }
+    const found: Record<string, number> = {}
+    for (const entry of given.split(',').map((each) => each.trim())) {
+      const [, status = '', weight] = /^([1-5]\d\d):(\d{1,4})$/.exec(entry) ?? []
+      const count = Number(weight)
+      if (!(count >= 1 && count <= MAX_WEIGHT)) {
+        const shown = JSON.stringify(entry.slice(0, 50))
+        return { wrong: `holds ${shown}, which is no status and a weight from 1 to 1000`, fix: WEIGHTS_FIX }
       }
+      if (Object.hasOwn(found, status)) return { wrong: `names ${status} twice`, fix: WEIGHTS_FIX }
+      found[status] = count
     }
+    return { value: Object.freeze(found) }
   },
 }
 

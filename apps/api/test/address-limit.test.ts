@@ -33,7 +33,7 @@ t.test('a route may have a limit of its own, in place of that of all', async (t)
 
 t.test('a limit that is none is refused where its route is added', async (t) => {
   const { app } = await setUp(t, '4/hour')
-  for (const own of ['often', '', '0/minute', '2/hour shadow', '1/hour refill 2000/s']) {
+  for (const own of ['often', '', '0/minute', '2/hour shadow', '2/hour strict', '1/hour refill 600/s']) {
     t.throws(() => app.get('/own', { config: { addressLimit: own } }, () => 'done'), {
       code: /^HOLDFAST_ERR_TENANT_RATE_LIMIT_/,
     })
@@ -43,7 +43,9 @@ t.test('a limit that is none is refused where its route is added', async (t) => 
 t.test('a limit that @fastify/rate-limit cannot keep is refused at the start', async (t) => {
   for (const [limit, message] of [
     ['60/minute shadow', /shadow/],
+    ['60/minute strict', /strict/],
     ['1/hour refill 2000/s', /within a millisecond/],
+    ['1/hour refill 600/s', /whole milliseconds .* not 1\.67$/],
   ] as const) {
     await t.rejects(setUp(t, limit), { code: 'HOLDFAST_ERR_TENANT_RATE_LIMIT_POLICY', message })
   }
@@ -51,3 +53,18 @@ t.test('a limit that @fastify/rate-limit cannot keep is refused at the start', a
   app.get('/common', () => 'done')
   t.equal(await from('192.0.2.1', '/common'), 200)
 })
+
+t.test(
+  'the common limit can be another one while requests are served, and what was used stays used',
+  async (t) => {
+    const { app, from } = await setUp(t, '10/hour')
+    app.get('/common', () => 'done')
+    for (let turn = 0; turn < 5; turn += 1) t.equal(await from('192.0.2.1', '/common'), 200)
+    t.throws(() => app.addressLimit.set('4/hour strict'), { code: 'HOLDFAST_ERR_TENANT_RATE_LIMIT_POLICY' })
+    t.equal(await from('192.0.2.1', '/common'), 200)
+    app.addressLimit.set('100/hour')
+    for (let turn = 0; turn < 40; turn += 1) t.equal(await from('192.0.2.1', '/common'), 200)
+    t.equal(await from('192.0.2.1', '/common'), 429)
+    t.equal(await from('192.0.2.2', '/common'), 200)
+  },
+)

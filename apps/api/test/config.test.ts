@@ -142,8 +142,63 @@ t.test('limits are text, and a wrong one is told with the others', async (t) => 
     'RATE_LIMITS_IP',
   ])
   t.equal(loadConfig({ RATE_LIMITS_START: '5/minute shadow' }).config.rateLimitsStart, '5/minute shadow')
-  for (const RATE_LIMITS_IP of ['60/minute shadow', '1/hour refill 2000/s']) {
+  for (const RATE_LIMITS_IP of ['60/minute shadow', '60/minute strict', '1/hour refill 2000/s']) {
     t.match(problemsOf({ RATE_LIMITS_IP }), [{ name: 'RATE_LIMITS_IP', wrong: /for addresses/ }])
+  }
+})
+
+t.test('limits of single tenants are JSON, and what is wrong with it is told', async (t) => {
+  const read = (RATE_LIMITS_OVERRIDES: string) => loadConfig({ RATE_LIMITS_OVERRIDES }).config
+  t.strictSame(read('{ "acme": { "public": "500/minute", "tenant": "9/s" } }').rateLimitsOverrides, {
+    acme: { public: '500/minute', tenant: '9/s' },
+  })
+  t.strictSame(read('{}').rateLimitsOverrides, {})
+  t.equal(read('').rateLimitsOverrides, undefined)
+  const many = Object.fromEntries(Array.from({ length: 4001 }, (_, at) => [`t${at}`, { public: '1/s' }]))
+  for (const [text, wrong, fix] of [
+    ['acme=5', /is not JSON/, /"acme"/],
+    ['[]', /names no tenants/, /"acme"/],
+    ['{ "Acme Inc": {} }', /names the tenant "Acme Inc", which can be none/, /"acme"/],
+    ['{ "acme": "5/minute" }', /has no limits by name in "acme"/, /"acme"/],
+    ['{ "acme": { "pubic": "5/minute" } }', /names the limit "pubic" in "acme"/, /Write public\./],
+    ['{ "acme": { "ip": "5/minute" } }', /names the limit "ip" in "acme"/, /start, stop, /],
+    ['{ "acme": { "public": 5 } }', /has for public in "acme" 5, which is no text/, /10\/minute/],
+    ['{ "acme": { "public": "5" } }', /has for public in "acme" "5", which is not a limit/, /10\/minute/],
+    [JSON.stringify(many), /more than 4000/, /fewer/],
+  ] as const) {
+    t.match(
+      problemsOf({ RATE_LIMITS_OVERRIDES: text }),
+      [{ name: 'RATE_LIMITS_OVERRIDES', wrong, fix }],
+      text.slice(0, 50),
+    )
+  }
+})
+
+t.test('leases are off, on or strict, and the processes are a number', async (t) => {
+  t.match(loadConfig({}).config, { rateLimitsLeases: 'off', apiWorkers: 1 })
+  const shared = { REDIS_URL: 'redis://127.0.0.1' }
+  const given = loadConfig({ ...shared, RATE_LIMITS_LEASES: 'strict', API_WORKERS: '12' })
+  t.match(given, { config: { rateLimitsLeases: 'strict', apiWorkers: 12 }, warnings: [] })
+  t.strictSame(namesOf({ RATE_LIMITS_LEASES: 'true', API_WORKERS: '0' }), [
+    'API_WORKERS',
+    'RATE_LIMITS_LEASES',
+  ])
+})
+
+t.test('weights of answers are statuses and numbers, or none', async (t) => {
+  const read = (ABUSE_WEIGHTS: string) => loadConfig({ ABUSE_WEIGHTS }).config.abuseWeights
+  t.strictSame(read(''), { 404: 2 })
+  t.strictSame(read('401:20, 429:3'), { 401: 20, 429: 3 })
+  t.strictSame(read('none'), {})
+  for (const [text, wrong] of [
+    ['401', /holds "401", which is no status/],
+    ['401:0', /"401:0"/],
+    ['401:1001', /"401:1001"/],
+    ['600:2', /"600:2"/],
+    ['401:5,', /holds ""/],
+    ['401:5,401:6', /names 401 twice/],
+  ] as const) {
+    t.match(problemsOf({ ABUSE_WEIGHTS: text }), [{ name: 'ABUSE_WEIGHTS', wrong, fix: /404:2/ }], text)
   }
 })
 
@@ -276,8 +331,19 @@ t.test('variables that nothing reads are pointed out, with the one that was mean
     [],
   )
   t.strictSame(warningsOf({ API_PROT: '' }), [], 'an empty one is unset')
-  t.match(warningsOf({ METRICS_TOKEN: 'short' }), [/fewer than 16 characters/])
+  t.match(warningsOf({ METRICS_TOKEN: 'short' }), [/^METRICS_TOKEN .*fewer than 16 characters/])
+  t.match(warningsOf({ ADMIN_TOKEN: 'short' }), [/^ADMIN_TOKEN .*fewer than 16 characters/])
   t.match(warningsOf({ ENABLE_METRICS: 'true' }), [/nobody is allowed/])
+})
+
+t.test('what does nothing without Redis is pointed out', async (t) => {
+  const warningsOf = (environment: Record<string, string>) => loadConfig(environment).warnings
+  const shared = { API_WORKERS: '4', RATE_LIMITS_LEASES: 'strict' }
+  t.match(warningsOf(shared), [/^API_WORKERS .*4 times each limit/, /^RATE_LIMITS_LEASES .*without Redis/])
+  for (const name of ['REDIS_URL', 'RATE_LIMIT_REDIS_URL']) {
+    t.strictSame(warningsOf({ ...shared, [name]: 'redis://127.0.0.1' }), [])
+  }
+  t.strictSame(warningsOf({ API_WORKERS: '1', RATE_LIMITS_LEASES: 'off' }), [])
 })
 
 t.test('texts are bounded and hold no control characters', async (t) => {

@@ -285,3 +285,67 @@ t.test('a user who is limited again and again is told to the operators', async (
   t.equal(await refusals(52, () => as(TRADER).start('999')), 51)
   t.match(service.app.fastify.abuseGuard.summary().flagged, [{ reason: /bot\.start\.limited/ }])
 })
+
+t.test('what an address is answered counts for its block, as ABUSE_WEIGHTS says', async (t) => {
+  const untilBlocked = async (environment: Readonly<Record<string, string>>) => {
+    const { service } = await setUp(t, {
+      TRUST_PROXY: 'loopback',
+      ABUSE_MAX_PER_MINUTE: '20',
+      ...environment,
+    })
+    const ask = (address: string) =>
+      fetch(`${service.url}/nothing`, { headers: { 'x-forwarded-for': address } })
+    // Others are there, too: one address alone could be that of a proxy.
+    for (let client = 1; client <= 20; client += 1) await ask(`203.0.113.${client}`)
+    let requests = 1
+    while ((await ask('198.51.100.7')).status === 404) requests += 1
+    return requests
+  }
+  t.equal(await untilBlocked({ ABUSE_WEIGHTS: 'none' }), 21, 'the twenty-first')
+  t.equal(await untilBlocked({}), 11, 'two each: the block comes with the request after the tenth')
+  t.equal(await untilBlocked({ ABUSE_WEIGHTS: '404:20' }), 2)
+})
+
+t.test('a wrong token counts more wherever it is sent; a request that names nobody does not', async (t) => {
+  const METRICS_TOKEN = 'a-token-of-this-test'
+  const { service } = await setUp(t, {
+    TRUST_PROXY: 'loopback',
+    ABUSE_MAX_PER_MINUTE: '20',
+    ENABLE_METRICS: 'true',
+    METRICS_TOKEN,
+  })
+  const ask = async (path: string, address: string, token?: string) => {
+    const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    const headers = { 'x-forwarded-for': address, ...authorization }
+    const answer = await fetch(`${service.url}${path}`, { headers })
+    return { status: answer.status, text: await answer.text() }
+  }
+  // Others are there, too: one address alone could be that of a proxy.
+  for (let client = 1; client <= 20; client += 1) await ask('/nothing', `203.0.113.${client}`)
+
+  for (let turn = 0; turn < 20; turn += 1)
+    t.match(await ask('/api/bot/status', '198.51.100.1'), { status: 401 })
+  t.match(
+    await ask('/api/bot/status', '198.51.100.1'),
+    { status: 429 },
+    'as with any request, the one after the limit',
+  )
+
+  for (const [at, path] of [
+    '/metrics',
+    '/admin/limits',
+    '/admin/abuse/blocks',
+    '/health/check',
+    '/readyz?verbose',
+  ].entries()) {
+    const address = `198.51.100.${at + 10}`
+    for (let turn = 0; turn < 5; turn += 1) await ask(path, address, 'a-wrong-token-of-this-test')
+    t.match(await ask('/acme/api/public/load-theme', address), { status: 429 }, path)
+  }
+  const details = /"severity"/
+  t.match(await ask('/readyz?verbose', '203.0.113.1', METRICS_TOKEN), { status: 200, text: details })
+  const { status, text } = await ask('/readyz?verbose', '198.51.100.14', METRICS_TOKEN)
+  t.equal(status, 200, 'probes are never refused')
+  t.notMatch(text, details, 'but tell nothing more')
+  t.match(await ask('/admin/limits', '198.51.100.14', METRICS_TOKEN), { status: 200 }, 'the way back')
+})

@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { InjectOptions } from 'fastify'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
 import { createLogger } from '../src/logger.ts'
@@ -11,18 +11,24 @@ import { Secret } from '../src/secret.ts'
 
 t.setTimeout(120_000)
 
-const { config } = loadConfig({
-  LOG_LEVEL: 'silent',
-  ENABLE_METRICS: 'true',
-  METRICS_TOKEN: 'a-token-for-tests',
-})
-const { fastify } = await buildApp({
-  config,
-  logger: createLogger(config, false),
-  dataDirectory: undefined,
-  databaseUrl: new Secret('postgres://nobody@127.0.0.1:1/nothing'),
-})
-t.teardown(() => fastify.close())
+async function setUp(t: Pick<Test, 'teardown'>, environment: Readonly<Record<string, string>> = {}) {
+  const { config } = loadConfig({
+    LOG_LEVEL: 'silent',
+    ENABLE_METRICS: 'true',
+    METRICS_TOKEN: 'a-token-for-tests',
+    ...environment,
+  })
+  const { fastify } = await buildApp({
+    config,
+    logger: createLogger(config, false),
+    dataDirectory: undefined,
+    databaseUrl: new Secret('postgres://nobody@127.0.0.1:1/nothing'),
+  })
+  t.teardown(() => fastify.close())
+  return fastify
+}
+
+const fastify = await setUp(t)
 const url = new URL(await fastify.listen({ host: '127.0.0.1', port: 0 }))
 
 const HISTORY = '/acme/api/theme/history'
@@ -86,6 +92,31 @@ t.test('what is wrong with a query or a body is told by its name, with what it m
     'viewport must be one of desktop, tablet, mobile',
   )
   t.equal(await post({ ...event, event_id, more: 'x' }), 'the body must not have "more"')
+})
+
+t.test('a DELETE may name the type of a body that it has not', async (t) => {
+  const headers = { authorization: 'Bearer a-token-for-tests', 'content-type': 'application/json' }
+  for (const path of ['/admin/limits', '/admin/abuse/blocks/192.0.2.1']) {
+    const { statusCode } = await fastify.inject({ method: 'DELETE', url: path, headers })
+    t.equal(statusCode, path === '/admin/limits' ? 200 : 404, path)
+  }
+  t.match(await fastify.inject({ method: 'PUT', url: '/admin/limits', headers }), { statusCode: 400 })
+  const proto = '{ "__proto__": { "limits": {} } }'
+  const poisoned = await fastify.inject({ method: 'PUT', url: '/admin/limits', headers, payload: proto })
+  t.equal(poisoned.statusCode, 400)
+})
+
+t.test('who may scrape changes nothing where operators have a token of their own', async (t) => {
+  const app = await setUp(t, { ADMIN_TOKEN: 'a-token-of-operators' })
+  const statuses = async (token: string) => {
+    const headers = { authorization: `Bearer ${token}` }
+    const asked = ['/metrics', '/health/check', '/admin/limits', '/admin/abuse/blocks'].map(
+      async (path) => (await app.inject({ url: path, headers })).statusCode,
+    )
+    return Promise.all(asked)
+  }
+  t.strictSame(await statuses('a-token-for-tests'), [200, 200, 401, 403])
+  t.strictSame(await statuses('a-token-of-operators'), [401, 403, 200, 200])
 })
 
 t.test('an address that cannot be decoded is refused without repeating its query', async (t) => {

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CommandLineError, parseCommandLine, usageText } from './command-line.ts'
 import { benchDirectory, pinThisProcess } from './harness/child.ts'
+import { runFloodRow } from './harness/flood-row.ts'
 import { runLoopRow } from './harness/loop-row.ts'
 import { describeOrigin } from './harness/machine.ts'
 import { goalsTable, type RowResult, resultOf, resultText } from './harness/report.ts'
@@ -18,11 +19,14 @@ const FULL = {
   server: { warmUpMs: 1_000, sliceMs: 500, turns: 4 },
   loop: { warmUpMs: 2_000, sliceMs: 60, turns: 15 },
   trial: { warmUpMs: 1_500, sliceMs: 0, turns: 1, trialScale: 1 },
+  // A p99 needs a thousand requests.
+  flood: { warmUpMs: 500, sliceMs: 1_000, turns: 4 },
 }
 const QUICK = {
   server: { warmUpMs: 150, sliceMs: 150, turns: 1 },
   loop: { warmUpMs: 30, sliceMs: 10, turns: 3 },
   trial: { warmUpMs: 150, sliceMs: 0, turns: 1, trialScale: 0.1 },
+  flood: { warmUpMs: 50, sliceMs: 150, turns: 1 },
 }
 
 process.exitCode = await main(process.argv.slice(2))
@@ -86,6 +90,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 function runRow(row: Row, options: RunOptions): Promise<readonly Slice[]> {
   if (row.kind === 'server') return runServerRow(row, options)
+  if (row.kind === 'flood') return runFloodRow(row, options)
   return row.kind === 'loop' ? runLoopRow(row, options) : runTrialRow(row, options)
 }
 

@@ -22,6 +22,18 @@ t.test('a lower limit is kept from above, and both limits hold at once', async (
   t.equal(judge(between, slices({ ours: { ns: 106 }, peer: { ns: 100 } })).verdict, 'not met')
 })
 
+t.test('where a control misses the limit, nothing is said of the other variant', async (t) => {
+  const controlled: Goal = { ...goal, control: 'again' }
+  const run = (again: number) => [
+    ...slices({ ours: { ns: 60 }, peer: { ns: 100 } }),
+    { variant: 'again', round: 0, position: 3, figures: { ns: again } },
+  ]
+  t.equal(judge(controlled, run(69)).verdict, 'met')
+  const judged = judge(controlled, run(80))
+  t.equal(judged.verdict, 'not judged')
+  t.match(judged.reason, 'again, of which it always holds, was at 0.80')
+})
+
 t.test('a limit of zero is a limit', async (t) => {
   const none: Goal = { claim: 'nothing happens', figure: 'queries', of: 'ours', atMost: 0 }
   t.equal(judge(none, slices({ ours: { queries: 0 }, peer: {} })).verdict, 'met')

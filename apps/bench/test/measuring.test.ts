@@ -94,6 +94,24 @@ t.test('a server row measures CPU, throughput and latency of right answers', asy
   }
 })
 
+t.test('a server has figures of its own where the variant says so, of the slice alone', async (t) => {
+  const slices = await runServerRow(
+    requests(
+      { name: 'plain', server: 'server', path: '/' },
+      { name: 'own', server: 'server', path: '/', headers: { of: 'its own' }, hasFigures: true },
+    ),
+    { ...options, rounds: 1, turns: 1, sliceMs: 20 },
+  )
+  // Before and after the warm-up, before and after the slice.
+  t.same(
+    slices.map(({ variant, figures }) => [variant, figures['asked']]),
+    [
+      ['plain', undefined],
+      ['own', 4],
+    ],
+  )
+})
+
 t.test('one wrong answer makes the row invalid', async (t) => {
   await t.rejects(
     runServerRow(requests({ name: 'broken', server: 'server', path: '/broken' }), {

@@ -18,7 +18,9 @@ t.test('every goal and every ratio names variants that the row measures', async 
     t.ok(row.goals.length > 0, `${row.name} promises something`)
     for (const goal of row.goals) {
       t.ok(names.has(goal.of), `${row.name}: ${goal.of}`)
-      if (goal.against !== undefined) t.ok(names.has(goal.against), `${row.name}: ${goal.against}`)
+      for (const name of [goal.against, goal.control]) {
+        if (name !== undefined) t.ok(names.has(name), `${row.name}: ${name}`)
+      }
       t.ok(goal.atMost !== undefined || goal.atLeast !== undefined, `${row.name}: ${goal.claim}`)
     }
     for (const { against } of row.variants) {
@@ -39,8 +41,9 @@ t.test('every script of a row exists, and every server is used', async (t) => {
     }
     const used = new Set(row.variants.map((variant) => variant.server))
     t.same([...used].sort(), Object.keys(row.servers).sort(), row.name)
-    for (const { name, state } of row.variants) {
-      t.equal(state !== undefined, row.prepare !== undefined, `${name} names a state when there is a world`)
+    for (const variant of row.kind === 'server' ? row.variants : []) {
+      const named = variant.state !== undefined
+      t.equal(named, row.prepare !== undefined, `${variant.name} names a state when there is a world`)
     }
     for (const { script } of Object.values(row.servers))
       t.ok(existsSync(join(benchDirectory, script)), script)

@@ -35,7 +35,7 @@ t.test(
   'an open loop sends what is due, in the proportion of the mix, whatever the server does',
   async (t) => {
     const { samples } = await drive(t, { perSecond: 1000 }, answer, { drainMs: 20_000 })
-    t.ok(samples.length > 150 && samples.length <= 201, `${samples.length} requests`)
+    t.equal(samples.length, 200)
     const critical = samples.filter(([kind]) => kind === 0)
     t.ok(Math.abs(critical.length - samples.length / 4) <= 1)
     t.ok(critical.every(([, , , status, database]) => status === 201 && database === 0))
@@ -46,13 +46,34 @@ t.test(
     )
 
     const hanging = await drive(t, { perSecond: 1000 }, () => {})
-    t.ok(hanging.samples.length > 150)
+    t.equal(hanging.samples.length, 200)
     t.ok(
       hanging.samples.every(([, , tookMs, status]) => status === 0 && tookMs >= 90),
       'unanswered ones are told',
     )
   },
 )
+
+t.test('an open loop of so many connections does not send what finds them busy, and counts it', async (t) => {
+  let most = 0
+  const open: (() => void)[] = []
+  const { samples, unsent } = await drive(
+    t,
+    { perSecond: 1000, connections: 3 },
+    (_request, response) => {
+      most = Math.max(
+        most,
+        open.push(() => response.end('ok')),
+      )
+    },
+    { drainMs: 50 },
+  )
+  t.equal(most, 3, 'the server saw no more')
+  t.equal(samples.length, 3)
+  t.equal(unsent, 197)
+  const { unsent: none } = await drive(t, { perSecond: 100, connections: 100 }, answer)
+  t.equal(none, 0)
+})
 
 t.test('clients of a closed loop each wait for their answer, and for their pause', async (t) => {
   let inFlight = 0
@@ -208,6 +229,9 @@ t.test('goals of a trial whose load came late are not judged', async (t) => {
   ]
   t.match(judge(goal, slices(5)), { verdict: 'met' })
   t.match(judge(goal, slices(50)), { verdict: 'not judged', reason: /50 ms late/ })
+  const peer = { variant: 'peer', round: 0, position: 1, figures: { hung: 0, lateMs: 50 } }
+  const compared = { ...goal, against: 'peer' }
+  t.match(judge(compared, [...slices(5), peer]), { verdict: 'not judged' }, 'nor when that of the other did')
 })
 
 t.test(

@@ -1,83 +1,24 @@
 /**
  * Counts who sends, blocks who sends too much, and answers who is blocked. Everything on the way of a request is
  * synchronous and local: reading the address, looking for a block, counting. What other processes decided arrives in the
- * background. It never blocks an address on an estimate, never one that is allowed, and nobody by counting while the
- * addresses it is given cannot be those of the clients.
+ * background. It never blocks an address on an estimate, never one that is allowed, and by counting none that cannot be
+ * that of a client.
  */
 import { type Clock, readAddress } from '@holdfast/footing'
-import { type Block, type BlockOrigin, Blocks } from './blocks.ts'
-import { AddressError, AllowedError } from './errors.ts'
-import { nextBlock } from './escalation.ts'
-import { type Leniency, publishBlock, publishFlag, publishLenient, publishUnblock } from './events.ts'
-import { Fleet, type FleetCounts } from './fleet.ts'
-import { ClientsSeen, type ForwardingHeaders, namesAnother } from './forwarding.ts'
-import { HeavyHitters } from './heavy-hitters.ts'
-import { inputs, MAX_HOLD_MS, type ResolvedOptions } from './options.ts'
-import type { BlockStore, StoredBlock } from './store.ts'
-import {
-  networkOf,
-  readSubject,
-  type Subject,
-  subjectHash,
-  subjectOf,
-  subjectText,
-  widened,
-} from './subject.ts'
-import { UserSpikes } from './user-spikes.ts'
-
-/** A block, as people see it. */
-export interface BlockInfo {
-  /** `192.0.2.1`, or a network such as `2001:db8:1:2::/64`. */
-  readonly address: string
-  readonly reason: string
-  readonly origin: BlockOrigin
-  /** In ms since 1970. */
-  readonly sinceMs: number
-  readonly untilMs: number
-  readonly retryAfterMs: number
-  /** Blocks that count for the length of the next one, this one included. */
-  readonly offences: number
-  /** Requests that this process refused because of it. */
-  readonly refused: number
-  /** Whether other processes know it. */
-  readonly shared: boolean
-}
-
-/** What is known about an address, and what it would take to block it. */
-export interface Explanation {
-  readonly address: string
-  /** Whether it is never blocked. */
-  readonly allowed: boolean
-  readonly block: BlockInfo | undefined
-  /** The address, and the networks around it that are counted, too. */
-  readonly counts: readonly {
-    readonly address: string
-    /** Within the last minute, in this process; 0 also for one that is only estimated. */
-    readonly count: number
-    /** More than that leads to a block. */
-    readonly most: number
-  }[]
-  /** Why nobody is blocked by counting at present. */
-  readonly doubt: Leniency | undefined
-}
-
-/** A flagged user, as people see it. */
-export interface FlagInfo {
-  readonly user: string
-  readonly reason: string
-  readonly events: number
-  /** In ms since 1970. */
-  readonly sinceMs: number
-}
-
-/** What users did. */
-export interface UserSummary {
-  readonly flagged: readonly FlagInfo[]
-  /** Users counted at present. */
-  readonly users: number
-  readonly maxEvents: number
-  readonly windowMs: number
-}
+import type { BlockInfo } from './block-info.ts'
+import { type BlockCounts, BlockRegister } from './block-register.ts'
+import type { Block } from './blocks.ts'
+import { Doubt } from './doubt.ts'
+import type { Leniency } from './events.ts'
+import { FlaggedUsers, type FlagInfo, type UserSummary } from './flagged-users.ts'
+import { Fleet, type FleetCounts, type LocalBlocks } from './fleet.ts'
+import { type ForwardingHeaders, namesAnother } from './forwarding.ts'
+import type { Log } from './log.ts'
+import { type Explanation, OperatorDecisions } from './operator-decisions.ts'
+import type { GuardOptions } from './options.ts'
+import { RequestCounts } from './request-counts.ts'
+import type { BlockStore } from './store.ts'
+import { readSubject, type Subject, subjectOf, subjectText, widened } from './subject.ts'
 
 /** The numbers, as plain data. */
 export interface AbuseGuardSnapshot {
@@ -89,26 +30,20 @@ export interface AbuseGuardSnapshot {
   /** Requests whose address could not be read. */
   readonly unreadable: number
   /** Blocks that this process made by counting, that people made here, and that it learnt from other processes. */
-  readonly blocks: { readonly automatic: number; readonly manual: number; readonly learnt: number }
+  readonly blocks: BlockCounts['blocks']
   readonly lifted: number
   /** Blocks not made, by why. */
   readonly lenient: Readonly<Record<Leniency, number>>
-  /** Why nobody is blocked by counting at present. */
+  /** Why nobody at all is blocked by counting, at present or within the last minute; `explain` knows of one address. */
   readonly doubt: Leniency | undefined
   /** Blocks dropped before their time, and counts given up, for lack of room. */
   readonly droppedBlocks: number
   readonly displacedCounts: number
+  /** What did not count for the networks around a /64 because of an estimate alone: many addresses raise it for all. */
+  readonly uncountedForNetworks: number
   readonly users: { readonly counted: number; readonly flagged: number; readonly displaced: number }
   /** How the blocks are shared; undefined when they are not. */
   readonly fleet: FleetCounts | undefined
-}
-
-/** As much of a logger as this uses. */
-export interface Log {
-  debug(details: object, message: string): void
-  info(details: object, message: string): void
-  warn(details: object, message: string): void
-  error(details: object, message: string): void
 }
 
 /** Whose headers may be asked for; they are not before they are needed. */
@@ -123,84 +58,51 @@ export interface AbuseGuardParts {
   readonly store: BlockStore | undefined
 }
 
-type GuardOptions = Omit<
-  ResolvedOptions<never>,
-  'address' | 'admin' | 'registry' | 'appName' | 'startupWaitMs' | 'weights'
->
-
-const MINUTE_MS = 60_000
 const SWEEP_MS = 10_000
-const MAX_REASON = 200
 /** From this share of the limit on, requests are told to the other processes. */
 const OFTEN = 1 / 8
-const MAX_NAME = 255
-/** So many clients seen without a word of somebody else show that addresses are those of clients. */
-const ENOUGH_CLIENTS = 10
-
-const explanations: Record<Leniency, string> = {
-  allowed: 'it is in "allow"',
-  'everybody-looks-alike':
-    'hardly any client is seen without X-Forwarded-For or the like, so this may be a proxy: tell Fastify\'s "trustProxy" its addresses (a number is ignored by Fastify), or give "address"',
-  'anybody-is-believed':
-    'anybody can forge this address, because Fastify\'s "trustProxy" trusts everybody: give it the addresses of your proxies instead, or give "address"',
-  'too-many-blocks': 'there were more than "maxBlocksPerMinute" blocks within a minute',
-}
 
 /** The guard of one application: `app.abuseGuard`. */
 export class AbuseGuard {
-  readonly #options: GuardOptions
   readonly #clock: Clock
-  readonly #log: Log
-  readonly #blocks: Blocks
-  readonly #counts: HeavyHitters
-  readonly #clientsSeen: ClientsSeen
-  readonly #users: UserSpikes
+  readonly #register: BlockRegister
+  readonly #counts: RequestCounts
+  readonly #doubt: Doubt
+  readonly #users: FlaggedUsers
   readonly #fleet: Fleet | undefined
-  /** So many requests of one /64 within a minute count for the networks around it. */
-  readonly #spreadBelow: number
-  readonly #lenient: Record<Leniency, number> = {
-    allowed: 0,
-    'everybody-looks-alike': 0,
-    'anybody-is-believed': 0,
-    'too-many-blocks': 0,
-  }
-  readonly #toldAtMs = new Map<Leniency, number>()
-  #doubt: { readonly why: Leniency; readonly untilMs: number } | undefined
-  #anybodyIsBelieved = false
-  #blockMinute = Number.NEGATIVE_INFINITY
-  #blocksInMinute = 0
+  readonly #operators: OperatorDecisions
+  readonly #maxPerMinute: number
+  /** From these counts on, requests are told to the other processes, and their headers are looked at. */
+  readonly #often: number
+  readonly #nearBlock: number
   #refused = 0
   #counted = 0
   #unreadable = 0
-  #automatic = 0
-  #manual = 0
-  #learnt = 0
-  #lifted = 0
   #cancelSweep: () => void = () => {}
 
   constructor(options: GuardOptions, { log, store }: AbuseGuardParts) {
-    const { maxPerMinute, policy, maxTracked, maxBlocks, users, clock, seed, syncMs, redis } = options
-    this.#options = options
+    const { maxPerMinute, users, clock, policy, redis, syncMs } = options
     this.#clock = clock
-    this.#log = log
-    this.#blocks = new Blocks(maxBlocks, policy, seed | 0)
-    this.#counts = new HeavyHitters({
-      entries: maxTracked,
-      windowMs: MINUTE_MS,
-      protectedCount: Math.max(1, Math.ceil(maxPerMinute / 2)),
-      seeds: [Math.imul(seed, 0x9e3779b1) ^ 0x5bd1e995, Math.imul(seed, 0x85ebca6b) ^ 0x27d4eb2f],
-    })
-    this.#clientsSeen = new ClientsSeen(MINUTE_MS)
-    this.#users = new UserSpikes(users)
-    this.#spreadBelow = Math.max(1, Math.floor(maxPerMinute / 4))
+    this.#register = new BlockRegister({ ...options, log })
+    this.#counts = new RequestCounts(options)
+    this.#doubt = new Doubt({ ...options, log })
+    this.#users = new FlaggedUsers(users, clock, log)
     if (store !== undefined) {
-      const local = {
-        adopt: (block: StoredBlock, decided: boolean) => this.#adopt(block, decided),
-        running: () => this.#running(),
-        counted: (address: string, together: number) => this.#countedTogether(address, together),
-      }
-      this.#fleet = new Fleet({ store, local, syncMs, clock, available: () => redis?.available ?? true })
+      const available = () => redis?.available ?? true
+      this.#fleet = new Fleet({ store, local: this.#local(), syncMs, clock, available })
     }
+    this.#operators = new OperatorDecisions({
+      clock,
+      policy,
+      register: this.#register,
+      counts: this.#counts,
+      doubt: this.#doubt,
+      fleet: this.#fleet,
+    })
+    this.#maxPerMinute = maxPerMinute
+    this.#often = maxPerMinute * OFTEN
+    // Counted together, the first requests of each process may lead to a block.
+    this.#nearBlock = this.#fleet === undefined ? maxPerMinute / 2 : this.#often
   }
 
   /** Begins to share, and to forget what is over. */
@@ -226,13 +128,7 @@ export class AbuseGuard {
 
   /** Told once when it was found out that a client may choose its address. */
   anybodyIsBelieved(): void {
-    this.#anybodyIsBelieved = true
-    if (this.#options.onDoubt === 'refuse') {
-      this.#log.error(
-        { why: 'anybody-is-believed' },
-        `abuse-guard blocks nobody by counting: ${explanations['anybody-is-believed']}`,
-      )
-    }
+    this.#doubt.anybodyIsBelieved()
   }
 
   /**
@@ -252,7 +148,7 @@ export class AbuseGuard {
     }
     const nowMs = this.#clock.nowMs()
     const subject = subjectOf(bits)
-    let block = this.#blockOf(subject, nowMs)
+    let block = this.#register.refusing(subject, nowMs)
     if (block === undefined && cost > 0) {
       this.#counted += 1
       block = this.#count(subject, cost, nowMs, request, address)
@@ -269,39 +165,23 @@ export class AbuseGuard {
     if (bits === undefined || cost === 0) return
     const nowMs = this.#clock.nowMs()
     const subject = subjectOf(bits)
-    if (this.#blockOf(subject, nowMs) !== undefined) return
+    if (this.#register.refusing(subject, nowMs) !== undefined) return
     this.#count(subject, cost, nowMs)
   }
 
   /** The block that refuses an address at present. Raises `HOLDFAST_ERR_ABUSE_GUARD_ADDRESS`. */
   blockOf(address: string): BlockInfo | undefined {
-    const nowMs = this.#clock.nowMs()
-    const block = this.#holding(readGiven(address), nowMs)
-    return block && this.#info(block, nowMs)
+    return this.#operators.blockOf(address)
   }
 
   /** All blocks that hold, the latest first. */
   list(): BlockInfo[] {
-    const nowMs = this.#clock.nowMs()
-    return this.#blocks.list(nowMs).map((block) => this.#info(block, nowMs))
+    return this.#operators.list()
   }
 
   /** What is known about an address. Raises `HOLDFAST_ERR_ABUSE_GUARD_ADDRESS`. */
   explain(address: string): Explanation {
-    const subject = readGiven(address)
-    const nowMs = this.#clock.nowMs()
-    const block = this.#holding(subject, nowMs)
-    return {
-      address: subjectText(subject),
-      allowed: this.#options.allow.overlaps(networkOf(subject)),
-      block: block && this.#info(block, nowMs),
-      counts: around(subject).map((one) => ({
-        address: subjectText(one),
-        count: this.#counts.count(one, nowMs),
-        most: this.#most(one),
-      })),
-      doubt: this.#doubtAt(nowMs),
-    }
+    return this.#operators.explain(address)
   }
 
   /**
@@ -309,49 +189,21 @@ export class AbuseGuard {
    * says whether the others know. `ms`: default `blockMs`. Raises `HOLDFAST_ERR_ABUSE_GUARD_ADDRESS`, `..._INPUT` and
    * `..._ALLOWED`.
    */
-  async block(
+  block(
     address: string,
     options: { readonly ms?: number; readonly reason?: string } = {},
   ): Promise<BlockInfo> {
-    const subject = readGiven(address)
-    // A mistyped time would leave the usual one in force, unnoticed.
-    inputs.onlyKnown('', inputs.object('options', options), ['ms', 'reason'])
-    const { ms = this.#options.policy.blockMs, reason = 'blocked by hand' } = options
-    inputs.duration('ms', ms, 1, MAX_HOLD_MS)
-    inputs.text('reason', reason, MAX_REASON)
-    if (this.#options.allow.overlaps(networkOf(subject))) throw new AllowedError(subjectText(subject))
-    const nowMs = this.#clock.nowMs()
-    const offences = this.#blocks.get(subject)?.offences ?? 0
-    const block = this.#put(subject, { untilMs: nowMs + ms, offences, reason, origin: 'manual' }, nowMs)
-    this.#manual += 1
-    await this.#fleet?.hold(subjectText(subject), ms, reason)
-    const present = this.#blocks.get(subject) ?? block
-    return this.#info(present, this.#clock.nowMs())
+    return this.#operators.block(address, options)
   }
 
   /**
    * Ends the blocks of an address and of the networks around it, and forgets their offences and counts. `lifted`: those
-   * of which this process knew a block, be it one that had ended; the other processes are told of the address in any
-   * case. `shared`: whether they know; if not, they are told as soon as that is possible. Raises
+   * of which this process or, for the address itself, any other one knew a block, be it one that had ended. `shared`:
+   * whether the other processes know that it is over; if not, they are told as soon as that is possible. Raises
    * `HOLDFAST_ERR_ABUSE_GUARD_ADDRESS`.
    */
-  async unblock(address: string): Promise<{ readonly lifted: readonly string[]; readonly shared: boolean }> {
-    const given = readGiven(address)
-    const nowMs = this.#clock.nowMs()
-    const lifted: string[] = []
-    for (const one of around(given)) {
-      this.#counts.forget(one)
-      const held = this.#blocks.active(one, nowMs) !== undefined
-      if (this.#blocks.delete(one)) lifted.push(subjectText(one))
-      if (!held) continue
-      this.#lifted += 1
-      publishUnblock({ address: subjectText(one), learnt: false })
-      this.#log.info({ address: subjectText(one) }, 'address unblocked')
-    }
-    // Others may have blocked it a moment ago.
-    const free = new Set([subjectText(given), ...lifted])
-    const told = await Promise.all([...free].map((one) => this.#fleet?.lift(one) ?? false))
-    return { lifted, shared: told.every(Boolean) }
+  unblock(address: string): Promise<{ readonly lifted: readonly string[]; readonly shared: boolean }> {
+    return this.#operators.unblock(address)
   }
 
   /**
@@ -359,19 +211,12 @@ export class AbuseGuard {
    * `HOLDFAST_ERR_ABUSE_GUARD_INPUT`.
    */
   note(user: string, event: string): boolean {
-    inputs.text('user', user, MAX_NAME)
-    inputs.text('event', event, MAX_NAME)
-    const flag = this.#users.note(user, event, this.#clock.nowMs())
-    if (flag !== undefined) this.#tellFlag(flag.user, flag.reason, flag.events)
-    return this.#users.flagOf(user) !== undefined
+    return this.#users.note(user, event)
   }
 
   /** Flags a user by hand. Raises `HOLDFAST_ERR_ABUSE_GUARD_INPUT`. */
   flag(user: string, reason: string): void {
-    inputs.text('user', user, MAX_NAME)
-    inputs.text('reason', reason, MAX_REASON)
-    const { events } = this.#users.flag(user, reason, this.#clock.nowMs())
-    this.#tellFlag(user, reason, events)
+    this.#users.flag(user, reason)
   }
 
   /** Takes the flag of a user away, and counts from 0 again; false when there was none. */
@@ -381,78 +226,55 @@ export class AbuseGuard {
 
   /** Why a user is flagged; undefined when not. */
   flagOf(user: string): FlagInfo | undefined {
-    return this.summary().flagged.find((flag) => flag.user === user)
+    return this.#users.flagOf(user)
   }
 
   /** The flagged users, the latest first. */
   summary(): UserSummary {
-    const { maxEvents, windowMs } = this.#options.users
-    const flagged = this.#users.flags().map(({ user, reason, events, sinceMs }) => ({
-      user,
-      reason,
-      events,
-      sinceMs: this.#wall(sinceMs),
-    }))
-    return { flagged, users: this.#users.users, maxEvents, windowMs }
+    return this.#users.summary()
   }
 
   /** The addresses that sent most within the last minute, in this process. Reads the whole table. */
   top(most = 20): { readonly address: string; readonly count: number }[] {
-    inputs.count('most', most)
-    return this.#counts
-      .top(most, this.#clock.nowMs())
-      .map(({ subject, count }) => ({ address: subjectText(subject), count }))
+    return this.#operators.top(most)
   }
 
   /** The numbers, as plain data. */
   snapshot(): AbuseGuardSnapshot {
     const nowMs = this.#clock.nowMs()
     return {
-      blocked: this.#blocks.list(nowMs).length,
+      blocked: this.#register.list(nowMs).length,
       refused: this.#refused,
       counted: this.#counted,
       unreadable: this.#unreadable,
-      blocks: { automatic: this.#automatic, manual: this.#manual, learnt: this.#learnt },
-      lifted: this.#lifted,
-      lenient: { ...this.#lenient },
-      doubt: this.#doubtAt(nowMs),
-      droppedBlocks: this.#blocks.dropped,
+      ...this.#register.counts(),
+      lenient: this.#doubt.counts(),
+      doubt: this.#doubt.at(nowMs),
+      droppedBlocks: this.#register.dropped,
       displacedCounts: this.#counts.displaced,
-      users: {
-        counted: this.#users.users,
-        flagged: this.#users.flagged,
-        displaced: this.#users.displaced,
-      },
+      uncountedForNetworks: this.#counts.uncountedForNetworks,
+      users: this.#users.counts(),
       fleet: this.#fleet?.counts(),
+    }
+  }
+
+  /** What the fleet sees of this process. */
+  #local(): LocalBlocks {
+    return {
+      adopt: (stored, decided) => {
+        const freed = this.#register.adopt(stored, decided)
+        if (freed !== undefined) this.#counts.forget(freed)
+      },
+      running: () => this.#register.running(),
+      counted: (address, together) => this.#countedTogether(address, together),
     }
   }
 
   #sweepLater(): void {
     this.#cancelSweep = this.#clock.schedule(SWEEP_MS, () => {
-      this.#blocks.sweep(this.#clock.nowMs())
+      this.#register.sweep()
       this.#sweepLater()
     })
-  }
-
-  /** The block of an address, or of a network around it. */
-  #blockOf(subject: Subject, nowMs: number): Block | undefined {
-    const blocks = this.#blocks
-    if (blocks.size === 0) return undefined
-    const own = blocks.active(subject, nowMs)
-    if (own !== undefined || subject.bits === 32) return own
-    if (blocks.hasBits(56)) {
-      const wider = blocks.active(widened(subject, 56), nowMs)
-      if (wider !== undefined) return wider
-    }
-    return blocks.hasBits(48) ? blocks.active(widened(subject, 48), nowMs) : undefined
-  }
-
-  #holding(subject: Subject, nowMs: number): Block | undefined {
-    for (const one of around(subject)) {
-      const block = this.#blocks.active(one, nowMs)
-      if (block !== undefined) return block
-    }
-    return undefined
   }
 
   #count(
@@ -462,222 +284,69 @@ export class AbuseGuard {
     request?: HeadersOwner,
     address?: string,
   ): Block | undefined {
-    const { maxPerMinute } = this.#options
     const count = this.#counts.add(subject, cost, nowMs)
-    if (count > maxPerMinute * OFTEN) this.#fleet?.note(subjectText(subject), cost)
-    let forwarded: boolean | undefined
+    if (count > this.#often) this.#fleet?.note(subjectText(subject), cost)
     // Reading the headers costs more than all the rest, so only those are looked at that tell something: the first ones
-    // of an address, and those before a block. Counted together, the first requests of each process may lead to one.
-    const before = maxPerMinute * (this.#fleet === undefined ? 1 / 2 : OFTEN)
-    const tells = count > before || (count > 0 && count <= 2 * cost)
-    if (request !== undefined && address !== undefined && tells) {
-      forwarded = namesAnother(request.headers, address)
-      this.#counts.look(subject, forwarded)
-      if (!forwarded) this.#clientsSeen.add(this.#hash(subject), nowMs)
-    }
-    if (count > maxPerMinute) return this.#exceeds(subject, count, nowMs)
-    // Who sends much from one /64 is found there. The networks around it are for those who go from one to the next, so
-    // only a part of what each sends counts for them. They are not counted together with other processes: each process
-    // would count such a part, and the sum would be that of clients who are all allowed.
+    // of an address, and those before a block.
+    const tells = count > this.#nearBlock || (count > 0 && count <= 2 * cost)
+    const forwarded =
+      request !== undefined && address !== undefined && tells
+        ? this.#look(subject, namesAnother(request.headers, address), nowMs)
+        : undefined
+    if (count > this.#maxPerMinute) return this.#exceeds(subject, count, nowMs)
     if (subject.bits === 32) return undefined
-    if (count - cost >= this.#spreadBelow) return undefined
-    // What it sent while the table had no room for it is in the estimate alone.
-    const sent = count - cost + this.#counts.estimate(subject, nowMs)
-    const share = Math.min(cost, this.#spreadBelow - Math.max(0, sent))
-    if (share <= 0) return undefined
+    const share = this.#counts.shareForNetworks(subject, cost, count, nowMs)
+    return share > 0 ? this.#countNetworks(subject, share, forwarded, nowMs) : undefined
+  }
+
+  #look(subject: Subject, forwarded: boolean, nowMs: number): boolean {
+    this.#counts.look(subject, forwarded)
+    if (!forwarded) this.#doubt.clientSeen(subject, nowMs)
+    return forwarded
+  }
+
+  /**
+   * The networks around a /64. They are not counted together with other processes: each process would count a part of
+   * what a /64 sends, and the sum would be that of clients who are all allowed.
+   */
+  #countNetworks(
+    subject: Subject,
+    share: number,
+    forwarded: boolean | undefined,
+    nowMs: number,
+  ): Block | undefined {
     for (const bits of [56, 48] as const) {
       const network = widened(subject, bits)
-      const most = this.#most(network)
+      const most = this.#counts.most(network)
       if (most === Number.POSITIVE_INFINITY) continue
       const together = this.#counts.add(network, share, nowMs)
       if (forwarded !== undefined) this.#counts.look(network, forwarded)
-      if (together > most) {
-        const block = this.#exceeds(network, together, nowMs)
-        if (block !== undefined) return block
-      }
+      const block = together > most ? this.#exceeds(network, together, nowMs) : undefined
+      if (block !== undefined) return block
     }
     return undefined
-  }
-
-  #hash({ bits, a, b }: Subject): number {
-    return subjectHash(this.#options.seed | 0, bits, a, b)
   }
 
   /** What all processes counted together. */
   #countedTogether(address: string, together: number): void {
     const subject = readSubject(address)
     const nowMs = this.#clock.nowMs()
-    if (subject === undefined || together <= this.#most(subject)) return
-    if (this.#holding(subject, nowMs) === undefined) this.#exceeds(subject, together, nowMs)
-  }
-
-  #most({ bits }: Subject): number {
-    const { maxPerMinute, ipv6 } = this.#options
-    if (bits === 56) return maxPerMinute * ipv6.per56
-    return bits === 48 ? maxPerMinute * ipv6.per48 : maxPerMinute
+    if (subject === undefined || together <= this.#counts.most(subject)) return
+    if (this.#register.holding(subject, nowMs) === undefined) this.#exceeds(subject, together, nowMs)
   }
 
   /** Blocks, or says why not. */
   #exceeds(subject: Subject, count: number, nowMs: number): Block | undefined {
-    const why = this.#whyLenient(subject, nowMs)
+    const why = this.#doubt.about(subject, this.#counts, nowMs)
     if (why !== undefined) {
-      this.#beLenient(subject, count, why, nowMs)
+      this.#doubt.spared(subject, count, why, nowMs)
       return undefined
     }
-    this.#blocksInMinute += 1
-    const known = this.#blocks.get(subject)
-    const reason = `more than ${this.#most(subject)} requests within a minute`
-    const next = nextBlock(known, nowMs, this.#options.policy)
-    const block = this.#put(subject, { ...next, reason, origin: 'automatic' }, nowMs)
+    this.#doubt.blocked(nowMs)
+    const reason = `more than ${this.#counts.most(subject)} requests within a minute`
+    const block = this.#register.punish(subject, reason, nowMs)
     this.#counts.forget(subject)
-    this.#automatic += 1
     void this.#fleet?.punish(subjectText(subject), reason)
     return block
   }
-
-  #whyLenient(subject: Subject, nowMs: number): Leniency | undefined {
-    if (this.#options.allow.overlaps(networkOf(subject))) return 'allowed'
-    if (this.#options.onDoubt === 'refuse') {
-      if (this.#anybodyIsBelieved) return 'anybody-is-believed'
-      const forwarded = this.#counts.forwardedShare(subject) >= 0.5
-      if (forwarded && this.#clientsSeen.count(nowMs) < ENOUGH_CLIENTS) return 'everybody-looks-alike'
-    }
-    const minute = Math.floor(nowMs / MINUTE_MS)
-    if (minute !== this.#blockMinute) {
-      this.#blockMinute = minute
-      this.#blocksInMinute = 0
-    }
-    return this.#blocksInMinute >= this.#options.maxBlocksPerMinute ? 'too-many-blocks' : undefined
-  }
-
-  #beLenient(subject: Subject, count: number, why: Leniency, nowMs: number): void {
-    this.#lenient[why] += 1
-    if (why !== 'allowed') this.#doubt = { why, untilMs: nowMs + MINUTE_MS }
-    const told = this.#toldAtMs.get(why)
-    if (told !== undefined && nowMs - told < MINUTE_MS) return
-    this.#toldAtMs.set(why, nowMs)
-    const address = subjectText(subject)
-    publishLenient({ address, count, why })
-    const message = `${address} sends too much and is not blocked: ${explanations[why]}`
-    if (why === 'allowed') this.#log.info({ address, count, why }, message)
-    else this.#log.error({ address, count, why }, message)
-  }
-
-  #doubtAt(nowMs: number): Leniency | undefined {
-    if (this.#anybodyIsBelieved && this.#options.onDoubt === 'refuse') return 'anybody-is-believed'
-    return this.#doubt !== undefined && nowMs < this.#doubt.untilMs ? this.#doubt.why : undefined
-  }
-
-  #put(
-    subject: Subject,
-    { untilMs, offences, reason, origin }: Pick<Block, 'untilMs' | 'offences' | 'reason' | 'origin'>,
-    nowMs: number,
-  ): Block {
-    const block = { subject, untilMs, offences, reason, origin, sinceMs: nowMs, refused: 0, shared: false }
-    this.#blocks.set(block, nowMs)
-    this.#tellBlock(block, nowMs, false)
-    return block
-  }
-
-  #tellBlock({ subject, origin, reason, offences, untilMs }: Block, nowMs: number, learnt: boolean): void {
-    const address = subjectText(subject)
-    const forMs = Math.round(untilMs - nowMs)
-    publishBlock({ address, origin, reason, forMs, offences, learnt })
-    // Whoever decides says so; the others may be many.
-    this.#log[learnt ? 'debug' : 'info'](
-      { address, origin, reason, for_ms: forMs, offences },
-      'address blocked',
-    )
-  }
-
-  #tellFlag(user: string, reason: string, events: number): void {
-    publishFlag({ user, reason, events })
-    this.#log.warn({ user, reason, events }, 'user flagged')
-  }
-
-  /** What the store says about an address. */
-  #adopt(stored: StoredBlock, decided: boolean): void {
-    const subject = readSubject(stored.address)
-    if (subject === undefined || this.#options.allow.overlaps(networkOf(subject))) return
-    const nowMs = this.#clock.nowMs()
-    const known = this.#blocks.get(subject)
-    const running = known !== undefined && known.untilMs > nowMs
-    if (!(stored.remainingMs > 0)) {
-      // Somebody was freed after his block had ended.
-      if (!running && stored.offences === 0) this.#blocks.delete(subject)
-      // A block that the store has not heard of is not ended by it.
-      if (!running || !(known.shared || decided)) return
-      this.#blocks.delete(subject)
-      this.#counts.forget(subject)
-      this.#lifted += 1
-      publishUnblock({ address: stored.address, learnt: true })
-      this.#log.debug({ address: stored.address }, 'address unblocked')
-      return
-    }
-    const block = {
-      subject,
-      untilMs: nowMs + Math.min(MAX_HOLD_MS, stored.remainingMs),
-      sinceMs: nowMs - stored.ageMs,
-      offences: stored.offences,
-      reason: stored.reason,
-      origin: stored.origin,
-      refused: running ? known.refused : 0,
-      shared: true,
-    }
-    this.#blocks.set(block, nowMs)
-    if (running) return
-    this.#learnt += 1
-    this.#tellBlock(block, nowMs, true)
-  }
-
-  #running(): (StoredBlock & { readonly shared: boolean })[] {
-    const nowMs = this.#clock.nowMs()
-    return this.#blocks
-      .list(nowMs)
-      .map(({ subject, untilMs, sinceMs, offences, origin, reason, shared }) => ({
-        address: subjectText(subject),
-        remainingMs: untilMs - nowMs,
-        ageMs: nowMs - sinceMs,
-        offences,
-        origin,
-        reason,
-        shared,
-      }))
-  }
-
-  #info(block: Block, nowMs: number): BlockInfo {
-    const { subject, reason, origin, offences, refused, shared, sinceMs, untilMs } = block
-    return {
-      address: subjectText(subject),
-      reason,
-      origin,
-      sinceMs: this.#wall(sinceMs),
-      untilMs: this.#wall(untilMs),
-      retryAfterMs: Math.max(0, untilMs - nowMs),
-      offences,
-      refused,
-      shared,
-    }
-  }
-
-  /** A time of the monotonic clock in ms since 1970. */
-  #wall(atMs: number): number {
-    return Math.round(this.#clock.wallMs() + atMs - this.#clock.nowMs())
-  }
-}
-
-/** A subject and the networks around it that are counted. */
-function around(subject: Subject): Subject[] {
-  if (subject.bits === 64) return [subject, widened(subject, 56), widened(subject, 48)]
-  return subject.bits === 56 ? [subject, widened(subject, 48)] : [subject]
-}
-
-function readGiven(address: string): Subject {
-  const subject = typeof address === 'string' ? readSubject(address) : undefined
-  if (subject === undefined) {
-    throw new AddressError(
-      typeof address === 'string' ? JSON.stringify(address.slice(0, 80)) : String(address),
-    )
-  }
-  return subject
 }

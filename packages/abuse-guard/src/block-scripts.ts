@@ -11,6 +11,7 @@
  */
 import type { RedisScript } from '@holdfast/redis-guard'
 import type { BlockOrigin } from './blocks.ts'
+import { MAX_OFFENCES } from './escalation.ts'
 import type { Changes, StoredBlock } from './store.ts'
 
 /** The time of Redis, and how a record is read; a value that nobody could have written does no harm for long. */
@@ -28,7 +29,7 @@ local function read(address)
   local till, offences, since, origin, reason = string.match(text, '^(%d+) (%d+) (%d+) (%a+) (.*)$')
   if not till then return nil end
   till, offences, since = tonumber(till), tonumber(offences), tonumber(since)
-  return { till = math.min(till, now + longest), offences = math.min(offences, 16), since = math.min(since, now), origin = origin, reason = reason }
+  return { till = math.min(till, now + longest), offences = math.min(offences, ${MAX_OFFENCES}), since = math.min(since, now), origin = origin, reason = reason }
 end
 local function push(reply, address, record)
   reply[#reply + 1] = address
@@ -45,7 +46,8 @@ end
  * ARGV 1 mode: punish, hold, restore or lift   2 address   3 origin   4 reason   5 ms of a hold or restore
  *      6 age in ms of a restore   7 offences of a restore   8 blockMs   9 maxBlockMs   10 decayMs   11 maximum of records
  *      12 channel
- * Replies address, remaining ms, age in ms, offences, origin and reason of the block that holds now.
+ * Replies address, remaining ms, age in ms, offences, origin and reason of the block that holds now; of the one that was
+ * lifted.
  */
 const writeLua = `local mode, address, origin, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local ms, age, offences = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -60,7 +62,7 @@ if known then
 end
 local record
 if mode == 'punish' then
-  record = { till = now + math.min(maxBlockMs, blockMs * 2 ^ before), offences = math.min(16, before + 1), since = now }
+  record = { till = now + math.min(maxBlockMs, blockMs * 2 ^ before), offences = math.min(${MAX_OFFENCES}, before + 1), since = now }
 elseif mode == 'hold' then
   record = { till = now + ms, offences = before, since = now }
 elseif mode == 'restore' then
@@ -86,9 +88,13 @@ for _, old in ipairs(gone) do
   redis.call('ZREM', KEYS[4], old)
 end
 for _, key in ipairs(KEYS) do
-  redis.call('PEXPIRE', key, string.format('%.0f', longest + 17 * decayMs))
+  redis.call('PEXPIRE', key, string.format('%.0f', longest + ${MAX_OFFENCES + 1} * decayMs))
 end
 redis.call('PUBLISH', ARGV[12], version)
+if mode == 'lift' and known then
+  known.offences = before
+  return push({}, address, known)
+end
 return push({}, address, record)
 `
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { RefusalPage, Refused } from '@holdfast/footing'
+import { type RefusalPage, type Refused, wholeSeconds } from '@holdfast/footing'
 import { BlockedError } from './errors.ts'
 
 const { code, message } = new BlockedError()
@@ -33,7 +33,7 @@ export function answerBlocked(
   response: ServerResponse,
   { retryAfterMs, pageOf }: BlockedClient,
 ): void {
-  const retryAfterSeconds = Math.max(1, Math.ceil(retryAfterMs / 1000))
+  const retryAfterSeconds = wholeSeconds(retryAfterMs)
   const page = pageOf({ statusCode: 429, code, message, retryAfterSeconds })
   const body = page?.body ?? `${BODY}${retryAfterSeconds}}`
   const headers: Record<string, string | number> = {

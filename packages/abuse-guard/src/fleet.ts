@@ -41,6 +41,18 @@ interface Order {
   /** When the block ends; undefined: it is over. */
   readonly untilMs?: number
   readonly reason: string
+  /** Whether the store is being told, or was. */
+  state: 'waiting' | 'on-its-way' | 'told'
+  /** Whether the store knew what was to be ended or forgotten. */
+  found: boolean
+}
+
+/** What became of the word that an address is free. */
+export interface Lifted {
+  /** Whether the store has heard of it by now. */
+  readonly shared: boolean
+  /** Whether it had known a block of the address, or an offence. */
+  readonly found: boolean
 }
 
 /** What it works with. */
@@ -61,6 +73,7 @@ const MAX_PENDING_COUNTS = 1024
 /** What is older is not told: it might be counted for a minute in which it was not. */
 const MAX_COUNT_AGE_MS = 4000
 const MAX_RESTORED_AT_A_TIME = 64
+const MAX_ORDERS_AT_A_TIME = 64
 /** A store that always has more would keep a process busy for ever. */
 const MAX_PAGES = 1000
 
@@ -72,6 +85,8 @@ export class Fleet {
   #seen: Set<string> | undefined
   /** By address, the oldest first. */
   readonly #orders = new Map<string, Order>()
+  #flushing: Promise<void> | undefined
+  #nextFlush: Promise<void> | undefined
   /** Requests since the last report, by address; since when. */
   #counts = new Map<string, number>()
   #countsSinceMs = 0
@@ -144,12 +159,22 @@ export class Fleet {
 
   /** Has all processes block an address for this time; when the store does not answer, it is told later. */
   hold(address: string, ms: number, reason: string): Promise<boolean> {
-    return this.#order(address, { untilMs: this.#settings.clock.nowMs() + ms, reason })
+    const untilMs = this.#settings.clock.nowMs() + ms
+    return this.#order(address, { untilMs, reason, state: 'waiting', found: false })
   }
 
-  /** Ends a block in all processes; when the store does not answer, it is told later. */
-  lift(address: string): Promise<boolean> {
-    return this.#order(address, { reason: '' })
+  /**
+   * Ends a block in all processes; when the store does not answer, it is told later. Whoever wants the same before the
+   * store was asked shares the answer.
+   */
+  async lift(address: string): Promise<Lifted> {
+    const waiting = this.#orders.get(address)
+    const order: Order =
+      waiting?.state === 'waiting' && waiting.untilMs === undefined
+        ? waiting
+        : { reason: '', state: 'waiting', found: false }
+    const shared = await this.#order(address, order)
+    return { shared, found: order.found }
   }
 
   /** Notes requests of an address that comes often, for the next report. */
@@ -271,28 +296,63 @@ export class Fleet {
     }
     this.#orders.set(address, order)
     await this.#flushOrders()
-    return this.#orders.get(address) !== order
+    return order.state === 'told'
   }
 
-  async #flushOrders(): Promise<void> {
-    if (this.#orders.size === 0 || !this.#settings.available()) return
-    try {
-      for (const [address, order] of [...this.#orders]) {
-        const block = await this.#tell(address, order)
-        // Somebody decided something else meanwhile.
-        if (this.#orders.get(address) !== order) continue
-        this.#orders.delete(address)
-        if (block !== undefined) this.#settings.local.adopt(block, true)
+  /** One at a time: who comes during one waits for the next, which tells what has come meanwhile. */
+  #flushOrders(): Promise<void> {
+    if (this.#flushing === undefined) {
+      this.#flushing = this.#tellOrders().finally(() => {
+        this.#flushing = undefined
+      })
+      return this.#flushing
+    }
+    this.#nextFlush ??= this.#flushing.then(() => {
+      this.#nextFlush = undefined
+      return this.#flushOrders()
+    })
+    return this.#nextFlush
+  }
+
+  async #tellOrders(): Promise<void> {
+    const waiting = [...this.#orders]
+    for (let from = 0; from < waiting.length && this.#settings.available(); from += MAX_ORDERS_AT_A_TIME) {
+      const some = waiting.slice(from, from + MAX_ORDERS_AT_A_TIME)
+      const told = await Promise.all(some.map(([address, order]) => this.#tellOrder(address, order)))
+      // The others would fail, too. They wait for the next opportunity.
+      if (told.includes(false)) {
+        this.#failures += 1
+        return
       }
+    }
+  }
+
+  /** False when the store did not answer. */
+  async #tellOrder(address: string, order: Order): Promise<boolean> {
+    // Somebody decided something else meanwhile.
+    if (this.#orders.get(address) !== order) return true
+    order.state = 'on-its-way'
+    try {
+      const block = await this.#tell(address, order)
+      order.state = 'told'
+      if (this.#orders.get(address) !== order) return true
+      this.#orders.delete(address)
+      if (block !== undefined) this.#settings.local.adopt(block, true)
+      return true
     } catch {
-      this.#failures += 1
+      order.state = 'waiting'
+      return false
     }
   }
 
   /** Answers the block that came of it. */
-  async #tell(address: string, { untilMs, reason }: Order): Promise<StoredBlock | undefined> {
+  async #tell(address: string, order: Order): Promise<StoredBlock | undefined> {
     const { store, clock } = this.#settings
-    if (untilMs === undefined) return void (await store.lift(address))
+    const { untilMs, reason } = order
+    if (untilMs === undefined) {
+      order.found = await store.lift(address)
+      return undefined
+    }
     const ms = untilMs - clock.nowMs()
     return ms > 0 ? store.hold(address, ms, reason) : undefined
   }

@@ -2,8 +2,9 @@
  * Whether the addresses that a service sees are those of its clients. Behind a proxy that is not trusted, everybody has
  * the address of the proxy, and a block would be one of everybody. Such requests name somebody else in a header
  * (`X-Forwarded-For`), but so can any client that wants to look like a proxy. What a client cannot do is take away the
- * others: where the addresses are right, many clients are seen without a name of somebody else. So a request that
- * names somebody else is in doubt only while hardly anybody is seen without.
+ * others: where the addresses are right, many clients are seen without a name of somebody else. And no client from the
+ * Internet has a private address. So an address that names somebody else is in doubt when it is private, where proxies
+ * stand, and otherwise only while hardly any public client is seen without.
  */
 
 /** As much of the headers of a request as this looks at. */

@@ -1,16 +1,12 @@
 export type { Clock, MetricsRegistry } from '@holdfast/footing'
-export type {
-  AbuseGuard,
-  AbuseGuardSnapshot,
-  BlockInfo,
-  Explanation,
-  FlagInfo,
-  UserSummary,
-} from './abuse-guard.ts'
+export type { AbuseGuard, AbuseGuardSnapshot } from './abuse-guard.ts'
+export type { BlockInfo } from './block-info.ts'
 export type { BlockOrigin } from './blocks.ts'
 export * as errors from './errors.ts'
 export type { BlockEvent, FlagEvent, Leniency, LenientEvent, UnblockEvent } from './events.ts'
+export type { FlagInfo, UserSummary } from './flagged-users.ts'
 export type { FleetCounts } from './fleet.ts'
+export type { Explanation } from './operator-decisions.ts'
 export type {
   AbuseGuardOptions,
   AbuseGuardRouteOptions,

@@ -45,6 +45,11 @@ const counters: readonly Described[] = [
     read: ({ displacedCounts }) => displacedCounts,
   },
   {
+    name: 'holdfast_abuse_guard_uncounted_for_networks_total',
+    help: 'What did not count for the networks around a /64, because so many addresses come that its estimate is too high',
+    read: ({ uncountedForNetworks }) => uncountedForNetworks,
+  },
+  {
     name: 'holdfast_abuse_guard_dropped_blocks_total',
     help: 'Blocks that ended early because there were too many',
     read: ({ droppedBlocks }) => droppedBlocks,
@@ -69,7 +74,7 @@ const gauges: readonly Described[] = [
   },
   {
     name: 'holdfast_abuse_guard_doubt',
-    help: 'Whether nobody is blocked by counting, because addresses cannot be right or there were too many blocks: 1 or 0',
+    help: 'Whether nobody is blocked by counting, because anybody can forge an address or there were too many blocks: 1 or 0',
     read: ({ doubt }) => (doubt === undefined ? 0 : 1),
   },
   {

@@ -2,7 +2,9 @@
  * The operators' routes as a table: list, explain, block and unblock addresses; list and pardon users. The plugin
  * registers them, and lets in whom `authorize` accepts.
  */
-import type { AbuseGuard, BlockInfo } from './abuse-guard.ts'
+import { wholeSeconds } from '@holdfast/footing'
+import type { AbuseGuard } from './abuse-guard.ts'
+import type { BlockInfo } from './block-info.ts'
 import { InputError, UnknownError } from './errors.ts'
 import { inputs, MAX_HOLD_MS } from './options.ts'
 
@@ -66,9 +68,12 @@ export const operatorRoutes: readonly OperatorRoute[] = [
     path: '/blocks/:address',
     async answer(guard, { params }) {
       const { lifted, shared } = await guard.unblock(params['address'] ?? '')
-      // Where the others were told, one of them may have had a block.
-      if (lifted.length === 0 && !shared) throw new UnknownError('block of this address')
+      const isEnded = lifted.length > 0
+      // As long as the others could not be told, nobody knows whether one of them has a block.
+      const willBeTold = !shared && guard.snapshot().fleet !== undefined
+      if (!isEnded && !willBeTold) throw new UnknownError('block of this address')
       return {
+        statusCode: isEnded ? 200 : 202,
         body: { unblocked: lifted, shared },
         told: [{ addresses: lifted, shared }, 'address unblocked by an operator'],
       }
@@ -137,7 +142,7 @@ function blockBody({ sinceMs, untilMs, retryAfterMs, ...block }: BlockInfo): obj
     ...block,
     since: instant(sinceMs),
     until: instant(untilMs),
-    retry_after: Math.max(1, Math.ceil(retryAfterMs / 1000)),
+    retry_after: wholeSeconds(retryAfterMs),
   }
 }
 

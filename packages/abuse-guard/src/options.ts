@@ -61,7 +61,7 @@ export interface AbuseGuardOptions<Request = unknown> {
   readonly maxBlockMs?: number
   /** The quiet time that takes back one doubling, in ms. Default 86,400,000 (a day). */
   readonly decayMs?: number
-  /** What an answer counts, by its status: `{ 401: 5 }`. A request counts 1 when it comes, whatever its answer. Default none. */
+  /** What an answer counts, by its status: `{ 404: 2 }`. A request counts 1 when it comes, whatever its answer. Default none. */
   readonly weights?: Readonly<Record<number, number>>
   /** Networks of IPv6 addresses, which are counted as a whole, too. */
   readonly ipv6?: Ipv6Options
@@ -70,8 +70,8 @@ export interface AbuseGuardOptions<Request = unknown> {
   /** The address of the client. Default: `request.ip`, which is only as good as Fastify's `trustProxy`. */
   readonly address?: (request: Request) => string | undefined
   /**
-   * What happens when addresses cannot be right, because a proxy is not trusted or everybody is: `refuse` blocks
-   * nobody by counting, and says so; `block` goes on. Default `refuse`; with `address` it is not asked.
+   * What happens when an address cannot be right, because it is that of a proxy that is not trusted, or everybody is:
+   * `refuse` does not block it by counting, and says so; `block` does. Default `refuse`; with `address` it is not asked.
    */
   readonly onDoubt?: 'refuse' | 'block'
   /** Addresses counted exactly at one time, from 16; rounded up to a power of two. About 90 bytes each. Default 65,536. */
@@ -134,6 +134,12 @@ export interface ResolvedOptions<Request> {
   readonly clock: Clock
   readonly seed: number
 }
+
+/** Those of the guard itself, without Fastify. */
+export type GuardOptions = Omit<
+  ResolvedOptions<never>,
+  'address' | 'admin' | 'registry' | 'appName' | 'startupWaitMs' | 'weights'
+>
 
 export const checks = new OptionChecks(
   (option, expected, received) => new OptionError(option, expected, received),
@@ -207,8 +213,8 @@ function ipv6Of(given: Ipv6Options): Required<Ipv6Options> {
   checks.onlyKnown('ipv6.', given, ['per56', 'per48'])
   const { per56 = 8, per48 = 64 } = given
   return {
-    per56: checks.number('ipv6.per56', per56, 1, Number.POSITIVE_INFINITY),
-    per48: checks.number('ipv6.per48', per48, 1, Number.POSITIVE_INFINITY),
+    per56: checks.numberOrInfinity('ipv6.per56', per56, 1),
+    per48: checks.numberOrInfinity('ipv6.per48', per48, 1),
   }
 }
 
@@ -250,3 +256,6 @@ function adminOf<Request>(given: AdminOptions<Request>) {
 
 /** The longest block that a person can set, in ms. */
 export const MAX_HOLD_MS = LONGEST_TIMER_MS
+
+/** The longest reason that a person can give, in characters. */
+export const MAX_REASON = 200

@@ -1,4 +1,4 @@
-import { Authorisation, type Clock, ignoreRejection, RefusalPages } from '@holdfast/footing'
+import { Authorisation, type Clock, ignoreRejection, isProbe, RefusalPages } from '@holdfast/footing'
 import type { FastifyBaseLogger, FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { AbuseGuard } from './abuse-guard.ts'
@@ -154,7 +154,7 @@ async function addOperatorRoutes(
 /** Those of the route; `false` where it is not guarded. Probes of `@holdfast/health` are not. */
 function settingsOf(request: FastifyRequest): AbuseGuardRouteOptions | false | undefined {
   const { config } = request.routeOptions
-  return (config as { readonly health?: string }).health === 'probe' ? false : config.abuseGuard
+  return isProbe(config) ? false : config.abuseGuard
 }
 
 const unset: AbuseGuardRouteOptions = {}

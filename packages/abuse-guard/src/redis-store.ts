@@ -42,8 +42,10 @@ export class RedisStore implements BlockStore {
     return this.#write('restore', block)
   }
 
-  async lift(address: string): Promise<void> {
-    await Promise.all([this.#write('lift', { address, reason: '', origin: 'manual' }), this.#forget(address)])
+  async lift(address: string): Promise<boolean> {
+    const lifted = this.#write('lift', { address, reason: '', origin: 'manual' })
+    const [{ remainingMs, offences }] = await Promise.all([lifted, this.#forget(address)])
+    return remainingMs > 0 || offences > 0
   }
 
   changes(cursor: Cursor | undefined): Promise<Changes> {

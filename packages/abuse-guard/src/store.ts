@@ -46,8 +46,8 @@ export interface BlockStore {
    * or was ended after this block began.
    */
   restore(block: StoredBlock): Promise<StoredBlock>
-  /** Ends a block, and forgets the offences and the counts. */
-  lift(address: string): Promise<void>
+  /** Ends a block, and forgets the offences and the counts; answers whether there was a block or an offence. */
+  lift(address: string): Promise<boolean>
   /** Reads on from a cursor; from the start without one. */
   changes(cursor: Cursor | undefined): Promise<Changes>
   /**

@@ -22,6 +22,12 @@ export function widened({ a, b }: Subject, bits: 48 | 56): Subject {
   return { bits, a, b: b & -(1 << (64 - bits)) }
 }
 
+/** A subject and the networks around it that are counted. */
+export function around(subject: Subject): Subject[] {
+  if (subject.bits === 64) return [subject, widened(subject, 56), widened(subject, 48)]
+  return subject.bits === 56 ? [subject, widened(subject, 48)] : [subject]
+}
+
 /** The subject as a network. */
 export function networkOf({ bits, a, b }: Subject): Network {
   return { first: { family: bits === 32 ? 4 : 6, a, b, c: 0, d: 0 }, prefixBits: bits }

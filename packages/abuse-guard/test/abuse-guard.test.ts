@@ -3,6 +3,7 @@ import t from 'tap'
 import { guardOnHandClock } from './guard-on-hand-clock.ts'
 
 const minute = 60_000
+const outside = (at: number) => `203.0.${(at >> 8) & 255}.${at & 255}`
 const four = (at: number) => `10.${(at >> 16) & 255}.${(at >> 8) & 255}.${at & 255}`
 
 t.test(
@@ -250,6 +251,32 @@ t.test('an explanation says what is counted and what it takes', async (t) => {
 })
 
 t.test(
+  'a flood of addresses hides a network only when its estimates reach the share of a /64, and that is told',
+  async (t) => {
+    const afterFloodOf = (addresses: number) => {
+      // So small that the sketch has 1024 places.
+      const { guard, send } = guardOnHandClock({ maxTracked: 16 })
+      for (let at = 0; at < addresses; at += 1) send(four(at), 1)
+      const uncountedBefore = guard.snapshot().uncountedForNetworks
+      let passed = 0
+      for (let at = 0; at < 20_000; at += 1)
+        passed += 1 - send(`2001:db8:1:${(at % 2000).toString(16)}::1`, 1)
+      const uncounted = guard.snapshot().uncountedForNetworks - uncountedBefore
+      const alone = send('203.0.113.9', 1000)
+      return { passed, uncounted, alone, blocked: guard.list().map(({ address }) => address) }
+    }
+    const hidden = afterFloodOf(64 * 1024)
+    t.same(hidden.blocked, ['203.0.113.9'])
+    t.ok(hidden.alone > 800, `who floods alone was refused ${hidden.alone} times of 1000`)
+    t.equal(hidden.uncounted, 20_000, 'every request of the network is told as not counted')
+    const found = afterFloodOf(32 * 1024)
+    t.ok(found.blocked.includes('2001:db8:1::/48'))
+    t.ok(found.passed < 7000, `${found.passed} passed`)
+    t.ok(found.uncounted < 100, `${found.uncounted} uncounted`)
+  },
+)
+
+t.test(
   'a hundred thousand addresses at a low rate are never blocked, and the heavy one among them is',
   async (t) => {
     for (const address of [
@@ -285,12 +312,11 @@ t.test(
       refused += send('10.0.0.5', 1, { 'x-forwarded-for': four(request) })
     }
     t.equal(refused, 0)
-    t.match(guard.snapshot(), { doubt: 'everybody-looks-alike', lenient: { 'everybody-looks-alike': 400 } })
+    t.match(guard.snapshot(), { doubt: undefined, lenient: { 'everybody-looks-alike': 400 } })
     t.equal(lines.length, 1)
     t.match(lines, [{ level: 'error', message: /trustProxy/, details: { address: '10.0.0.5' } }])
     t.equal(guard.explain('10.0.0.5').doubt, 'everybody-looks-alike')
     await clock.advance(61_000)
-    t.equal(guard.snapshot().doubt, undefined, 'it is over when nothing has happened for a minute')
     send('10.0.0.5', 101, { 'x-forwarded-for': '192.0.2.1' })
     t.equal(lines.length, 2, 'told again')
   },
@@ -304,9 +330,43 @@ t.test('the proxy asking for itself now and then does not change that', async (t
   t.same(guard.list(), [])
 })
 
+t.test(
+  'callers of one’s own beside it do not make a proxy a client, nor does who comes past it',
+  async (t) => {
+    for (const [proxy, caller] of [
+      ['10.1.0.5', outside],
+      ['203.0.113.5', four],
+      ['fd00::5', outside],
+      ['::1', outside],
+    ] as const) {
+      const { guard, send } = guardOnHandClock()
+      for (let client = 0; client < 30; client += 1) send(caller(client), 2)
+      for (let request = 0; request < 500; request += 1)
+        send(proxy, 1, { 'x-forwarded-for': outside(request) })
+      t.same(guard.list(), [], `${proxy} beside ${caller(1)}`)
+      t.equal(guard.explain(proxy).doubt, 'everybody-looks-alike')
+    }
+  },
+)
+
+t.test('a doubt about one address is told of that one, and not as one about everybody', async (t) => {
+  const { guard, send } = guardOnHandClock({ allow: ['192.0.2.0/24'] })
+  send('10.0.0.5', 150, { 'x-forwarded-for': '192.0.2.1' })
+  t.equal(guard.explain('10.0.0.5').doubt, 'everybody-looks-alike')
+  t.equal(guard.explain('198.51.100.1').doubt, undefined)
+  t.match(guard.explain('192.0.2.1'), { allowed: true, doubt: undefined })
+  t.equal(guard.snapshot().doubt, undefined)
+  t.ok(send('198.51.100.1', 150) > 0, 'others are blocked as ever')
+})
+
+t.test('a private address that names nobody else is blocked like any other', async (t) => {
+  const { send } = guardOnHandClock()
+  t.equal(send('10.1.0.5', 101), 1)
+})
+
 t.test('who only pretends to be a proxy is blocked where others are seen as themselves', async (t) => {
   const { guard, send } = guardOnHandClock()
-  for (let client = 0; client < 30; client += 1) send(four(client), 2)
+  for (let client = 0; client < 30; client += 1) send(outside(client), 2)
   let refused = 0
   for (let request = 0; request < 500; request += 1) {
     refused += send('203.0.113.9', 1, { 'x-forwarded-for': four(request) })
@@ -321,6 +381,7 @@ t.test('where a client may choose its address, nobody is blocked by counting, bu
   t.match(lines, [{ level: 'error', message: /blocks nobody by counting: .*trusts everybody/ }])
   t.equal(send('198.51.100.1', 500), 0)
   t.equal(guard.snapshot().doubt, 'anybody-is-believed')
+  t.equal(guard.explain('198.51.100.1').doubt, 'anybody-is-believed')
   await guard.block('198.51.100.1')
   t.equal(send('198.51.100.1', 1), 1)
 })
@@ -338,6 +399,7 @@ t.test('a rule that would block too many blocks no more of them', async (t) => {
   for (let client = 0; client < 20; client += 1) send(four(client), 150)
   t.equal(guard.list().length, 5)
   t.match(guard.snapshot(), { doubt: 'too-many-blocks' })
+  t.equal(guard.explain(four(19)).doubt, 'too-many-blocks')
   t.match(lines.at(-1), { level: 'error', message: /more than "maxBlocksPerMinute"/ })
   await clock.advance(minute)
   t.equal(send(four(19), 101), 1)

@@ -108,7 +108,8 @@ t.test('a block that this process has not read yet is lifted, too', async (t) =>
   one?.send('192.0.2.1', 101)
   await clock.advance(0)
   const late = join()
-  t.same(await late.guard.unblock('192.0.2.1'), { lifted: [], shared: true })
+  t.same(await late.guard.unblock('192.0.2.1'), { lifted: ['192.0.2.1'], shared: true })
+  t.same(await late.guard.unblock('192.0.2.1'), { lifted: [], shared: true }, 'nobody knows anything more')
   await clock.advance(0)
   t.equal(one?.send('192.0.2.1', 100), 0)
   t.match(await store.punish('192.0.2.1', 'x'), { offences: 1 })
@@ -356,7 +357,7 @@ t.test('a proxy that is not trusted is not blocked by what all count together ei
     t.same(guard.list(), [])
     guard.close()
   }
-  t.ok(guards.some(({ guard }) => guard.snapshot().doubt === 'everybody-looks-alike'))
+  t.ok(guards.some(({ guard }) => guard.snapshot().lenient['everybody-looks-alike'] > 0))
 })
 
 t.test('who is freed is not blocked again for what was counted together before', async (t) => {
@@ -480,4 +481,109 @@ t.test('the answer to a block that comes late does not undo what a person decide
   await clock.advance(1000)
   t.equal(one?.send('192.0.2.1', 1), 0)
   one?.guard.close()
+})
+
+/** A store that answers later, all at once, as Redis answers a batch; `calls` are those that lift. */
+function withBatchedLifts(store: MemoryBlockStore) {
+  const lift = store.lift.bind(store)
+  const seen = { calls: 0, batch: Promise.withResolvers<void>() }
+  store.lift = async (address) => {
+    seen.calls += 1
+    const found = await lift(address)
+    await seen.batch.promise
+    return found
+  }
+  return seen
+}
+
+t.test('addresses that are freed at the same time are each told once, and each is found', async (t) => {
+  const { clock, store, guards, join } = fleetOf(1)
+  const addresses = ['192.0.2.1', '192.0.2.2', '192.0.2.3']
+  for (const address of addresses) guards[0]?.send(address, 101)
+  await clock.advance(0)
+  const late = join()
+  const seen = withBatchedLifts(store)
+  const unblocked = addresses.map((address) => late.guard.unblock(address))
+  await clock.advance(0)
+  seen.batch.resolve()
+  t.same(
+    await Promise.all(unblocked),
+    addresses.map((address) => ({ lifted: [address], shared: true })),
+  )
+  t.equal(seen.calls, 3)
+  guards[0]?.guard.close()
+})
+
+t.test('an address is found beside the network around it, which only this process knew', async (t) => {
+  const { clock, store, guards, join } = fleetOf(1)
+  await store.hold('2001:db8:1:2::/64', minute, 'known to others')
+  const cut = { available: false, run() {}, key() {}, subscribe() {}, onStateChange() {} }
+  const late = join({ redis: cut as never })
+  await late.guard.block('2001:db8:1::/56')
+  cut.available = true
+  const seen = withBatchedLifts(store)
+  const unblocked = late.guard.unblock('2001:db8:1:2::1')
+  await clock.advance(0)
+  seen.batch.resolve()
+  t.match(await unblocked, { lifted: ['2001:db8:1::/56', '2001:db8:1:2::/64'], shared: true })
+  t.equal(seen.calls, 2)
+  guards[0]?.guard.close()
+})
+
+t.test('who frees an address that somebody else is freeing hears the same', async (t) => {
+  const { clock, store, guards, join } = fleetOf(1)
+  for (const address of ['192.0.2.1', '192.0.2.2']) guards[0]?.send(address, 101)
+  await clock.advance(0)
+  const late = join()
+  const seen = withBatchedLifts(store)
+  const unblocked = ['192.0.2.1', '192.0.2.2', '192.0.2.2'].map((address) => late.guard.unblock(address))
+  await clock.advance(0)
+  seen.batch.resolve()
+  t.match(await Promise.all(unblocked), [
+    { lifted: ['192.0.2.1'], shared: true },
+    { lifted: ['192.0.2.2'], shared: true },
+    { lifted: ['192.0.2.2'], shared: true },
+  ])
+  t.equal(seen.calls, 2)
+  guards[0]?.guard.close()
+})
+
+t.test('what was given up for something newer is not said to be known', async (t) => {
+  const { clock, store, guards } = fleetOf(1)
+  const [one] = guards
+  const seen = withBatchedLifts(store)
+  const first = one?.guard.unblock('192.0.2.1')
+  const second = one?.guard.unblock('192.0.2.2')
+  const block = one?.guard.block('192.0.2.2')
+  await clock.advance(0)
+  seen.batch.resolve()
+  t.same(await first, { lifted: [], shared: true })
+  t.same(await second, { lifted: [], shared: false })
+  t.match(await block, { shared: true })
+  t.equal(seen.calls, 1)
+  one?.guard.close()
+})
+
+t.test('who is freed in one process is counted from 0 in all, also where no block runs', async (t) => {
+  const { clock, guards } = fleetOf(2)
+  const [one, other] = guards
+  other?.send('192.0.2.1', 12)
+  await clock.advance(0)
+  await one?.guard.unblock('192.0.2.1')
+  await clock.advance(0)
+  t.match(other?.guard.explain('192.0.2.1').counts, [{ count: 0 }])
+  t.equal(other?.send('192.0.2.1', 100), 0)
+  for (const { guard } of guards) guard.close()
+})
+
+t.test('what was freed long ago does not take counts away when everything is read again', async (t) => {
+  const { clock, guards } = fleetOf(2)
+  const [one, other] = guards
+  await one?.guard.unblock('192.0.2.1')
+  await clock.advance(minute)
+  other?.send('192.0.2.1', 12)
+  other?.guard.reconnected()
+  await clock.advance(0)
+  t.match(other?.guard.explain('192.0.2.1').counts, [{ count: 12 }])
+  for (const { guard } of guards) guard.close()
 })

@@ -74,11 +74,14 @@ export class MemoryBlockStore implements BlockStore {
     })
   }
 
-  async lift(address: string): Promise<void> {
+  async lift(address: string): Promise<boolean> {
     this.#check()
     const nowMs = this.#clock.wallMs()
+    const known = this.#records.get(address)
+    const found = known !== undefined && (known.untilMs > nowMs || offencesAt(known, nowMs, this.#policy) > 0)
     this.#counts.delete(address)
     this.#write(address, { untilMs: nowMs, sinceMs: nowMs, offences: 0, origin: 'manual', reason: '' })
+    return found
   }
 
   async changes(cursor: Cursor | undefined): Promise<Changes> {

@@ -42,6 +42,7 @@ t.test('every metric is there from the start', async (t) => {
     'holdfast_abuse_guard_unreadable_total',
     'holdfast_abuse_guard_unblocks_total',
     'holdfast_abuse_guard_displaced_total',
+    'holdfast_abuse_guard_uncounted_for_networks_total',
     'holdfast_abuse_guard_dropped_blocks_total',
     'holdfast_abuse_guard_syncs_total',
     'holdfast_abuse_guard_sync_failures_total',

@@ -1,7 +1,9 @@
-import { HandClock } from '@holdfast/test-kit'
+import { GuardedRedis } from '@holdfast/redis-guard'
+import { HandClock, startRedis, waitUntil } from '@holdfast/test-kit'
 import Fastify, { type FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
 import abuseGuard, { type AdminOptions } from '../src/index.ts'
+import { RedisStore } from '../src/redis-store.ts'
 
 const token = { authorization: 'Bearer operator' }
 const byToken = ({ headers }: FastifyRequest) => headers.authorization === token.authorization
@@ -101,6 +103,40 @@ t.test('an operator blocks, sees, explains and unblocks', async (t) => {
   t.match(await call('DELETE', '/blocks/2001:db8:1::'), [404, { code: 'HOLDFAST_ERR_ABUSE_GUARD_UNKNOWN' }])
   t.match(await call('GET', '/blocks'), [200, { items: [{ address: '192.0.2.1' }] }])
   t.match(await call('GET', '/addresses'), [200, { items: [{ address: '127.0.0.1' }], next_cursor: null }])
+})
+
+t.test('a block that only others know of is ended, and one that nobody knows of is not found', async (t) => {
+  const server = await startRedis()
+  t.teardown(() => server.stop())
+  const redis = new GuardedRedis({ url: server.url, budgetMs: 2000 })
+  t.teardown(() => redis.close())
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await redis.ready(10_000)
+  await app.register(abuseGuard, { redis, admin: { authorize: byToken } })
+  const base = await app.listen({ host: '127.0.0.1', port: 0 })
+  const free = async (address: string) => {
+    const url = `${base}/admin/abuse/blocks/${address}`
+    const answer = await fetch(url, { method: 'DELETE', headers: token })
+    return [answer.status, await answer.json()]
+  }
+  // Another process made it, and it is over before anybody can read of it: what counts for the next one is left.
+  const policy = { blockMs: 1, maxBlockMs: 1, decayMs: 86_400_000 }
+  const other = new RedisStore(redis, policy, 100)
+  await other.punish('192.0.2.1', 'x')
+  t.same(await free('192.0.2.1'), [200, { unblocked: ['192.0.2.1'], shared: true }])
+  t.match(await other.punish('192.0.2.1', 'x'), { offences: 1 })
+  t.match(await free('192.0.2.2'), [404, { code: 'HOLDFAST_ERR_ABUSE_GUARD_UNKNOWN' }])
+
+  server.blackhole()
+  await waitUntil(async () => {
+    await redis.call('PING').catch(() => undefined)
+    return !redis.available
+  })
+  t.same(await free('192.0.2.3'), [202, { unblocked: [], shared: false }], 'the others are told later')
+  t.match(app.abuseGuard.snapshot().fleet, { pendingOrders: 1 })
+  await server.heal()
+  await waitUntil(() => app.abuseGuard.snapshot().fleet?.pendingOrders === 0, { timeoutMs: 30_000 })
 })
 
 t.test('what an operator mistypes is refused with a code', async (t) => {

@@ -38,7 +38,7 @@ t.test('a wrong option fails at register(), with what was received', async (t) =
     [{ decayMs: Number.NaN }, '"decayMs"'],
     [{ weights: { 404: 0 } }, '"weights.404" must be a whole number from 1 to 1000, received 0'],
     [{ weights: { ok: 2 } }, '"weights.ok" must be named by a status, such as 404'],
-    [{ ipv6: { per56: 0 } }, '"ipv6.per56" must be a number'],
+    [{ ipv6: { per56: 0 } }, '"ipv6.per56" must be a number of at least 1, or Infinity, received 0'],
     [{ ipv6: { per64: 2 } }, '"ipv6.per64" must be left out'],
     [{ allow: ['10.0.0.0/40'] }, '"allow" must be a list .*, received "10.0.0.0/40"'],
     [{ allow: '10.0.0.0/8' }, '"allow" must be a list of addresses and networks, received "10.0.0.0/8"'],

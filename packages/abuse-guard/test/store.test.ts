@@ -2,6 +2,7 @@ import { GuardedRedis, type RedisScript } from '@holdfast/redis-guard'
 import { contractSuite, HandClock, seededRandom, startRedis, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
 import { changesScript, changesSource, writeScript, writeSource } from '../src/block-scripts.ts'
+import { type EscalationPolicy, MAX_OFFENCES } from '../src/escalation.ts'
 import { RedisStore } from '../src/redis-store.ts'
 import type { BlockStore, Cursor, StoredBlock } from '../src/store.ts'
 import { MemoryBlockStore } from './memory-block-store.ts'
@@ -76,8 +77,13 @@ await contractSuite<Subject, Test>(
     'what is lifted is told, and its offences are forgotten': async (t, { store }) => {
       await store.punish('192.0.2.1', 'x')
       const { cursor } = await read(store)
-      await store.lift('192.0.2.1')
-      t.match((await read(store, cursor)).blocks, [{ address: '192.0.2.1', remainingMs: 0, offences: 0 }])
+      t.equal(await store.lift('192.0.2.1'), true)
+      t.equal(await store.lift('192.0.2.1'), false, 'there is nothing left to end')
+      t.equal(await store.lift('192.0.2.9'), false, 'there never was')
+      t.match((await read(store, cursor)).blocks, [
+        { address: '192.0.2.1', remainingMs: 0, offences: 0 },
+        { address: '192.0.2.9', remainingMs: 0, offences: 0 },
+      ])
       t.match(await store.punish('192.0.2.1', 'x'), { offences: 1 })
     },
     'changes are read from a cursor on, each address once, in pages': async (t, { store }) => {
@@ -198,10 +204,8 @@ await t.test(
   },
 )
 
-await t.test('random traces: the Lua form and the TypeScript form agree to the millisecond', async (t) => {
-  const random = seededRandom()
-  random.announce(t)
-  // The scripts over a clock of ours, which they find in a key of their slot.
+/** The same store twice, in TypeScript and in Lua, over one clock of ours. The scripts find it in a key of their slot. */
+async function twins(policy: EscalationPolicy) {
   await redis.call('FLUSHDB')
   const clockKey = redis.key('abuse-guard', 'blocks', 'clock')
   const clockLua = `local function nowMs() return tonumber(redis.call('GET', '${clockKey}')) end\n`
@@ -219,14 +223,35 @@ await t.test('random traces: the Lua form and the TypeScript form agree to the m
     onStateChange: redis.onStateChange.bind(redis),
     run,
   }
-  const small = { blockMs: 1000, maxBlockMs: 12_000, decayMs: 7000 }
   const clock = new HandClock()
-  const model = new MemoryBlockStore(small, clock)
-  const lua = new RedisStore(doubled as never, small, 1_000_000)
+  const pass = async (ms: number) => {
+    clock.jumpWall(ms)
+    await redis.call('SET', clockKey, clock.wallMs())
+  }
+  await pass(0)
+  const lua = new RedisStore(doubled as never, policy, 1_000_000)
+  return { model: new MemoryBlockStore(policy, clock), lua, pass }
+}
+
+await t.test('escalation goes as far in Lua as in TypeScript, and no further', async (t) => {
+  const { model, lua, pass } = await twins({ blockMs: 1000, maxBlockMs: 2 ** 31 - 1, decayMs: 2 ** 31 - 1 })
+  let block = await lua.punish('192.0.2.1', 'x')
+  t.same(await model.punish('192.0.2.1', 'x'), block)
+  for (let round = 1; round < MAX_OFFENCES + 4; round += 1) {
+    await pass(block.remainingMs)
+    block = await lua.punish('192.0.2.1', 'x')
+    t.same(await model.punish('192.0.2.1', 'x'), block, `block ${round + 1}`)
+  }
+  t.match(block, { offences: MAX_OFFENCES, remainingMs: 1000 * 2 ** MAX_OFFENCES })
+})
+
+await t.test('random traces: the Lua form and the TypeScript form agree to the millisecond', async (t) => {
+  const random = seededRandom()
+  random.announce(t)
+  const { model, lua, pass } = await twins({ blockMs: 1000, maxBlockMs: 12_000, decayMs: 7000 })
   const addresses = ['192.0.2.1', '192.0.2.2', '2001:db8:1:2::/64']
   for (let step = 0; step < 600; step += 1) {
-    clock.jumpWall(random.pick([0, 1, 400, 900, 3000, 9000, 30_000]))
-    await redis.call('SET', clockKey, clock.wallMs())
+    await pass(random.pick([0, 1, 400, 900, 3000, 9000, 30_000]))
     const address = random.pick(addresses)
     const ms = random.int(1, 5000)
     const block: StoredBlock = {

@@ -1,5 +1,5 @@
 import createError from '@fastify/error'
-import type { RetryAfter } from '@holdfast/footing'
+import { type RetryAfter, wholeSeconds } from '@holdfast/footing'
 import { withOutcome } from './outcome.ts'
 
 const codes = 'HOLDFAST_ERR_CIRCUIT_BREAKER'
@@ -39,7 +39,7 @@ export class OpenError
     this.breaker = breaker
     this.reason = reason
     this.retryAfterMs = waitMs
-    this.retryAfterSeconds = Math.ceil(waitMs / 1000)
+    this.retryAfterSeconds = wholeSeconds(waitMs)
   }
 }
 // The dependency behind an outer breaker was not asked, so that breaker must not count it.

@@ -78,11 +78,8 @@ async function plugin(app: FastifyInstance, options: CircuitBreakerPluginOptions
     },
   })
   app.addHook('onRoute', routes.onRoute)
-  app.addHook('onClose', async () => {
-    // Fastify comes here before the last requests are answered: their breakers may still judge.
-    if (app.server.listening) app.server.once('close', () => breakers.close())
-    else breakers.close()
-  })
+  // Fastify comes here after its server has closed: the breakers of the last requests have judged.
+  app.addHook('onClose', async () => breakers.close())
   checks.having('registry', registry, ['registerMetric', 'getSingleMetric'])
   if (appName !== undefined) checks.text('appName', appName, 63)
   if (registry !== undefined) {

@@ -1,7 +1,7 @@
 /** What callers and their listeners do wrong must not be taken for the dependency's failure, nor end the process. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
-import { HandClock } from '@holdfast/test-kit'
+import { HandClock, QueryBuilder } from '@holdfast/test-kit'
 import t from 'tap'
 import { Bulkhead } from '../src/bulkhead.ts'
 import { CircuitBreaker } from '../src/circuit-breaker.ts'
@@ -176,18 +176,11 @@ t.test('a fallback has as long as the call had, and no longer', async (t) => {
 })
 
 t.test('a query builder that a late handler returned runs once', async (t) => {
-  let runs = 0
-  const answered = Promise.withResolvers<void>()
-  const builder = {
-    // biome-ignore lint/suspicious/noThenProperty: query builders are thenable, and run at each then().
-    then(resolve: (value: unknown) => void) {
-      runs += 1
-      answered.promise.then(() => resolve('late'))
-    },
-  }
+  const answered = Promise.withResolvers<string>()
+  const builder = new QueryBuilder(() => answered.promise)
   const { get } = await guarded(t, { timeoutMs: 20 }, () => builder)
   t.equal((await get()).statusCode, 503)
-  answered.resolve()
+  answered.resolve('late')
   await sleep(5)
-  t.equal(runs, 1)
+  t.equal(builder.runs, 1)
 })

@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import Fastify from 'fastify'
-import t from 'tap'
+import { waitUntil } from '@holdfast/test-kit'
+import Fastify, { type FastifyServerOptions } from 'fastify'
+import t, { type Test } from 'tap'
 import plugin, { type CircuitBreakerPluginOptions, circuitBreaker } from '../src/index.ts'
 
 t.test('the default export is the named one', async (t) => {
@@ -68,13 +69,50 @@ t.test('close closes every breaker', async (t) => {
   )
 })
 
-t.test('after close of a listening server, breakers closed as well', async (t) => {
-  const app = Fastify()
+/** An app whose handler waits for `go()`, and asks a breaker then. */
+async function slowApp(t: Test, options: FastifyServerOptions = {}) {
+  const app = Fastify(options)
+  t.teardown(() => app.close())
   await app.register(circuitBreaker)
   const breaker = app.circuitBreaker.create('quotes')
-  await app.listen({ host: '127.0.0.1', port: 0 })
-  await app.close()
+  const begun = Promise.withResolvers<void>()
+  const gate = Promise.withResolvers<void>()
+  app.get('/', async () => {
+    begun.resolve()
+    await gate.promise
+    return breaker.execute(() => 'quoted')
+  })
+  return { app, breaker, begun: begun.promise, go: gate.resolve }
+}
+
+t.test('the breakers of an app that closes stay open for its last requests', async (t) => {
+  const { app, breaker, begun, go } = await slowApp(t)
+  const base = await app.listen({ host: '127.0.0.1', port: 0 })
+  const answer = fetch(base, { headers: { connection: 'close' } })
+  await begun
+  const closing = app.close()
+  await waitUntil(() => !app.server.listening)
+  go()
+  t.equal(await (await answer).text(), 'quoted')
+  await closing
   t.equal(breaker.tryAcquire(), undefined)
+})
+
+t.test('with forceCloseConnections, and where nothing listens, no handler is waited for', async (t) => {
+  const forced = await slowApp(t, { forceCloseConnections: true })
+  const base = await forced.app.listen({ host: '127.0.0.1', port: 0 })
+  const broken = t.rejects(fetch(base))
+  const injected = await slowApp(t)
+  const answer = injected.app.inject('/')
+  for (const { app, breaker, begun } of [forced, injected]) {
+    await begun
+    await app.close()
+    t.equal(breaker.tryAcquire(), undefined)
+  }
+  await broken
+  forced.go()
+  injected.go()
+  t.match((await answer).json(), { code: 'HOLDFAST_ERR_CIRCUIT_BREAKER_CLOSED' })
 })
 
 t.test('the setting of a route is checked when the route is registered', async (t) => {

@@ -56,8 +56,26 @@ export interface ConcurrencyGuardSnapshot {
 
 /** Until an operation that began without Redis asks again for a lease that another process has. */
 const TAKE_LEASE_AGAIN_MS = 1000
-/** Until it asks again a Redis that is there and did not answer: too much to do, or no memory left. */
+/**
+ * Until it asks again a Redis that is there and did not answer (too much to do, or no memory left): twice as long after
+ * each failure, because as many may ask as there are operations.
+ */
 const ASK_AGAIN_MS = 250
+const MAX_ASK_AGAIN_MS = 8000
+/**
+ * When Redis is back, so many operations without a lease ask at once, the others ten in each millisecond, or all of them
+ * within the longest time: Redis, and the door to it, have others to serve.
+ */
+const TAKEN_AT_ONCE = 100
+const TAKEN_PER_MS = 10
+const MAX_TAKE_UP_MS = 1000
+
+/** When an operation without a lease asks for one again. */
+interface NextTry {
+  readonly cancel: () => void
+  /** Until the try after it, when Redis does not answer that one either. */
+  readonly askAgainMs: number
+}
 
 /** Decides who may begin; `app.concurrencyGuard` is one. */
 export class ConcurrencyGuard {
@@ -71,8 +89,8 @@ export class ConcurrencyGuard {
   readonly #lost = new WeakSet<Operation>()
   /** Operations that were counted as overlapped. */
   readonly #overlapping = new WeakSet<Operation>()
-  /** Operations without a lease that should have one, with what cancels the next try to take it. */
-  readonly #degraded = new Map<Operation, (() => void) | undefined>()
+  /** Operations without a lease that should have one, with the next try to take it. */
+  readonly #degraded = new Map<Operation, NextTry | undefined>()
   /** Questions for a lease that an operation without one should have now. */
   readonly #taking = new Map<Operation, Promise<undefined>>()
   readonly #owner: OperationOwner
@@ -242,7 +260,7 @@ export class ConcurrencyGuard {
       await promise
       cancel()
     }
-    for (const cancelRetry of this.#degraded.values()) cancelRetry?.()
+    for (const nextTry of this.#degraded.values()) nextTry?.cancel()
     this.#degraded.clear()
     this.#leases?.close()
   }
@@ -317,7 +335,7 @@ export class ConcurrencyGuard {
   #end(operation: Operation): Promise<void> | undefined {
     this.#ended += 1
     this.#operationMs += this.#clock.nowMs() - operation.startedMs
-    this.#degraded.get(operation)?.()
+    this.#degraded.get(operation)?.cancel()
     this.#degraded.delete(operation)
     const { lease, key, terms } = operation
     // A lease that is asked for may be granted yet: the next caller would be refused because of it.
@@ -392,9 +410,13 @@ export class ConcurrencyGuard {
 
   /** Redis is there again: who began without it takes a lease now, so that other processes see it. */
   #takeUp(): void {
-    for (const [operation, cancelRetry] of [...this.#degraded]) {
-      cancelRetry?.()
-      this.#takeLease(operation)
+    const waiting = [...this.#degraded]
+    const spreadMs = Math.min(MAX_TAKE_UP_MS, (waiting.length - TAKEN_AT_ONCE) / TAKEN_PER_MS)
+    for (const [at, [operation, nextTry]] of waiting.entries()) {
+      nextTry?.cancel()
+      this.#degraded.set(operation, undefined)
+      if (at < TAKEN_AT_ONCE) this.#takeLease(operation)
+      else this.#takeLeaseLater(operation, this.#options.random() * spreadMs)
     }
   }
 
@@ -431,16 +453,20 @@ export class ConcurrencyGuard {
 
   /** Redis did not answer. When it is lost, its return is the next try. */
   #askAgain(operation: Operation): void {
-    if (this.#leases?.available) this.#takeLeaseLater(operation, ASK_AGAIN_MS)
+    if (!this.#leases?.available) return
+    const askAgainMs = this.#degraded.get(operation)?.askAgainMs ?? ASK_AGAIN_MS
+    // Many may have been refused at once.
+    const afterMs = askAgainMs * (0.5 + this.#options.random())
+    this.#takeLeaseLater(operation, afterMs, Math.min(2 * askAgainMs, MAX_ASK_AGAIN_MS))
   }
 
-  #takeLeaseLater(operation: Operation, afterMs: number): void {
+  #takeLeaseLater(operation: Operation, afterMs: number, askAgainMs = ASK_AGAIN_MS): void {
     if (!this.#degraded.has(operation)) return
-    this.#degraded.get(operation)?.()
+    this.#degraded.get(operation)?.cancel()
     const cancel = this.#clock.schedule(afterMs, () => {
       if (this.#leases?.available) this.#takeLease(operation)
     })
-    this.#degraded.set(operation, cancel)
+    this.#degraded.set(operation, { cancel, askAgainMs })
   }
 }
 

@@ -9,9 +9,8 @@
  *   and when the connection is closed.
  * A client that leaves therefore ends nothing while the handler works; it only aborts the signal.
  */
-import { disposeOf, isTakenOver, type RawReply, type ReplyLike, takeOver } from '@holdfast/footing'
+import { afterTurn, disposeOf, isTakenOver, type RawReply, type ReplyLike, takeOver } from '@holdfast/footing'
 import type { Attempt, Outcome } from './attempt.ts'
-import { afterTurn } from './clock.ts'
 import { AbortedError, NotGuardedError } from './errors.ts'
 import type { Operation, OperationContext } from './operation.ts'
 import { Refusal } from './refusal.ts'
@@ -30,7 +29,22 @@ interface ListenedReply {
 
 /**
  * `before`: it has not started; `works`: its promise is pending; `sends`: it returned nothing, and answers later;
- * `done`.
+ * `done`. What becomes of it, where something can happen:
+ *
+ * | what happens                                  | before  | works   | sends               |
+ * | --------------------------------------------- | ------- | ------- | ------------------- |
+ * | it is started; too late, so that it never is  | `works`; `done` |  |                    |
+ * | it throws, or returns a value or its reply    |         | `done`  |                     |
+ * | it returns nothing, and has sent; has not     |         | `done`; `sends` |             |
+ * | its promise settles                           |         | `done`  |                     |
+ * | somebody waits for its reply                  | `done`  | `done`  | `done`              |
+ * | its reply is about to be sent                 | `done`  | stays   | `done`              |
+ * | its time is up, and the answer is made here   | `done`  | stays   | stays               |
+ * | it sends its reply, which was taken from it   |         | `done`  | `done`              |
+ * | the response is over                          | `done`  | stays   | `done` if hijacked  |
+ *
+ * The operation ends at `done`, and not before the answer is sent: for a stream and a hijacked reply with the last byte,
+ * for any other as soon as it is about to be, which then waits for the end of the operation, unless the state is `works`.
  */
 type HandlerState = 'before' | 'works' | 'sends' | 'done'
 

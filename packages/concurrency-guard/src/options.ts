@@ -49,7 +49,7 @@ export interface ConcurrencyGuardOptions extends OperationOptions {
   readonly closeTimeoutMs?: number
   /** Where time comes from. Default: `systemClock`. */
   readonly clock?: Clock
-  /** Numbers in [0, 1) that spread the questions of `pollMs`. Default: `Math.random`. */
+  /** Numbers in [0, 1) that spread the questions to Redis. Default: `Math.random`. */
   readonly random?: () => number
 }
 

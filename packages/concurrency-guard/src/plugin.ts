@@ -6,6 +6,7 @@ import {
   RefusalPages,
   type ReplyLike,
   systemClock,
+  wholeSeconds,
 } from '@holdfast/footing'
 import type {
   FastifyInstance,
@@ -173,7 +174,7 @@ function resolveRoute(setting: ConcurrencyGuardRouteOptions, route: string, defa
 
 /** The default answer, made once for a route: a refusal costs next to nothing. */
 function conflictAnswer({ message, retryAfterMs }: Terms, pages: RefusalPages<FastifyRequest>) {
-  const retryAfterSeconds = secondsOf(retryAfterMs)
+  const retryAfterSeconds = wholeSeconds(retryAfterMs)
   const body = JSON.stringify({ success: false, message, retry_after: retryAfterSeconds })
   const refused = { statusCode: 429, code: new ConflictError(message).code, message, retryAfterSeconds }
   return (request: FastifyRequest, reply: FastifyReply) => {
@@ -195,11 +196,7 @@ function toldOf(
   { reason }: { readonly reason: Conflict['reason'] },
   { message, retryAfterMs }: Terms,
 ): Conflict {
-  return { reason, message, retryAfterMs, retryAfterSeconds: secondsOf(retryAfterMs) }
-}
-
-function secondsOf(ms: number): number {
-  return Math.max(1, Math.ceil(ms / 1000))
+  return { reason, message, retryAfterMs, retryAfterSeconds: wholeSeconds(retryAfterMs) }
 }
 
 function tellRetryAfter(reply: FastifyReply, error: Error): Error {

@@ -689,12 +689,12 @@ t.test('an operation that Redis refused a lease takes it later, although Redis w
   one.store.lose(true)
   const operation = await one.guard.begin('a')
   t.match(operation, { fence: undefined, degraded: true })
-  await clock.advance(500)
+  await clock.advance(750)
   t.equal(one.store.asked, 3, 'again and again')
   one.store.heal()
-  await clock.advance(250)
-  await t.rejects(two.guard.begin('a'), conflict)
   await clock.advance(1000)
+  await t.rejects(two.guard.begin('a'), conflict)
+  await clock.advance(16_000)
   t.equal(one.store.asked, 4, 'not any more')
   await operation.end()
   isAtRest(t, clock, one.guard, two.guard)
@@ -732,6 +732,80 @@ t.test('nobody asks for a lease while Redis is lost, nor after the guard was clo
   t.equal(closing.state, 'resolved')
   t.equal(clock.pendingTimers, 0)
   operation.end()
+})
+
+t.test('many operations without a lease do not ask all at once when Redis is back', async (t) => {
+  let numbers = 0
+  // 0, 0.01 ... 0.99, over and over.
+  const random = () => (numbers++ % 100) / 100
+  for (const { count, afterHalf, withinMs } of [
+    { count: 100, afterHalf: 100, withinMs: 0 },
+    { count: 2100, afterHalf: 100 + 1020, withinMs: 200 },
+    { count: 12_100, afterHalf: 100 + 6120, withinMs: 1000 },
+  ]) {
+    const { clock, leases, members } = fleet(1, { random, maxOperations: 20_000, timeoutMs: Infinity })
+    const [{ guard, store }] = members
+    store.lose()
+    const operations = await Promise.all(Array.from({ length: count }, (_, at) => guard.begin(`key ${at}`)))
+    store.restore()
+    await clock.advance(0)
+    t.equal(store.asked, Math.min(count, 100 + (count - 100) / 100), 'those whose number is 0 as well')
+    await clock.advance(withinMs / 2)
+    t.equal(store.asked, afterHalf)
+    await clock.advance(withinMs / 2)
+    t.equal(store.asked, count, `all of them within ${withinMs} ms`)
+    await Promise.all(operations.map((operation) => operation.end()))
+    t.equal(leases.count, 0)
+    isAtRest(t, clock, guard)
+  }
+})
+
+t.test('operations that Redis refused do not ask again all at once', async (t) => {
+  let numbers = 0
+  const { clock, members } = fleet(1, { random: () => (numbers++ % 100) / 100 })
+  const [{ guard, store }] = members
+  store.lose(true)
+  const operations = await Promise.all(Array.from({ length: 100 }, (_, at) => guard.begin(`key ${at}`)))
+  store.heal()
+  await clock.advance(250)
+  t.equal(store.asked, 100 + 51)
+  await clock.advance(125)
+  t.equal(store.asked, 200)
+  await Promise.all(operations.map((operation) => operation.end()))
+  isAtRest(t, clock, guard)
+})
+
+t.test('a Redis that goes on refusing is asked less and less often, until it answers', async (t) => {
+  const { clock, members } = fleet(2, { timeoutMs: Infinity })
+  const [one, two] = members
+  one.store.lose(true)
+  const operation = await one.guard.begin('a')
+  const askedWithin = async (ms: number) => {
+    const before = one.store.asked
+    await clock.advance(ms)
+    return one.store.asked - before
+  }
+  for (const ms of [250, 500, 1000, 2000, 4000, 8000]) t.equal(await askedWithin(ms), 1, `after ${ms} ms`)
+  t.equal(await askedWithin(80_000), 10, 'every 8 seconds at last')
+
+  const blocking = await two.guard.begin('a')
+  one.store.heal()
+  await clock.advance(8000)
+  t.equal(one.guard.snapshot().overlapped, 1)
+  one.store.lose(true)
+  await clock.advance(1000)
+  t.equal(await askedWithin(250), 1, 'it had answered: from the beginning')
+  t.equal(await askedWithin(500), 1)
+
+  one.store.lose()
+  one.store.restore()
+  one.store.lose(true)
+  await clock.advance(0)
+  t.equal(await askedWithin(250), 1, 'it was back: from the beginning')
+  await blocking.end()
+  await operation.end()
+  one.store.heal()
+  isAtRest(t, clock, one.guard, two.guard)
 })
 
 t.test('leases are given back in portions, which leave room for others at the door', async (t) => {

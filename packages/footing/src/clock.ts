@@ -27,6 +27,14 @@ export const systemClock: Clock = {
   },
 }
 
+/**
+ * Calls back at the end of this turn of the event loop: what has come to the sockets is read by then, and every chain of
+ * promises that needs nothing else is done. No waiting, so a clock moved by hand does not have it.
+ */
+export function afterTurn(callback: () => void): void {
+  setImmediate(callback)
+}
+
 let holds = 0
 let keeper: NodeJS.Timeout | undefined
 

@@ -48,8 +48,17 @@ export class OptionChecks {
 
   /** A finite number, for shares and factors. */
   number(option: string, value: unknown, min: number, max: number): number {
-    if (typeof value !== 'number' || !(value >= min && value <= max)) {
+    if (typeof value !== 'number' || !Number.isFinite(value) || value < min || value > max) {
       this.refuse(option, `a number ${range(min, max)}`, value)
+    }
+    return value
+  }
+
+  /** A number, or `Infinity` for no limit. */
+  numberOrInfinity(option: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number {
+    if (value === Number.POSITIVE_INFINITY) return value
+    if (typeof value !== 'number' || !(value >= min && value <= max)) {
+      this.refuse(option, `a number ${range(min, max)}, or Infinity`, value)
     }
     return value
   }

@@ -6,10 +6,18 @@ export interface RetryAfter {
   readonly retryAfterSeconds: number
 }
 
+/**
+ * Milliseconds as whole seconds, rounded up, so that whoever waits for them does not come too early. At least `least`:
+ * by default 1, because 0 would have a client come back at once.
+ */
+export function wholeSeconds(ms: number, least = 1): number {
+  return Math.max(least, Math.ceil(ms / 1000))
+}
+
 /** Adds to an error when a new try makes sense. */
 export function withRetryAfter<E extends Error>(error: E, retryAfterMs: number): E & RetryAfter {
   return Object.assign(error, {
     retryAfterMs,
-    retryAfterSeconds: Math.max(1, Math.ceil(retryAfterMs / 1000)),
+    retryAfterSeconds: wholeSeconds(retryAfterMs),
   })
 }

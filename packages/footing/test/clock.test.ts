@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { holdProcess, systemClock } from '@holdfast/footing'
+import { afterTurn, holdProcess, systemClock } from '@holdfast/footing'
 import t from 'tap'
 
 t.test('the system clock goes forward, tells the wall time and calls back', async (t) => {
@@ -13,6 +13,21 @@ t.test('the system clock goes forward, tells the wall time and calls back', asyn
   })
   t.ok(systemClock.nowMs() > before)
   t.ok(Math.abs(systemClock.wallMs() - Date.now()) < 60_000)
+})
+
+t.test('after a turn the promises of this turn are settled', async (t) => {
+  const seen: string[] = []
+  const turn = new Promise<void>((resolve) =>
+    afterTurn(() => {
+      seen.push('turn')
+      resolve()
+    }),
+  )
+  void Promise.resolve()
+    .then(() => Promise.resolve())
+    .then(() => seen.push('promises'))
+  await turn
+  t.strictSame(seen, ['promises', 'turn'])
 })
 
 t.test('a cancelled callback is not called', async (t) => {
@@ -32,7 +47,7 @@ t.test('a pending callback does not keep the process alive, a held process stays
         '--conditions=@holdfast/source',
         '--input-type=module',
         '--eval',
-        `import { holdProcess, systemClock } from '@holdfast/footing'; ${code}`,
+        `import { afterTurn, holdProcess, systemClock } from '@holdfast/footing'; ${code}`,
       ],
       { encoding: 'utf8', cwd: import.meta.dirname },
     )

@@ -10,6 +10,8 @@ t.test('a value that fits is answered as it was given, 0 and false included', as
   t.equal(checks.count('max', 7), 7)
   t.equal(checks.number('share', 0, 0, 1), 0)
   t.equal(checks.number('share', 1, 0, 1), 1)
+  t.equal(checks.numberOrInfinity('times', 1.5, 1), 1.5)
+  t.equal(checks.numberOrInfinity('times', Number.POSITIVE_INFINITY, 1), Number.POSITIVE_INFINITY)
   t.equal(checks.duration('waitMs', 0), 0)
   t.equal(checks.duration('waitMs', LONGEST_TIMER_MS), LONGEST_TIMER_MS)
   t.equal(checks.durationOrInfinity('waitMs', 0.5), 0.5)
@@ -60,6 +62,21 @@ const refused: readonly [title: string, call: () => unknown, message: string][] 
     'a text as a number',
     () => checks.number('share', '1', 0, 1),
     'share must be a number from 0 to 1, received "1"',
+  ],
+  [
+    'Infinity as a number, whatever its most',
+    () => checks.number('share', Number.POSITIVE_INFINITY, 0, Number.POSITIVE_INFINITY),
+    'share must be a number of at least 0, received Infinity',
+  ],
+  [
+    'NaN as an open number',
+    () => checks.numberOrInfinity('times', Number.NaN, 1),
+    'times must be a number of at least 1, or Infinity, received NaN',
+  ],
+  [
+    'an open number below its least',
+    () => checks.numberOrInfinity('times', 0.5, 1, 8),
+    'times must be a number from 1 to 8, or Infinity, received 0.5',
   ],
   [
     'a negative duration',

@@ -1,4 +1,4 @@
-import { Authorisation } from '@holdfast/footing'
+import { Authorisation, probeConfig } from '@holdfast/footing'
 import Fastify, {
   type FastifyInstance,
   type FastifyPluginAsync,
@@ -41,7 +41,7 @@ declare module 'fastify' {
   }
   interface FastifyContextConfig {
     /** Set by `@holdfast/health` on its routes, so that guards can leave probes alone. */
-    health?: 'probe'
+    health?: typeof probeConfig.health
   }
 }
 
@@ -120,7 +120,7 @@ async function addRoutes(
     await app.register(async (scope) => {
       scope.addHook('onRequest', answer)
       // The marks are for guards that would otherwise count, limit or log a probe.
-      scope.route({ ...shared, logLevel: 'silent', config: { health: 'probe' } })
+      scope.route({ ...shared, logLevel: 'silent', config: probeConfig })
     })
   }
 }

@@ -1,4 +1,4 @@
-import { HandClock, seededRandom } from '@holdfast/test-kit'
+import { HandClock, QueryBuilder, seededRandom } from '@holdfast/test-kit'
 import t from 'tap'
 import type { Execution } from '../src/observation.ts'
 import { type CheckContext, Poller, type PollerOptions } from '../src/poller.ts'
@@ -39,12 +39,10 @@ t.test('answers, rejections and synchronous throws are reported with their durat
       throw new Error('thrown')
     },
     () => new Promise((resolve) => clock.schedule(150, () => resolve('late, but in time'))),
-    () => ({
-      // biome-ignore lint/suspicious/noThenProperty: a check may return any thenable
-      then() {
+    () =>
+      new QueryBuilder(() => {
         throw new Error('a broken thenable')
-      },
-    }),
+      }),
   ]
   const { clock, executions, poller } = polling(() => answers.shift()?.())
   poller.start()

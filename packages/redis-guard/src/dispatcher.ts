@@ -17,10 +17,9 @@
  * call that writes it, here and again for the server that reads it.
  */
 import type { CircuitBreaker } from '@holdfast/circuit-breaker'
-import type { Clock } from '@holdfast/footing'
+import { afterTurn, type Clock } from '@holdfast/footing'
 import { PackedRows, replyOfRow } from './batch.ts'
 import type { RawClient } from './client.ts'
-import { afterSockets } from './clock.ts'
 import {
   AbortedError,
   BudgetError,
@@ -251,7 +250,7 @@ export class Dispatcher {
     }
     if (this.#flushing) return
     this.#flushing = true
-    afterSockets(() => this.flush())
+    afterTurn(() => this.flush())
   }
 
   /** Sends what has been collected. */
@@ -355,7 +354,7 @@ export class Dispatcher {
     // A script that is sent in full has left before.
     if (exchange.over || exchange.loaded) return
     exchange.startedMs = nowMs
-    const miss = () => afterSockets(() => this.#miss(exchange))
+    const miss = () => afterTurn(() => this.#miss(exchange))
     exchange.cancelTimer = this.#settings.clock.schedule(exchange.budgetMs, miss)
   }
 

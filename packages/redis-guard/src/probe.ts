@@ -2,9 +2,8 @@
  * Whether a connection is of use: the server answers, has loaded its data, and is a primary. On a cluster this holds
  * for every primary, because the calls to one that does not answer would each wait for their budget.
  */
-import type { Clock } from '@holdfast/footing'
+import { afterTurn, type Clock } from '@holdfast/footing'
 import type { RawClient } from './client.ts'
-import { afterSockets } from './clock.ts'
 import { isReply } from './reply-error.ts'
 
 /** Rejects with the reason when the connection is of no use; may never settle. */
@@ -22,7 +21,7 @@ export async function probe(client: RawClient): Promise<void> {
 export function within(budgetMs: number, clock: Clock, work: Promise<unknown>): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const late = () => reject(new Error(`no answer within ${budgetMs} ms`))
-    const cancel = clock.schedule(budgetMs, () => afterSockets(late))
+    const cancel = clock.schedule(budgetMs, () => afterTurn(late))
     work.then(resolve, reject).finally(cancel)
   })
 }

@@ -77,13 +77,9 @@ async function plugin(app: FastifyInstance, options: SingleflightPluginOptions):
   app.decorate('singleflight', decorator)
   app.addHook('onRoute', routes.onRoute)
   app.addHook('onClose', async () => {
-    const close = () => {
-      flights.close()
-      routes.close()
-    }
-    // Fastify comes here before the last requests are answered: their waiters may still land.
-    if (app.server.listening) app.server.once('close', close)
-    else close()
+    // Fastify comes here after its server has closed: the last requests have landed.
+    flights.close()
+    routes.close()
     await flights.drained()
   })
   if (registry !== undefined) {

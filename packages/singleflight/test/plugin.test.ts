@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { Readable } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
-import { HandClock, waitUntil } from '@holdfast/test-kit'
+import { HandClock, QueryBuilder, waitUntil } from '@holdfast/test-kit'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import t from 'tap'
 import singleflight, { singleflight as named, type SingleflightPluginOptions } from '../src/index.ts'
@@ -827,11 +827,12 @@ t.test('closing the server lets requests in flight finish, leader and followers'
   const clients = [client(seen.port), client(seen.port)]
   await waitUntil(() => seen.snapshot().waiters === 2)
   const closed = seen.app.close()
-  await turn()
+  await waitUntil(() => !seen.app.server.listening)
+  t.equal(seen.snapshot().closed, false)
   seen.open()
   for (const { answer } of clients) t.match(await answer, /200 OK.*finished/s)
   await closed
-  await waitUntil(() => seen.snapshot().closed)
+  t.equal(seen.snapshot().closed, true)
 })
 
 t.test("what the leader's error handler writes into its error does not reach the others", async (t) => {
@@ -867,17 +868,11 @@ t.test('an async key function that fails is a 500, not an unhandled rejection', 
 })
 
 t.test('a handler that returns a query builder starts its query once', async (t) => {
-  let queries = 0
-  const seen = await priceApp(() => ({
-    // biome-ignore lint/suspicious/noThenProperty: query builders are thenables
-    then(resolve: (rows: string) => void) {
-      queries += 1
-      seen.gate.then(() => resolve('rows'))
-    },
-  }))
+  const builder = new QueryBuilder(() => seen.gate.then(() => 'rows'))
+  const seen = await priceApp(() => builder)
   const answers = await herd(seen, 3)
   t.ok(answers.every((answer) => answer.body === 'rows'))
-  t.equal(queries, 1)
+  t.equal(builder.runs, 1)
 })
 
 for (const [name, value] of [

@@ -1,4 +1,5 @@
 import createError from '@fastify/error'
+import { wholeSeconds } from '@holdfast/footing'
 
 const codes = 'HOLDFAST_ERR_STALE_CACHE'
 
@@ -80,7 +81,7 @@ export function withRetryHint<E extends Error>(
   error: E,
   afterMs: number,
 ): E & { readonly retryAfterSeconds: number } {
-  return Object.assign(error, { retryAfterSeconds: Math.max(1, Math.ceil(afterMs / 1000)) })
+  return Object.assign(error, { retryAfterSeconds: wholeSeconds(afterMs) })
 }
 
 /** A body, content type or option from which no representation can be built. */

@@ -123,19 +123,18 @@ export const takeScripts = counts.map((keys) => script(keys, true))
 export const peekScripts = counts.map((keys) => script(keys, false))
 
 /**
- * KEYS a bucket. ARGV the ticks to take more, or less than 0 to give back, toleranceTicks, ticksPerUs, toleranceUs.
- * The bucket gets at most empty, and at most full. Answers what is used now.
+ * KEYS a bucket. ARGV the ticks to give back, toleranceTicks, ticksPerUs, toleranceUs. The bucket gets at most full.
+ * Answers what is used now.
  */
-export const adjustScript: RedisScript<number> = {
-  name: 'rate-limit-adjust',
+export const refundScript: RedisScript<number> = {
+  name: 'rate-limit-refund',
   keys: 1,
   batch: true,
   prelude: bucketLua,
   lua: `
 local tolerance, ticks = tonumber(ARGV[2]), tonumber(ARGV[3])
 local text = call('GET', KEYS[1])
-local used = used_of(text, tolerance, ticks, ARGV[4]) + ARGV[1]
-if used > tolerance then used = tolerance end
+local used = used_of(text, tolerance, ticks, ARGV[4]) - ARGV[1]
 if used > 0 then
   store(KEYS[1], used, ticks, ARGV[4])
   return used

@@ -35,8 +35,12 @@ function bounded(text: string): string {
   if (text === '') return '#'
   const plain = text.length <= MAX_PART_LENGTH && text.charCodeAt(0) !== HASH_SIGN
   if (plain && text.isWellFormed()) return text
-  // Of UTF-16, in which every lone surrogate is itself.
-  return `#${createHash('sha256').update(text, 'utf16le').digest('base64url').slice(0, 24)}`
+  return `#${shortHash(text)}`
+}
+
+/** Stands for a long text, in 24 characters. Of UTF-16, in which every lone surrogate is itself. */
+export function shortHash(text: string): string {
+  return createHash('sha256').update(text, 'utf16le').digest('base64url').slice(0, 24)
 }
 
 const HASH_SIGN = '#'.charCodeAt(0)

@@ -11,7 +11,7 @@
  * asks, then two, four, ... while they are let pass. In a flood, that is when many were refused here since the last
  * answer, the pause lasts until 16 units have come back, but never longer than 5 s: every process of a fleet asks once
  * for what one of them gets. Who was refused is told to come when the pause is over, also where the store named an
- * earlier time. What comes back meanwhile waits in the bucket, because no pause takes more than half of what it has
+ * earlier time, and while the question is on its way as if it were refused. What comes back meanwhile waits in the bucket, because no pause takes more than half of what it has
  * room for. So a tenant far over its limit still gets all of it, while the number of questions depends on
  * the limit and on the number of processes, not on how many requests come.
  */
@@ -158,36 +158,39 @@ export class DenyCache {
     }
   }
 
+  /** Remembers what the store said of one bucket. `passed` is the whole request, which other buckets may have refused. */
   #note(
     { claim, policy, usedTicks: used, allowed: fits }: Verdict,
-    allowed: boolean,
+    passed: boolean,
     askedAtUs: number,
     nowUs: number,
     mayComeBack: boolean,
   ): void {
     const known = this.#entryOf(claim)
+    // Worth remembering is what refuses the next one, or what is remembered already.
     const nextFits = used + debitTicks(policy, claim.cost) <= policy.toleranceTicks
     if (known === undefined && (nextFits || (fits && mayComeBack))) return
     const entry = known ?? this.#add(claim)
+    // An answer to an earlier question may come later.
     if (askedAtUs >= entry.askedAtUs) {
       entry.askedAtUs = askedAtUs
       // The store counted from a moment between the question and its answer.
       entry.fullAtUs = mayComeBack ? NEVER : askedAtUs + Math.floor(used / policy.ticksPerUs)
       entry.slackUs = nowUs - askedAtUs + 1
     }
-    if (!fits) {
-      if (this.#floorUs > 0) {
-        const paused = nowUs < entry.floorUntilUs
-        entry.floorCost = paused ? Math.min(entry.floorCost, claim.cost) : claim.cost
-        entry.floorUntilUs = Math.max(entry.floorUntilUs, nowUs + this.#pauseUs(entry))
-        entry.window = 1
-      }
-      entry.refused = 0
-    } else if (allowed) {
-      // One more for each that passed: twice as many every round trip.
-      entry.window += 1
-      if (entry.window > WIDEST_WINDOW) entry.window = Number.POSITIVE_INFINITY
+    if (!fits) this.#pause(entry, claim.cost, nowUs)
+    else if (passed) widen(entry)
+  }
+
+  /** The bucket has refused this cost: it is not asked for as much, or more, before the pause is over. */
+  #pause(entry: Entry, cost: number, nowUs: number): void {
+    if (this.#floorUs > 0) {
+      const pausedAlready = nowUs < entry.floorUntilUs
+      entry.floorCost = pausedAlready ? Math.min(entry.floorCost, cost) : cost
+      entry.floorUntilUs = Math.max(entry.floorUntilUs, nowUs + this.#pauseLengthUs(entry))
+      entry.window = 1
     }
+    entry.refused = 0
   }
 
   #waitOut(decision: Decision, nowUs: number): Decision {
@@ -208,10 +211,13 @@ export class DenyCache {
     return Math.max(0, Math.ceil((entry.floorUntilUs - nowUs) / 1000))
   }
 
-  #pauseUs({ policy, refused }: Entry): number {
-    const flood = refused < FLOOD ? 0 : Math.min(FLOOD_UNITS * policy.emissionUs, LONGEST_PAUSE_US)
-    // What comes back in a pause finds room, and as much again.
-    return Math.min(Math.max(this.#floorUs, flood), (policy.toleranceUs - policy.emissionUs) / 2)
+  /** The floor; in a flood the time in which `FLOOD_UNITS` come back, if that is longer. */
+  #pauseLengthUs({ policy, refused }: Entry): number {
+    const isFlood = refused >= FLOOD
+    const floodUs = isFlood ? Math.min(FLOOD_UNITS * policy.emissionUs, LONGEST_PAUSE_US) : 0
+    // What comes back in a pause must find room in the bucket, and as much again, or it would be lost.
+    const roomUs = (policy.toleranceUs - policy.emissionUs) / 2
+    return Math.min(Math.max(this.#floorUs, floodUs), roomUs)
   }
 
   #add({ key, policy }: Claim): Entry {
@@ -257,7 +263,10 @@ export class DenyCache {
     const taken = waitTicks(policy, used + entry.inFlightTicks, cost) / policy.ticksPerUs
     const floor = cost < entry.floorCost ? 0 : entry.floorUntilUs - nowUs
     if (taken > 0 || floor > 0) return Math.max(taken, floor)
-    if (entry.inFlight >= entry.window && cost >= entry.floorCost) return 1
+    if (entry.inFlight >= entry.window && cost >= entry.floorCost) {
+      // Who obeyed less would be refused in the pause that a refusal of those on their way begins.
+      return Math.max(1, this.#pauseLengthUs(entry))
+    }
     // Full, asked of nobody, and free of a floor: it is as if it were not known.
     if (used === 0 && entry.inFlight === 0 && entry.window === Number.POSITIVE_INFINITY) {
       this.#remove(entry)
@@ -290,6 +299,12 @@ export class DenyCache {
     }
     return { allowed: false, violated, verdicts, retryAfterMs, source: 'denied-locally', degraded: false }
   }
+}
+
+/** One more for each that passed: twice as many every round trip. */
+function widen(entry: Entry): void {
+  entry.window += 1
+  if (entry.window > WIDEST_WINDOW) entry.window = Number.POSITIVE_INFINITY
 }
 
 const nobody: Asked = []

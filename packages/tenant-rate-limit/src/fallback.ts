@@ -308,37 +308,51 @@ export class LocalFallback implements Fallback {
     }
   }
 
+  /** Tells the store of one bucket. What was let pass here while it was told is owed still. */
   async #tellOf(debt: Debt): Promise<void> {
     const { claim, local } = debt
-    const askedAtUs = microseconds(this.#clock.nowMs())
-    moveTo(debt, askedAtUs)
-    const { usedTicks, storedTicks } = debt
+    const toldAtUs = microseconds(this.#clock.nowMs())
+    moveTo(debt, toldAtUs)
+    const { usedTicks: usedWhenTold } = debt
     const owed = owedTicks(debt)
-    let stored: number | undefined
-    if (owed > 0) {
-      debt.telling = true
-      try {
-        stored = await this.#store?.catchUp(claim, Math.floor(storedTicks), owed)
-        this.#told += 1
-      } catch (error) {
-        debt.telling = false
-        if ((error as { readonly mayHaveRun?: unknown }).mayHaveRun === false) return
-        // It may have heard; then nobody tells it again.
-        this.#untold += 1
-      }
-      debt.telling = false
-    }
-    if (this.#debts.get(claim.key) !== debt) return
+    const answer = owed > 0 ? await this.#tellStore(debt, owed) : nothingToTell
+    const isForgotten = this.#debts.get(claim.key) !== debt
+    if (answer === 'not heard' || isForgotten) return
     const nowUs = microseconds(this.#clock.nowMs())
     moveTo(debt, nowUs)
-    debt.knownTicks = Math.max(0, usedTicks - (nowUs - askedAtUs) * local.ticksPerUs)
-    debt.storedTicks = stored ?? debt.storedTicks + owed
-    // What came on top meanwhile is owed still; and until the others have told theirs, the part says more.
+    // The store knows all that was used when it was told, less what has come back since.
+    debt.knownTicks = Math.max(0, usedWhenTold - (nowUs - toldAtUs) * local.ticksPerUs)
+    debt.storedTicks = answer.storedTicks ?? debt.storedTicks + owed
+    // Until the others have told theirs, the part says more than the store.
     if (debt.usedTicks > debt.knownTicks || this.#settles()) return
     this.#debts.delete(claim.key)
     this.#memory.learn(claim, debt.storedTicks)
   }
+
+  /** What the store says to be used now; nothing where it may have heard without an answer. */
+  async #tellStore(debt: Debt, owed: number): Promise<Told | 'not heard'> {
+    debt.telling = true
+    try {
+      const storedTicks = await this.#store?.catchUp(debt.claim, Math.floor(debt.storedTicks), owed)
+      this.#told += 1
+      return { storedTicks }
+    } catch (error) {
+      if ((error as { readonly mayHaveRun?: unknown }).mayHaveRun === false) return 'not heard'
+      // It is not told again: what it has heard twice would be taken twice.
+      this.#untold += 1
+      return { storedTicks: undefined }
+    } finally {
+      debt.telling = false
+    }
+  }
 }
+
+/** What the store has answered when it was told. */
+interface Told {
+  readonly storedTicks: number | undefined
+}
+
+const nothingToTell: Told = { storedTicks: undefined }
 
 /** One of `processes` equal parts of a bucket. */
 export function partOfPolicy(policy: Policy, processes: number): Policy {

@@ -10,8 +10,7 @@
  * Does not guarantee that a client which was refused gets its whole quota at the end of a window: one request comes
  * back every `timeWindow / max`.
  */
-import { createHash } from 'node:crypto'
-import { claim, MAX_PART_LENGTH } from './claim.ts'
+import { claim, MAX_PART_LENGTH, shortHash } from './claim.ts'
 import type { RateLimiter } from './limiter.ts'
 import { checks } from './options.ts'
 import { compilePolicy, type OnStoreLoss, type Policy } from './policy.ts'
@@ -269,16 +268,15 @@ function leftMs(decision: Decision, timer: Policy): number {
 
 /** By what the buckets of a route are told apart from those of others; undefined for what has no route. */
 function scopeOf({ groupId, routeInfo }: Settings): string | undefined {
-  if (groupId !== undefined) return bounded(`group ${groupId}`)
+  if (groupId !== undefined) return short(`group ${groupId}`)
   if (routeInfo?.url === undefined) return undefined
   const methods = [routeInfo.method ?? []].flat().map((method) => (method === 'HEAD' ? 'GET' : method))
-  return bounded(`${[...new Set(methods)].sort().join()} ${routeInfo.url}`)
+  return short(`${[...new Set(methods)].sort().join()} ${routeInfo.url}`)
 }
 
 /** Hashed here, once, because it would be hashed for every request otherwise. */
-function bounded(scope: string): string {
-  if (scope.length <= MAX_PART_LENGTH) return scope
-  return createHash('sha256').update(scope).digest('base64url').slice(0, 32)
+function short(scope: string): string {
+  return scope.length <= MAX_PART_LENGTH ? scope : shortHash(scope)
 }
 
 function answer(

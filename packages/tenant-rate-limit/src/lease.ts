@@ -132,17 +132,23 @@ export class Lease {
     const held = this.unitsAt(nowMs)
     if (held > this.#renewBelow && nowMs < this.#renewAfterMs) return undefined
     this.#sortOut(nowMs)
-    if (this.#grants.length > 1) return undefined
-    if (!this.hotAt(nowMs)) return undefined
-    const life = this.leaseMs * (1 - RENEWAL_PART)
-    const counted = (this.#unitsPerSecondAt(nowMs) * life) / 1000
-    // What has ended was not spent.
-    const lasts = nowMs < this.#renewAfterMs + this.leaseMs * RENEWAL_PART
-    const spent = lasts ? ((this.#lent - held) * life) / Math.max(1, nowMs - this.#lentAtMs) : 0
-    const need = Math.max(counted, Math.min(spent, this.#lent * GROWTH))
-    const want = Math.min(Math.ceil(need), this.#terms.maxUnits - held)
+    // Two loans are held only while the older one is spent.
+    if (this.#grants.length > 1 || !this.hotAt(nowMs)) return undefined
+    const want = Math.min(Math.ceil(this.#needAt(nowMs, held)), this.#terms.maxUnits - held)
+    // What the store would answer, as far as is known here: for nothing it is not asked.
     const room = Math.floor(remainingUnits(this.claim.policy, this.#storedUse(nowMs)) * portion) - held
     return Math.min(want, room) < LEAST_LOAN ? undefined : { want, held }
+  }
+
+  /** Units for the time until the loan after the next: at the pace of the count, or of the last loan if that is more. */
+  #needAt(nowMs: number, held: number): number {
+    const renewedAfterMs = this.leaseMs * (1 - RENEWAL_PART)
+    const byCount = (this.#unitsPerSecondAt(nowMs) * renewedAfterMs) / 1000
+    const endsAtMs = this.#renewAfterMs + this.leaseMs * RENEWAL_PART
+    // What is missing of a loan that has ended was not spent.
+    if (nowMs >= endsAtMs) return byCount
+    const spentPerMs = (this.#lent - held) / Math.max(1, nowMs - this.#lentAtMs)
+    return Math.max(byCount, Math.min(spentPerMs * renewedAfterMs, this.#lent * GROWTH))
   }
 
   /** A request has left. */

@@ -133,10 +133,6 @@ export class LeasedStore implements LimitStore {
     return this.#store.refund(claims)
   }
 
-  charge(claims: readonly Claim[]): void | Promise<void> {
-    return this.#store.charge(claims)
-  }
-
   /** Fills these buckets; what is held of them is spent as ever. */
   forget(claims: readonly Claim[]): void | Promise<void> {
     return this.#store.forget(claims)

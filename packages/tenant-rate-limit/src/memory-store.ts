@@ -73,11 +73,12 @@ export class MemoryStore implements LimitStore {
   }
 
   refund(claims: readonly Claim[]): void {
-    this.#adjust(claims, -1)
-  }
-
-  charge(claims: readonly Claim[]): void {
-    this.#adjust(claims, 1)
+    const nowUs = microseconds(this.#clock.nowMs())
+    for (const claim of claims) {
+      if (claim.cost === 0) continue
+      const used = this.#usedOf(claim, nowUs) - debitTicks(claim.policy, claim.cost)
+      this.#store(claim, nowUs, Math.max(0, used))
+    }
   }
 
   forget(claims: readonly Claim[]): void {
@@ -100,15 +101,6 @@ export class MemoryStore implements LimitStore {
   /** Buckets that are kept one by one, those dropped since the start, and the bytes of the coarse table. */
   snapshot(): { readonly keys: number; readonly dropped: number; readonly coarseBytes: number } {
     return { keys: this.#keys.length, dropped: this.#dropped, coarseBytes: this.#coarse.size * CELLS * 8 }
-  }
-
-  #adjust(claims: readonly Claim[], sign: 1 | -1): void {
-    const nowUs = microseconds(this.#clock.nowMs())
-    for (const claim of claims) {
-      if (claim.cost === 0) continue
-      const used = this.#usedOf(claim, nowUs) + sign * debitTicks(claim.policy, claim.cost)
-      this.#store(claim, nowUs, Math.min(Math.max(0, used), claim.policy.toleranceTicks))
-    }
   }
 
   #usedOf({ key, policy }: Claim, nowUs: number): number {

@@ -27,12 +27,12 @@ export interface TenantRateLimitOptions<Request = unknown, Reply = unknown> exte
   readonly denyFloorMs?: number
   /**
    * Units that a process takes in advance of buckets it draws on often, so that most requests ask nobody: `true`, or
-   * the terms. Default `false`: limits hold exactly.
+   * the terms. Without `redis` there are none. Default `false`: limits hold exactly.
    */
   readonly leases?: boolean | LeaseOptions
   /**
    * How many processes share the buckets at least. More are counted as they come; this is for those that start while
-   * Redis is lost. Default 1.
+   * Redis is lost. Without `redis` it says nothing: each process has the whole of every limit. Default 1.
    */
   readonly processes?: number
   /** The tenant of a request; nothing where there is none. Synchronous. Default: all requests share one. */
@@ -91,9 +91,11 @@ export function resolveOptions<Request, Reply>(options: TenantRateLimitOptions<R
   }
   if (typeof onLimit !== 'function') checks.oneOf('onLimit', onLimit, ['reject', 'stale'])
   if (appName !== undefined) checks.text('appName', appName, 63)
+  const leases = resolveLeases(options.leases ?? false, checks)
   const resolved = {
     redis: checks.having('redis', redis, ['run', 'key', 'onStateChange']),
-    leases: resolveLeases(options.leases ?? false, checks),
+    // Without Redis there is nobody to borrow from, and no burst has to be smaller for it.
+    leases: redis && leases,
     processes: checks.count('processes', options.processes ?? 1, 1, 100_000),
     maxKeys: checks.count('maxKeys', options.maxKeys ?? 50_000),
     denyFloorMs: checks.duration('denyFloorMs', options.denyFloorMs ?? 20, 0, 1000),
@@ -121,8 +123,8 @@ export function resolveOptions<Request, Reply>(options: TenantRateLimitOptions<R
     clock: checks.having('clock', clock ?? systemClock, ['nowMs', 'wallMs', 'schedule']),
   }
   checks.onlyKnown('', options, [...setNames, ...Object.keys(resolved)])
-  const { leases } = resolved
-  const adapt = leases === undefined ? undefined : (policy: Policy) => withReserve(policy, leases)
+  const { leases: lent } = resolved
+  const adapt = lent === undefined ? undefined : (policy: Policy) => withReserve(policy, lent)
   return { ...resolved, policies: new Policies(checkedSet(options), adapt) }
 }
 

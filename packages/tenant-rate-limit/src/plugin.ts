@@ -1,3 +1,4 @@
+import { isProbe } from '@holdfast/footing'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import fp from 'fastify-plugin'
 import { composeLimiter } from './compose-limiter.ts'
@@ -45,6 +46,8 @@ export interface TenantRateLimit {
    * and `RULE` when one cannot hold what a route costs; then nothing has changed.
    */
   update(set: PolicySet): void
+  /** Raises what `update()` would, and changes nothing. */
+  check(set: PolicySet): void
   snapshot(): TenantRateLimitSnapshot
 }
 
@@ -77,6 +80,7 @@ async function plugin(app: FastifyInstance, options: TenantRateLimitPluginOption
     limiter,
     limit: (setting) => guardOf('limit()', byHand(setting)).guard,
     update: (set) => guards.update(set),
+    check: (set) => guards.check(set),
     snapshot: () => guards.snapshot(),
   })
   app.decorateRequest('tenantRateLimit', null)
@@ -92,11 +96,8 @@ async function plugin(app: FastifyInstance, options: TenantRateLimitPluginOption
     if (phase === 'onRequest') app.addHook('onRequest', hook)
     else app.addHook('preHandler', hook)
   }
-  app.addHook('onClose', async () => {
-    // Fastify comes here before the last requests are answered: theirs are still settled.
-    if (app.server.listening) app.server.once('close', () => void limiter.close())
-    else await limiter.close()
-  })
+  // Fastify comes here after its server has closed: what the last requests took is settled.
+  app.addHook('onClose', () => limiter.close())
   if (registry !== undefined) {
     const { sharedMetrics } = await import('./metrics.ts')
     app.addHook(
@@ -111,8 +112,7 @@ function guardRoute(route: RouteOptions, guards: Guards, defaultRoute: TenantRat
   const { tenantRateLimit: setting = defaultRoute } = route.config ?? {}
   if (setting === false) return
   // Probes of @holdfast/health are how a cluster sees whether we live: only a route's own setting limits them.
-  const { health } = (route.config ?? {}) as { readonly health?: unknown }
-  if (health === 'probe' && route.config?.tenantRateLimit === undefined) return
+  if (isProbe(route.config) && route.config?.tenantRateLimit === undefined) return
   const methods = [route.method].flat()
   const { guard, phase } = guards.create({ name: `${methods.join(',')} ${route.url}`, methods, setting })
   const hook: Hook = (request, reply, done) => guard.handle(request, reply, done)

@@ -3,6 +3,7 @@
  * sees the old set or the new one, and buckets keep the fraction that was used. A set with a mistake changes nothing.
  */
 import { PolicyError } from './errors.ts'
+import { ceilingOf } from './group-name.ts'
 import { compilePolicy, type OnStoreLoss, type Policy, type PolicyDefinition } from './policy.ts'
 
 /** A policy as it is written: `'10/minute'`, or an object. */
@@ -32,6 +33,14 @@ type Compiled = ReadonlyMap<string, Policy>
 interface Override {
   readonly tenant: string
   readonly policy: Policy
+}
+
+/** The policies of one set. */
+interface CompiledSet {
+  readonly general: Compiled
+  readonly groups: Compiled
+  readonly tenants: ReadonlyMap<string, Compiled>
+  readonly leastOverrides: ReadonlyMap<string, Override>
 }
 
 /** What routes are checked against. */
@@ -84,13 +93,28 @@ export class Policies {
    * the new ones changes nothing.
    */
   update(set: PolicySet, check: (next: KnownPolicies) => void = unchecked): void {
+    const next = this.#compile(set)
+    check(knownOf(next))
+    this.#general = next.general
+    this.#groups = next.groups
+    this.#tenants = next.tenants
+    this.#leastOverrides = next.leastOverrides
+    this.#version += 1
+  }
+
+  /** Raises what `update()` would, and changes nothing. */
+  check(set: PolicySet, check: (next: KnownPolicies) => void = unchecked): void {
+    check(knownOf(this.#compile(set)))
+  }
+
+  #compile(set: PolicySet): CompiledSet {
     const { policies, groups = {}, overrides = {}, shadow = false, onStoreLoss = 'local' } = set
     let compiled = 0
     const version = this.#version + 1
     const compileAll = (
       sources: Readonly<Record<string, PolicySource>>,
       known: Compiled | undefined,
-      prefix = '',
+      nameOf: (name: string) => string = asWritten,
     ): Compiled =>
       new Map(
         Object.entries(sources).map(([name, source]) => {
@@ -103,13 +127,13 @@ export class Policies {
             name,
             renewed(
               known?.get(name),
-              this.#adapt(compilePolicy(prefix + name, source, { version, shadow, onStoreLoss })),
+              this.#adapt(compilePolicy(nameOf(name), source, { version, shadow, onStoreLoss })),
             ),
           ]
         }),
       )
     const general = compileAll(policies, this.#general)
-    const ceilings = compileAll(groups, this.#groups, 'group/')
+    const ceilings = compileAll(groups, this.#groups, ceilingOf)
     const tenants = new Map(
       Object.entries(overrides).map(([tenant, own]) => {
         for (const name of Object.keys(own)) {
@@ -119,17 +143,7 @@ export class Policies {
         return [tenant, compileAll(own, this.#tenants.get(tenant))]
       }),
     )
-    const leastOverrides = leastOf(tenants)
-    check({
-      get: (name) => general.get(name),
-      group: (name) => ceilings.get(name),
-      leastOverride: (name) => leastOverrides.get(name),
-    })
-    this.#general = general
-    this.#groups = ceilings
-    this.#tenants = tenants
-    this.#leastOverrides = leastOverrides
-    this.#version = version
+    return { general, groups: ceilings, tenants, leastOverrides: leastOf(tenants) }
   }
 
   /** All policies, as plain data. */
@@ -152,7 +166,19 @@ function asItIs(policy: Policy): Policy {
   return policy
 }
 
+function asWritten(name: string): string {
+  return name
+}
+
 function unchecked(): void {}
+
+function knownOf({ general, groups, leastOverrides }: CompiledSet): KnownPolicies {
+  return {
+    get: (name) => general.get(name),
+    group: (name) => groups.get(name),
+    leastOverride: (name) => leastOverrides.get(name),
+  }
+}
 
 function leastOf(tenants: ReadonlyMap<string, Compiled>): Map<string, Override> {
   const least = new Map<string, Override>()

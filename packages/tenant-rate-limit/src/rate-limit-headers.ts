@@ -13,6 +13,8 @@
  * the shared store says what the limits are, and nothing about what is left. Shadow policies are never shown; the
  * ceilings of groups only where they refuse, because what is left of them tells about other clients.
  */
+import { wholeSeconds } from '@holdfast/footing'
+import { groupOf } from './group-name.ts'
 import type { Policy } from './policy.ts'
 import type { Decision, Verdict } from './store.ts'
 
@@ -66,7 +68,7 @@ export class RateLimitHeaders {
     if (this.#xRatelimit) sink.header('x-ratelimit-limit', String(tightest.policy.capacity))
     if (degraded) return
     const remaining = String(tightest.remaining)
-    const reset = String(secondsOf(tightest.resetMs))
+    const reset = String(wholeSeconds(tightest.resetMs, 0))
     if (this.#xRatelimit) {
       sink.header('x-ratelimit-remaining', remaining)
       sink.header('x-ratelimit-reset', reset)
@@ -90,7 +92,7 @@ export class RateLimitHeaders {
 /** A member of `RateLimit-Policy`. */
 export function policyItem({ name, capacity, emissionUs }: Policy): string {
   // A name is a token of letters, digits, '_', '-' and '/': nothing in it needs an escape.
-  return `"${name}";q=${capacity};w=${Math.max(1, Math.ceil((capacity * emissionUs) / 1_000_000))}`
+  return `"${name}";q=${capacity};w=${wholeSeconds((capacity * emissionUs) / 1000)}`
 }
 
 /** A member of `RateLimit`. */
@@ -103,14 +105,14 @@ export function limitItem(verdict: Verdict): string {
  * early. Undefined when no retry can succeed.
  */
 export function retryAfterSeconds({ retryAfterMs }: Pick<Decision, 'retryAfterMs'>): number | undefined {
-  return Number.isFinite(retryAfterMs) ? Math.max(1, secondsOf(retryAfterMs)) : undefined
+  return Number.isFinite(retryAfterMs) ? wholeSeconds(retryAfterMs) : undefined
 }
 
 function effectiveWindowSeconds({ policy, allowed, remaining, retryAfterMs, resetMs }: Verdict): number {
-  if (!allowed && Number.isFinite(retryAfterMs)) return Math.max(1, secondsOf(retryAfterMs))
-  if (remaining > 0) return Math.max(1, Math.ceil((remaining * policy.emissionUs) / 1_000_000))
+  if (!allowed && Number.isFinite(retryAfterMs)) return wholeSeconds(retryAfterMs)
+  if (remaining > 0) return wholeSeconds((remaining * policy.emissionUs) / 1000)
   // Empty but for a fraction of a unit: it is full without the units that come after the next one.
-  return Math.max(1, secondsOf(resetMs - ((policy.capacity - 1) * policy.emissionUs) / 1000))
+  return wholeSeconds(resetMs - ((policy.capacity - 1) * policy.emissionUs) / 1000)
 }
 
 function isShown({ policy, allowed }: Verdict, refused: boolean): boolean {
@@ -118,16 +120,12 @@ function isShown({ policy, allowed }: Verdict, refused: boolean): boolean {
   return refused ? !allowed : !isCeiling(policy)
 }
 
-/** Whether it is the ceiling of a group: no other policy has a '/' in its name. */
+/** Whether it is the ceiling of a group. */
 function isCeiling({ name }: Policy): boolean {
-  return name.startsWith('group/')
+  return groupOf(name) !== undefined
 }
 
 function isTighter(verdict: Verdict, other: Verdict): boolean {
   if (verdict.remaining !== other.remaining) return verdict.remaining < other.remaining
   return verdict.resetMs > other.resetMs
-}
-
-function secondsOf(ms: number): number {
-  return Math.ceil(ms / 1000)
 }

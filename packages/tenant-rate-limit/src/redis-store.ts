@@ -1,6 +1,6 @@
 /* Buckets in Redis, by its clock: one script call for each slot that a request draws on. */
 import type { RedisGuard } from '@holdfast/redis-guard'
-import { adjustScript, peekScripts, takeScripts } from './bucket-script.ts'
+import { peekScripts, refundScript, takeScripts } from './bucket-script.ts'
 import type { Claim } from './claim.ts'
 import { ClaimsError } from './errors.ts'
 import type { CatchingUp } from './fallback.ts'
@@ -43,15 +43,12 @@ export class RedisStore implements LendingStore, CatchingUp {
   }
 
   async refund(claims: readonly Claim[]): Promise<void> {
-    await this.#adjust(claims, -1)
-  }
-
-  async charge(claims: readonly Claim[]): Promise<void> {
-    await this.#adjust(claims, 1)
+    const taken = claims.filter(({ cost }) => cost > 0)
+    await Promise.all(taken.map((claim) => this.#refund(claim, debitTicks(claim.policy, claim.cost))))
   }
 
   async forget(claims: readonly Claim[]): Promise<void> {
-    await Promise.all(claims.map((claim) => this.#run(adjustScript, claim, -claim.policy.toleranceTicks)))
+    await Promise.all(claims.map((claim) => this.#refund(claim, claim.policy.toleranceTicks)))
   }
 
   lend(claim: Claim, want: number, held: number, portion: number): Promise<Loan> {
@@ -116,7 +113,7 @@ export class RedisStore implements LendingStore, CatchingUp {
    */
   #undo(claims: readonly Claim[]): void {
     if (claims.length === 0) return
-    this.#adjust(claims, -1).catch(() => {
+    this.refund(claims).catch(() => {
       this.#refundsLost += 1
     })
   }
@@ -141,17 +138,9 @@ export class RedisStore implements LendingStore, CatchingUp {
     return this.#redis.run(script, keys, args)
   }
 
-  async #adjust(claims: readonly Claim[], sign: 1 | -1): Promise<void> {
-    await Promise.all(
-      claims
-        .filter(({ cost }) => cost > 0)
-        .map((claim) => this.#run(adjustScript, claim, sign * debitTicks(claim.policy, claim.cost))),
-    )
-  }
-
-  #run(script: typeof adjustScript, claim: Claim, ticks: number): Promise<number> {
+  #refund(claim: Claim, ticks: number): Promise<number> {
     const { tolerance, ticks: perUs, us } = termsOf(claim.policy)
-    return this.#redis.run(script, [redisKeyOf(this.#redis, claim)], [ticks, tolerance, perUs, us])
+    return this.#redis.run(refundScript, [redisKeyOf(this.#redis, claim)], [ticks, tolerance, perUs, us])
   }
 }
 

@@ -5,9 +5,10 @@
 import { clientNetwork, ignoreRejection, RefusalPages } from '@holdfast/footing'
 import { UnknownPolicyError } from './errors.ts'
 import { reportUpdated } from './events.ts'
+import { ceilingOf, groupOf } from './group-name.ts'
 import type { RateLimiter, RateLimiterSnapshot } from './limiter.ts'
 import { checkUpdate, type resolveOptions } from './options.ts'
-import type { Policies, PolicySet } from './policies.ts'
+import type { KnownPolicies, Policies, PolicySet } from './policies.ts'
 import { RateLimitHeaders } from './rate-limit-headers.ts'
 import { Refusals } from './refusal.ts'
 import { type Identities, RequestClaims } from './request-claims.ts'
@@ -46,9 +47,6 @@ interface Use {
   readonly where: string
   readonly cost: number
 }
-
-/** No policy has a '/' in its name. */
-const GROUP = 'group/'
 
 /** An address that cannot be read, as over a Unix socket. All of them are one client. */
 const UNKNOWN_ADDRESS = 'unknown'
@@ -108,22 +106,29 @@ export class RouteGuards<Request extends RequestLike & { readonly ip: string }, 
     })
     const cost = typeof resolved.cost === 'number' ? resolved.cost : 0
     for (const { policy } of resolved.rules) this.#use(policy, { where, cost })
-    if (resolved.group !== undefined) this.#use(GROUP + resolved.group, { where, cost })
+    if (resolved.group !== undefined) this.#use(ceilingOf(resolved.group), { where, cost })
     const claims = new RequestClaims(resolved, policies, this.#identities)
     return { guard: new RouteGuard(route.name, resolved, claims, this.#parts), phase: resolved.phase }
   }
 
   /** Replaces the policies. A set with a mistake, or without room for what routes need, changes nothing. */
   update(set: PolicySet): void {
-    this.#settings.policies.update(checkUpdate(set), (next) => {
-      for (const [name, { where, cost }] of this.#uses) {
-        const isGroup = name.startsWith(GROUP)
-        const policy = isGroup ? next.group(name.slice(GROUP.length)) : next.get(name)
-        if (policy === undefined) throw new UnknownPolicyError(where, name)
-        checkFits(where, cost, policy, next)
-      }
-    })
+    this.#settings.policies.update(checkUpdate(set), (next) => this.#checkUses(next))
     reportUpdated(this.#settings.policies.version)
+  }
+
+  /** Raises what `update()` would. */
+  check(set: PolicySet): void {
+    this.#settings.policies.check(checkUpdate(set), (next) => this.#checkUses(next))
+  }
+
+  #checkUses(next: KnownPolicies): void {
+    for (const [name, { where, cost }] of this.#uses) {
+      const group = groupOf(name)
+      const policy = group === undefined ? next.get(name) : next.group(group)
+      if (policy === undefined) throw new UnknownPolicyError(where, name)
+      checkFits(where, cost, policy, next)
+    }
   }
 
   /** Of those that name a policy, the one with the highest cost is remembered. */

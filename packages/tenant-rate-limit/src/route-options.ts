@@ -1,5 +1,6 @@
 import { MAX_CLAIMS } from './claim.ts'
 import { RuleError, UnknownPolicyError } from './errors.ts'
+import { ceilingOf } from './group-name.ts'
 import { checks } from './options.ts'
 import type { KnownPolicies } from './policies.ts'
 import type { Policy } from './policy.ts'
@@ -115,7 +116,7 @@ export function resolveRoute<Request, Reply>(
   const { group, cost = 1, stale } = given
   const rules = rulesOf(name, given, context)
   if (group !== undefined && context.policies.group(group) === undefined) {
-    throw new UnknownPolicyError(name, `group/${String(group)}`)
+    throw new UnknownPolicyError(name, ceilingOf(String(group)))
   }
   if (rules.length === 0 && group === undefined) {
     checks.refuse(`${name}: policy`, 'given where there is no group', given.policy)

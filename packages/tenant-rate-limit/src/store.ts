@@ -69,8 +69,6 @@ export interface LimitStore {
   decide(claims: readonly Claim[], mode: 'consume' | 'peek'): Decision | Promise<Decision>
   /** Gives back what was taken: no bucket gets fuller than full. */
   refund(claims: readonly Claim[]): void | Promise<void>
-  /** Takes what was let pass elsewhere; a bucket gets at most empty. */
-  charge(claims: readonly Claim[]): void | Promise<void>
   /** Fills these buckets. */
   forget(claims: readonly Claim[]): void | Promise<void>
   close(): Promise<void>

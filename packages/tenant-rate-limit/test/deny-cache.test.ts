@@ -1,6 +1,8 @@
 import { seededRandom } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import { type Claim, claim, type Decision, DenyCache, MemoryStore, type Policy } from '../src/index.ts'
+import { DenyCache } from '../src/deny-cache.ts'
+import { type Claim, claim, type Decision, type Policy } from '../src/index.ts'
+import { MemoryStore } from '../src/memory-store.ts'
 import { microseconds } from '../src/token-bucket.ts'
 import { policyOf } from './policy-of.ts'
 

@@ -1,7 +1,8 @@
 import { HandClock, seededRandom } from '@holdfast/test-kit'
 import t from 'tap'
-import { partOfPolicy } from '../src/fallback.ts'
-import { type Claim, claim, type Decision, LocalFallback, type Policy, RateLimiter } from '../src/index.ts'
+import { LocalFallback, partOfPolicy } from '../src/fallback.ts'
+import { type Claim, claim, type Decision, type Policy } from '../src/index.ts'
+import { RateLimiter } from '../src/limiter.ts'
 import { policyOf } from './policy-of.ts'
 import { Bank, excessOf, RemoteBank, runLoad, simulateFleet, steadyLoad } from './simulated-bank.ts'
 

@@ -3,15 +3,12 @@ import { GuardedRedis } from '@holdfast/redis-guard'
 import { HandClock, startRedis } from '@holdfast/test-kit'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
-import {
-  DenyCache,
-  type FastifyRateLimitStoreOptions,
-  fastifyRateLimitStore,
-  LocalFallback,
-  MemoryStore,
-  RateLimiter,
-  RedisStore,
-} from '../src/index.ts'
+import { DenyCache } from '../src/deny-cache.ts'
+import { LocalFallback } from '../src/fallback.ts'
+import { type FastifyRateLimitStoreOptions, fastifyRateLimitStore } from '../src/index.ts'
+import { RateLimiter } from '../src/limiter.ts'
+import { MemoryStore } from '../src/memory-store.ts'
+import { RedisStore } from '../src/redis-store.ts'
 
 interface World {
   readonly app: FastifyInstance

@@ -1,7 +1,7 @@
 import { GuardedRedis } from '@holdfast/redis-guard'
 import { HandClock, type RealServer, startRedis, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
-import { joinFleet } from '../src/index.ts'
+import { joinFleet } from '../src/fleet-size.ts'
 
 let server: RealServer
 const guards: GuardedRedis[] = []

@@ -1,7 +1,7 @@
 import { HandClock, type SeededRandom, seededRandom } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import { claim, type LeaseTerms, leaseExcess, type Policy, withReserve } from '../src/index.ts'
-import { returnedTicks } from '../src/lease-terms.ts'
+import { claim, type Policy } from '../src/index.ts'
+import { type LeaseTerms, leaseExcess, returnedTicks, withReserve } from '../src/lease-terms.ts'
 import { policyOf } from './policy-of.ts'
 import {
   Bank,

@@ -1,8 +1,16 @@
 import { OptionChecks } from '@holdfast/footing'
 import t from 'tap'
-import { claim, type LeaseTerms, leaseExcess, withReserve } from '../src/index.ts'
+import { claim } from '../src/index.ts'
 import { Lease } from '../src/lease.ts'
-import { leaseMsOf, loanUnits, resolveLeases, returnedTicks } from '../src/lease-terms.ts'
+import {
+  type LeaseTerms,
+  leaseExcess,
+  leaseMsOf,
+  loanUnits,
+  resolveLeases,
+  returnedTicks,
+  withReserve,
+} from '../src/lease-terms.ts'
 import { checks } from '../src/options.ts'
 import { policyOf } from './policy-of.ts'
 

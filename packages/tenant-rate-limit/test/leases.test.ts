@@ -1,6 +1,8 @@
 import { HandClock, seededRandom } from '@holdfast/test-kit'
 import t from 'tap'
-import { type Claim, claim, type Decision, LeasedStore, type LeaseTerms, type Verdict } from '../src/index.ts'
+import { type Claim, claim, type Decision, type Verdict } from '../src/index.ts'
+import type { LeaseTerms } from '../src/lease-terms.ts'
+import { LeasedStore } from '../src/leases.ts'
 import { policyOf } from './policy-of.ts'
 import { Bank, RemoteBank } from './simulated-bank.ts'
 
@@ -119,7 +121,7 @@ t.test(
     const { store, warm, clock, unitsUsed, remote, bank } = leasedStore()
     const slow = claim(policyOf('slow', '1/s burst 1000'), 'acme', 'slow')
     const scarce = claim(policyOf('scarce', '1/day'), 'acme', 'scarce')
-    bank.adjust([scarce], 'charge')
+    bank.decide([scarce], 'consume')
     await warm(slow)
     const before = unitsUsed(slow)
     const { units } = store.snapshot()
@@ -239,7 +241,9 @@ t.test('what the store offers beside deciding goes to the store', async (t) => {
     await work
   }
   const slow = claim(policyOf('slow', '10/day'), 'acme', 'slow', 4)
-  await done(store.charge([slow]))
+  const taken = store.decide([slow], 'consume')
+  await clock.advance(1)
+  await taken
   t.ok(unitsUsed(slow) > 3.99)
   await done(store.refund([claim(slow.policy, 'acme', 'slow', 3)]))
   t.ok(unitsUsed(slow) < 1.01)

@@ -1,7 +1,6 @@
 import { type RealServer, startRedis, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
-import { leaseExcess, withReserve } from '../src/index.ts'
-import { resolveLeases } from '../src/lease-terms.ts'
+import { leaseExcess, resolveLeases, withReserve } from '../src/lease-terms.ts'
 import { checks } from '../src/options.ts'
 import {
   bySource,

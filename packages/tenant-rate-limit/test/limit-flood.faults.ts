@@ -1,7 +1,6 @@
 import { type RealServer, startRedis } from '@holdfast/test-kit'
 import t from 'tap'
-import { leaseExcess } from '../src/index.ts'
-import { resolveLeases } from '../src/lease-terms.ts'
+import { leaseExcess, resolveLeases } from '../src/lease-terms.ts'
 import { checks } from '../src/options.ts'
 import {
   callsOf,
@@ -27,7 +26,7 @@ t.after(() => redis.stop())
 
 /** So long that a busy machine loses no answer of Redis. */
 const budgetMs = 10_000
-/** Where answers take longer than this, several questions are on their way when a bucket is found empty. */
+/** Where answers take longer than this, more than 2 % may ask: several are on their way when a bucket is found empty. */
 const QUICK_MS = 25
 const leases = resolveLeases(true, checks)
 if (leases === undefined) throw new Error('no leases')
@@ -69,11 +68,22 @@ for (const count of [1, 4, 8]) {
       const [passed, left] = [passedUnits(flooding), unitsLeft(flooding, 100)]
       const numbers = `${passed} of ${ideal} passed, ${left.toFixed(1)} are left`
       t.comment(inWords(flooding, `${(share * 100).toFixed(2)} % of them asked Redis, ${numbers}`))
-      const most = longestWaitMs(flooding) <= QUICK_MS ? 0.02 : 0.05
-      t.ok(share <= most, `${calls} calls for ${requests} requests`)
+      t.ok(share <= 0.05, `${calls} calls for ${requests} requests`)
+      const slowestMs = longestWaitMs(flooding)
+      const waited = `an answer took ${slowestMs.toFixed(0)} ms: `
+      // What a slow machine is forgiven is counted as skipped, and only where it was needed.
+      const asked = share > 0.02 && slowestMs > QUICK_MS
+      t.ok(share <= 0.02, 'at most 2 % of them asked Redis', {
+        skip: asked && `${waited}several were on their way when the bucket was found empty`,
+      })
       const bound = lending ? leaseExcess(flooded, leases, count) : 0
       t.ok(certainExcess(flooding, flooded.capacity, flooded.refillPerSecond) <= bound)
-      t.ok(runsOver(flooding, flooded) || passed + left >= 0.99 * ideal, numbers)
+      const ranOver = passed + left < 0.99 * ideal && runsOver(flooding, flooded)
+      t.ok(passed + left >= 0.99 * ideal, numbers, {
+        skip: ranOver && `${waited}the bucket ran over meanwhile`,
+      })
+      // How long the other tenant waits is told, and no test: the flood is made by the very processes that refuse it.
+      // `pnpm bench limit-flood` compares its p99, with the flood from a process of its own.
       t.comment(inWords(quiet, 'another tenant, alone'))
       t.comment(inWords(beside, 'another tenant, beside the flood'))
       t.equal(passedUnits(beside), requestsOf(beside), 'all of the other tenant pass')

@@ -1,8 +1,9 @@
 import { GuardedRedis } from '@holdfast/redis-guard'
 import { type RealServer, startRedis, startRedisSentinel, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import { claim, type LeaseTerms, leaseExcess, type Policy, RedisStore } from '../src/index.ts'
-import { redisKeyOf } from '../src/redis-store.ts'
+import { claim, type Policy } from '../src/index.ts'
+import { type LeaseTerms, leaseExcess } from '../src/lease-terms.ts'
+import { RedisStore, redisKeyOf } from '../src/redis-store.ts'
 import {
   certainExcess,
   inWords,
@@ -110,6 +111,9 @@ function inFleet(count: number, lending: boolean): string {
 
 /** Until a process has found out, it believes what it heard last: this long, and as long as an answer takes. */
 const STALE_MS = 250
+
+/** In a failover on purpose the old master goes on for this long, and what it takes then is lost: see redis-guard. */
+const LOST_IN_FAILOVER_MS = 1_000
 
 /** What comes back in that time may be let pass twice. */
 function staleUnits(
@@ -255,8 +259,9 @@ for (const lending of [false, true]) {
     const used = await unitsUsed(await set.master(), slow, 'acme')
     tell(t, 'slow', slowly, Number.NaN)
     t.comment(`${passed} were let pass, ${used} are used at the new master`)
-    // What the old master took when nobody copied it any more is forgotten; a process or two may have asked it.
-    t.ok(used >= passed - staleUnits(slowly, { refillPerSecond: 200 }))
+    // What the old master took when nobody copied it any more is forgotten.
+    const lost = staleUnits(slowly, { refillPerSecond: 200 }) + (200 * LOST_IN_FAILOVER_MS) / 1000
+    t.ok(used >= passed - lost, `${passed - used} were forgotten`)
   })
 }
 

@@ -6,16 +6,9 @@ import type { Clock } from '@holdfast/footing'
 import { GuardedRedis, type GuardedRedisOptions } from '@holdfast/redis-guard'
 import { StallWatch } from '@holdfast/test-kit'
 import { composeLimiter } from '../src/compose-limiter.ts'
-import {
-  claim,
-  type Decision,
-  type LeaseTerms,
-  Policies,
-  type Policy,
-  type RateLimiterSnapshot,
-  RedisStore,
-  withReserve,
-} from '../src/index.ts'
+import { claim, type Decision, Policies, type Policy, type RateLimiterSnapshot } from '../src/index.ts'
+import { type LeaseTerms, withReserve } from '../src/lease-terms.ts'
+import { RedisStore } from '../src/redis-store.ts'
 import { SLOT_MS } from './limit-fleet.ts'
 
 /** What the process is started with. */

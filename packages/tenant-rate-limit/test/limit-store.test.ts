@@ -1,7 +1,10 @@
 import { GuardedRedis } from '@holdfast/redis-guard'
 import { contractSuite, HandClock, startRedis, startRedisCluster } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import { claim, type LimitStore, MemoryStore, Policies, type Policy, RedisStore } from '../src/index.ts'
+import { claim, Policies, type Policy } from '../src/index.ts'
+import { MemoryStore } from '../src/memory-store.ts'
+import { RedisStore } from '../src/redis-store.ts'
+import type { LimitStore } from '../src/store.ts'
 import { policyOf } from './policy-of.ts'
 
 /** A store, and a way to let time pass. */
@@ -264,15 +267,6 @@ await contractSuite<Subject, Test>(t, 'LimitStore', [memory, single, cluster], {
     await store.refund(claims)
     await store.refund(claims)
     t.strictSame(remaining(await store.decide(claims, 'consume')), [1, 9], 'no fuller than full')
-  },
-  'takes what was let pass elsewhere, down to empty': async (t, { store, scope }) => {
-    const claims = [claim(ten, 'acme', scope, 6)]
-    await store.charge(claims)
-    t.strictSame(remaining(await store.decide([claim(ten, 'acme', scope, 0)], 'peek')), [4])
-    await store.charge(claims)
-    const empty = await store.decide([claim(ten, 'acme', scope, 0)], 'peek')
-    t.strictSame(remaining(empty), [0])
-    t.ok((empty.verdicts[0]?.resetMs ?? 0) <= 86_400_000, 'no emptier than empty')
   },
   'forgets a bucket': async (t, { store, scope }) => {
     const claims = [claim(three, 'acme', scope, 3)]

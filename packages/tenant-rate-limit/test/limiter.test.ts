@@ -1,15 +1,11 @@
 import { HandClock } from '@holdfast/test-kit'
 import t from 'tap'
-import {
-  type Claim,
-  claim,
-  type Decision,
-  DenyCache,
-  type LimitStore,
-  LocalFallback,
-  MemoryStore,
-  RateLimiter,
-} from '../src/index.ts'
+import { DenyCache } from '../src/deny-cache.ts'
+import { LocalFallback } from '../src/fallback.ts'
+import { type Claim, claim, type Decision } from '../src/index.ts'
+import { RateLimiter } from '../src/limiter.ts'
+import { MemoryStore } from '../src/memory-store.ts'
+import type { LimitStore } from '../src/store.ts'
 import { policyOf } from './policy-of.ts'
 
 /** A store that has to be asked, and can be lost. */
@@ -19,6 +15,8 @@ class RemoteStore implements LimitStore {
   refundsFail = false
   /** Whether questions are answered. */
   failing = false
+  /** Answers wait for it. */
+  gate: Promise<void> | undefined
   readonly #inner: MemoryStore
 
   constructor(clock: HandClock) {
@@ -28,16 +26,14 @@ class RemoteStore implements LimitStore {
   async decide(claims: readonly Claim[], mode: 'consume' | 'peek'): Promise<Decision> {
     this.asked += 1
     if (this.failing) throw new Error('no answer')
-    return { ...this.#inner.decide(claims, mode), source: 'redis' }
+    const decision: Decision = { ...this.#inner.decide(claims, mode), source: 'redis' }
+    await this.gate
+    return decision
   }
 
   async refund(claims: readonly Claim[]): Promise<void> {
     if (this.refundsFail) throw new Error('no answer')
     this.#inner.refund(claims)
-  }
-
-  async charge(claims: readonly Claim[]): Promise<void> {
-    this.#inner.charge(claims)
   }
 
   async forget(claims: readonly Claim[]): Promise<void> {
@@ -113,6 +109,37 @@ t.test('in a flood, too, a retry after the wait that was told passes', async (t)
   await clock.advance(waits)
   t.match(await limiter.decide(both), { allowed: true }, `after ${waits} ms`)
 })
+
+t.test(
+  'who comes while the question of a flood is on its way is told the pause that its refusal begins',
+  async (t) => {
+    const { store, limiter, clock } = remote()
+    const minute = [claim(policyOf('minute', '60/minute'), 'acme', 'all')]
+    const flood = () => {
+      for (let again = 0; again < 10; again += 1)
+        t.match(limiter.decide(minute), { source: 'denied-locally' })
+    }
+    /** All that has come back goes to another process. */
+    const others = async () => {
+      while ((await store.decide(minute, 'consume')).allowed);
+    }
+    await others()
+    t.match(await limiter.decide(minute), { allowed: false, source: 'redis' })
+    flood()
+    await clock.advance(5500)
+    await others()
+    const gate = Promise.withResolvers<void>()
+    store.gate = gate.promise
+    const probe = limiter.decide(minute)
+    const meanwhile = await limiter.decide(minute)
+    t.match(meanwhile, { allowed: false, source: 'denied-locally' })
+    gate.resolve()
+    t.match(await probe, { allowed: false, source: 'redis' })
+    const waits = Math.ceil(meanwhile.retryAfterMs / 1000) * 1000
+    await clock.advance(waits)
+    t.match(await limiter.decide(minute), { allowed: true, source: 'redis' }, `after ${waits} ms`)
+  },
+)
 
 t.test('what can never be taken gets no time from a pause', async (t) => {
   const { limiter } = remote()

@@ -1,6 +1,7 @@
 import { HandClock, seededRandom } from '@holdfast/test-kit'
 import t from 'tap'
-import { claim, type Decision, MemoryStore } from '../src/index.ts'
+import { claim, type Decision } from '../src/index.ts'
+import { MemoryStore } from '../src/memory-store.ts'
 import { policyOf } from './policy-of.ts'
 
 const perMinute = policyOf('perMinute', '10/minute')

@@ -1,3 +1,4 @@
+import { waitUntil } from '@holdfast/test-kit'
 import Fastify from 'fastify'
 import t from 'tap'
 import plugin, { claim, type TenantRateLimitRouteSetting, tenantRateLimit } from '../src/index.ts'
@@ -14,6 +15,29 @@ t.test('offers its policies and a limiter that answers from memory', async (t) =
   if (policy === undefined) throw new Error('no policy')
   t.match(app.tenantRateLimit.limiter.decide([claim(policy, 'acme', 'all')]), { allowed: true })
   t.match(app.tenantRateLimit.limiter.decide([claim(policy, 'acme', 'all')]), { violated: ['public'] })
+})
+
+t.test('the buckets of an application that closes stay for its last requests', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(tenantRateLimit, { policies: { public: '1/minute' } })
+  const limit = app.tenantRateLimit.limit('public')
+  const begun = Promise.withResolvers<void>()
+  const gate = Promise.withResolvers<void>()
+  app.get('/', { config: { tenantRateLimit: 'public' } }, async (request) => {
+    begun.resolve()
+    await gate.promise
+    const { allowed } = await limit.peek(request)
+    return { allowed }
+  })
+  const base = await app.listen({ host: '127.0.0.1', port: 0 })
+  const answer = fetch(base, { headers: { connection: 'close' } })
+  await begun.promise
+  const closing = app.close()
+  await waitUntil(() => !app.server.listening)
+  gate.resolve()
+  t.strictSame(await (await answer).json(), { allowed: false }, 'what it took is still taken')
+  await closing
 })
 
 t.test('a wrong option fails at register(), with what was received', async (t) => {

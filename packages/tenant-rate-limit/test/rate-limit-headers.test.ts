@@ -1,6 +1,7 @@
 import { HandClock, seededRandom } from '@holdfast/test-kit'
 import t from 'tap'
-import { claim, type Decision, MemoryStore, Policies, type PolicySource } from '../src/index.ts'
+import { claim, type Decision, Policies, type PolicySource } from '../src/index.ts'
+import { MemoryStore } from '../src/memory-store.ts'
 import {
   HEADER_FAMILIES,
   policyItem,

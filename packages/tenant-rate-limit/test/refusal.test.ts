@@ -1,6 +1,7 @@
 import { HandClock } from '@holdfast/test-kit'
 import t from 'tap'
-import { claim, MemoryStore, type PolicySource } from '../src/index.ts'
+import { claim, type PolicySource } from '../src/index.ts'
+import { MemoryStore } from '../src/memory-store.ts'
 import { Refusals } from '../src/refusal.ts'
 import { policyOf } from './policy-of.ts'
 

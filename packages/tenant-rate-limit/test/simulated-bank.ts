@@ -4,21 +4,15 @@
  */
 import type { Clock } from '@holdfast/footing'
 import type { HandClock, SeededRandom } from '@holdfast/test-kit'
-import {
-  type CatchingUp,
-  type Claim,
-  type Decision,
-  DenyCache,
-  LeasedStore,
-  type LeaseTerms,
-  type LendingStore,
-  type Loan,
-  LocalFallback,
-  MemoryStore,
-  type Policy,
-  RateLimiter,
-} from '../src/index.ts'
+import { DenyCache } from '../src/deny-cache.ts'
+import { type CatchingUp, LocalFallback } from '../src/fallback.ts'
+import type { Claim, Decision, Policy } from '../src/index.ts'
+import type { Loan } from '../src/lease-script.ts'
+import type { LeaseTerms } from '../src/lease-terms.ts'
 import { loanUnits, returnedTicks } from '../src/lease-terms.ts'
+import { LeasedStore, type LendingStore } from '../src/leases.ts'
+import { RateLimiter } from '../src/limiter.ts'
+import { MemoryStore } from '../src/memory-store.ts'
 import { microseconds } from '../src/token-bucket.ts'
 
 /** What all processes share. */
@@ -50,8 +44,12 @@ export class Bank {
     return { ...decision, source: 'redis' }
   }
 
-  adjust(claims: readonly Claim[], how: 'refund' | 'charge' | 'forget'): void {
-    this.#buckets[how](claims)
+  refund(claims: readonly Claim[]): void {
+    this.#buckets.refund(claims)
+  }
+
+  forget(claims: readonly Claim[]): void {
+    this.#buckets.forget(claims)
   }
 
   lend(claim: Claim, want: number, held: number, portion: number): Loan {
@@ -111,15 +109,11 @@ export class RemoteBank implements LendingStore, CatchingUp {
   }
 
   refund(claims: readonly Claim[]): Promise<void> {
-    return this.#ask(() => this.#bank.adjust(claims, 'refund'))
-  }
-
-  charge(claims: readonly Claim[]): Promise<void> {
-    return this.#ask(() => this.#bank.adjust(claims, 'charge'))
+    return this.#ask(() => this.#bank.refund(claims))
   }
 
   forget(claims: readonly Claim[]): Promise<void> {
-    return this.#ask(() => this.#bank.adjust(claims, 'forget'))
+    return this.#ask(() => this.#bank.forget(claims))
   }
 
   lend(...question: Parameters<LendingStore['lend']>): Promise<Loan> {

@@ -14,6 +14,14 @@ t.test('new limits hold from the next request on, and what was used stays used, 
   t.equal(app.tenantRateLimit.policies.version, 3)
 })
 
+t.test('without Redis there are no leases, and no burst is smaller for them', async (t) => {
+  const { app } = await limitedApp(t, { policies: { public: '100/minute' }, leases: { strict: true } })
+  app.get('/', { config: { tenantRateLimit: 'public' } }, async () => 'ok')
+  t.equal((await app.inject('/')).headers['x-ratelimit-remaining'], '99')
+  app.tenantRateLimit.update({ policies: { public: '200/minute' } })
+  t.equal(app.tenantRateLimit.policies.get('public')?.capacity, 200)
+})
+
 t.test('a set with a mistake, or without a policy that a route names, changes nothing', async (t) => {
   const { app, statuses } = await limitedApp(t, {
     policies: { public: '1/minute' },
@@ -34,10 +42,13 @@ t.test('a set with a mistake, or without a policy that a route names, changes no
     [undefined, 'OPTION'],
   ] as const) {
     const wrong: unknown = set
-    t.throws(() => app.tenantRateLimit.update(wrong as never), {
-      code: `HOLDFAST_ERR_TENANT_RATE_LIMIT_${code}`,
-    })
+    for (const call of ['check', 'update'] as const) {
+      t.throws(() => app.tenantRateLimit[call](wrong as never), {
+        code: `HOLDFAST_ERR_TENANT_RATE_LIMIT_${code}`,
+      })
+    }
   }
+  app.tenantRateLimit.check({ policies: { public: '5/minute' }, groups })
   t.strictSame(await statuses(2, '/'), [200, 429])
   t.match(app.tenantRateLimit.snapshot().policies, {
     version: 1,

@@ -2,7 +2,7 @@
 // looked up for a request.
 
 import rateLimit from '@fastify/rate-limit'
-import { AddressList, clientNetwork, type RetryAfter, withRetryAfter } from '@holdfast/footing'
+import { AddressList, clientNetwork, isProbe, type RetryAfter, withRetryAfter } from '@holdfast/footing'
 import { fastifyRateLimitStore } from '@holdfast/tenant-rate-limit'
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
@@ -17,7 +17,19 @@ export interface AddressLimitOptions {
   readonly exempt: readonly string[]
 }
 
+/** What `app.addressLimit` is. */
+export interface AddressLimit {
+  /**
+   * The limit of all routes without one of their own, from now on; what an address has used of it stays used, as a
+   * share. Raises what `addressQuota` raises, and changes nothing then.
+   */
+  set(limit: string): void
+}
+
 declare module 'fastify' {
+  interface FastifyInstance {
+    addressLimit: AddressLimit
+  }
   interface FastifyContextConfig {
     /** A limit of this route alone, in place of the common one: `5/minute`. `false`: its requests are not counted. */
     addressLimit?: string | false
@@ -30,12 +42,17 @@ declare module 'fastify' {
  */
 export const addressLimit = fastifyPlugin<AddressLimitOptions>(
   async (app, { limit, exempt }) => {
-    const { max, timeWindow } = addressQuota(limit)
+    let quota = addressQuota(limit)
+    app.decorate('addressLimit', {
+      set: (text) => {
+        quota = addressQuota(text)
+      },
+    })
     const exempted = new AddressList(exempt, unreadable)
     await app.register(rateLimit, {
       global: false,
-      max,
-      timeWindow,
+      max: () => quota.max,
+      timeWindow: () => quota.timeWindow,
       store: fastifyRateLimitStore({ limiter: app.tenantRateLimit.limiter, name: 'address' }),
       keyGenerator: ({ ip }) => clientNetwork(ip) ?? ip,
       allowList: ({ ip }) => exempted.has(ip),
@@ -85,7 +102,7 @@ export const addressLimit = fastifyPlugin<AddressLimitOptions>(
 
 /** Probes are how a cluster sees whether we live. */
 function isCounted({ routeOptions: { config } }: FastifyRequest): boolean {
-  return config.addressLimit !== false && (config as { readonly health?: string }).health !== 'probe'
+  return config.addressLimit !== false && !isProbe(config)
 }
 
 function unreadable(entry: string): never {

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import { collectDefaultMetrics, type Registry } from 'prom-client'
-import { ApiUnauthorizedError } from '../errors.ts'
+import { requireBearer } from '../bearer.ts'
 
 /** What the metrics route needs. */
 export interface MetricsOptions {
@@ -21,16 +21,11 @@ export const metrics = fastifyPlugin<MetricsOptions>(
       reply.type(registry.contentType).header('cache-control', 'no-store')
       return registry.metrics()
     }
-    const guard = async (request: FastifyRequest, reply: FastifyReply) => {
-      if (authorize(request)) return
-      reply.header('www-authenticate', 'Bearer realm="metrics"')
-      throw new ApiUnauthorizedError()
-    }
     app.get(
       '/metrics',
       {
         // Late, so that it is known who asks.
-        preHandler: guard,
+        preHandler: requireBearer('metrics', authorize),
         config: {
           access: 'guarded',
           addressLimit: false,

@@ -8,8 +8,20 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Connection } from './http-load.ts'
 import type { RequestKind } from './row.ts'
 
-/** Requests per second that come whatever happens, or clients that each wait for their answer, and then a while. */
-export type MixLoad = { readonly perSecond: number } | { readonly clients: number; readonly pauseMs: number }
+/** Requests per second that come whatever happens. */
+export interface OpenLoad {
+  readonly perSecond: number
+  /** At most so many connections: a request that finds all of them busy is not sent. Default: a new one is opened. */
+  readonly connections?: number
+}
+
+/** Clients that each wait for their answer, and then a while. */
+export interface ClosedLoad {
+  readonly clients: number
+  readonly pauseMs: number
+}
+
+export type MixLoad = OpenLoad | ClosedLoad
 
 export interface MixPlan {
   readonly port: number
@@ -33,6 +45,8 @@ export interface MixResult {
   /** When the load began, in ms since the Unix epoch. */
   readonly beganWallMs: number
   readonly samples: readonly MixSample[]
+  /** Requests that were due and found all connections of the load busy. */
+  readonly unsent: number
   /** How late this process was with what it had to do, at the p99: what it saw itself is late by that, too. */
   readonly lateMs: number
 }
@@ -42,6 +56,8 @@ const LATENESS_RESOLUTION_MS = 5
 
 /** Connections to one server at once; an open loop over it counts requests as unanswered. */
 const MAX_CONNECTIONS = 12_000
+/** Connections with which an open loop begins. */
+const FIRST_CONNECTIONS = 100
 
 /** Opens the connections; the function it answers begins the load and drives it to its end. */
 export async function prepareMix(plan: MixPlan): Promise<() => Promise<MixResult>> {
@@ -53,13 +69,14 @@ export async function prepareMix(plan: MixPlan): Promise<() => Promise<MixResult
     await run.run()
     lateness.disable()
     const lateMs = Math.max(0, lateness.percentile(99) / 1e6 - LATENESS_RESOLUTION_MS)
-    return { beganWallMs: run.beganWallMs, samples: run.samples, lateMs }
+    return { beganWallMs: run.beganWallMs, samples: run.samples, unsent: run.unsent, lateMs }
   }
 }
 
 class MixRun {
   readonly samples: MixSample[] = []
   beganWallMs = 0
+  unsent = 0
   readonly #plan: MixPlan
   readonly #requests: readonly Buffer[]
   /** The kinds in the order in which they come, again and again. */
@@ -86,7 +103,7 @@ class MixRun {
 
   async open(): Promise<void> {
     const { load, port } = this.#plan
-    const opened = 'clients' in load ? load.clients : 100
+    const opened = 'clients' in load ? load.clients : (load.connections ?? FIRST_CONNECTIONS)
     this.#connections = opened
     this.#idle.push(...(await Promise.all(Array.from({ length: opened }, () => Connection.open(port)))))
   }
@@ -99,9 +116,12 @@ class MixRun {
       for (let client = 0; client < load.clients; client += 1) this.#next()
       await sleep(durationMs)
     } else {
-      while (this.#nowMs() < durationMs) {
-        const due = Math.floor((this.#nowMs() * load.perSecond) / 1000)
+      for (;;) {
+        // At the end, too, or what was due while this process stood still would never come.
+        const nowMs = Math.min(this.#nowMs(), durationMs)
+        const due = Math.floor((nowMs * load.perSecond) / 1000)
         while (this.#sent < due) this.#send((this.#sent * 1000) / load.perSecond)
+        if (nowMs === durationMs) break
         await sleep(1)
       }
     }
@@ -128,6 +148,12 @@ class MixRun {
   #send(startedMs: number): void {
     const kind = this.#order[this.#sent % this.#order.length] ?? 0
     this.#sent += 1
+    const { load } = this.#plan
+    const most = ('connections' in load ? load.connections : undefined) ?? Number.POSITIVE_INFINITY
+    if (this.#busy.size >= most) {
+      this.unsent += 1
+      return
+    }
     const request = { kind, startedMs }
     this.#pending.add(request)
     const idle = this.#idle.pop()

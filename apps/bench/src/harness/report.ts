@@ -38,15 +38,23 @@ const RATIO_FIGURES = new Set([
   'nanoseconds',
   'cpuNanoseconds',
   'databasePerSecond',
+  'steadyP99Ms',
 ])
 
 const COLUMNS: Readonly<Record<string, { title: string; digits: number }>> = {
+  steadyP99Ms: { title: 'steady p99 ms', digits: 2 },
+  steadyP50Ms: { title: 'steady p50 ms', digits: 2 },
+  floodPerSecond: { title: 'flood/s', digits: 0 },
+  refusedPercent: { title: 'refused %', digits: 1 },
+  redisCallsPercent: { title: 'Redis calls, % of flood', digits: 2 },
   cpuMicroseconds: { title: 'CPU us', digits: 2 },
   userMicroseconds: { title: 'user us', digits: 2 },
   requestsPerSecond: { title: 'req/s', digits: 0 },
   p50Ms: { title: 'p50 ms', digits: 2 },
   p99Ms: { title: 'p99 ms', digits: 2 },
   busy: { title: 'busy', digits: 2 },
+  cpuOfReference: { title: 'CPU, times the other', digits: 3 },
+  cpuInAll: { title: 'in all', digits: 3 },
   nanoseconds: { title: 'ns', digits: 0 },
   cpuNanoseconds: { title: 'CPU ns', digits: 0 },
   executions: { title: 'executions', digits: 2 },

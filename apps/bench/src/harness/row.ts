@@ -1,6 +1,6 @@
 /** The shape of a row: what runs against what, and what is promised. A row file is data plus its world. */
 import type { Goal } from './goals.ts'
-import type { MixLoad } from './mixed-load.ts'
+import type { MixLoad, OpenLoad } from './mixed-load.ts'
 import type { Slice } from './statistics.ts'
 
 interface RowBase {
@@ -41,6 +41,8 @@ export interface ServerVariant {
   readonly expectStatus?: number
   /** Sends `If-None-Match` with the entity tag of an answer fetched before the slice. */
   readonly revalidates?: boolean
+  /** Whether the server has figures of its own, and answers the question `figures` with those since it was last asked. */
+  readonly hasFigures?: boolean
   /** The state of the world in which the slice is measured. Every variant of a row with a world names one. */
   readonly state?: string
   /** The variant its ratio in the table is taken against. */
@@ -161,4 +163,45 @@ export interface TrialRequest {
   readonly fromDatabase: boolean
 }
 
-export type Row = ServerRow | LoopRow | TrialRow
+/**
+ * Variants are even requests to server processes, with and without a flood of other requests beside them. What counts
+ * is whether those who are not the flood notice it.
+ */
+export interface FloodRow extends RowBase {
+  readonly kind: 'flood'
+  /** Each answers the question `report` with `FloodCounts`. */
+  readonly servers: Readonly<Record<string, ServerSpec>>
+  readonly variants: readonly FloodVariant[]
+  /** Starts what the servers need, once per round. */
+  readonly prepare: () => Promise<World>
+  /** What is measured: all of it has to be answered with 200. */
+  readonly steady: FloodTraffic
+  /** What comes beside it, from a process of its own: 200 and 429 are answers to it. */
+  readonly flood: FloodTraffic
+}
+
+/** Requests at an even pace. */
+export interface FloodTraffic {
+  readonly load: OpenLoad
+  readonly path: string
+}
+
+export interface FloodVariant {
+  readonly name: string
+  /** A key of the row's `servers`. */
+  readonly server: string
+  /** Whether the flood comes, too. */
+  readonly flooded: boolean
+  /** The variant its ratio in the table is taken against. */
+  readonly against?: string
+}
+
+/** What a server of a flood has counted since its start. */
+export interface FloodCounts {
+  readonly steady: number
+  readonly flood: number
+  /** What was asked of Redis, whatever it was. */
+  readonly redisCalls: number
+}
+
+export type Row = ServerRow | LoopRow | TrialRow | FloodRow

@@ -61,7 +61,10 @@ async function runRound(
       if (!options.wrk) await load.ask('open', { port: server.port, connections: row.connections })
       const drive = (target: LoadTarget) =>
         options.wrk ? driveWithWrk(target, row.connections) : load.ask<LoadResult>('drive', target)
-      return drivenSlice(server.child, drive, {
+      const { child } = server
+      const ownFigures = () =>
+        variant.hasFigures === true ? child.ask<Slice['figures']>('figures') : Promise.resolve({})
+      return drivenSlice(child, drive, ownFigures, {
         port: server.port,
         path: variant.path,
         headers: await headersOf(variant, server.port),
@@ -98,8 +101,11 @@ async function runRound(
 async function drivenSlice(
   server: Child,
   drive: (target: LoadTarget) => Promise<LoadResult>,
+  ownFigures: () => Promise<Slice['figures']>,
   target: LoadTarget,
 ): Promise<Slice['figures']> {
+  // What it has from before is forgotten.
+  await ownFigures()
   const before = await server.usage()
   const result = await drive(target)
   const after = await server.usage()
@@ -109,6 +115,7 @@ async function drivenSlice(
   if (result.answers === 0) throw new Error(`${target.path} gave no answer within the slice`)
   const cpuMicroseconds = after.cpuMicroseconds - before.cpuMicroseconds
   return {
+    ...(await ownFigures()),
     cpuMicroseconds: cpuMicroseconds / result.answers,
     userMicroseconds: (after.userMicroseconds - before.userMicroseconds) / result.answers,
     requestsPerSecond: (result.answers / result.elapsedMs) * 1_000,

@@ -14,6 +14,7 @@ import { headers } from './headers.ts'
 import { healthz } from './healthz.ts'
 import { herd } from './herd.ts'
 import { limitDenied, limitHot, limitMemory, limitRedis } from './limit.ts'
+import { limitFlood } from './limit-flood.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { overload } from './overload.ts'
 import { session } from './session.ts'
@@ -32,6 +33,7 @@ export const rows: readonly Row[] = [
   limitRedis,
   limitHot,
   limitDenied,
+  limitFlood,
   limitMemory,
   abuse,
   oneAtATime,

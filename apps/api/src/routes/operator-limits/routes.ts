@@ -1,0 +1,90 @@
+// GET, PUT and DELETE /admin/limits: the limits while the service runs, for operators.
+
+import { systemClock } from '@holdfast/footing'
+import type { FastifyRequest } from 'fastify'
+import { fastifyPlugin } from 'fastify-plugin'
+import { addressQuota } from '../../address-quota.ts'
+import { requireBearer } from '../../bearer.ts'
+import { ApiLimitsInvalidError } from '../../errors.ts'
+import { readChange } from '../../limit-setting.ts'
+import { type Limits, policySet } from '../../limits.ts'
+import { ChangeStore } from './change-store.ts'
+import { LimitChanges } from './limit-changes.ts'
+
+/** What the routes need. */
+export interface OperatorLimitsOptions {
+  /** The limits of the settings. */
+  readonly settings: Limits
+  /** Who may look at limits, and change them. */
+  readonly authorize: (request: FastifyRequest) => boolean
+}
+
+const MAX_BODY_BYTES = 262_144
+/** Its own, which no change can take from an operator. */
+const OWN_ADDRESS_LIMIT = '60/minute'
+
+/** The routes, and the limits that other processes were told of. */
+export const operatorLimits = fastifyPlugin<OperatorLimitsOptions>(
+  async (app, { settings, authorize }) => {
+    const redis = app.trafficRedis
+    const changes = new LimitChanges({
+      settings,
+      store: redis === null ? undefined : new ChangeStore(redis),
+      check: (limits) => {
+        addressQuota(limits.limits.ip)
+        app.tenantRateLimit.check(policySet(limits))
+      },
+      keep: (limits) => {
+        addressQuota(limits.limits.ip)
+        app.tenantRateLimit.update(policySet(limits))
+        app.addressLimit.set(limits.limits.ip)
+      },
+      log: app.log,
+      clock: systemClock,
+    })
+    app.addHook('onReady', () => changes.start())
+    app.addHook('onClose', async () => changes.close())
+
+    const answer = () => {
+      const { limits, overrides, change, changedAtMs } = changes.inForce
+      return {
+        limits,
+        overrides,
+        change,
+        changed_at: changedAtMs === undefined ? null : new Date(changedAtMs).toISOString(),
+        shared: redis !== null,
+      }
+    }
+    const guarded = {
+      // Late, so that it is known who asks.
+      preHandler: requireBearer('admin', authorize),
+      config: {
+        access: 'guarded' as const,
+        addressLimit: OWN_ADDRESS_LIMIT,
+        abuseGuard: { admitBlocked: true },
+      },
+      bodyLimit: MAX_BODY_BYTES,
+    }
+    app.get('/admin/limits', guarded, async (_request, reply) => {
+      reply.header('cache-control', 'no-store')
+      return answer()
+    })
+    app.put('/admin/limits', guarded, async ({ body }, reply) => {
+      const parsed = readChange(body)
+      if ('wrong' in parsed) throw new ApiLimitsInvalidError(`the body ${parsed.wrong}. ${parsed.fix}`)
+      await changes.replace(parsed.value)
+      reply.header('cache-control', 'no-store')
+      return answer()
+    })
+    app.delete('/admin/limits', guarded, async (_request, reply) => {
+      await changes.replace(null)
+      reply.header('cache-control', 'no-store')
+      return answer()
+    })
+  },
+  {
+    fastify: '5.x',
+    name: '@holdfast/api/operator-limits',
+    dependencies: ['@holdfast/tenant-rate-limit', '@holdfast/abuse-guard', '@holdfast/api/address-limit'],
+  },
+)
