@@ -25,10 +25,12 @@ const { fastify } = service.app
 
 const RULES = `guarded DELETE /admin/abuse/blocks/:address
 guarded DELETE /admin/abuse/users/:user
+guarded DELETE /admin/limits
 guarded GET /admin/abuse/addresses
 guarded GET /admin/abuse/addresses/:address
 guarded GET /admin/abuse/blocks
 guarded GET /admin/abuse/users
+guarded GET /admin/limits
 guarded GET /health/check
 guarded GET /health/detailed
 guarded GET /health/metrics
@@ -37,6 +39,7 @@ guarded GET /health/summary
 guarded GET /metrics
 guarded POST /admin/abuse/blocks
 guarded POST /auth/logout
+guarded PUT /admin/limits
 public GET /:tenant/api/public/load-theme
 public GET /:tenant/api/theme/history
 public GET /health
