@@ -1,10 +1,10 @@
 // Four processes of the service on one database and one Redis.
 
-import { startPostgres, startRedis } from '@holdfast/test-kit'
 import type { Test } from 'tap'
 import { BotClient } from './bot-client.ts'
 import { testPool } from './fresh-database.ts'
-import { ServiceProcess, scratchDirectory } from './service-process.ts'
+import { startProcessFleet, TOKEN } from './process-fleet.ts'
+import type { ServiceProcess } from './service-process.ts'
 
 export const TRADER = 'acme/trader@acme.example'
 export const SECOND = 'acme/second-trader@acme.example'
@@ -18,29 +18,19 @@ export const UNLIMITED = {
   RATE_LIMITS_GLOBAL: '1000000/minute',
 }
 
-const TOKEN = 'a-token-for-tests-only'
-
 interface Operations {
   readonly begun: { readonly fenced: number; readonly local: number; readonly degraded: number }
 }
 
 /** Starts them, with what they need; all of it ends with the test. */
 export async function startBotFleet(t: Test, environment: Readonly<Record<string, string>>) {
-  const [postgres, redis] = await Promise.all([startPostgres(), startRedis()])
-  t.teardown(() => Promise.all([postgres.stop(), redis.stop()]))
-  const start = (own: Readonly<Record<string, string>> = {}) =>
-    ServiceProcess.start(t, {
-      DATABASE_URL: postgres.directUrl,
-      REDIS_URL: redis.url,
-      DATA_DIRECTORY: scratchDirectory(t),
-      // What holds a row in a test must not be what ends the operation.
-      DB_LOCK_TIMEOUT: '2900ms',
-      DB_IDLE_IN_TRANSACTION_TIMEOUT: '60s',
-      METRICS_TOKEN: TOKEN,
-      ...UNLIMITED,
-      ...environment,
-      ...own,
-    })
+  const { postgres, redis, start } = await startProcessFleet(t, {
+    // What holds a row in a test must not be what ends the operation.
+    DB_LOCK_TIMEOUT: '2900ms',
+    DB_IDLE_IN_TRANSACTION_TIMEOUT: '60s',
+    ...UNLIMITED,
+    ...environment,
+  })
   const sql = testPool(postgres.directUrl, 4)
   t.teardown(() => sql.end())
   return {

@@ -1,11 +1,10 @@
 // Processes of the service on one database and one Redis, and what they tell of their limits.
 
-import { startPostgres, startRedis, waitUntil } from '@holdfast/test-kit'
+import { waitUntil } from '@holdfast/test-kit'
 import type { Test } from 'tap'
 import { BotClient } from './bot-client.ts'
-import { ServiceProcess, scratchDirectory } from './service-process.ts'
-
-const TOKEN = 'a-token-for-tests-only'
+import { startProcessFleet, TOKEN } from './process-fleet.ts'
+import type { ServiceProcess } from './service-process.ts'
 
 /** What `/health/check` tells of limits. */
 export interface ToldLimits {
@@ -28,17 +27,7 @@ export interface LimitsAnswer {
 
 /** Starts what they need; all of it ends with the test. */
 export async function startLimitedFleet(t: Test, environment: Readonly<Record<string, string>>) {
-  const [postgres, redis] = await Promise.all([startPostgres(), startRedis()])
-  t.teardown(() => Promise.all([postgres.stop(), redis.stop()]))
-  const start = (own: Readonly<Record<string, string>> = {}) =>
-    ServiceProcess.start(t, {
-      DATABASE_URL: postgres.directUrl,
-      REDIS_URL: redis.url,
-      DATA_DIRECTORY: scratchDirectory(t),
-      METRICS_TOKEN: TOKEN,
-      ...environment,
-      ...own,
-    })
+  const { redis, start } = await startProcessFleet(t, environment)
   const authorization = { authorization: `Bearer ${TOKEN}` }
   const toldBy = async ({ url }: ServiceProcess): Promise<ToldLimits> => {
     const answer = await fetch(`${url}/health/check`, { headers: authorization })

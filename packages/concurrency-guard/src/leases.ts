@@ -2,8 +2,8 @@
  * The leases of this process, and those that could not be given back.
  *
  * Guarantees: a lease that Redis could not be told about is given back as soon as Redis is there again, the first
- * thousand before anybody of this process asks for the next one; it is forgotten when it has ended by itself. So nobody waits for an
- * operation that is over longer than Redis was away.
+ * thousand before anybody of this process asks for the next one; it is forgotten when it has ended by itself. So nobody
+ * waits for an operation that is over longer than Redis was away.
  */
 import type { Clock } from '@holdfast/footing'
 import type { HeldLease, LeasedElsewhere, LeaseStore } from './store.ts'

@@ -11,9 +11,10 @@
  * asks, then two, four, ... while they are let pass. In a flood, that is when many were refused here since the last
  * answer, the pause lasts until 16 units have come back, but never longer than 5 s: every process of a fleet asks once
  * for what one of them gets. Who was refused is told to come when the pause is over, also where the store named an
- * earlier time, and while the question is on its way as if it were refused. What comes back meanwhile waits in the bucket, because no pause takes more than half of what it has
- * room for. So a tenant far over its limit still gets all of it, while the number of questions depends on
- * the limit and on the number of processes, not on how many requests come.
+ * earlier time, and while the question is on its way as if it were refused. What comes back meanwhile waits in the
+ * bucket, because no pause takes more than half of what it has room for. So a tenant far over its limit still gets all
+ * of it, while the number of questions depends on the limit and on the number of processes, not on how many requests
+ * come.
  */
 import type { Claim } from './claim.ts'
 import { checks } from './options.ts'

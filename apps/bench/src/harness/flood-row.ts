@@ -4,11 +4,11 @@
  * open loops and processes of their own: neither waits for the server, and neither makes the other late by its own work.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { freePort } from '@holdfast/test-kit'
-import { Child, untilReady } from './child.ts'
+import { Child } from './child.ts'
 import { floodFigures } from './flood-figures.ts'
 import type { MixPlan, MixResult } from './mixed-load.ts'
 import type { FloodCounts, FloodRow, FloodTraffic, FloodVariant } from './row.ts'
+import { RowServers } from './row-servers.ts'
 import type { RunOptions } from './run.ts'
 import { orderOfTurn, type Slice } from './statistics.ts'
 
@@ -21,7 +21,7 @@ const DRAIN_MS = 10_000
 
 /** The processes of a round. */
 interface Stage {
-  readonly servers: ReadonlyMap<string, { readonly child: Child; readonly port: number }>
+  readonly servers: RowServers
   readonly steady: Child
   readonly flood: Child
 }
@@ -40,21 +40,10 @@ async function runRound(row: FloodRow, options: RunOptions, round: number): Prom
   const generator = () =>
     new Child(options.pinning, { script: 'src/harness/load-generator.ts', core: 'load' })
   const world = await row.prepare()
-  const servers = new Map<string, { child: Child; port: number }>()
+  const servers = new RowServers(row.name)
   const stage: Stage = { servers, steady: generator(), flood: generator() }
   try {
-    for (const [name, spec] of Object.entries(row.servers)) {
-      const port = await freePort()
-      const child = new Child(options.pinning, {
-        script: spec.script,
-        args: [...(spec.args ?? []), String(port)],
-        environment: { ...world.environment, ...spec.environment?.(port) },
-        core: 'server',
-        profileDirectory: options.profileDirectory,
-      })
-      servers.set(name, { child, port })
-      await untilReady(child, port, spec.readyPath)
-    }
+    await servers.start(row.servers, world, options)
     for (const variant of row.variants) await measure(row, variant, stage, options.warmUpMs)
     const slices: Slice[] = []
     for (let turn = 0; turn < options.turns; turn += 1) {
@@ -65,9 +54,9 @@ async function runRound(row: FloodRow, options: RunOptions, round: number): Prom
     }
     return slices
   } finally {
-    for (const child of [stage.steady, stage.flood, ...[...servers.values()].map(({ child }) => child)]) {
-      await child.stop()
-    }
+    await stage.steady.stop()
+    await stage.flood.stop()
+    await servers.stop()
     await world.close()
   }
 }
@@ -78,9 +67,7 @@ async function measure(
   { servers, steady, flood }: Stage,
   durationMs: number,
 ): Promise<Slice['figures']> {
-  const server = servers.get(variant.server)
-  if (server === undefined) throw new Error(`${row.name}: variant ${variant.name} names no server`)
-  const { child, port } = server
+  const { child, port } = servers.of(variant)
   await steady.ask('prepareMix', planOf(row.steady, port, durationMs))
   let flooding: Promise<MixResult> | undefined
   if (variant.flooded) {

@@ -4,10 +4,10 @@
  * same machine. CPU per request comes from the server itself (`process.cpuUsage()` over the slice), so it
  * holds even when something else takes the core away for a while.
  */
-import { freePort } from '@holdfast/test-kit'
-import { Child, untilReady } from './child.ts'
+import { Child } from './child.ts'
 import type { LoadResult, LoadTarget } from './http-load.ts'
 import type { ServerRow, ServerVariant } from './row.ts'
+import { RowServers } from './row-servers.ts'
 import type { RunOptions } from './run.ts'
 import { orderOfTurn, type Slice } from './statistics.ts'
 import { driveWithWrk } from './wrk-load.ts'
@@ -38,24 +38,12 @@ async function runRound(
   round: number,
 ): Promise<readonly Slice[]> {
   const world = await row.prepare?.()
-  const servers = new Map<string, { child: Child; port: number }>()
+  const servers = new RowServers(row.name)
   try {
-    for (const [name, spec] of Object.entries(row.servers)) {
-      const port = await freePort()
-      const child = new Child(options.pinning, {
-        script: spec.script,
-        args: [...(spec.args ?? []), String(port)],
-        environment: { ...world?.environment, ...spec.environment?.(port) },
-        core: 'server',
-        profileDirectory: options.profileDirectory,
-      })
-      servers.set(name, { child, port })
-      await untilReady(child, port, spec.readyPath)
-    }
+    await servers.start(row.servers, world, options)
 
     const measure = async (variant: ServerVariant, durationMs: number): Promise<Slice['figures']> => {
-      const server = servers.get(variant.server)
-      if (server === undefined) throw new Error(`${row.name}: variant ${variant.name} names no server`)
+      const server = servers.of(variant)
       if (variant.state !== undefined) await world?.enter(variant.state)
       // Connections are opened before the slice, so that accepting them is not counted as answering.
       if (!options.wrk) await load.ask('open', { port: server.port, connections: row.connections })
@@ -91,7 +79,7 @@ async function runRound(
     }
     return slices
   } finally {
-    for (const { child } of servers.values()) await child.stop()
+    await servers.stop()
     await world?.close()
     // Last, because it fails when the load generator is what has failed.
     await load.ask('close')
