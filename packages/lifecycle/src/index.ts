@@ -1,0 +1,17 @@
+export type { Clock, MetricsRegistry } from '@holdfast/footing'
+export * as errors from './errors.ts'
+export type { PhaseEvent, StateEvent } from './events.ts'
+export {
+  type Ending,
+  type HealthPort,
+  Lifecycle,
+  type LifecycleSnapshot,
+  type LifecycleState,
+  type ServedApplication,
+  type Surroundings,
+} from './lifecycle.ts'
+export type { LifecycleLog, LifecycleOptions } from './options.ts'
+export { default, type LifecyclePluginOptions, lifecycle } from './plugin.ts'
+export type { ShutdownStage } from './shutdown.ts'
+export type { ProcessPort } from './signals.ts'
+export { type PhaseOutcome, type PhaseRecord, type StartPhase, startPhases } from './start-up.ts'

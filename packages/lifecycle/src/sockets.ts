@@ -1,0 +1,196 @@
+// Who is connected to a server, and who of them waits for an answer. Node closes neither connections that never sent
+// anything nor those that sent half a request, and it ends a keep-alive connection only after the answer that says so.
+//
+// A request costs one write of a property. In flight is whoever's latest answer has not been handed to the system: with
+// pipelining the latest is the last one to be written.
+
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+
+const latest = Symbol('the latest answer on this connection')
+
+interface Connection extends Socket {
+  [latest]?: ServerResponse
+}
+
+/** A request without its answer. */
+export interface OpenRequest {
+  readonly method: string
+  /** Without its query, at most 200 characters. */
+  readonly path: string
+}
+
+const MAX_PATH = 200
+const MAX_NAMED = 10
+
+/** The connections of one HTTP/1 server. */
+export class SocketTable {
+  readonly #server: Server
+  readonly #nowMs: () => number
+  readonly #isProbe: (path: string) => boolean
+  readonly #open = new Set<Connection>()
+  /** Connections without a TLS handshake so far, by their remote end. */
+  readonly #handshaking = new Map<string, Socket>()
+  /** Connections made since the drain began that have not asked for anything, and when. */
+  readonly #unused = new Map<Socket, number>()
+  readonly #stopWatching: () => void
+  #leaving = false
+  #draining = false
+  #lastRequestMs = Number.NEGATIVE_INFINITY
+  #drained = 0
+
+  constructor(server: Server, nowMs: () => number, isProbe: (path: string) => boolean) {
+    this.#server = server
+    this.#nowMs = nowMs
+    this.#isProbe = isProbe
+    const secure = isSecure(server)
+    const onConnection = (socket: Socket) => this.#add(socket)
+    const onRaw = (socket: Socket) => this.#addHandshake(socket)
+    const onRequest = (request: IncomingMessage, response: ServerResponse) => this.#note(request, response)
+    // First, so that an answer that is given at once already says `Connection: close`.
+    server.prependListener('request', onRequest)
+    server.on(secure ? 'secureConnection' : 'connection', onConnection)
+    if (secure) server.on('connection', onRaw)
+    this.#stopWatching = () => {
+      server.off('request', onRequest)
+      server.off(secure ? 'secureConnection' : 'connection', onConnection)
+      server.off('connection', onRaw)
+    }
+  }
+
+  /** Connections, those in a TLS handshake included. */
+  get open(): number {
+    return this.#open.size + this.#handshaking.size
+  }
+
+  /** Connections that wait for an answer. */
+  get inFlight(): number {
+    let count = 0
+    for (const connection of this.#open) if (isWaiting(connection)) count += 1
+    return count
+  }
+
+  /** Requests that came since the drain began, probes not counted. */
+  get drained(): number {
+    return this.#drained
+  }
+
+  /** Whether nobody is connected and nobody can be. */
+  get closed(): boolean {
+    return !this.#server.listening && this.open === 0
+  }
+
+  /** What is in flight, the first of it. */
+  openRequests(): OpenRequest[] {
+    const requests: OpenRequest[] = []
+    for (const connection of this.#open) {
+      if (requests.length >= MAX_NAMED) break
+      const request = isWaiting(connection) ? connection[latest]?.req : undefined
+      if (request !== undefined) requests.push({ method: request.method ?? '', path: pathOf(request) })
+    }
+    return requests
+  }
+
+  /**
+   * From now on every answer says `Connection: close`, those under way included whose headers are not out yet; `false`
+   * takes that back.
+   */
+  sendAway(leaving: boolean): void {
+    this.#leaving = leaving
+    if (!leaving) return
+    for (const connection of this.#open) {
+      const response = isWaiting(connection) ? connection[latest] : undefined
+      if (response?.headersSent === false) response.shouldKeepAlive = false
+    }
+  }
+
+  /** Begins to count who still comes. */
+  drain(): void {
+    this.#draining = true
+    this.sendAway(true)
+  }
+
+  /**
+   * When somebody last came since the drain began: a request that is no probe, or a connection that has not asked yet and
+   * may be a client that a balancer still sends here.
+   */
+  lastArrivalMs(): number {
+    let last = this.#lastRequestMs
+    for (const atMs of this.#unused.values()) if (atMs > last) last = atMs
+    return last
+  }
+
+  /** Destroys the connections on which nobody waits for an answer: idle, silent, half a request. */
+  sweep(): void {
+    for (const connection of this.#open) if (!isWaiting(connection)) connection.destroy()
+    for (const socket of this.#handshaking.values()) socket.destroy()
+  }
+
+  /** Destroys all connections; answers how many waited for an answer. */
+  cut(): number {
+    const { inFlight } = this
+    for (const connection of this.#open) connection.destroy()
+    for (const socket of this.#handshaking.values()) socket.destroy()
+    return inFlight
+  }
+
+  /** Takes its listeners off the server. */
+  dispose(): void {
+    this.#stopWatching()
+  }
+
+  #add(socket: Connection): void {
+    const remote = remoteEnd(socket)
+    this.#handshaking.delete(remote)
+    this.#open.add(socket)
+    if (this.#draining) this.#unused.set(socket, this.#nowMs())
+    socket.once('close', () => {
+      this.#open.delete(socket)
+      this.#unused.delete(socket)
+    })
+  }
+
+  #addHandshake(socket: Socket): void {
+    const remote = remoteEnd(socket)
+    this.#handshaking.set(remote, socket)
+    socket.once('close', () => {
+      // A port can be in use again.
+      if (this.#handshaking.get(remote) === socket) this.#handshaking.delete(remote)
+    })
+  }
+
+  #note(request: IncomingMessage, response: ServerResponse): void {
+    const connection: Connection = request.socket
+    connection[latest] = response
+    if (!this.#leaving) return
+    response.shouldKeepAlive = false
+    if (!this.#draining) return
+    this.#unused.delete(connection)
+    if (this.#isProbe(pathOf(request))) return
+    this.#lastRequestMs = this.#nowMs()
+    this.#drained += 1
+  }
+}
+
+/** Whether the server speaks HTTP/1: of HTTP/2 a connection carries many requests, and has no `Connection` header. */
+export function speaksHttp1(server: object): server is Server {
+  return !('updateSettings' in server)
+}
+
+function isSecure(server: object): boolean {
+  return 'setSecureContext' in server
+}
+
+function isWaiting(connection: Connection): boolean {
+  const response = connection[latest]
+  return response !== undefined && !response.writableFinished && !response.destroyed
+}
+
+function remoteEnd({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`
+}
+
+function pathOf({ url = '' }: IncomingMessage): string {
+  const query = url.indexOf('?')
+  return url.slice(0, Math.min(query === -1 ? url.length : query, MAX_PATH))
+}
