@@ -10,13 +10,17 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { findBrowser, findExecutable } from '../packages/test-kit/src/executable.ts'
 
-/** Each of them with the program that shows it is there. The Debian packages have the programs' names. */
+/** Each of them with the program that shows it is there. */
 const programs: Readonly<Record<string, string>> = {
   redis: 'redis-server',
   pgbouncer: 'pgbouncer',
   haproxy: 'haproxy',
+  prometheus: 'promtool',
   chromium: 'chromium',
 }
+
+/** Debian's packages have the names of their programs, but for this one. */
+const packageOf = (program: string): string => (program === 'promtool' ? 'prometheus' : program)
 
 // Debian's maintainer scripts ask it whether they may start a service. 101 is "no".
 const policyFile = '/usr/sbin/policy-rc.d'
@@ -34,15 +38,15 @@ function main(names: readonly string[]): number {
   // Apart, lest a browser that cannot be had keeps the servers away.
   const isBrowser = (program: string) => program === 'chromium'
   const parts = [missing.filter((program) => !isBrowser(program)), missing.filter(isBrowser)]
-  const [problem] = parts.flatMap((part) => (part.length === 0 ? [] : (install(part) ?? [])))
+  const [problem] = parts.flatMap((part) => (part.length === 0 ? [] : (install(part.map(packageOf)) ?? [])))
   const still = missingOf(missing)
   if (still.length === 0) return 0
   console.error(
     [
       `These programs are needed by the tests and could not be installed here: ${still.join(', ')}.`,
       `  ${problem ?? 'apt-get installed them, but their programs are not on the PATH.'}`,
-      `  On Debian or Ubuntu, as root:  apt-get update && apt-get install -y --no-install-recommends ${still.join(' ')}`,
-      '  On macOS:  brew install redis pgbouncer haproxy',
+      `  On Debian or Ubuntu, as root:  apt-get update && apt-get install -y --no-install-recommends ${still.map(packageOf).join(' ')}`,
+      '  On macOS:  brew install redis pgbouncer haproxy prometheus',
       '  Instead of chromium, Google Chrome will do (google-chrome). On Ubuntu apt-get has chromium as a snap only.',
       '  Elsewhere: put their programs on the PATH.',
     ].join('\n'),

@@ -1,15 +1,41 @@
 import createError from '@fastify/error'
 
-/** An option of `register()` has a value this package cannot work with. */
+/** An option of `register()` cannot be used. */
 export const OptionError = createError<[option: string, expected: string, received: string]>(
   'HOLDFAST_ERR_METRICS_OPTION',
   'metrics option "%s" must be %s, received %s',
   500,
 )
 
-/** The window is full; raised with `retryAfterMs` and `retryAfterSeconds`. */
-export const FullError = createError<[maximum: number, retryAfterMs: number]>(
-  'HOLDFAST_ERR_METRICS_FULL',
-  'all %d passes of this window are used (maxPerWindow); the next window begins in %d ms',
-  503,
+/** The plugin is registered already, in this scope or in one around it. Raised at registration. */
+export const AlreadyRegisteredError = createError<[]>(
+  'HOLDFAST_ERR_METRICS_ALREADY_REGISTERED',
+  'metrics is registered already, here or in a scope around this one; use its app.metrics',
+  500,
+)
+
+/** A metric cannot be made as described. Raised by `counter()`, `gauge()` and `histogram()`. */
+export const DefinitionError = createError<
+  [metric: string, member: string, expected: string, received: string]
+>('HOLDFAST_ERR_METRICS_DEFINITION', 'metric %s: "%s" must be %s, received %s', 500)
+
+/** The registry has a metric of that name. */
+export const DuplicateError = createError<[name: string]>(
+  'HOLDFAST_ERR_METRICS_DUPLICATE',
+  'there is a metric named "%s" already; make it once and hand it on',
+  500,
+)
+
+/** The metrics were asked for without any credentials. */
+export const UnauthenticatedError = createError<[]>(
+  'HOLDFAST_ERR_METRICS_UNAUTHENTICATED',
+  'metrics are for authorised callers only; send credentials',
+  401,
+)
+
+/** The metrics were asked for by a caller whom neither `token` nor `authorize` accepts. */
+export const ForbiddenError = createError<[]>(
+  'HOLDFAST_ERR_METRICS_FORBIDDEN',
+  'metrics are for authorised callers only',
+  403,
 )

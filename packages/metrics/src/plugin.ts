@@ -1,42 +1,281 @@
-import { withRetryAfter } from '@holdfast/footing'
-import type { FastifyInstance } from 'fastify'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import { Authorisation } from '@holdfast/footing'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { FullError } from './errors.ts'
-import { type MetricsOptions, resolveOptions } from './options.ts'
-import { pass, type Window, windowAt } from './window.ts'
+import { CONTENT_TYPES, type Format, formatOf, takesGzip } from './accept.ts'
+import { countedStatus, type EndedResponse } from './answer-end.ts'
+import { bearerCheck } from './bearer.ts'
+import { AlreadyRegisteredError, ForbiddenError, UnauthenticatedError } from './errors.ts'
+import { type ErrorType, errorCounter, errorTypeOf } from './errors-seen.ts'
+import { HttpRequests, type RouteRecorder, UNMATCHED } from './http-requests.ts'
+import { MetricSet } from './metric-set.ts'
+import { APP_INFO, PARSER_ERRORS, TENANT_REQUESTS, UNREAD } from './metrics.ts'
+import { type OperationSummary, OperationTimes } from './operation-times.ts'
+import { type MetricsOptions, type ResolvedOptions, resolveOptions } from './options.ts'
+import type { Exemplar } from './row.ts'
+import { collectRuntime } from './runtime.ts'
+import { Scrapes } from './scrape.ts'
 
 /** What `app.metrics` is. */
-export interface Metrics {
-  /** Takes one place in the current window; throws `HOLDFAST_ERR_METRICS_FULL` when there is none. */
-  pass(): void
-  /** What is left of the current window. */
-  snapshot(): { readonly maxPerWindow: number; readonly windowMs: number; readonly remaining: number }
+export interface Metrics extends Pick<MetricSet, 'counter' | 'gauge' | 'histogram' | 'registry'> {
+  /** Counts an error of whatever is no request, such as a worker, in `errors_total`. */
+  countError(type: ErrorType, component: string): void
+  /** Notes how long an operation took, in ms, for `/health/metrics`. */
+  recordTime(operation: string, ms: number): void
+  /** The text of all metrics; whoever asks at the same time gets the same. */
+  scrape(format?: Format): Promise<string>
+  /** Plain data. */
+  snapshot(): MetricsSnapshot
+}
+
+/** What `app.metrics.snapshot()` answers. */
+export interface MetricsSnapshot {
+  readonly inFlight: number
+  readonly operations: Readonly<Record<string, OperationSummary>>
+  /** Measurements for which there was no room. */
+  readonly droppedMeasurements: number
 }
 
 declare module 'fastify' {
   interface FastifyInstance {
     metrics: Metrics
   }
+  interface FastifyContextConfig {
+    /** `false`: the requests of this route are not recorded. */
+    metrics?: false
+  }
 }
 
-/** The plugin; raises `HOLDFAST_ERR_METRICS_OPTION` for a wrong option. */
+/** A request that is under way. */
+interface Recording {
+  readonly startedMs: number
+  /** Undefined for what never reaches a hook. */
+  request: FastifyRequest | undefined
+  ended: boolean
+}
+
+const RECORDING = Symbol('holdfast.metrics.recording')
+const ROUTE = Symbol('holdfast.metrics.route')
+const WAITING = Symbol('holdfast.metrics.waiting')
+
+type Recorded = ServerResponse & { [RECORDING]?: Recording }
+type Watched = Socket & { [WAITING]?: Set<Recorded> }
+interface RouteConfig {
+  readonly url?: string
+  readonly metrics?: unknown
+  [ROUTE]?: RouteRecorder
+}
+
+/** Smaller ones are not worth it. */
+const LEAST_GZIPPED = 1024
+/** Of what the client did, the parser cannot be blamed. */
+const RESETS = ['ECONNRESET', 'EPIPE']
+const MAX_EXEMPLAR = 128
+const zip = promisify(gzip)
+
+/**
+ * The plugin; decorates the instance with `metrics`. Register it first, with `await`, so that whatever another hook
+ * refuses is recorded with its route. Raises `HOLDFAST_ERR_METRICS_OPTION`, `HOLDFAST_ERR_METRICS_ALREADY_REGISTERED`,
+ * and `HOLDFAST_ERR_METRICS_DUPLICATE` for a registry that has one of its metrics already.
+ */
 export const metrics = fp(
-  async (app: FastifyInstance, options: MetricsOptions) => {
-    const { maxPerWindow, windowMs, clock } = resolveOptions(options)
-    let window: Window | undefined
+  async (app: FastifyInstance, given: MetricsOptions<FastifyRequest>) => {
+    if (app.hasDecorator('metrics')) throw new AlreadyRegisteredError()
+    const options = resolveOptions(given)
+    const { registry, clock, tenant, exemplar, component } = options
+    const set = new MetricSet(registry, (metric, label) =>
+      app.log.warn({ metric, label }, 'a label has more values than it has room for; the rest is "other"'),
+    )
+    const requests = new HttpRequests(set, options)
+    const errors = errorCounter(set)
+    const parserErrors = set.counter(PARSER_ERRORS)
+    const unread = set.counter(UNREAD)
+    const tenants =
+      tenant && set.counter({ ...TENANT_REQUESTS, labels: { tenant: { max: options.maxTenants } } })
+    set
+      .gauge({ ...APP_INFO, aggregate: 'max', labels: { version: { max: 1 }, environment: { max: 1 } } })
+      .set({ version: options.version, environment: options.environment }, 1)
+    const operations = new OperationTimes(options.maxOperations)
+    const scrapes = new Scrapes({
+      registry,
+      clock,
+      timeoutMs: options.collectTimeoutMs,
+      unread: (metric) => unread.inc({ metric }),
+    })
+
+    function begin(response: Recorded, request: FastifyRequest | undefined): void {
+      response[RECORDING] = { startedMs: clock.nowMs(), request, ended: false }
+      requests.inFlight.inc()
+      response.on('close', close)
+      if (response.socket === null) watchWaiting(response, end)
+    }
+
+    function close(this: Recorded): void {
+      end(this)
+    }
+
+    function end(response: Recorded): void {
+      const recording = response[RECORDING]
+      if (recording === undefined || recording.ended) return
+      recording.ended = true
+      requests.inFlight.dec()
+      const { request, startedMs } = recording
+      const seconds = (clock.nowMs() - startedMs) / 1000
+      const status = countedStatus(response as EndedResponse)
+      if (request === undefined) {
+        requests.route(UNMATCHED).record(response.req.method ?? '', status, seconds)
+        return
+      }
+      const config = request.routeOptions.config as RouteConfig
+      if (config.metrics === false) return
+      let route = config[ROUTE]
+      if (route === undefined) {
+        route = requests.route(config.url ?? UNMATCHED)
+        config[ROUTE] = route
+      }
+      if (exemplar === undefined) route.record(request.method, status, seconds)
+      else route.record(request.method, status, seconds, exemplarOf(request))
+      if (tenant !== undefined) tenants?.inc({ tenant: contained(tenant, request) })
+    }
+
+    function exemplarOf(request: FastifyRequest): Omit<Exemplar, 'value'> | undefined {
+      const labels = exemplar && contained(exemplar, request)
+      return labels === undefined || !fitsExemplar(labels) ? undefined : { labels, wallMs: clock.wallMs() }
+    }
+
     app.decorate('metrics', {
-      pass() {
-        const decision = pass(window, clock.nowMs(), { maxPerWindow, windowMs })
-        window = decision.window
-        if (decision.allowed) return
-        const retryAfterMs = Math.ceil(decision.retryAfterMs)
-        throw withRetryAfter(new FullError(maxPerWindow, retryAfterMs), retryAfterMs)
-      },
-      snapshot() {
-        const { passed } = windowAt(window, clock.nowMs(), windowMs)
-        return { maxPerWindow, windowMs, remaining: maxPerWindow - passed }
-      },
+      registry,
+      counter: (definition) => set.counter(definition),
+      gauge: (definition) => set.gauge(definition),
+      histogram: (definition) => set.histogram(definition),
+      countError: (type, part) => errors(type, part),
+      recordTime: (operation, ms) => operations.record(operation, ms),
+      scrape: (format = 'text') => scrapes.read(format),
+      snapshot: () => ({
+        inFlight: requests.inFlight.value,
+        operations: operations.snapshot(),
+        droppedMeasurements: operations.dropped,
+      }),
+    } satisfies Metrics)
+
+    app.addHook('onRequest', (request, reply, done) => {
+      const response = reply.raw as Recorded
+      const recording = response[RECORDING]
+      if (recording === undefined) begin(response, request)
+      else recording.request = request
+      done()
+    })
+    app.addHook('onError', (_request, reply, error, done) => {
+      const { statusCode = reply.statusCode < 400 ? 500 : reply.statusCode } = error
+      errors(errorTypeOf(statusCode), component(error))
+      done()
+    })
+    // After Fastify's own listener: what a hook has seen has its recording by then.
+    const unseen = (_request: IncomingMessage, response: Recorded): void => {
+      if (response[RECORDING] === undefined) begin(response, undefined)
+    }
+    app.server.on('request', unseen)
+    app.server.on('clientError', ({ code = 'other' }: NodeJS.ErrnoException) => {
+      if (!RESETS.includes(code)) parserErrors.inc({ code })
+    })
+    const stopRuntime = options.runtime
+      ? collectRuntime(set, { clock, runtime: options.runtimeClock })
+      : () => {}
+    app.addHook('onClose', async () => stopRuntime())
+
+    const answer = async ({ headers }: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+      const format = formatOf(headers.accept)
+      const text = await scrapes.read(format)
+      reply
+        .type(CONTENT_TYPES[format])
+        .header('cache-control', 'no-store')
+        .header('vary', 'accept, accept-encoding')
+      if (text.length < LEAST_GZIPPED || !takesGzip(headers['accept-encoding']?.toString()))
+        return reply.send(text)
+      return reply.header('content-encoding', 'gzip').send(await zip(text))
+    }
+    if (options.path !== false) {
+      const config = { ...options.routeConfig, metrics: false as const }
+      const preHandler = admit(options)
+      app.get(options.path, { config, preHandler, logLevel: 'silent' }, answer)
+    }
+    const besideHealth = (): boolean => {
+      const { health } = app as { readonly health?: HealthLike }
+      if (health === undefined) return false
+      if (options.management) health.management?.get(options.path || '/metrics', answer)
+      health.addReport('metrics', 'operations', () => operations.snapshot())
+      return true
+    }
+    const known = besideHealth()
+    app.addHook('onReady', async () => {
+      // Before the hook of health that opens its listener, which was added later then.
+      if (!known) besideHealth()
+      // A listener of our own would take the place of Node's answer.
+      if (app.server.listenerCount('checkExpectation') > 0) app.server.on('checkExpectation', unseen)
     })
   },
   { fastify: '5.x', name: '@holdfast/metrics' },
 )
+
+/** What is needed of `@holdfast/health`, where it is registered. */
+interface HealthLike {
+  readonly management: FastifyInstance | undefined
+  addReport(page: 'metrics', name: string, produce: () => object): unknown
+}
+
+/**
+ * Nobody tells of a response behind another one on its connection when that breaks. One listener for all of them.
+ */
+function watchWaiting(response: Recorded, end: (response: Recorded) => void): void {
+  const socket = response.req.socket as Watched
+  const known = socket[WAITING]
+  if (known !== undefined) {
+    known.add(response)
+  } else {
+    const waiting = new Set([response])
+    socket[WAITING] = waiting
+    socket.on('close', () => {
+      for (const one of waiting) end(one)
+    })
+  }
+  response.on('close', () => socket[WAITING]?.delete(response))
+}
+
+/** A hook that lets in who has the token, and whom `authorize` knows. */
+function admit({ token, authorize, authorizeTimeoutMs, clock }: ResolvedOptions<FastifyRequest>) {
+  const hasToken = bearerCheck(token)
+  const authorisation = new Authorisation(authorize, authorizeTimeoutMs, clock)
+  return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
+    const { authorization } = request.headers
+    if (hasToken(authorization)) {
+      done()
+      return
+    }
+    authorisation.decide(request, (authorised) => {
+      if (authorised) {
+        done()
+        return
+      }
+      const couldHelp = token !== undefined || authorisation.possible
+      if (couldHelp) reply.header('www-authenticate', 'Bearer realm="metrics"')
+      done(couldHelp && authorization === undefined ? new UnauthenticatedError() : new ForbiddenError())
+    })
+  }
+}
+
+/** What users are asked must not take the recording with it. */
+function contained<Request, Answer>(ask: (request: Request) => Answer, request: Request): Answer | undefined {
+  try {
+    return ask(request)
+  } catch {
+    return undefined
+  }
+}
+
+/** OpenMetrics 1.0: names and values of an exemplar have at most 128 characters together. */
+function fitsExemplar(labels: Readonly<Record<string, string>>): boolean {
+  return Object.entries(labels).flat().join('').length <= MAX_EXEMPLAR
+}

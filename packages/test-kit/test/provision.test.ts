@@ -29,6 +29,13 @@ t.test('says exactly what to do where there is no apt-get', async (t) => {
   t.match(stderr, /brew install/)
 })
 
+t.test('names the package that holds a program of another name', async (t) => {
+  const { status, stderr } = provision(['prometheus'], { PATH: '/nonexistent' })
+  t.equal(status, 1)
+  t.match(stderr, /could not be installed here: promtool/)
+  t.match(stderr, /--no-install-recommends prometheus$/m)
+})
+
 t.test('says what to do about a browser that cannot be had', async (t) => {
   const { status, stderr } = provision(['chromium'], { PATH: '/nonexistent' })
   t.equal(status, 1)
@@ -39,7 +46,7 @@ t.test('says what to do about a browser that cannot be had', async (t) => {
 t.test('refuses a name that it does not know', async (t) => {
   const { status, stderr } = provision(['mysql'])
   t.equal(status, 1)
-  t.match(stderr, /redis, pgbouncer, haproxy, chromium, and not mysql/)
+  t.match(stderr, /redis, pgbouncer, haproxy, prometheus, chromium, and not mysql/)
 })
 
 t.test('a launcher without its program says how to get it', async (t) => {
