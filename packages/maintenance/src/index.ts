@@ -1,4 +1,27 @@
-export type { Clock } from '@holdfast/footing'
-export { FullError, OptionError } from './errors.ts'
-export type { MaintenanceOptions } from './options.ts'
-export { type Maintenance, maintenance, maintenance as default } from './plugin.ts'
+export type { Clock, MetricsRegistry } from '@holdfast/footing'
+export type { Banner, BannerInput, Severity, ShownBanner } from './banner.ts'
+export * as errors from './errors.ts'
+export type { ChangedEvent, RefusedEvent, RuleEvent } from './events.ts'
+export type { Entry, MaintenanceJournal } from './journal.ts'
+export type {
+  IssuedBypass,
+  Maintenance,
+  MaintenanceSnapshot,
+  Note,
+  RuleInfo,
+  ShownRule,
+  Status,
+} from './maintenance.ts'
+export type {
+  AdminOptions,
+  BypassOptions,
+  InitialOptions,
+  MaintenanceOptions,
+  MaintenanceRouteOptions,
+} from './options.ts'
+export { maintenance, maintenance as default, type RequestMaintenance } from './plugin.ts'
+export type { ProcessQuiescence, Quiescence } from './quiescence.ts'
+export type { MaintenanceRedis } from './redis-store.ts'
+export type { Changed } from './replica.ts'
+export type { Allowance, Mode, Moment, Rule, RuleInput, Scope } from './rule.ts'
+export type { Change, ChangeAction, MaintenanceState } from './state.ts'
