@@ -8,6 +8,7 @@ import {
   nextChangeMs,
   type Plan,
   planAt,
+  type RouteFacts,
   retryAfterMs,
 } from '../src/plan.ts'
 import { type Mode, type RuleInput, readRule } from '../src/rule.ts'
@@ -33,7 +34,7 @@ function asker(
 const bots = { group: 'bots', path: '/api/bot/start', open: false }
 const other = { group: undefined, path: '/api/bets', open: false }
 
-function outcome(plan: Plan | undefined, route: typeof bots | typeof other, who: Asker): string {
+function outcome(plan: Plan | undefined, route: RouteFacts, who: Asker): string {
   if (plan === undefined) return 'no plan'
   const verdict = decide(plan, route, who)
   if (verdict.pass === true) return verdict.by === undefined ? 'pass' : `pass by ${verdict.by}`
@@ -149,7 +150,7 @@ t.test('a plan decides as all its rules do one by one, whatever they are', async
         allow: { roles: pick<string[]>([], ['admin']), addresses: pick<string[]>([], ['10.0.0.0/8']) },
       }),
     )
-    const route = pick(bots, other)
+    const route: RouteFacts = random.pick<RouteFacts>([bots, other])
     const who = asker({
       method: pick('GET', 'POST', 'OPTIONS'),
       tenant: pick('acme', 'globex'),

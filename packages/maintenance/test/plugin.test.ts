@@ -305,10 +305,13 @@ t.test('health is told what is in force, where there is one', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
   const reports: unknown[] = []
-  app.decorate('health', {
-    addReport: (page: string, name: string, produce: () => object) =>
-      void reports.push([page, name, produce()]),
-  })
+  const health = {
+    addReport(page: string, name: string, produce: () => object) {
+      reports.push([page, name, produce()])
+      return () => {}
+    },
+  }
+  app.decorate('health', health as unknown as FastifyInstance['health'])
   await app.register(maintenance)
   t.match(reports, [['check', 'maintenance', { version: 0, enabled: false, heard: false }]])
 })
