@@ -9,6 +9,7 @@ import { concurrencyGuard } from '@holdfast/concurrency-guard'
 import { ErrorPages, errorPages } from '@holdfast/error-pages'
 import { AddressList, systemClock, withRetryAfter } from '@holdfast/footing'
 import { health } from '@holdfast/health'
+import { Lifecycle, lifecycle as lifecyclePlugin } from '@holdfast/lifecycle'
 import { poolGuard, runInScope } from '@holdfast/pool-guard'
 import { guardedDialect } from '@holdfast/pool-guard/kysely'
 import { singleflight } from '@holdfast/singleflight'
@@ -51,6 +52,7 @@ import { botMetrics } from './routes/bots/bot-metrics.ts'
 import { BotRepository } from './routes/bots/bot-repository.ts'
 import { BotStatusPages } from './routes/bots/bot-status.ts'
 import { bots } from './routes/bots/routes.ts'
+import { operatorLifecycle } from './routes/operator-lifecycle/routes.ts'
 import { operatorLimits } from './routes/operator-limits/routes.ts'
 import { registerPublicTheme } from './routes/public-theme/register.ts'
 import { withDecodableTenant } from './routes/public-theme/route.ts'
@@ -92,6 +94,9 @@ const FOREIGN_ROUTES = {
 /** What RATE_LIMITS_LEASES says, for tenant-rate-limit. */
 const LEASES = { off: false, on: true, strict: { strict: true } } as const
 
+/** For an application that is not all there is in its process. */
+const NO_PROCESS = { on() {}, off() {}, exit() {} }
+
 /** What the service is made of that is not in its configuration. */
 export interface AppOptions {
   readonly config: Config
@@ -100,6 +105,8 @@ export interface AppOptions {
   readonly dataDirectory: string | undefined
   /** PostgreSQL, or the PgBouncer in front of it; it need not answer yet. */
   readonly databaseUrl: Secret
+  /** The way up and down of the process. Default: one that hears no signals and ends no process, for tests. */
+  readonly lifecycle?: Lifecycle
 }
 
 /** The service, not listening yet. */
@@ -110,7 +117,13 @@ export interface App {
 }
 
 /** Builds the service. */
-export async function buildApp({ config, logger, dataDirectory, databaseUrl }: AppOptions): Promise<App> {
+export async function buildApp({
+  config,
+  logger,
+  dataDirectory,
+  databaseUrl,
+  lifecycle = new Lifecycle({ signals: [], exceptions: false, process: NO_PROCESS }),
+}: AppOptions): Promise<App> {
   const headers = await securityHeaders({
     contentSecurityPolicy: config.securityCsp,
     xssProtection: config.securityXssProtection,
@@ -168,6 +181,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     ...shared,
   })
   guardInside(fastify.health.management, errors)
+  await fastify.register(lifecyclePlugin, { lifecycle, ...shared })
   await fastify.register(circuitBreaker, shared)
   await fastify.register(trafficRedis, { target: config.rateLimitRedisUrl, ...shared })
   await fastify.register(redis, { target: config.redisUrl, ...shared })
@@ -259,6 +273,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   })
   await fastify.register(trafficReports)
   await fastify.register(operatorLimits, { settings: limits, authorize: authorizeOperator })
+  await fastify.register(operatorLifecycle, { authorize: authorizeOperator })
 
   // What the refresher asks, nobody waits for: it takes the connections that are left, and pauses under pressure.
   const { firstTurn } = await runInScope({ criticality: 'background', route: 'theme refresher' }, () =>

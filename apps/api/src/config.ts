@@ -112,6 +112,23 @@ const SETTINGS = {
     '30s',
     'Longest time for an answer; later it is a 503. Everything that waits has a shorter bound of its own.',
   ),
+  shutdownDrainMs: optional(
+    'SHUTDOWN_DRAIN',
+    duration(0, 3_600_000),
+    'Longest time for which the service goes on serving after a signal, not ready any more, until balancers have noticed. Unset: `10s` in production and staging, elsewhere none.',
+  ),
+  shutdownMinDrainMs: setting(
+    'SHUTDOWN_MIN_DRAIN',
+    duration(0, 3_600_000),
+    '2s',
+    'Shortest such time, where there is one: as long as a balancer needs to notice. Later it ends as soon as nobody asks.',
+  ),
+  shutdownRequestsMs: setting(
+    'SHUTDOWN_REQUESTS',
+    duration(0, 3_600_000),
+    '10s',
+    'Longest time after that for requests under way.',
+  ),
   maxConnections: setting(
     'MAX_CONNECTIONS',
     integer(1, 1_000_000),
@@ -610,6 +627,7 @@ const OWN_PREFIXES = [
   'SMTP_',
   'MAIL_',
   'TRUSTED_',
+  'SHUTDOWN_',
 ]
 // Kubernetes injects these for every Service, whatever its name.
 const KUBERNETES_LINK = /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)/

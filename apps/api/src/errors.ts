@@ -296,3 +296,10 @@ export const ApiLimitsUnavailableError = createError(
   'the other processes cannot be told of limits at the moment',
   503,
 )
+
+/** The instance is on its way down: it is out of rotation for good. */
+export const ApiStoppingError = createError(
+  'HOLDFAST_ERR_API_STOPPING',
+  'this instance is on its way down and out of rotation already',
+  409,
+)

@@ -30,6 +30,7 @@ guarded GET /admin/abuse/addresses
 guarded GET /admin/abuse/addresses/:address
 guarded GET /admin/abuse/blocks
 guarded GET /admin/abuse/users
+guarded GET /admin/lifecycle
 guarded GET /admin/limits
 guarded GET /health/check
 guarded GET /health/detailed
@@ -38,6 +39,8 @@ guarded GET /health/security
 guarded GET /health/summary
 guarded GET /metrics
 guarded POST /admin/abuse/blocks
+guarded POST /admin/lifecycle/cordon
+guarded POST /admin/lifecycle/uncordon
 guarded POST /auth/logout
 guarded PUT /admin/limits
 public GET /:tenant/api/public/load-theme

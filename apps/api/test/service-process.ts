@@ -24,6 +24,8 @@ export const PRODUCTION = {
   ENVIRONMENT: 'production',
   SECRET_KEY: TEST_SETTINGS.SECRET_KEY,
   SESSION_SECURE: 'true',
+  // No balancer has to notice.
+  SHUTDOWN_DRAIN: '0s',
 }
 
 /** How a process ended. */

@@ -1,0 +1,188 @@
+// configuration -> a database of its own, when it has none -> app -> health -> listen, and back again on a signal.
+
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { Lifecycle } from '@holdfast/lifecycle'
+import type { Logger } from 'pino'
+import { type App, buildApp } from './app.ts'
+import {
+  type Config,
+  ConfigError,
+  dataDirectory,
+  isStartedByPackageManager,
+  type LoadedConfig,
+  loadConfig,
+} from './config.ts'
+import { DEMO_CREDENTIALS_FILE } from './db/demo-tenants.ts'
+import { startDevelopmentDatabase } from './db/development-database.ts'
+import {
+  ApiDatabaseUnsafeError,
+  ApiListenError,
+  ApiMigrationChangedError,
+  ApiMigrationsPendingError,
+  ApiNoDevelopmentDatabaseError,
+} from './errors.ts'
+import { onLauncherGone } from './launcher.ts'
+import { createLogger } from './logger.ts'
+import { Once } from './once.ts'
+import { reasonOf } from './reason.ts'
+import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
+import { Secret } from './secret.ts'
+import { type Running, startSummary } from './start-summary.ts'
+
+// How long the start waits for the first look into the database: it either answers soon or is not waited for.
+const DATABASE_BUDGET_MS = 2000
+/** The same for health: what is critical there answers soon, or the service says that it is not ready. */
+const HEALTH_BUDGET_MS = 2000
+const OWN_DATABASE_BUDGET_MS = 8000
+/** Without a balancer in front nobody has to notice anything. */
+const DEPLOYED = ['production', 'staging']
+const DEPLOYED_DRAIN_MS = 10_000
+
+/** Starts the service. `heard` is called as soon as it hears signals itself. */
+export async function start(heard: () => void): Promise<void> {
+  let life: Lifecycle | undefined
+  try {
+    const loaded = loadConfig()
+    const logger = createLogger(loaded.config, process.stdout.isTTY === true)
+    life = new Lifecycle({ ...timesOf(loaded.config), log: logger })
+    heard()
+    life.configured()
+    await run(loaded, logger, life)
+  } catch (error) {
+    // A signal during the start closes what the start still works with; what fails then is no error.
+    if (life?.stopping === true) return
+    console.error(isExplained(error) ? error.message : error)
+    if (life === undefined) process.exit(1)
+    await life.stop('the start failed', { exitCode: 1, hold: false })
+  }
+}
+
+async function run({ config, warnings }: LoadedConfig, logger: Logger, life: Lifecycle): Promise<void> {
+  for (const warning of warnings) logger.warn(warning)
+  const directory = dataDirectory(config)
+  const usableDirectory = makeDirectory(directory, logger)
+  const own = new Once(() => startDevelopmentDatabase(directory, { log: logger }))
+  life.onClose('own-database', async () => (await own.settled())?.stop(), {
+    timeoutMs: OWN_DATABASE_BUDGET_MS,
+  })
+  life.onForce(() => own.value?.kill())
+  if (isStartedByPackageManager()) onLauncherGone(() => life.stop('the package manager above has ended'))
+
+  const { fastify, firstTurn } = await life.phase('connect', async () => {
+    const databaseUrl = config.databaseUrl ?? new Secret((await own.get()).url)
+    return buildApp({ config, logger, dataDirectory: usableDirectory, databaseUrl, lifecycle: life })
+  })
+  const turn = await life.phase('migrations', async () => {
+    await fastify.ready()
+    return within(firstTurn, DATABASE_BUDGET_MS)
+  })
+  if (turn?.ok === false && isRefusal(turn.error)) throw turn.error
+  await life.listen(() => listen(fastify, config))
+  const url = localUrl(fastify.server.address())
+  const themes = describe(turn)
+  life.started({ url, themes })
+  tell(config, {
+    config,
+    url,
+    managementUrl: fastify.health.management && localUrl(fastify.health.management.server.address()),
+    dataDirectory: usableDirectory,
+    demoCredentials: demoCredentials(usableDirectory),
+    ownDatabase: own.value,
+    themes,
+    startedInMs: Math.round(performance.now()),
+  })
+}
+
+function timesOf({ environment, shutdownDrainMs, shutdownMinDrainMs, shutdownRequestsMs }: Config) {
+  const drainMs = shutdownDrainMs ?? (DEPLOYED.includes(environment) ? DEPLOYED_DRAIN_MS : 0)
+  return {
+    drainMs,
+    minDrainMs: Math.min(shutdownMinDrainMs, drainMs),
+    requestTimeoutMs: shutdownRequestsMs,
+    healthTimeoutMs: HEALTH_BUDGET_MS,
+  }
+}
+
+/** Where they are, when there are any. */
+function demoCredentials(directory: string | undefined): string | undefined {
+  const path = directory === undefined ? undefined : join(directory, DEMO_CREDENTIALS_FILE)
+  return path !== undefined && existsSync(path) ? path : undefined
+}
+
+async function listen(fastify: App['fastify'], { apiHost, apiPort }: Config): Promise<void> {
+  try {
+    await fastify.listen({ host: apiHost, port: apiPort })
+  } catch (cause) {
+    throw new ApiListenError(`${apiHost}:${apiPort}`, reasonOf(cause), { cause })
+  }
+}
+
+/** The directory, made if need be; undefined when nothing can be kept there, which is said once. */
+function makeDirectory(path: string, logger: Logger): string | undefined {
+  try {
+    mkdirSync(path, { recursive: true })
+    accessSync(path, constants.W_OK)
+    return path
+  } catch (error) {
+    logger.warn({ path, reason: reasonOf(error) }, 'no data directory: themes will not outlive a restart')
+    return undefined
+  }
+}
+
+function tell(config: Config, running: Running): void {
+  // Standard output holds nothing but JSON lines when no person reads it.
+  if (process.stdout.isTTY) console.log(startSummary(running))
+  else if (config.environment !== 'production') console.error(startSummary(running))
+}
+
+/** Errors whose message says all that a person needs; the stack of others helps to find a bug. */
+function isExplained(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false
+  const code = 'code' in error ? String(error.code) : ''
+  return (
+    error instanceof ConfigError ||
+    error instanceof ApiListenError ||
+    isRefusal(error) ||
+    code === 'HOLDFAST_ERR_HEALTH_MANAGEMENT_LISTEN'
+  )
+}
+
+/** Errors that a person has to put right before the service may run. */
+function isRefusal(error: unknown): error is Error {
+  return [
+    ApiDatabaseUnsafeError,
+    ApiMigrationsPendingError,
+    ApiMigrationChangedError,
+    ApiNoDevelopmentDatabaseError,
+  ].some((refusal) => error instanceof refusal)
+}
+
+function describe(turn: ThemeTurn | undefined): string {
+  if (turn?.ok === true) return `${turn.themes} loaded from the database`
+  return turn === undefined
+    ? 'the database has not answered yet; last known or default ones are served'
+    : 'the database cannot be used at the moment; last known or default ones are served'
+}
+
+/** A URL that works on this machine, whatever the address of the listener. */
+function localUrl(address: AddressInfo | string | null): string {
+  if (address === null || typeof address === 'string') return String(address)
+  const anywhere = address.address === '0.0.0.0' || address.address === '::'
+  const host = anywhere ? '127.0.0.1' : address.address
+  return `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`
+}
+
+/** The answer of a promise, or undefined when it takes longer. */
+async function within<T>(promise: Promise<T>, budgetMs: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), budgetMs)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
