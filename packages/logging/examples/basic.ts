@@ -1,15 +1,20 @@
-import { logging } from '@holdfast/logging'
+import { Logs, logging, serverOptions } from '@holdfast/logging'
 import Fastify from 'fastify'
 
-const app = Fastify()
-await app.register(logging, { maxPerWindow: 2, windowMs: 60_000 })
-app.get('/', async () => {
-  app.logging.pass()
-  return { remaining: app.logging.snapshot().remaining }
+const lines: Record<string, unknown>[] = []
+const logs = new Logs({ destination: { write: (line) => lines.push(JSON.parse(line)) } })
+// The server is made with it, because lines begin before there is a plugin.
+const app = Fastify(serverOptions(logs))
+await app.register(logging, { logs })
+
+app.post('/orders', async (request) => {
+  request.log.info({ order: 7, password: 'hunter2', level: 60 }, 'an order came')
+  app.logging.event('SECURITY_EVENT', 'card.refused', { attempts: 3 })
+  return 'ok'
 })
 
-for (const attempt of [1, 2, 3]) {
-  const answer = await app.inject('/')
-  console.log(attempt, answer.statusCode)
-}
+const headers = { 'x-correlation-id': 'shop-000042' }
+const answer = await app.inject({ method: 'POST', url: '/orders?token=abc', headers, payload: {} })
+console.log(answer.headers['x-correlation-id'])
+for (const { time, request_id, duration_ms, ...told } of lines) console.log(JSON.stringify(told))
 await app.close()

@@ -1,4 +1,31 @@
-export type { Clock } from '@holdfast/footing'
-export { FullError, OptionError } from './errors.ts'
-export type { LoggingOptions } from './options.ts'
-export { type Logging, logging, logging as default } from './plugin.ts'
+export type { Clock, MetricsRegistry } from '@holdfast/footing'
+export {
+  AlreadyRegisteredError,
+  ForbiddenError,
+  LevelError,
+  OptionError,
+  UnauthenticatedError,
+} from './errors.ts'
+export { EVENT_TYPES, type EventType, type LevelEvent, type ToldEvent } from './events.ts'
+export { LEVELS, type Level, type LevelState } from './level-control.ts'
+export { Logs, type LogsSnapshot, type TimedOptions } from './logs.ts'
+export { maskText } from './masked-text.ts'
+export type {
+  AdminOptions,
+  Destination,
+  FileOptions,
+  ForeignLogger,
+  LogsOptions,
+  RouteOptions,
+} from './options.ts'
+export {
+  identifiedResponse,
+  type Logging,
+  type LoggingOptions,
+  logging,
+  logging as default,
+  serverOptions,
+} from './plugin.ts'
+export { isHarmlessId } from './request-ids.ts'
+export type { Carrier } from './request-scope.ts'
+export { formatTraceParent, parseTraceParent, type TraceParent } from './trace-parent.ts'

@@ -1,0 +1,208 @@
+// Where lines go: standard output, or a file that is renamed when it is full (app.log, app.1.log, ... app.<keep>.log).
+//
+// Guarantees: whoever logs never waits, neither for a slow disk nor for a reader that has stopped reading; what waits is
+// bounded, and what is beyond that is dropped and counted. The lines of one turn of the event loop are one write. A line
+// is whole, and in one file. There are at most `keep` full files, whichever process wrote them. At the end of the
+// process what waits is written. A file belongs to one process; a process that is killed loses its last turn.
+
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  write,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
+import { afterTurn, type Clock } from '@holdfast/footing'
+
+const CHUNK_CHARACTERS = 65_536
+const BUSY_RETRY_MS = 50
+
+/** What a `LineFile` is made of. */
+export interface LineFileOptions {
+  /** A path that ends with `.log`, or a descriptor that is open. */
+  readonly target: string | number
+  /** Only for paths: when a file is full, and how many full ones are kept. */
+  readonly rotation?: { readonly maxBytes: number; readonly keep: number } | undefined
+  /** Characters that may wait. */
+  readonly maxPending: number
+  readonly clock: Pick<Clock, 'schedule'>
+  /** Called when writing fails; not for each line. */
+  readonly onError?: (error: unknown) => void
+}
+
+/** A stream for pino. */
+export class LineFile {
+  readonly #options: LineFileOptions
+  readonly #chunkCharacters: number
+  #descriptor: number
+  #bytes = 0
+  #lines: string[] = []
+  #characters = 0
+  /** What is being written; undefined where nothing is. */
+  #writing: { readonly bytes: Buffer; offset: number; readonly lines: number } | undefined
+  #isScheduled = false
+  #isClosed = false
+  #waiters: (() => void)[] = []
+  #dropped = 0
+  #failed: unknown
+
+  /** Opens the file, and makes its directory, if need be; throws where that cannot be. */
+  constructor(options: LineFileOptions) {
+    const { target, rotation } = options
+    this.#options = options
+    this.#chunkCharacters = Math.min(CHUNK_CHARACTERS, rotation?.maxBytes ?? CHUNK_CHARACTERS)
+    if (typeof target === 'string') {
+      mkdirSync(dirname(target), { recursive: true })
+      this.#descriptor = openSync(target, 'a')
+      this.#bytes = fstatSync(this.#descriptor).size
+    } else this.#descriptor = target
+  }
+
+  /** Lines that were lost. */
+  get dropped(): number {
+    return this.#dropped
+  }
+
+  /** Takes one line. */
+  write(line: string): void {
+    if (this.#isClosed || this.#characters + line.length > this.#options.maxPending) {
+      this.#dropped++
+      return
+    }
+    this.#lines.push(line)
+    this.#characters += line.length
+    if (this.#isScheduled || this.#writing !== undefined) return
+    this.#isScheduled = true
+    afterTurn(() => {
+      this.#isScheduled = false
+      this.#next()
+    })
+  }
+
+  /** Resolves when all that was taken is written, or lost. */
+  flush(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiters.push(resolve)
+      if (this.#writing === undefined && !this.#isScheduled) this.#next()
+    })
+  }
+
+  /** Writes what waits, in this turn: for the end of the process. What is being written ends by itself. */
+  flushSync(): void {
+    if (this.#isClosed) return
+    let chunk = this.#take()
+    while (chunk !== undefined) {
+      try {
+        for (let offset = 0; offset < chunk.bytes.length; ) {
+          offset += writeSync(this.#descriptor, chunk.bytes, offset)
+        }
+      } catch (error) {
+        this.#lose(chunk.lines, error)
+      }
+      chunk = this.#take()
+    }
+  }
+
+  /** Writes what waits and takes no more. */
+  async close(): Promise<void> {
+    await this.flush()
+    if (this.#isClosed) return
+    this.#isClosed = true
+    if (typeof this.#options.target === 'string') closeSync(this.#descriptor)
+  }
+
+  #next(): void {
+    if (this.#writing !== undefined) return
+    const chunk = this.#isClosed ? undefined : this.#take()
+    if (chunk === undefined) {
+      for (const resolve of this.#waiters.splice(0)) resolve()
+      return
+    }
+    this.#writing = { ...chunk, offset: 0 }
+    this.#continue()
+  }
+
+  #continue(): void {
+    const writing = this.#writing
+    if (writing === undefined) return
+    write(this.#descriptor, writing.bytes, writing.offset, (error, written) => {
+      if (error?.code === 'EAGAIN') {
+        // A pipe that is full: its reader gets time, and nobody here waits for it.
+        this.#options.clock.schedule(BUSY_RETRY_MS, () => this.#continue())
+        return
+      }
+      if (error === null) writing.offset += written
+      else this.#lose(writing.lines, error)
+      if (error === null && writing.offset < writing.bytes.length) {
+        this.#continue()
+        return
+      }
+      if (error === null) this.#failed = undefined
+      this.#writing = undefined
+      this.#next()
+    })
+  }
+
+  /** The next lines, in a file that has room for them. */
+  #take(): { readonly bytes: Buffer; readonly lines: number } | undefined {
+    if (this.#lines.length === 0) return undefined
+    let lines = 0
+    let characters = 0
+    for (const line of this.#lines) {
+      if (lines > 0 && characters + line.length > this.#chunkCharacters) break
+      characters += line.length
+      lines++
+    }
+    const bytes = Buffer.from(
+      (lines === this.#lines.length ? this.#lines : this.#lines.slice(0, lines)).join(''),
+    )
+    this.#lines = lines === this.#lines.length ? [] : this.#lines.slice(lines)
+    this.#characters -= characters
+    const { rotation, target } = this.#options
+    if (rotation !== undefined && typeof target === 'string') {
+      if (this.#bytes > 0 && this.#bytes + bytes.length > rotation.maxBytes)
+        this.#rotate(target, rotation.keep)
+      this.#bytes += bytes.length
+    }
+    return { bytes, lines }
+  }
+
+  #rotate(path: string, keep: number): void {
+    this.#bytes = 0
+    try {
+      for (let number = keep - 1; number >= 1; number--) {
+        if (existsSync(numbered(path, number))) renameSync(numbered(path, number), numbered(path, number + 1))
+      }
+      if (keep > 0) renameSync(path, numbered(path, 1))
+      else rmSync(path)
+      const fresh = openSync(path, 'a')
+      closeSync(this.#descriptor)
+      this.#descriptor = fresh
+    } catch (error) {
+      // The old one goes on growing: lines are worth more than the bound, until somebody has made room.
+      this.#tell(error)
+    }
+  }
+
+  #lose(lines: number, error: unknown): void {
+    this.#dropped += lines
+    this.#tell(error)
+  }
+
+  #tell(error: unknown): void {
+    const { code } = Object(error) as { readonly code?: unknown }
+    if (this.#failed === code) return
+    this.#failed = code
+    this.#options.onError?.(error)
+  }
+}
+
+/** `app.log` -> `app.1.log`. */
+function numbered(path: string, number: number): string {
+  return path.replace(/\.log$/, `.${number}.log`)
+}
