@@ -10,6 +10,7 @@ import { ErrorPages, errorPages } from '@holdfast/error-pages'
 import { AddressList, systemClock, withRetryAfter } from '@holdfast/footing'
 import { health } from '@holdfast/health'
 import { Lifecycle, lifecycle as lifecyclePlugin } from '@holdfast/lifecycle'
+import { metrics } from '@holdfast/metrics'
 import { poolGuard, runInScope } from '@holdfast/pool-guard'
 import { guardedDialect } from '@holdfast/pool-guard/kysely'
 import { singleflight } from '@holdfast/singleflight'
@@ -31,13 +32,13 @@ import type { Database } from './db/database.ts'
 import { patientPool, servicePool } from './db/pool-options.ts'
 import { prepare } from './db/preparation.ts'
 import { classifyUnavailable } from './db/unavailable.ts'
+import { componentOf } from './error-component.ts'
 import { ApiDatabasePressedError, ApiTenantUnknownError } from './errors.ts'
 import { limitsOf, policySet } from './limits.ts'
 import { Once } from './once.ts'
 import { addressLimit } from './plugins/address-limit.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
 import { identity } from './plugins/identity.ts'
-import { metrics } from './plugins/metrics.ts'
 import { redis } from './plugins/redis.ts'
 import { requestBounds } from './plugins/request-bounds.ts'
 import { sessionPort, sessions } from './plugins/sessions.ts'
@@ -165,10 +166,22 @@ export async function buildApp({
   const registry = config.enableMetrics ? new Registry() : undefined
   const shared: { registry?: Registry } = registry === undefined ? {} : { registry }
 
-  await fastify.register(waitingBounds, { ...config, clock: systemClock })
-  await fastify.register(requestBounds, config)
   await fastify.register(statedAccess, { foreign: FOREIGN_ROUTES })
   await fastify.register(errorPages, { pages: errors, ...shared })
+  // Before all hooks, so that whatever they refuse is counted with its route.
+  if (registry !== undefined) {
+    await fastify.register(metrics, {
+      registry,
+      authorize,
+      routeConfig: { access: 'guarded', addressLimit: false },
+      version: config.appVersion,
+      environment: config.environment,
+      tenant: tenantOf,
+      component: componentOf,
+    })
+  }
+  await fastify.register(waitingBounds, { ...config, clock: systemClock })
+  await fastify.register(requestBounds, config)
   await fastify.register(health, {
     service: 'holdfast-api',
     version: config.appVersion,
@@ -197,7 +210,6 @@ export async function buildApp({
     ...shared,
   })
   await fastify.register(dependencyReports)
-  if (registry !== undefined) await fastify.register(metrics, { registry, authorize })
   const db = new Kysely<Database>({ dialect: guardedDialect(fastify.poolGuard) })
 
   // Before whatever has routes in a scope of its own: such a scope knows what requests had when it was made.

@@ -26,16 +26,16 @@ export const DuplicateError = createError<[name: string]>(
   500,
 )
 
-/** The metrics were asked for without any credentials. */
+/** The metrics were asked for without credentials that `token` or `authorize` accepts. */
 export const UnauthenticatedError = createError<[]>(
   'HOLDFAST_ERR_METRICS_UNAUTHENTICATED',
-  'metrics are for authorised callers only; send credentials',
+  'metrics are for authorised callers only; send other credentials',
   401,
 )
 
-/** The metrics were asked for by a caller whom neither `token` nor `authorize` accepts. */
+/** The metrics were asked for where nobody may read them: there is neither a `token` nor an `authorize`. */
 export const ForbiddenError = createError<[]>(
   'HOLDFAST_ERR_METRICS_FORBIDDEN',
-  'metrics are for authorised callers only',
+  'nobody may read the metrics here; give the plugin a token or authorize',
   403,
 )

@@ -259,9 +259,12 @@ function admit({ token, authorize, authorizeTimeoutMs, clock }: ResolvedOptions<
         done()
         return
       }
-      const couldHelp = token !== undefined || authorisation.possible
-      if (couldHelp) reply.header('www-authenticate', 'Bearer realm="metrics"')
-      done(couldHelp && authorization === undefined ? new UnauthenticatedError() : new ForbiddenError())
+      if (token === undefined && !authorisation.possible) {
+        done(new ForbiddenError())
+        return
+      }
+      reply.header('www-authenticate', 'Bearer realm="metrics"')
+      done(new UnauthenticatedError())
     })
   }
 }

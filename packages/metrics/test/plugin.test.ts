@@ -45,7 +45,7 @@ t.test('who has the token may, and nobody with another one', async (t) => {
     'Bearer',
     `Bearer ${'x'.repeat(5000)}`,
   ]) {
-    t.equal((await ask(wrong)).statusCode, 403, wrong.slice(0, 20))
+    t.equal((await ask(wrong)).statusCode, 401, wrong.slice(0, 20))
   }
   const { statusCode, headers, body } = await ask('Bearer a-token')
   t.equal(statusCode, 200)
@@ -70,17 +70,17 @@ t.test('who is known by other means may, when authorize says so in time', async 
     (await app.inject({ url: '/metrics', headers: { authorization: 'Bearer x' } })).statusCode
   t.equal(await ask(), 200)
   answer = async () => false
-  t.equal(await ask(), 403)
+  t.equal(await ask(), 401)
   answer = () => {
     throw new Error('no')
   }
-  t.equal(await ask(), 403)
+  t.equal(await ask(), 401)
   answer = () => new Promise(() => {})
   const late = ask()
   await app.ready()
   while (clock.pendingTimers === 0) await clock.advance(0)
   await clock.advance(100)
-  t.equal(await late, 403)
+  t.equal(await late, 401)
 })
 
 t.test('OpenMetrics and gzip where they are asked for', async (t) => {
