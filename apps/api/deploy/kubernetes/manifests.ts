@@ -1,0 +1,32 @@
+// The files of `manifests/`, in the order in which they are applied.
+
+import { stringify } from 'yaml'
+import { migration } from './migration.ts'
+import * as network from './network.ts'
+import { configMap, namespace, secretExamples } from './settings.ts'
+import { autoscaler, deployment, disruptions, service } from './web.ts'
+
+/** A resource that knows Kubernetes' schema. */
+interface Resource {
+  /** Throws where the schema is not met. */
+  validate(): void
+  toJSON(): unknown
+}
+
+/** The name of each file, and its resources. */
+export const manifests: Readonly<Record<string, readonly Resource[]>> = {
+  '00-namespace.yaml': [namespace],
+  '10-settings.yaml': [configMap],
+  '10-secrets.example.yaml': secretExamples,
+  '20-network.yaml': [network.nobody, network.web, network.migration],
+  '30-migration.yaml': [migration],
+  '40-web.yaml': [deployment, service, autoscaler, disruptions],
+}
+
+/** A file as it stands in `manifests/`. */
+export function rendered(name: string): string {
+  const documents = (manifests[name] ?? []).map((resource) =>
+    stringify(resource.toJSON(), { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' }),
+  )
+  return `# Written by \`pnpm --filter @holdfast/api manifests\` from deploy/kubernetes/*.ts: change those.\n${documents.join('---\n')}`
+}

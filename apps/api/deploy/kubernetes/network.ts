@@ -1,0 +1,50 @@
+// Who may talk to the pods, and to whom they may talk: nobody, but for what is named here.
+
+import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1'
+import { metadata, NAMESPACE, PORTS, selects } from './naming.ts'
+
+const ofNamespace = (name: string) => ({
+  namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': name } },
+})
+const tcp = (...ports: number[]) => ports.map((port) => ({ protocol: 'TCP' as const, port }))
+const names = {
+  to: [ofNamespace('kube-system')],
+  ports: [{ protocol: 'UDP' as const, port: 53 }, ...tcp(53)],
+}
+
+export const nobody = new NetworkPolicy({
+  metadata: { name: 'nobody', namespace: NAMESPACE },
+  spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'] },
+})
+
+export const web = new NetworkPolicy({
+  metadata: metadata('holdfast-web', 'web'),
+  spec: {
+    podSelector: { matchLabels: selects('web') },
+    policyTypes: ['Ingress', 'Egress'],
+    ingress: [
+      { from: [ofNamespace('ingress-nginx')], ports: tcp(PORTS.http) },
+      // Metrics and every detail of the health routes, without a token. Probes come from the node, which is let in.
+      { from: [ofNamespace('monitoring')], ports: tcp(PORTS.management) },
+    ],
+    egress: [
+      names,
+      { to: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'pgbouncer' } } }], ports: tcp(6432) },
+      { to: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'redis' } } }], ports: tcp(6379) },
+      { to: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'smtp' } } }], ports: tcp(587) },
+    ],
+  },
+})
+
+export const migration = new NetworkPolicy({
+  metadata: metadata('holdfast-migration', 'migration'),
+  spec: {
+    podSelector: { matchLabels: selects('migration') },
+    policyTypes: ['Ingress', 'Egress'],
+    ingress: [],
+    egress: [
+      names,
+      { to: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'postgres' } } }], ports: tcp(5432) },
+    ],
+  },
+})
