@@ -15,6 +15,7 @@ const programs: Readonly<Record<string, string>> = {
   redis: 'redis-server',
   pgbouncer: 'pgbouncer',
   haproxy: 'haproxy',
+  nginx: 'nginx',
   prometheus: 'promtool',
   chromium: 'chromium',
 }
@@ -46,7 +47,7 @@ function main(names: readonly string[]): number {
       `These programs are needed by the tests and could not be installed here: ${still.join(', ')}.`,
       `  ${problem ?? 'apt-get installed them, but their programs are not on the PATH.'}`,
       `  On Debian or Ubuntu, as root:  apt-get update && apt-get install -y --no-install-recommends ${still.map(packageOf).join(' ')}`,
-      '  On macOS:  brew install redis pgbouncer haproxy prometheus',
+      '  On macOS:  brew install redis pgbouncer haproxy nginx prometheus',
       '  Instead of chromium, Google Chrome will do (google-chrome). On Ubuntu apt-get has chromium as a snap only.',
       '  Elsewhere: put their programs on the PATH.',
     ].join('\n'),

@@ -16,6 +16,8 @@ try {
   console.log(`${url} answers ${status}`)
   process.exitCode = status === 200 ? 0 : 1
 } catch (error) {
-  console.log(error instanceof ConfigError ? error.message : `no answer: ${reasonOf(error)}`)
+  // "fetch failed" says nothing; its cause does.
+  const cause = error instanceof TypeError ? (error.cause ?? error) : error
+  console.log(error instanceof ConfigError ? error.message : `no answer: ${reasonOf(cause)}`)
   process.exitCode = 1
 }
