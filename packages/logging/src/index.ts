@@ -15,8 +15,8 @@ export type {
   Destination,
   FileOptions,
   ForeignLogger,
+  LoggedRouteOptions,
   LogsOptions,
-  RouteOptions,
 } from './options.ts'
 export {
   identifiedResponse,

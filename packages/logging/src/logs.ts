@@ -17,9 +17,9 @@ import { type Line, LineMaker, type LogScope } from './log-line.ts'
 import { MAX_TEXT, maskText } from './masked-text.ts'
 import {
   type ForeignLogger,
+  type LoggedRouteOptions,
   type LogsOptions,
   type ResolvedOptions,
-  type RouteOptions,
   resolveOptions,
 } from './options.ts'
 import { CORRELATION_HEADER, IdSource, REQUEST_HEADER } from './request-ids.ts'
@@ -79,8 +79,8 @@ const STANDARD_OUTPUT = 1
 const COMPLETED = 'request completed'
 const SCOPE = Symbol('the scope of a request')
 
-interface Scoped<Request extends RequestLike> {
-  [SCOPE]?: RequestScope<Request>
+interface Scoped {
+  [SCOPE]?: RequestScope
 }
 
 /** Of a response: `this` is what `close` is emitted on. */
@@ -92,7 +92,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
   /** For `Fastify({ loggerInstance })`, and for whatever logs outside of requests. */
   readonly logger: Logger
   readonly #options: ResolvedOptions<Request>
-  readonly #source: ScopeSource<Request>
+  readonly #source: ScopeSource
   readonly #storage = new AsyncLocalStorage<LogScope & { outgoing(): Record<string, string> }>()
   readonly #lines: LineMaker
   readonly #level: LevelControl
@@ -112,8 +112,9 @@ export class Logs<Request extends RequestLike = RequestLike> {
       ids: new IdSource(clock, random),
       nowMs: () => clock.nowMs(),
       trusts: resolved.trusts,
-      tenant: resolved.tenant,
-      user: resolved.user,
+      // Scopes only ever have requests that came through begin().
+      tenant: resolved.tenant as ScopeSource['tenant'],
+      user: resolved.user as ScopeSource['user'],
     }
     const scrubber = new Scrubber(new SecretNames({ secret: secretNames, plain: plainNames }))
     this.#lines = new LineMaker(scrubber)
@@ -166,8 +167,8 @@ export class Logs<Request extends RequestLike = RequestLike> {
   }
 
   /** The scope of a request; made when it is asked for first. */
-  scopeOf(raw: IncomingMessage): RequestScope<Request> {
-    const scoped = raw as Scoped<Request>
+  scopeOf(raw: IncomingMessage): RequestScope {
+    const scoped = raw as Scoped
     scoped[SCOPE] ??= new RequestScope(raw, this.#source)
     return scoped[SCOPE]
   }
@@ -317,7 +318,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
     if (scope.completed) return
     scope.completed = true
     const { url: route, config } = scope.request?.routeOptions ?? {}
-    const settings = (config as { readonly logging?: RouteOptions | false } | undefined)?.logging
+    const settings = (config as { readonly logging?: LoggedRouteOptions | false } | undefined)?.logging
     const { slowMs = this.#options.slowMs, sample = this.#options.sampleSuccess } = settings || {}
     const durationMs = this.#options.clock.nowMs() - scope.startedMs
     const outcome: Outcome = {

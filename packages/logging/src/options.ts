@@ -74,7 +74,7 @@ export interface AdminOptions<Request> {
 }
 
 /** What a route says in `config.logging`. */
-export interface RouteOptions {
+export interface LoggedRouteOptions {
   /** As the option of the same name. Default: that one. */
   readonly slowMs?: number
   /** As `sampleSuccess`. Default: that one. */
@@ -158,7 +158,7 @@ export function resolveOptions<Request>(options: LogsOptions<Request>): Resolved
 /** Checks what a route says. */
 export function checkRoute(given: unknown): void {
   if (given === undefined || given === false) return
-  const { slowMs, sample, ...rest } = checks.object('config.logging', given) as RouteOptions
+  const { slowMs, sample, ...rest } = checks.object('config.logging', given) as LoggedRouteOptions
   checks.onlyKnown('config.logging.', rest, ['slowMs', 'sample'])
   if (slowMs !== undefined) checks.durationOrInfinity('config.logging.slowMs', slowMs)
   if (sample !== undefined) checks.number('config.logging.sample', sample, 0, 1)

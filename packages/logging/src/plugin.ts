@@ -18,8 +18,8 @@ import {
   adminOf,
   checkRoute,
   checks,
+  type LoggedRouteOptions,
   type LogsOptions,
-  type RouteOptions,
 } from './options.ts'
 import { CORRELATION_HEADER, REQUEST_HEADER } from './request-ids.ts'
 import type { Carrier } from './request-scope.ts'
@@ -70,7 +70,7 @@ declare module 'fastify' {
   }
   interface FastifyContextConfig {
     /** How the requests of a route are logged; `false`: not, as long as they go well. */
-    logging?: RouteOptions | false
+    logging?: LoggedRouteOptions | false
   }
 }
 

@@ -19,36 +19,36 @@ export interface ReplyLike {
 }
 
 /** What all scopes of one `Logs` share. */
-export interface ScopeSource<Request> {
+export interface ScopeSource {
   readonly ids: IdSource
   readonly nowMs: () => number
   /** Whether the ids and the trace that this request came with may be taken. */
   readonly trusts: (request: IncomingMessage) => boolean
-  readonly tenant: (request: Request) => string | undefined
-  readonly user: (request: Request) => string | undefined
+  readonly tenant: (request: RequestLike) => string | undefined
+  readonly user: (request: RequestLike) => string | undefined
 }
 
 const MAX_PATH = 1024
 const MAX_NAME = 128
 
 /** The scope of a request, from its first byte to the end of its answer. */
-export class RequestScope<Request extends RequestLike = RequestLike> implements LogScope {
+export class RequestScope implements LogScope {
   readonly correlationId: string
   readonly requestId: string
   readonly trace: TraceParent | undefined
   readonly startedMs: number
   readonly raw: IncomingMessage
   /** Set when Fastify has the request; what Node answers itself has none. */
-  request: Request | undefined
+  request: RequestLike | undefined
   reply: ReplyLike | undefined
   /** What went wrong with the answer after it had begun. */
   failure: unknown
   /** Whether the line of this request is written, or was left out on purpose. */
   completed = false
-  readonly #source: ScopeSource<Request>
+  readonly #source: ScopeSource
   #spanId: string | undefined
 
-  constructor(raw: IncomingMessage, source: ScopeSource<Request>) {
+  constructor(raw: IncomingMessage, source: ScopeSource) {
     this.#source = source
     this.raw = raw
     this.startedMs = source.nowMs()
@@ -103,7 +103,7 @@ export class RequestScope<Request extends RequestLike = RequestLike> implements 
     return outgoing(this.correlationId, this.trace, this.spanId, this.raw.headers['tracestate'])
   }
 
-  #known(ask: (request: Request) => string | undefined): string | undefined {
+  #known(ask: (request: RequestLike) => string | undefined): string | undefined {
     if (this.request === undefined) return undefined
     try {
       return nameOf(ask(this.request))
