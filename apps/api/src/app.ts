@@ -39,6 +39,8 @@ import { Once } from './once.ts'
 import { addressLimit } from './plugins/address-limit.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
 import { identity } from './plugins/identity.ts'
+import { registerMaintenance } from './plugins/maintenance.ts'
+import { DatabaseJournal } from './plugins/maintenance-journal.ts'
 import { redis } from './plugins/redis.ts'
 import { requestBounds } from './plugins/request-bounds.ts'
 import { sessionPort, sessions } from './plugins/sessions.ts'
@@ -91,6 +93,9 @@ const FOREIGN_ROUTES = {
   '/health/metrics': 'guarded',
   '/health/security': 'guarded',
   '/admin/abuse': 'guarded',
+  '/admin/maintenance': 'guarded',
+  '/admin/banner': 'guarded',
+  '/api/status': 'public',
 } as const
 /** What RATE_LIMITS_LEASES says, for tenant-rate-limit. */
 const LEASES = { off: false, on: true, strict: { strict: true } } as const
@@ -222,7 +227,7 @@ export async function buildApp({
     ...shared,
   })
 
-  // What a request passes, in this order: is its address blocked; has the address asked for too much; who asks; has he,
+  // What a request passes, in this order: is its address blocked; is what it asks for closed; has the address asked for too much; who asks; has he,
   // or his tenant, or have all together asked for too much; is an operation of his under way.
   const exempt = config.rateLimitsExempt ?? []
   const fleet = fastify.trafficRedis === null ? {} : { redis: fastify.trafficRedis }
@@ -236,6 +241,24 @@ export async function buildApp({
     admin: { authorize: authorizeOperator },
     page: fastify.errorPages.pageFor,
     ...fleet,
+    ...shared,
+  })
+  const preparation = new Once(() =>
+    prepare(fastify.poolGuard, {
+      mayChange: config.environment !== 'production',
+      patient: patientPool(config, config.databaseMigrationUrl ?? databaseUrl, 'preparation'),
+      log: logger,
+      dataDirectory,
+      // Nobody sets up the roles of a database that the service starts for itself.
+      adviceLevel: config.databaseUrl === undefined ? 'debug' : 'warn',
+    }),
+  )
+  await registerMaintenance(fastify, {
+    config,
+    secrets,
+    journal: new DatabaseJournal(db, () => preparation.get()),
+    tenant: tenantOf,
+    authorize: authorizeOperator,
     ...shared,
   })
   await fastify.register(tenantRateLimit, {
@@ -253,16 +276,6 @@ export async function buildApp({
     ...shared,
   })
   await fastify.register(addressLimit, { limit: limits.limits.ip, exempt })
-  const preparation = new Once(() =>
-    prepare(fastify.poolGuard, {
-      mayChange: config.environment !== 'production',
-      patient: patientPool(config, config.databaseMigrationUrl ?? databaseUrl, 'preparation'),
-      log: logger,
-      dataDirectory,
-      // Nobody sets up the roles of a database that the service starts for itself.
-      adviceLevel: config.databaseUrl === undefined ? 'debug' : 'warn',
-    }),
-  )
   const parts = signInParts(fastify, {
     config,
     db,

@@ -238,6 +238,27 @@ const SETTINGS = {
     '10s',
     'How long a process that died in the middle of an operation keeps its user from the next one.',
   ),
+  maintenanceModeDefault: setting(
+    'MAINTENANCE_MODE_DEFAULT',
+    flag,
+    'false',
+    'Whether bots can only be looked at, as after `POST /admin/maintenance/enable`, as long as no operator has said anything.',
+  ),
+  broadcastBanner: optional(
+    'BROADCAST_BANNER',
+    text,
+    'The banner, as long as no operator has said anything.',
+  ),
+  maintenanceForce: optional(
+    'MAINTENANCE_FORCE',
+    choice(['on', 'off']),
+    'Maintenance of this process, whatever the others agree on: for when nothing else can be reached.',
+  ),
+  maintenanceFile: optional(
+    'MAINTENANCE_FILE',
+    path,
+    'A file that has this process do what it says, for as long as it is there, without a restart: nothing or `on`, `off`, or rules as JSON. A relative path counts from where the service was started.',
+  ),
   secretKey: optional(
     'SECRET_KEY',
     secretKey,
@@ -620,6 +641,8 @@ const OWN_PREFIXES = [
   'ABUSE_',
   'TRUST_',
   'BOT_OPERATION_',
+  'MAINTENANCE_',
+  'BROADCAST_',
   'SECURITY_',
   'SECRET_',
   'SESSION_',

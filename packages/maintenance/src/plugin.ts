@@ -160,15 +160,18 @@ class RequestGate {
   /** A route asks once more when it is known who asks; one that changes something also before it begins. */
   guard(route: RouteOptions): void {
     const maintenance = this.#maintenance
-    const { url, config, method, handler } = route
+    const { url, config, method, handler, onRequest } = route
     const setting = config?.maintenance
     if (setting !== undefined && setting !== false) checkRoute(url, setting)
+    const hooks = [onRequest ?? []].flat()
+    // What answers in its first hook does nothing that could be closed.
+    if (hooks.some((hook) => (hook as unknown) === handler)) return
     route.onRequest = [
       (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => {
         if (maintenance.plan === undefined) done()
         else this.enter(request, reply, true, done)
       },
-      ...[route.onRequest ?? []].flat(),
+      ...hooks,
     ]
     if (![method].flat().some(isWrite)) return
     const facts = this.#read(config, url)

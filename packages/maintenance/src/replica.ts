@@ -215,7 +215,11 @@ export class Replica {
     do {
       this.#again = false
       succeeded = store.available && (await this.#ask())
-      if (!this.#journalRead) await this.#readJournal()
+      if (!this.#journalRead) {
+        const reading = this.#readJournal()
+        // Whoever has heard of a state need not wait for an older one.
+        if (this.#kept === undefined) await reading
+      }
       // What others have made a hint of while the store was away, it will tell when it is back.
     } while (this.#again && succeeded && !this.#closed)
     if (this.#unrecorded.length > 0) void this.#writeJournal()
