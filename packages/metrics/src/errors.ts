@@ -39,3 +39,10 @@ export const ForbiddenError = createError<[]>(
   'nobody may read the metrics here; give the plugin a token or authorize',
   403,
 )
+
+/** The primary of a cluster did not tell the metrics of all its workers in time. */
+export const PrimarySilentError = createError<[budgetMs: number]>(
+  'HOLDFAST_ERR_METRICS_PRIMARY_SILENT',
+  'the primary of the cluster has not answered within %d ms; it has to call collectCluster()',
+  503,
+)

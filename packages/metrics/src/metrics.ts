@@ -71,6 +71,11 @@ export const UNREAD = {
   labels: { metric: { max: 500 } },
 } as const
 
+export const WORKERS = {
+  name: 'metrics_workers',
+  help: 'Processes of a cluster that tell their metrics; stale: those that have not for three turns',
+} as const
+
 export const CPU_USER = {
   name: 'process_cpu_user_seconds_total',
   help: 'CPU time spent in the code of the process',

@@ -50,6 +50,11 @@ export interface MetricsOptions<Request = unknown> {
   readonly runtime?: boolean
   /** A metric of the registry that cannot be read in so many ms is left out of the scrape. Default 500. */
   readonly collectTimeoutMs?: number
+  /**
+   * Whether this is a worker of `node:cluster` whose primary has called `collectCluster()`: then whoever asks gets the
+   * metrics of all workers. Default `false`.
+   */
+  readonly cluster?: boolean
   /** Operations whose times are kept for `/health/metrics`. Default 50. */
   readonly maxOperations?: number
   /** Time, for tests. Default: the machine's. */
@@ -77,6 +82,7 @@ export interface ResolvedOptions<Request> {
   readonly component: (error: unknown) => string
   readonly runtime: boolean
   readonly collectTimeoutMs: number
+  readonly cluster: boolean
   readonly maxOperations: number
   readonly clock: Clock
   readonly runtimeClock: RuntimeClock
@@ -110,6 +116,7 @@ export function resolveOptions<Request>(options: MetricsOptions<Request>): Resol
     component: checks.synchronous('component', options.component) ?? componentOf,
     runtime: checks.flag('runtime', options.runtime ?? true),
     collectTimeoutMs: checks.duration('collectTimeoutMs', options.collectTimeoutMs ?? 500, 1),
+    cluster: checks.flag('cluster', options.cluster ?? false),
     maxOperations: checks.count('maxOperations', options.maxOperations ?? 50, 0, 1000),
     clock: checks.having('clock', options.clock, ['nowMs', 'wallMs', 'schedule']) ?? systemClock,
     runtimeClock:

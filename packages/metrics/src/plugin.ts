@@ -8,6 +8,7 @@ import fp from 'fastify-plugin'
 import { CONTENT_TYPES, type Format, formatOf, takesGzip } from './accept.ts'
 import { countedStatus, type EndedResponse } from './answer-end.ts'
 import { bearerCheck } from './bearer.ts'
+import { ClusterWorker } from './cluster-process.ts'
 import { AlreadyRegisteredError, ForbiddenError, UnauthenticatedError } from './errors.ts'
 import { type ErrorType, errorCounter, errorTypeOf } from './errors-seen.ts'
 import { HttpRequests, type RouteRecorder, UNMATCHED } from './http-requests.ts'
@@ -184,11 +185,17 @@ export const metrics = fp(
     const stopRuntime = options.runtime
       ? collectRuntime(set, { clock, runtime: options.runtimeClock })
       : () => {}
-    app.addHook('onClose', async () => stopRuntime())
+    const worker = options.cluster ? new ClusterWorker(process, registry, clock) : undefined
+    app.addHook('onClose', async () => {
+      stopRuntime()
+      await worker?.close()
+    })
+    const read = (format: Format): Promise<string> =>
+      worker === undefined ? scrapes.read(format) : worker.read(format)
 
     const answer = async ({ headers }: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
       const format = formatOf(headers.accept)
-      const text = await scrapes.read(format)
+      const text = await read(format)
       reply
         .type(CONTENT_TYPES[format])
         .header('cache-control', 'no-store')

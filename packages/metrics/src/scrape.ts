@@ -69,7 +69,12 @@ function defaultLabelsOf(registry: RegistryLike): Readonly<Record<string, string
   return typeof labels === 'object' && labels !== null ? (labels as Record<string, string>) : {}
 }
 
-function within<T>(promise: Promise<T>, timeoutMs: number, clock: Clock): Promise<T> {
+/** What the promise answers, or a rejection after so long. */
+export function within<T>(
+  promise: Promise<T>,
+  timeoutMs: number,
+  clock: Pick<Clock, 'schedule'>,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     const cancel = clock.schedule(timeoutMs, () => reject(new Error('it took too long')))
     promise.then(resolve, reject).finally(cancel)

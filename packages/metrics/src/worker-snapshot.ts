@@ -1,0 +1,69 @@
+/*
+ * What a process tells another one about its metrics: the layout when it has changed, and the numbers. Guarantees: the
+ * receiver needs nothing but the last layout and the last numbers; a number that JSON cannot hold arrives all the same.
+ */
+
+import { braced, labelText, numberText } from './label-text.ts'
+import type { MetricLike } from './registry.ts'
+
+/** One metric without its numbers. */
+export interface FamilyLayout {
+  readonly name: string
+  readonly help: string
+  readonly type: string
+  /** `sum`, `max`, `min`, `average`, `first` or `omit`, as clients of Prometheus call them. */
+  readonly aggregator: string
+  /** The beginning of each line: `name{a="1"}`. */
+  readonly keys: readonly string[]
+}
+
+/** What is sent. */
+export interface WorkerSnapshot {
+  /** Left out where it is that of the snapshot before. */
+  readonly layout?: readonly FamilyLayout[]
+  /** In the order of the layout; what is not finite is text. */
+  readonly values: readonly (number | string)[]
+}
+
+interface Read {
+  readonly name: string
+  readonly help: string
+  readonly type: string
+  readonly aggregator?: string
+  readonly values?: readonly {
+    readonly value: number
+    readonly labels?: Readonly<Record<string, string | number>>
+    readonly metricName?: string
+  }[]
+}
+
+/** Makes snapshots of the metrics of a process. */
+export class SnapshotWriter {
+  #layout = ''
+  readonly #within: <T>(promise: Promise<T>) => Promise<T>
+
+  /** `within` answers what the promise does, or rejects when it takes too long. */
+  constructor(within: <T>(promise: Promise<T>) => Promise<T>) {
+    this.#within = within
+  }
+
+  /** What has changed since the last one. Metrics that cannot be read in time are left out. */
+  async next(metrics: readonly MetricLike[]): Promise<WorkerSnapshot> {
+    const answers = await Promise.allSettled(
+      metrics.map((metric) => this.#within((async () => (await metric.get()) as Read)())),
+    )
+    const layout: FamilyLayout[] = []
+    const values: (number | string)[] = []
+    for (const answer of answers) {
+      if (answer.status === 'rejected' || answer.value?.values === undefined) continue
+      const { name, help, type, aggregator = 'sum', values: samples } = answer.value
+      const keys = samples.map(({ metricName = name, labels = {} }) => metricName + braced(labelText(labels)))
+      layout.push({ name, help, type, aggregator, keys })
+      for (const { value } of samples) values.push(Number.isFinite(value) ? value : numberText(value))
+    }
+    const text = JSON.stringify(layout)
+    if (text === this.#layout) return { values }
+    this.#layout = text
+    return { layout, values }
+  }
+}
