@@ -54,11 +54,14 @@ export const ConflictError = createError<[version: number]>(
 export const UnknownError = createError<[what: string]>(`${codes}_UNKNOWN`, 'there is no %s', 404)
 
 /** The store cannot be asked, so that other processes cannot be told. It may have happened all the same. */
-export const UnavailableError = createError<[detail: { cause: unknown }]>(
+export class UnavailableError extends createError<[detail: { cause: unknown }]>(
   `${codes}_UNAVAILABLE`,
   'other processes cannot be told at the moment, so nothing is certain to have changed; look at it before you try again',
   503,
-)
+) {
+  /** Operators have to know. */
+  readonly expose = true
+}
 
 /** A bypass that is over, was revoked, or never was. */
 export const BypassError = createError<[]>(

@@ -62,6 +62,7 @@ const RETRY_MS = 1000
 const MAX_ATTEMPTS = 5
 const MAX_UNRECORDED = 100
 const RECORD_WAIT_MS = 1000
+const STORE_WAIT_MS = 1000
 
 /** The state of one process. */
 export class Replica {
@@ -149,6 +150,8 @@ export class Replica {
     expected?: number,
   ): Promise<Changed> {
     const { store } = this.#parts
+    // It may be about to come back, and whoever asks can wait for that.
+    if (!store.available) await store.ready(STORE_WAIT_MS)
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       const { version } = this.#state
       if (expected !== undefined && expected !== version) throw new ConflictError(version)

@@ -5,6 +5,8 @@
  *      2 seen: a sorted set, process -> when it last looked
  *      3 reports: a hash, process -> what it said; `since`, which is no name of a process: when the first one spoke
  *
+ * Whoever is not told looks all the same, so that a message that cannot be sent (`pcall`) fails nothing.
+ *
  * Bounded: who has not looked for `FORGET_MS` is taken out, up to 50 at a time, by whoever looks. The second and third
  * key expire when nobody looks any more.
  */
@@ -54,7 +56,7 @@ local expected = tonumber(ARGV[1])
 if stored > expected then return { 0, text(stored), redis.call('HGET', KEYS[1], 'text') } end
 local version = math.max(expected + 1, now)
 redis.call('HSET', KEYS[1], 'version', text(version), 'text', ARGV[2])
-redis.call('PUBLISH', ARGV[3], text(version))
+redis.pcall('PUBLISH', ARGV[3], text(version))
 return { 1, text(version), text(now) }
 `,
   decode: (reply) => {
@@ -73,7 +75,7 @@ export const restoreScript: RedisScript<number> = {
 local stored = tonumber(redis.call('HGET', KEYS[1], 'version')) or 0
 if stored >= tonumber(ARGV[1]) then return 0 end
 redis.call('HSET', KEYS[1], 'version', ARGV[1], 'text', ARGV[2])
-redis.call('PUBLISH', ARGV[3], ARGV[1])
+redis.pcall('PUBLISH', ARGV[3], ARGV[1])
 return 1
 `,
   decode: Number,
