@@ -212,6 +212,7 @@ export async function buildApp({
   await fastify.register(poolGuard, {
     ...servicePool(config, databaseUrl),
     tenant: tenantOf,
+    readOnly: ({ maintenance }) => maintenance.readOnly,
     ...shared,
   })
   await fastify.register(dependencyReports)

@@ -1,10 +1,15 @@
 // What operators close, and what everybody is told of it: over HTTP, as the requirements have it.
 
 import { startPostgres } from '@holdfast/test-kit'
+import { pino } from 'pino'
 import t, { type Test } from 'tap'
+import { buildApp } from '../src/app.ts'
+import { loadConfig } from '../src/config.ts'
+import { Secret } from '../src/secret.ts'
 import { bearerOf } from './bearer-of.ts'
 import { demoDatabase, testPool } from './fresh-database.ts'
 import { ServiceApp } from './service-app.ts'
+import { TEST_SETTINGS } from './service-process.ts'
 import { ask } from './sign-in-client.ts'
 
 t.setTimeout(240_000)
@@ -196,6 +201,29 @@ t.test('a start finds what was in force in the database, and a setting wins', as
     rules: [{ id: 'tonight', state: 'overridden' }],
   })
   t.equal((await one.remove('/admin/maintenance/rules/tonight')).status, 200)
+})
+
+t.test('a GET that writes is stopped by the database while bots can only be looked at', async (t) => {
+  const databaseUrl = await demoDatabase(postgres.url)
+  const { config } = loadConfig({ ...TEST_SETTINGS, DATABASE_URL: databaseUrl })
+  const { fastify } = await buildApp({
+    config,
+    logger: pino({ level: 'silent' }),
+    dataDirectory: undefined,
+    databaseUrl: new Secret(databaseUrl),
+  })
+  t.teardown(() => fastify.close())
+  const change = 'update bots set changed_at = now() where id = (select min(id) from bots) returning id'
+  fastify.get('/api/bot/careless', { config: { poolGuard: {} } }, async () => {
+    return (await fastify.poolGuard.query(change)).rowCount
+  })
+  await fastify.ready()
+  t.equal((await fastify.inject('/api/bot/careless')).body, '1')
+  await fastify.maintenance.set({ scope: { group: 'bots' }, mode: 'read-only' })
+  const refused = await fastify.inject('/api/bot/careless')
+  t.match(refused.json(), { status: 503, error: 'HOLDFAST_ERR_API_READ_ONLY', retry_after: 60 })
+  await fastify.maintenance.clear()
+  t.equal((await fastify.inject('/api/bot/careless')).body, '1')
 })
 
 t.test('what was recorded cannot be changed', async (t) => {
