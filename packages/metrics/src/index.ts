@@ -15,6 +15,7 @@ export type {
   OpenLabel,
 } from './definition.ts'
 export { ERROR_TYPES, type ErrorType } from './errors-seen.ts'
+export { HttpRequests, type RouteRecorder } from './http-requests.ts'
 export { type Counter, type Gauge, type Histogram, MetricSet } from './metric-set.ts'
 export { type OperationSummary, OperationTimes } from './operation-times.ts'
 export type { MetricsOptions } from './options.ts'

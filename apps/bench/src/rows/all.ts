@@ -15,8 +15,11 @@ import { healthz } from './healthz.ts'
 import { herd } from './herd.ts'
 import { limitDenied, limitHot, limitMemory, limitRedis } from './limit.ts'
 import { limitFlood } from './limit-flood.ts'
+import { measuredRoute } from './measured-route.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { overload } from './overload.ts'
+import { recordRequest } from './record-request.ts'
+import { scrape } from './scrape.ts'
 import { session } from './session.ts'
 import { theme } from './theme.ts'
 
@@ -39,6 +42,9 @@ export const rows: readonly Row[] = [
   oneAtATime,
   session,
   headers,
+  recordRequest,
+  scrape,
+  measuredRoute,
   healthz,
   api,
   overload,
