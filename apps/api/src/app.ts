@@ -41,6 +41,7 @@ import { dependencyReports } from './plugins/dependency-reports.ts'
 import { identity } from './plugins/identity.ts'
 import { registerMaintenance } from './plugins/maintenance.ts'
 import { DatabaseJournal } from './plugins/maintenance-journal.ts'
+import { operationTimes } from './plugins/operation-times.ts'
 import { redis } from './plugins/redis.ts'
 import { requestBounds } from './plugins/request-bounds.ts'
 import { sessionPort, sessions } from './plugins/sessions.ts'
@@ -184,6 +185,7 @@ export async function buildApp({
       tenant: tenantOf,
       component: componentOf,
     })
+    await fastify.register(operationTimes)
   }
   await fastify.register(waitingBounds, { ...config, clock: systemClock })
   await fastify.register(requestBounds, config)

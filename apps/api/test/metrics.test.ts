@@ -1,9 +1,11 @@
 // The metrics of the service: every name that was promised, on real requests, with labels that stay few.
 
 import { spawnSync } from 'node:child_process'
+import { channel } from 'node:diagnostics_channel'
 import { requireExecutable, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { componentOf } from '../src/error-component.ts'
+import { WORKER_GAUGES } from '../src/worker-gauges.ts'
 import { ServiceApp } from './service-app.ts'
 
 t.setTimeout(120_000)
@@ -114,6 +116,32 @@ t.test('what hooks refuse is counted with its route, and probes with theirs', as
     )
   })
   t.match(await scrape(), /^errors_total\{type="unauthenticated",component="api"\} [1-9]/m)
+})
+
+t.test('the times of operations are on /health/metrics', async (t) => {
+  channel('holdfast:logging:event').publish({
+    type: 'PERFORMANCE_EVENT',
+    event: 'settle',
+    line: { duration_ms: 7 },
+  })
+  channel('holdfast:logging:event').publish({ type: 'USER_ACTION', event: 'bet', line: { duration_ms: 7 } })
+  await scrape()
+  const headers = { authorization: `Bearer ${TOKEN}` }
+  const { reports } = (await (await fetch(`${service.url}/health/metrics`, { headers })).json()) as {
+    readonly reports: { readonly operations: Readonly<Record<string, { readonly count: number }>> }
+  }
+  t.match(reports.operations, { settle: { count: 1, min_ms: 7, max_ms: 7, average_ms: 7 } })
+  t.ok((reports.operations['load active-bots']?.count ?? 0) > 0, Object.keys(reports.operations).join())
+  t.notOk(reports.operations['bet'])
+})
+
+t.test('gauges of workers that do not add up are gauges that there are', async (t) => {
+  const text = await scrape()
+  // Without Redis, and of the way up, there are none.
+  const absent = /^(holdfast_redis_guard|lifecycle)_/
+  for (const name of Object.keys(WORKER_GAUGES)) {
+    if (!absent.test(name)) t.match(text, `# TYPE ${name} gauge\n`)
+  }
 })
 
 t.test('an error says by its code where it comes from', (t) => {

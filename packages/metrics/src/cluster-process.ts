@@ -5,6 +5,7 @@
 import type { Worker } from 'node:cluster'
 import { type Clock, withRetryAfter } from '@holdfast/footing'
 import type { Format } from './accept.ts'
+import type { Aggregate } from './definition.ts'
 import { PrimarySilentError } from './errors.ts'
 import type { MetricLike, RegistryLike } from './registry.ts'
 import { within } from './scrape.ts'
@@ -49,9 +50,23 @@ export interface ClusterMetrics {
   close(): void
 }
 
+/** How the primary adds up. */
+export interface ClusterSettings {
+  /** How gauges of other makers become one, by name; what is not here adds up, or does what it says itself. */
+  readonly aggregates?: Readonly<Record<string, Aggregate>>
+}
+
 /** Call it in the primary before workers are forked. */
-export function collectCluster(cluster: ClusterLike, clock: Pick<Clock, 'nowMs'>): ClusterMetrics {
-  const totals = new WorkerTotals({ staleAfterMs: MISSED_TURNS * TELL_MS, maxRetired: MAX_RETIRED })
+export function collectCluster(
+  cluster: ClusterLike,
+  clock: Pick<Clock, 'nowMs'>,
+  { aggregates = {} }: ClusterSettings = {},
+): ClusterMetrics {
+  const totals = new WorkerTotals({
+    staleAfterMs: MISSED_TURNS * TELL_MS,
+    maxRetired: MAX_RETIRED,
+    aggregates,
+  })
   const text = (format: Format = 'text') => totals.text(format, clock.nowMs())
   const hear = (worker: Worker, message: unknown): void => {
     const { kind, snapshot, format, id } = Object(message) as Partial<Told & Asked>

@@ -46,8 +46,8 @@ export interface Form<R extends Row> {
   lines(name: string, row: R, exemplars: boolean): string
 }
 
-/** What clients of Prometheus call `newest`. */
-const AGGREGATORS: Readonly<Record<Aggregate, string>> = {
+/** As clients of Prometheus call them. */
+export const AGGREGATORS: Readonly<Record<Aggregate, string>> = {
   sum: 'sum',
   max: 'max',
   min: 'min',

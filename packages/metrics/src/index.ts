@@ -1,7 +1,12 @@
 export type { Clock, MetricsRegistry } from '@holdfast/footing'
 export { CONTENT_TYPES, type Format, formatOf } from './accept.ts'
 export type { RuntimeClock } from './clock.ts'
-export { type ClusterMetrics, ClusterWorker, collectCluster } from './cluster-process.ts'
+export {
+  type ClusterMetrics,
+  type ClusterSettings,
+  ClusterWorker,
+  collectCluster,
+} from './cluster-process.ts'
 export { type CollectorSettings, collectorServer } from './collector-listener.ts'
 export type {
   Aggregate,

@@ -20,9 +20,9 @@ import { CounterRow, type Exemplar, GaugeRow, HistogramRow, type Row } from './r
 import { type Overflowed, Series } from './series.ts'
 
 /** The arguments of a recording: with labels first where the metric has any. */
-export type Given<Rules extends LabelRules, Rest extends readonly unknown[]> = keyof Rules extends never
+export type Given<Rules extends LabelRules, Rest extends unknown[]> = keyof Rules extends never
   ? Rest
-  : readonly [labels: LabelsOf<Rules>, ...rest: Rest]
+  : [labels: LabelsOf<Rules>, ...rest: Rest]
 
 /** A counter, as `app.metrics.counter()` answers it. */
 export interface Counter<Rules extends LabelRules> {
@@ -184,15 +184,15 @@ type NoLabels = Readonly<Record<never, never>>
 const MAX_TOLD = 100
 
 /** With labels where there are any, and without where there are none. */
-function recording<R extends Row, Rest extends readonly unknown[]>(
+function recording<R extends Row, First, Second>(
   series: Series<R>,
-  record: (row: R, ...rest: Rest) => void,
+  record: (row: R, first: First, second: Second) => void,
 ) {
-  return (...given: readonly unknown[]): void => {
-    const [first, ...rest] = given
-    const labelled = typeof first === 'object' && first !== null
-    const row = series.at(labelled ? (first as Labels) : NO_LABELS)
-    record(row, ...((labelled ? rest : given) as unknown as Rest))
+  // Arguments by name: gathering them would cost more than recording.
+  return (first?: unknown, second?: unknown, third?: unknown): void => {
+    if (typeof first === 'object' && first !== null) {
+      record(series.at(first as Labels), second as First, third as Second)
+    } else record(series.at(NO_LABELS), first as First, second as Second)
   }
 }
 

@@ -207,7 +207,7 @@ export const metrics = fp(
     if (options.path !== false) {
       const config = { ...options.routeConfig, metrics: false as const }
       const preHandler = admit(options)
-      app.get(options.path, { config, preHandler, logLevel: 'silent' }, answer)
+      app.get(options.path, { config, preHandler, logLevel: 'warn' }, answer)
     }
     const besideHealth = (): boolean => {
       const { health } = app as { readonly health?: HealthLike }

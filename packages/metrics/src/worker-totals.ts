@@ -4,6 +4,8 @@
  * a process was at (its gauges) ends with it.
  */
 import type { Format } from './accept.ts'
+import type { Aggregate } from './definition.ts'
+import { AGGREGATORS } from './family.ts'
 import { escapeHelp, numberText } from './label-text.ts'
 import { WORKERS } from './metrics.ts'
 import type { FamilyLayout, WorkerSnapshot } from './worker-snapshot.ts'
@@ -14,6 +16,8 @@ export interface TotalsSettings {
   readonly staleAfterMs: number
   /** Most series that are kept of processes that have ended. */
   readonly maxRetired: number
+  /** How gauges become one that do not say so themselves, by name. */
+  readonly aggregates: Readonly<Record<string, Aggregate>>
 }
 
 interface Member {
@@ -96,7 +100,8 @@ export class WorkerTotals {
     // The one that has started last comes last: of what has one value only, it is that.
     for (const member of [...this.#members.values()].sort((a, b) => a.since - b.since)) {
       for (const { family, key, value } of seriesOf(member)) {
-        if (family.aggregator === 'omit' || !isSum(family, key)) continue
+        const aggregator = this.#aggregatorOf(family)
+        if (aggregator === 'omit' || !isSum(family, key)) continue
         let total = totals.get(family.name)
         if (total === undefined) {
           total = { layout: headOf(family), values: new Map() }
@@ -104,12 +109,18 @@ export class WorkerTotals {
         }
         const before = total.values.get(key)
         if (before === undefined) total.values.set(key, { value, of: 1 })
-        else add(before, value, GROWING.includes(family.type) ? 'sum' : family.aggregator)
+        else add(before, value, aggregator)
       }
     }
     let text = ''
     for (const total of totals.values()) text += linesOf(total, openMetrics)
     return `${text}${this.#own(nowMs)}${openMetrics ? '# EOF\n' : ''}`
+  }
+
+  #aggregatorOf({ name, type, aggregator }: FamilyLayout): string {
+    if (GROWING.includes(type)) return aggregator === 'omit' ? 'omit' : 'sum'
+    const said = this.#settings.aggregates[name]
+    return said === undefined ? aggregator : AGGREGATORS[said]
   }
 
   #own(nowMs: number): string {

@@ -12,7 +12,8 @@ const counted = (value: number, name = 'a_total', type = 'counter', aggregator =
   layout: [{ name, help: 'A', type, aggregator, keys: [name] }],
   values: [value],
 })
-const totalsOf = (maxRetired = 100) => new WorkerTotals({ staleAfterMs: 3000, maxRetired })
+const totalsOf = (maxRetired = 100) =>
+  new WorkerTotals({ staleAfterMs: 3000, maxRetired, aggregates: { said: 'max' } })
 const row = (totals: WorkerTotals, series: string) =>
   totals
     .text('text', 0)
@@ -53,6 +54,17 @@ t.test('counters add up, gauges as they say, and what has ended is kept of count
     kinds.map((kind) => row(totals, kind)),
     ['sum 4', 'max 3', 'min 1', 'average 2', 'first 1', undefined],
   )
+  t.end()
+})
+
+t.test('how a gauge of another maker becomes one can be said', (t) => {
+  const totals = totalsOf()
+  for (const [worker, value] of [3, 1].entries()) totals.hear(worker, counted(value, 'said', 'gauge'), 0)
+  t.equal(row(totals, 'said'), 'said 3')
+  // Of what grows, nothing else would be true.
+  for (const [worker, value] of [3, 1].entries())
+    totals.hear(worker, counted(value, 'b_total', 'counter', 'max'), 0)
+  t.equal(row(totals, 'b_total'), 'b_total 4')
   t.end()
 })
 
