@@ -10,6 +10,7 @@ import { ErrorPages, errorPages } from '@holdfast/error-pages'
 import { AddressList, systemClock, withRetryAfter } from '@holdfast/footing'
 import { health } from '@holdfast/health'
 import { Lifecycle, lifecycle as lifecyclePlugin } from '@holdfast/lifecycle'
+import { identifiedResponse, type Logs, logging, serverOptions } from '@holdfast/logging'
 import { metrics } from '@holdfast/metrics'
 import { poolGuard, runInScope } from '@holdfast/pool-guard'
 import { guardedDialect } from '@holdfast/pool-guard/kysely'
@@ -17,11 +18,9 @@ import { singleflight } from '@holdfast/singleflight'
 import { staleCache } from '@holdfast/stale-cache'
 import { tenantRateLimit } from '@holdfast/tenant-rate-limit'
 import Fastify, {
-  type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyRequest,
   type FastifySchemaValidationError,
-  LogController,
 } from 'fastify'
 import { Kysely } from 'kysely'
 import { Registry } from 'prom-client'
@@ -49,7 +48,6 @@ import { statedAccess } from './plugins/stated-access.ts'
 import { trafficRedis } from './plugins/traffic-redis.ts'
 import { trafficReports } from './plugins/traffic-reports.ts'
 import { waitingBounds } from './plugins/waiting-bounds.ts'
-import { requestId } from './request-id.ts'
 import { auth } from './routes/auth/routes.ts'
 import { signInParts } from './routes/auth/sign-in-parts.ts'
 import { botMetrics } from './routes/bots/bot-metrics.ts'
@@ -97,6 +95,7 @@ const FOREIGN_ROUTES = {
   '/admin/maintenance': 'guarded',
   '/admin/banner': 'guarded',
   '/api/status': 'public',
+  '/admin/log-level': 'guarded',
 } as const
 /** What RATE_LIMITS_LEASES says, for tenant-rate-limit. */
 const LEASES = { off: false, on: true, strict: { strict: true } } as const
@@ -107,7 +106,7 @@ const NO_PROCESS = { on() {}, off() {}, exit() {} }
 /** What the service is made of that is not in its configuration. */
 export interface AppOptions {
   readonly config: Config
-  readonly logger: FastifyBaseLogger
+  readonly logs: Logs<FastifyRequest>
   /** An existing directory for the last-known-good file; undefined: there is none. */
   readonly dataDirectory: string | undefined
   /** PostgreSQL, or the PgBouncer in front of it; it need not answer yet. */
@@ -126,7 +125,7 @@ export interface App {
 /** Builds the service. */
 export async function buildApp({
   config,
-  logger,
+  logs,
   dataDirectory,
   databaseUrl,
   lifecycle = new Lifecycle({ signals: [], exceptions: false, process: NO_PROCESS }),
@@ -140,18 +139,22 @@ export async function buildApp({
     productName: 'Holdfast',
     socketHeaders: headers,
     idHeader: ID_HEADER,
-    newId: (request) => (request === undefined ? randomUUID() : requestId(request)),
+    newId: (request) => (request === undefined ? randomUUID() : logs.scopeOf(request).correlationId),
     classify: classifyUnavailable,
   })
-  const bounds = { ...errors.serverOptions, ...serverBounds(config, headers) }
+  const { loggerInstance: logger, logController } = serverOptions(logs)
+  const bounds = { ...errors.serverOptions, ...serverBounds(config, headers, logs) }
   const fastify = Fastify({
     ...bounds,
     // Whoever names no host gets the same answer as whoever names two.
-    http: { ...bounds.http, requireHostHeader: false },
+    http: {
+      ...bounds.http,
+      requireHostHeader: false,
+      // The one response that gives lines to requests, too.
+      ServerResponse: identifiedResponse(logs, bounds.http.ServerResponse),
+    },
     loggerInstance: logger,
-    logController: new LogController({
-      disableRequestLogging: !['debug', 'trace'].includes(config.logLevel),
-    }),
+    logController,
     // A tenant that is too long is an unknown tenant, not an unknown path.
     routerOptions: { maxParamLength: MAX_SLUG_IN_PATH },
     ...(config.trustProxy !== undefined && { trustProxy: trustedProxies(config.trustProxy) }),
@@ -174,6 +177,7 @@ export async function buildApp({
 
   await fastify.register(statedAccess, { foreign: FOREIGN_ROUTES })
   await fastify.register(errorPages, { pages: errors, ...shared })
+  await fastify.register(logging, { logs, admin: { authorize: authorizeOperator }, ...shared })
   // Before all hooks, so that whatever they refuse is counted with its route.
   if (registry !== undefined) {
     await fastify.register(metrics, {

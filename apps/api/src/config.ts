@@ -62,7 +62,12 @@ const SETTINGS = {
     'LOG_LEVEL',
     choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
     'info',
-    'Least severe level that is logged; `debug` and below log every request.',
+    'Least severe level that is logged. Every request has one line, a warning where it was refused or slow.',
+  ),
+  logDirectory: optional(
+    'LOG_DIRECTORY',
+    path,
+    'Where log files are kept in production, besides standard output: `app.log` and, with errors alone, `app.error.log`; ten of 10 MB each. Unset: none.',
   ),
   dataDirectory: optional(
     'DATA_DIRECTORY',
@@ -629,6 +634,7 @@ function checkTogether(values: Partial<Config>, problems: ConfigProblem[]): void
 // Variables with these beginnings are almost certainly meant for this service.
 const OWN_PREFIXES = [
   'API_',
+  'LOG_',
   'DB_',
   'DATABASE_',
   'PGBOUNCER_',

@@ -1,4 +1,4 @@
-// The one writer of the headers that protect, and of the one that names the request: a response that carries them
+// The one writer of the headers that protect, and of those that name the request: a response that carries them
 // whoever answers, so also where no plugin is asked: paths that cannot be decoded, hijacked replies, what Node answers
 // itself. The values that protect are constant, and a name that the answer sets itself stays as the answer has it.
 
@@ -17,7 +17,7 @@ export const ID_HEADER = 'x-correlation-id'
 /** A class for the option `ServerResponse` of `http.createServer`. Names must be in lower case. */
 export function securedResponse(
   headers: Readonly<Record<string, string>>,
-  idOf: (request: IncomingMessage) => string,
+  idsOf: (request: IncomingMessage) => Readonly<Record<string, string>>,
 ): typeof ServerResponse {
   const constant = Object.entries(headers).flat()
 
@@ -39,7 +39,7 @@ export function securedResponse(
         const names = Object.keys(given ?? {}).flatMap((name) => [name, ''])
         return { ...pairs(this.#missing(names)), ...given }
       }
-      const all: OutgoingHttpHeaders = { ...headers, [ID_HEADER]: idOf(this.req) }
+      const all: OutgoingHttpHeaders = { ...headers, ...idsOf(this.req) }
       for (const name in given) {
         // Two forms of one name would be two headers.
         if (name !== name.toLowerCase()) delete all[name.toLowerCase()]
@@ -53,7 +53,7 @@ export function securedResponse(
       const names = new Set(
         given.filter((_, index) => index % 2 === 0).map((name) => String(name).toLowerCase()),
       )
-      const flat = [...constant, ID_HEADER, idOf(this.req)]
+      const flat = [...constant, ...Object.entries(idsOf(this.req)).flat()]
       return flat.filter((_, index) => {
         const name = flat[index - (index % 2)] ?? ''
         return !names.has(name) && !this.hasHeader(name)

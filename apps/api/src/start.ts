@@ -4,6 +4,8 @@ import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { Lifecycle } from '@holdfast/lifecycle'
+import type { Logs } from '@holdfast/logging'
+import type { FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { type App, buildApp } from './app.ts'
 import {
@@ -24,7 +26,7 @@ import {
   ApiNoDevelopmentDatabaseError,
 } from './errors.ts'
 import { onLauncherGone } from './launcher.ts'
-import { createLogger } from './logger.ts'
+import { createLogs } from './logger.ts'
 import { Once } from './once.ts'
 import { reasonOf } from './reason.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
@@ -45,11 +47,11 @@ export async function start(heard: () => void): Promise<void> {
   let life: Lifecycle | undefined
   try {
     const loaded = loadConfig()
-    const logger = createLogger(loaded.config, process.stdout.isTTY === true)
-    life = new Lifecycle({ ...timesOf(loaded.config), log: logger })
+    const logs = createLogs(loaded.config, process.stdout.isTTY === true)
+    life = new Lifecycle({ ...timesOf(loaded.config), log: logs.logger })
     heard()
     life.configured()
-    await run(loaded, logger, life)
+    await run(loaded, logs, life)
   } catch (error) {
     // A signal during the start closes what the start still works with; what fails then is no error.
     if (life?.stopping === true) return
@@ -59,7 +61,12 @@ export async function start(heard: () => void): Promise<void> {
   }
 }
 
-async function run({ config, warnings }: LoadedConfig, logger: Logger, life: Lifecycle): Promise<void> {
+async function run(
+  { config, warnings }: LoadedConfig,
+  logs: Logs<FastifyRequest>,
+  life: Lifecycle,
+): Promise<void> {
+  const { logger } = logs
   for (const warning of warnings) logger.warn(warning)
   const directory = dataDirectory(config)
   const usableDirectory = makeDirectory(directory, logger)
@@ -72,7 +79,7 @@ async function run({ config, warnings }: LoadedConfig, logger: Logger, life: Lif
 
   const { fastify, firstTurn } = await life.phase('connect', async () => {
     const databaseUrl = config.databaseUrl ?? new Secret((await own.get()).url)
-    return buildApp({ config, logger, dataDirectory: usableDirectory, databaseUrl, lifecycle: life })
+    return buildApp({ config, logs, dataDirectory: usableDirectory, databaseUrl, lifecycle: life })
   })
   const turn = await life.phase('migrations', async () => {
     await fastify.ready()

@@ -3,7 +3,7 @@
 import t, { type Test } from 'tap'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
-import { createLogger } from '../src/logger.ts'
+import { createLogs } from '../src/logger.ts'
 import { Secret } from '../src/secret.ts'
 import { STRICT_POLICY } from '../src/security-headers.ts'
 import { exchange, type RawAnswer } from './raw-exchange.ts'
@@ -25,7 +25,7 @@ const { config } = loadConfig({
 })
 const { fastify } = await buildApp({
   config,
-  logger: createLogger(config, false),
+  logs: createLogs(config, false),
   dataDirectory: undefined,
   databaseUrl: new Secret('postgres://nobody@127.0.0.1:1/nothing'),
 })
@@ -97,7 +97,7 @@ interface Row {
   readonly status: number
   readonly what: string
   readonly request: string
-  /** Its headers besides those of protection, and `x-correlation-id`. */
+  /** Its headers besides those of protection, and the ids. */
   readonly own: readonly string[]
   readonly port?: number
   /** From which address, where that matters. */
@@ -126,7 +126,9 @@ async function checkRow(t: Test, row: Row): Promise<void> {
   const { headers, body } = answer
   const names = [...headers.keys()].filter((name) => name !== 'ended')
   const expected = { ...PROTECTION, ...instead }
-  t.same(names.toSorted(), [...Object.keys(expected), 'x-correlation-id', ...own].toSorted(), what)
+  // What is no request has one id, and no request of its own.
+  const ids = own === ON_SOCKET ? ['x-correlation-id'] : ['x-correlation-id', 'x-request-id']
+  t.same(names.toSorted(), [...Object.keys(expected), ...ids, ...own].toSorted(), what)
   for (const [name, value] of Object.entries(expected)) {
     if (page && name === 'content-security-policy') continue
     t.equal(headers.get(name), value, `${what}: ${name}`)

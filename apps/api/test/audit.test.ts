@@ -4,7 +4,7 @@
 import t, { type Test } from 'tap'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
-import { createLogger } from '../src/logger.ts'
+import { createLogs } from '../src/logger.ts'
 import { Secret } from '../src/secret.ts'
 import { exchange, type RawAnswer } from './raw-exchange.ts'
 
@@ -17,7 +17,7 @@ const { config } = loadConfig({
 })
 const { fastify } = await buildApp({
   config,
-  logger: createLogger(config, false),
+  logs: createLogs(config, false),
   dataDirectory: undefined,
   databaseUrl: new Secret('postgres://nobody@127.0.0.1:1/nothing'),
 })

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
-import { createLogger } from '../src/logger.ts'
+import { createLogs } from '../src/logger.ts'
 import { parseThemeDocument } from '../src/routes/public-theme/theme.ts'
 import { Secret } from '../src/secret.ts'
 import { exchange } from './raw-exchange.ts'
@@ -37,7 +37,7 @@ async function serviceWith(t: Test, environment: Readonly<Record<string, string>
   })
   const { fastify } = await buildApp({
     config,
-    logger: createLogger(config, false),
+    logs: createLogs(config, false),
     dataDirectory: undefined,
     databaseUrl: new Secret(
       `postgres://${databaseUser}:${databasePassword}@${databaseHost}.invalid:5432/nothing`,

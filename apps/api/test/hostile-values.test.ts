@@ -4,7 +4,7 @@ import { MaintenanceError } from '@holdfast/error-pages'
 import t from 'tap'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
-import { createLogger } from '../src/logger.ts'
+import { createLogs } from '../src/logger.ts'
 import type { PublicTheme } from '../src/routes/public-theme/public-theme.ts'
 import { completeTheme, parseThemeDocument } from '../src/routes/public-theme/theme.ts'
 import { Secret } from '../src/secret.ts'
@@ -21,7 +21,7 @@ const { config } = loadConfig({
 })
 const { fastify } = await buildApp({
   config,
-  logger: createLogger(config, false),
+  logs: createLogs(config, false),
   dataDirectory: undefined,
   databaseUrl: new Secret('postgres://nobody@127.0.0.1:1/nothing'),
 })

@@ -6,7 +6,7 @@ import type { InjectOptions } from 'fastify'
 import t, { type Test } from 'tap'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
-import { createLogger } from '../src/logger.ts'
+import { createLogs } from '../src/logger.ts'
 import { Secret } from '../src/secret.ts'
 
 t.setTimeout(120_000)
@@ -20,7 +20,7 @@ async function setUp(t: Pick<Test, 'teardown'>, environment: Readonly<Record<str
   })
   const { fastify } = await buildApp({
     config,
-    logger: createLogger(config, false),
+    logs: createLogs(config, false),
     dataDirectory: undefined,
     databaseUrl: new Secret('postgres://nobody@127.0.0.1:1/nothing'),
   })

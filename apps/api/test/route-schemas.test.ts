@@ -5,7 +5,7 @@ import type { FastifyInstance, RouteOptions } from 'fastify'
 import t from 'tap'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
-import { createLogger } from '../src/logger.ts'
+import { createLogs } from '../src/logger.ts'
 import { Secret } from '../src/secret.ts'
 import { TENANT_SLUG_PATTERN } from '../src/tenant-slug.ts'
 
@@ -28,7 +28,7 @@ const { config } = loadConfig({
 })
 const { fastify } = await buildApp({
   config,
-  logger: createLogger(config, false),
+  logs: createLogs(config, false),
   dataDirectory: undefined,
   databaseUrl: new Secret('postgres://nobody@127.0.0.1:1/nothing'),
 })

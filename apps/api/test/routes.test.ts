@@ -26,12 +26,14 @@ const { fastify } = service.app
 const RULES = `guarded DELETE /admin/abuse/blocks/:address
 guarded DELETE /admin/abuse/users/:user
 guarded DELETE /admin/limits
+guarded DELETE /admin/log-level
 guarded GET /admin/abuse/addresses
 guarded GET /admin/abuse/addresses/:address
 guarded GET /admin/abuse/blocks
 guarded GET /admin/abuse/users
 guarded GET /admin/lifecycle
 guarded GET /admin/limits
+guarded GET /admin/log-level
 guarded GET /health/check
 guarded GET /health/detailed
 guarded GET /health/metrics
@@ -43,6 +45,7 @@ guarded POST /admin/lifecycle/cordon
 guarded POST /admin/lifecycle/uncordon
 guarded POST /auth/logout
 guarded PUT /admin/limits
+guarded PUT /admin/log-level
 public GET /:tenant/api/public/load-theme
 public GET /:tenant/api/theme/history
 public GET /health

@@ -13,7 +13,12 @@ async function sent(
   answer: (response: ServerResponse) => void,
 ): Promise<ReadonlyMap<string, string>> {
   const server = createServer(
-    { ServerResponse: securedResponse(HEADERS, () => 'id-of-it') },
+    {
+      ServerResponse: securedResponse(HEADERS, () => ({
+        'x-correlation-id': 'id-of-it',
+        'x-request-id': 'own-id',
+      })),
+    },
     (_request, response) => answer(response),
   )
   t.teardown(() => server.close())
@@ -42,6 +47,7 @@ t.test('the headers are there, however the answer gives its own, and never twice
     t.equal(headers.get('x-frame-options'), 'DENY', way)
     t.equal(headers.get('x-more'), 'yes', way)
     t.equal(headers.get('x-correlation-id'), 'id-of-it', way)
+    t.equal(headers.get('x-request-id'), 'own-id', way)
     if (way !== 'none') t.equal(headers.get('x-own'), 'a', way)
     if (way === 'a list') t.equal(headers.get('set-cookie'), 'b=1 | c=2')
   }

@@ -26,7 +26,6 @@ const RESERVED: ReadonlySet<string> = new Set([
   'trace_id',
   'span_id',
   'event_type',
-  'event',
   'given',
 ])
 
