@@ -1,10 +1,10 @@
 // What operators close, and what everybody is told of it: over HTTP, as the requirements have it.
 
 import { startPostgres } from '@holdfast/test-kit'
-import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
+import { createLogs } from '../src/logger.ts'
 import { Secret } from '../src/secret.ts'
 import { bearerOf } from './bearer-of.ts'
 import { demoDatabase, testPool } from './fresh-database.ts'
@@ -208,7 +208,7 @@ t.test('a GET that writes is stopped by the database while bots can only be look
   const { config } = loadConfig({ ...TEST_SETTINGS, DATABASE_URL: databaseUrl })
   const { fastify } = await buildApp({
     config,
-    logger: pino({ level: 'silent' }),
+    logs: createLogs({ ...config, logLevel: 'silent' }, false),
     dataDirectory: undefined,
     databaseUrl: new Secret(databaseUrl),
   })

@@ -7,6 +7,7 @@
 
 import {
   closeSync,
+  constants,
   existsSync,
   fstatSync,
   mkdirSync,
@@ -21,6 +22,16 @@ import { afterTurn, type Clock } from '@holdfast/footing'
 
 const CHUNK_CHARACTERS = 65_536
 const BUSY_RETRY_MS = 50
+const LAST_RETRY_MS = 10
+const LAST_TRIES = 20
+const NEVER = new Int32Array(new SharedArrayBuffer(4))
+
+/** Lines on their way. */
+interface Chunk {
+  readonly bytes: Buffer
+  readonly lines: number
+  offset: number
+}
 
 /** What a `LineFile` is made of. */
 export interface LineFileOptions {
@@ -44,8 +55,10 @@ export class LineFile {
   #lines: string[] = []
   #characters = 0
   /** What is being written; undefined where nothing is. */
-  #writing: { readonly bytes: Buffer; offset: number; readonly lines: number } | undefined
+  #writing: Chunk | undefined
   #isScheduled = false
+  /** What is being written waits for a pipe that was full. */
+  #isBusy = false
   #isClosed = false
   #waiters: (() => void)[] = []
   #dropped = 0
@@ -60,7 +73,7 @@ export class LineFile {
       mkdirSync(dirname(target), { recursive: true })
       this.#descriptor = openSync(target, 'a')
       this.#bytes = fstatSync(this.#descriptor).size
-    } else this.#descriptor = target
+    } else this.#descriptor = impatient(target)
   }
 
   /** Lines that were lost. */
@@ -95,12 +108,11 @@ export class LineFile {
   /** Writes what waits, in this turn: for the end of the process. What is being written ends by itself. */
   flushSync(): void {
     if (this.#isClosed) return
-    let chunk = this.#take()
+    let chunk = this.#isBusy ? this.#writing : this.#take()
+    if (this.#isBusy) this.#writing = undefined
     while (chunk !== undefined) {
       try {
-        for (let offset = 0; offset < chunk.bytes.length; ) {
-          offset += writeSync(this.#descriptor, chunk.bytes, offset)
-        }
+        this.#writeNow(chunk.bytes, chunk.offset)
       } catch (error) {
         this.#lose(chunk.lines, error)
       }
@@ -113,7 +125,19 @@ export class LineFile {
     await this.flush()
     if (this.#isClosed) return
     this.#isClosed = true
-    if (typeof this.#options.target === 'string') closeSync(this.#descriptor)
+    if (this.#descriptor !== this.#options.target) closeSync(this.#descriptor)
+  }
+
+  /** A full pipe gets some time, and not for ever: its reader may be gone. */
+  #writeNow(bytes: Buffer, from: number): void {
+    for (let offset = from, tries = 0; offset < bytes.length; ) {
+      try {
+        offset += writeSync(this.#descriptor, bytes, offset)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || ++tries > LAST_TRIES) throw error
+        Atomics.wait(NEVER, 0, 0, LAST_RETRY_MS)
+      }
+    }
   }
 
   #next(): void {
@@ -123,16 +147,18 @@ export class LineFile {
       for (const resolve of this.#waiters.splice(0)) resolve()
       return
     }
-    this.#writing = { ...chunk, offset: 0 }
+    this.#writing = chunk
     this.#continue()
   }
 
   #continue(): void {
     const writing = this.#writing
     if (writing === undefined) return
+    this.#isBusy = false
     write(this.#descriptor, writing.bytes, writing.offset, (error, written) => {
       if (error?.code === 'EAGAIN') {
         // A pipe that is full: its reader gets time, and nobody here waits for it.
+        this.#isBusy = true
         this.#options.clock.schedule(BUSY_RETRY_MS, () => this.#continue())
         return
       }
@@ -149,7 +175,7 @@ export class LineFile {
   }
 
   /** The next lines, in a file that has room for them. */
-  #take(): { readonly bytes: Buffer; readonly lines: number } | undefined {
+  #take(): Chunk | undefined {
     if (this.#lines.length === 0) return undefined
     let lines = 0
     let characters = 0
@@ -169,7 +195,7 @@ export class LineFile {
         this.#rotate(target, rotation.keep)
       this.#bytes += bytes.length
     }
-    return { bytes, lines }
+    return { bytes, lines, offset: 0 }
   }
 
   #rotate(path: string, keep: number): void {
@@ -199,6 +225,19 @@ export class LineFile {
     if (this.#failed === code) return
     this.#failed = code
     this.#options.onError?.(error)
+  }
+}
+
+/**
+ * The same pipe once more, in a form in which writing never waits: a thread that waits for a reader who has stopped
+ * reading would keep the process from ending. What is no pipe, or cannot be opened, stays as it is.
+ */
+function impatient(descriptor: number): number {
+  try {
+    if (!fstatSync(descriptor).isFIFO()) return descriptor
+    return openSync(`/proc/self/fd/${descriptor}`, constants.O_WRONLY | constants.O_NONBLOCK)
+  } catch {
+    return descriptor
   }
 }
 

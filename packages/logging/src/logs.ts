@@ -6,6 +6,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { isProbe } from '@holdfast/footing'
 import type { Logger } from 'pino'
 import { bytesOf, CompletionLine, type Outcome, roundedMs, verdictOf } from './completion.ts'
@@ -83,6 +84,10 @@ interface Scoped {
   [SCOPE]?: RequestScope
 }
 
+/** A connection on which requests wait for the answers to those before. */
+type Connection = Socket & { [WAITING]?: Set<() => void> }
+const WAITING = Symbol('what ends the lines of requests that wait')
+
 /** Of a response: `this` is what `close` is emitted on. */
 type Response = ServerResponse & { [FOLLOWED]?: () => void }
 const FOLLOWED = Symbol('what ends the line of a request')
@@ -99,6 +104,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
   readonly #files: readonly LineFile[]
   /** Writes at every level. */
   readonly #always: ForeignLogger
+  readonly #isGuarded: boolean
   readonly #written: Record<string, number> = {}
   readonly #told: Record<string, number> = {}
   #unsampled = 0
@@ -119,6 +125,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
     const scrubber = new Scrubber(new SecretNames({ secret: secretNames, plain: plainNames }))
     this.#lines = new LineMaker(scrubber)
 
+    this.#isGuarded = resolved.logger === undefined
     const opened: LineFile[] = []
     const open = (target: string | number, rotation?: { maxBytes: number; keep: number }): LineFile => {
       const file = new LineFile({
@@ -206,7 +213,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
     followed[FOLLOWED] = end
     response.on('close', end)
     // One that waits behind another of its connection is never told when that connection ends.
-    if (response.socket === null) response.req.socket.once('close', end)
+    if (response.socket === null) waitFor(response.req.socket, response, end)
   }
 
   /** Runs a job; what it logs carries its ids. */
@@ -251,7 +258,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
     publishEvent({ type, event, correlationId: scope?.correlationId, line })
     const isForced = type === 'SECURITY_EVENT' && this.logger.level !== 'silent'
     if (isForced) this.#always[level](finished(line), event)
-    else if (this.#isEnabled(level)) this.logger[level](finished(line), event)
+    else if (isEnabled(this.logger, level)) this.logger[level](finished(line), event)
   }
 
   /**
@@ -316,7 +323,11 @@ export class Logs<Request extends RequestLike = RequestLike> {
   #complete(response: ServerResponse): void {
     const scope = this.scopeOf(response.req)
     if (scope.completed) return
-    scope.completed = true
+    this.#tell(scope, response)
+    scope.complete()
+  }
+
+  #tell(scope: RequestScope, response: ServerResponse): void {
     const { url: route, config } = scope.request?.routeOptions ?? {}
     const settings = (config as { readonly logging?: LoggedRouteOptions | false } | undefined)?.logging
     const { slowMs = this.#options.slowMs, sample = this.#options.sampleSuccess } = settings || {}
@@ -338,7 +349,9 @@ export class Logs<Request extends RequestLike = RequestLike> {
         return
       }
     }
-    if (!this.#isEnabled(level)) return
+    // That of the request, where its route has a level of its own; a foreign one would add ids of its own.
+    const logger = this.#isGuarded ? ((scope.request?.log as Logger | undefined) ?? this.logger) : this.logger
+    if (!isEnabled(logger, level)) return
     const line = new CompletionLine({
       correlation_id: scope.correlationId,
       request_id: scope.requestId,
@@ -346,22 +359,18 @@ export class Logs<Request extends RequestLike = RequestLike> {
       span_id: scope.spanId,
       tenant: scope.tenant,
       user_id: scope.user,
-      method: scope.raw.method,
+      method: scope.method,
       route,
       path: scope.path,
       status,
       duration_ms: roundedMs(durationMs),
-      bytes: bytesOf(scope.reply?.getHeader('content-length')),
+      // The answer to a HEAD tells how long another one would be.
+      bytes: scope.method === 'HEAD' ? undefined : bytesOf(scope.reply?.getHeader('content-length')),
       aborted: aborted || undefined,
       slow: slow || undefined,
       err: scope.failure,
     })
-    this.logger[level](line, COMPLETED)
-  }
-
-  #isEnabled(level: 'info' | 'warn' | 'error' | 'debug'): boolean {
-    const inForce = NUMBERS[this.logger.level as Level] ?? 0
-    return NUMBERS[level] >= inForce
+    logger[level](line, COMPLETED)
   }
 
   #count(number: number): void {
@@ -375,9 +384,26 @@ export class Logs<Request extends RequestLike = RequestLike> {
   }
 }
 
+function isEnabled(logger: Logger, level: 'info' | 'warn' | 'error'): boolean {
+  return NUMBERS[level] >= (NUMBERS[logger.level as Level] ?? 0)
+}
+
 /** All of it was written, or at least given to a connection that lives, as that of `app.inject()`. */
 function isFinished({ writableFinished, writableEnded, socket }: ServerResponse): boolean {
   return writableFinished || (writableEnded && socket?.destroyed === false)
+}
+
+/** One listener for each connection, however many requests wait on it. */
+function waitFor(connection: Connection, response: ServerResponse, end: () => void): void {
+  const waiting = connection[WAITING] ?? new Set<() => void>()
+  if (connection[WAITING] === undefined) {
+    connection[WAITING] = waiting
+    connection.once('close', () => {
+      for (const each of [...waiting]) each()
+    })
+  }
+  waiting.add(end)
+  response.once('close', () => waiting.delete(end))
 }
 
 function finished(line: Line): FinishedLine {

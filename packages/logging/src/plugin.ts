@@ -1,4 +1,4 @@
-import { type IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { Authorisation, type MetricsRegistry, systemClock } from '@holdfast/footing'
 import {
   type FastifyBaseLogger,
@@ -99,12 +99,33 @@ export function identifiedResponse(
   class IdentifiedResponse<Request extends IncomingMessage> extends (Base ?? ServerResponse)<Request> {
     override writeHead(...given: unknown[]): this {
       logs.follow(this)
-      if (writesIds && !this.headersSent) nameRequest(logs, this)
+      if (writesIds && !this.headersSent) {
+        const [status, headers] = given
+        // As Fastify does it. Headers that are set one by one are written slower.
+        if (given.length === 2 && isPlain(headers) && this.getHeaderNames().length === 0) {
+          return super.writeHead(status as number, named(logs.idHeadersOf(this.req), headers))
+        }
+        nameRequest(logs, this)
+      }
       return super.writeHead(...(given as Parameters<ServerResponse['writeHead']>))
     }
   }
   Object.assign(IdentifiedResponse.prototype, { [NAMES_REQUEST]: true })
   return IdentifiedResponse
+}
+
+function isPlain(given: unknown): given is OutgoingHttpHeaders {
+  return typeof given === 'object' && given !== null && !Array.isArray(given)
+}
+
+/** The headers of an answer, and the ids where it has none of its own. */
+function named(ids: Readonly<Record<string, string>>, given: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  const headers: OutgoingHttpHeaders = { ...ids, ...given }
+  for (const name in given) {
+    // Two forms of one name would be two headers.
+    if (name !== name.toLowerCase() && name.toLowerCase() in ids) delete headers[name.toLowerCase()]
+  }
+  return headers
 }
 
 const NAMES_REQUEST = Symbol('names its request itself')

@@ -37,7 +37,8 @@ export class RequestScope implements LogScope {
   readonly requestId: string
   readonly trace: TraceParent | undefined
   readonly startedMs: number
-  readonly raw: IncomingMessage
+  /** What lines say of it is remembered when it is over; the request itself is not kept. */
+  #raw: Pick<IncomingMessage, 'method' | 'url' | 'headers'>
   /** Set when Fastify has the request; what Node answers itself has none. */
   request: RequestLike | undefined
   reply: ReplyLike | undefined
@@ -47,10 +48,12 @@ export class RequestScope implements LogScope {
   completed = false
   readonly #source: ScopeSource
   #spanId: string | undefined
+  #tenant: string | undefined
+  #user: string | undefined
 
   constructor(raw: IncomingMessage, source: ScopeSource) {
     this.#source = source
-    this.raw = raw
+    this.#raw = raw
     this.startedMs = source.nowMs()
     this.requestId = source.ids.next()
     const { headers } = raw
@@ -69,17 +72,21 @@ export class RequestScope implements LogScope {
 
   /** Whose request it is; undefined where nobody knows, or knowing fails. */
   get tenant(): string | undefined {
-    return this.#known(this.#source.tenant)
+    return this.completed ? this.#tenant : this.#known(this.#source.tenant)
   }
 
   /** Who asks. */
   get user(): string | undefined {
-    return this.#known(this.#source.user)
+    return this.completed ? this.#user : this.#known(this.#source.user)
+  }
+
+  get method(): string | undefined {
+    return this.#raw.method
   }
 
   /** Without its query, which carries what people type and what links grant. */
   get path(): string {
-    const { url = '/' } = this.raw
+    const { url = '/' } = this.#raw
     const end = url.search(/[?#;]/)
     return (end === -1 ? url : url.slice(0, end)).slice(0, MAX_PATH)
   }
@@ -94,13 +101,24 @@ export class RequestScope implements LogScope {
     const { tenant, user } = this
     if (tenant !== undefined) line['tenant'] = tenant
     if (user !== undefined) line['user_id'] = user
-    line['method'] = this.raw.method
+    line['method'] = this.method
     line['path'] = this.path
   }
 
   /** Headers for what is asked on behalf of this request. */
   outgoing(): Record<string, string> {
-    return outgoing(this.correlationId, this.trace, this.spanId, this.raw.headers['tracestate'])
+    return outgoing(this.correlationId, this.trace, this.spanId, this.#raw.headers['tracestate'])
+  }
+
+  /** The answer is over. Whoever goes on under this scope, a timer perhaps, does not keep the request alive. */
+  complete(): void {
+    this.#tenant = this.tenant
+    this.#user = this.user
+    this.completed = true
+    this.#raw = { method: this.#raw.method, url: this.path, headers: {} }
+    this.request = undefined
+    this.reply = undefined
+    this.failure = undefined
   }
 
   #known(ask: (request: RequestLike) => string | undefined): string | undefined {

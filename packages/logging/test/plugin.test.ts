@@ -122,6 +122,11 @@ t.test('whoever answers: every answer has both ids, and every request its line',
     reply.raw.writeHead(201, 'Made', ['x-a', 'b'])
     reply.raw.end()
   })
+  app.get('/own', (_request, reply) => {
+    reply.hijack()
+    reply.raw.writeHead(202, { 'X-Correlation-ID': reply.request.id, 'x-a': 'b' })
+    reply.raw.end()
+  })
   app.get('/long/:id', async () => 'x')
   app.post('/body', { bodyLimit: 10 }, async () => 'x')
   await app.listen({ host: '127.0.0.1', port: 0 })
@@ -133,6 +138,7 @@ t.test('whoever answers: every answer has both ids, and every request its line',
     ['GET /stream HTTP/1.1\r\nhost: a', 200],
     ['GET /hijacked HTTP/1.1\r\nhost: a', 200],
     ['GET /written HTTP/1.1\r\nhost: a', 201],
+    ['GET /own HTTP/1.1\r\nhost: a', 202],
     ['POST /body HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 11', 413],
     ['OPTIONS * HTTP/1.1\r\nhost: a', 404],
     // Node answers these itself.
@@ -151,6 +157,7 @@ t.test('whoever answers: every answer has both ids, and every request its line',
     t.equal(Number(answer.slice(9, 12)), status, request)
     t.equal(/\r\nx-correlation-id: (\S+)/i.exec(answer)?.[1], line?.['correlation_id'], request)
     t.equal(/\r\nx-request-id: (\S+)/i.exec(answer)?.[1], line?.['request_id'], request)
+    t.equal(answer.match(/\r\nx-correlation-id:/gi)?.length, 1, request)
   }
 })
 
@@ -252,6 +259,56 @@ t.test('who waits behind another request of his connection has a line, too, when
     ['/soon', true],
   ])
   t.equal(new Set(reader.completions.map(({ request_id }) => request_id)).size, 3)
+})
+
+t.test('however many wait on one connection, each has its line, and one listener is enough', async (t) => {
+  const { app, reader } = await serviceWith(t)
+  app.get('/', async () => 'x')
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  const warnings: Error[] = []
+  const note = (warning: Error) => warnings.push(warning)
+  process.on('warning', note)
+  t.teardown(() => process.off('warning', note))
+  const request = 'GET / HTTP/1.1\r\nhost: a\r\n'
+  await exchange(portOf(app), `${`${request}\r\n`.repeat(40)}${request}connection: close\r\n\r\n`)
+  await waitUntil(() => reader.completions.length === 41)
+  t.ok(reader.completions.every(({ status, aborted }) => status === 200 && aborted === undefined))
+  t.same(warnings, [])
+})
+
+t.test('a level of a route is that of its requests', async (t) => {
+  const { app, reader } = await serviceWith(t)
+  app.get('/loud', { logLevel: 'debug' }, async (request) => {
+    request.log.debug('inside')
+    return 'x'
+  })
+  app.get('/still', { logLevel: 'error' }, async () => 'x')
+  await app.inject('/loud')
+  await app.inject('/still')
+  t.same(
+    reader.lines.map(({ msg, route }) => [msg, route]),
+    [
+      ['inside', undefined],
+      ['request completed', '/loud'],
+    ],
+  )
+})
+
+t.test('what goes on after an answer keeps its names, and not the request', async (t) => {
+  const { app, logs, reader } = await serviceWith(t, { user: ({ headers }) => headers['x-user'] as string })
+  let later: (() => void) | undefined
+  app.get('/', async ({ raw, log }) => {
+    later = () => {
+      log.info('later')
+      const scope = logs.scopeOf(raw)
+      t.equal(scope.request, undefined)
+      t.equal(scope.reply, undefined)
+    }
+    return 'x'
+  })
+  await app.inject({ url: '/?token=canary', headers: { 'x-user': 'u1' } })
+  later?.()
+  t.match(reader.named('later'), { user_id: 'u1', method: 'GET', path: '/' })
 })
 
 t.test('an answer that the service itself breaks off is an error', async (t) => {

@@ -15,6 +15,7 @@ import { healthz } from './healthz.ts'
 import { herd } from './herd.ts'
 import { limitDenied, limitHot, limitMemory, limitRedis } from './limit.ts'
 import { limitFlood } from './limit-flood.ts'
+import { logging } from './logging.ts'
 import { measuredRoute } from './measured-route.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { overload } from './overload.ts'
@@ -45,6 +46,7 @@ export const rows: readonly Row[] = [
   recordRequest,
   scrape,
   measuredRoute,
+  logging,
   healthz,
   api,
   overload,
