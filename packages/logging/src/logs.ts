@@ -88,10 +88,6 @@ interface Scoped {
 type Connection = Socket & { [WAITING]?: Set<() => void> }
 const WAITING = Symbol('what ends the lines of requests that wait')
 
-/** Of a response: `this` is what `close` is emitted on. */
-type Response = ServerResponse & { [FOLLOWED]?: () => void }
-const FOLLOWED = Symbol('what ends the line of a request')
-
 /** The log of one service. */
 export class Logs<Request extends RequestLike = RequestLike> {
   /** For `Fastify({ loggerInstance })`, and for whatever logs outside of requests. */
@@ -207,10 +203,10 @@ export class Logs<Request extends RequestLike = RequestLike> {
 
   /** The line of this request is written when its answer is over; told twice, it is written once. */
   follow(response: ServerResponse): void {
-    const followed = response as Response
-    if (followed[FOLLOWED] !== undefined) return
-    const end = () => this.#complete(response)
-    followed[FOLLOWED] = end
+    const scope = this.scopeOf(response.req)
+    if (scope.followed) return
+    scope.followed = true
+    const end = () => this.#complete(scope, response)
     response.on('close', end)
     // One that waits behind another of its connection is never told when that connection ends.
     if (response.socket === null) waitFor(response.req.socket, response, end)
@@ -320,8 +316,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
     for (const file of this.#files) file.flushSync()
   }
 
-  #complete(response: ServerResponse): void {
-    const scope = this.scopeOf(response.req)
+  #complete(scope: RequestScope, response: ServerResponse): void {
     if (scope.completed) return
     this.#tell(scope, response)
     scope.complete()

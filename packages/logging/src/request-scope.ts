@@ -44,6 +44,8 @@ export class RequestScope implements LogScope {
   reply: ReplyLike | undefined
   /** What went wrong with the answer after it had begun. */
   failure: unknown
+  /** Whether somebody watches for the end of its answer. */
+  followed = false
   /** Whether the line of this request is written, or was left out on purpose. */
   completed = false
   readonly #source: ScopeSource
