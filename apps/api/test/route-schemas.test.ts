@@ -59,7 +59,7 @@ function openPlaces(schema: ObjectSchema, place: string): readonly string[] {
 const WITHOUT_BODY = ['POST /auth/sessions/revoke-all']
 /** Routes of packages, which check by themselves, and are tested there. */
 const OF_PACKAGES = ['POST /admin/abuse/blocks']
-/** Read by the function that reads the setting, whose words say more than a schema's: `limit-setting.test.ts`. */
+/** Read by the function that reads the setting, whose words say more than a schema's: `operator-limits.test.ts`. */
 const OF_A_SETTING = ['PUT /admin/limits']
 
 t.test('no schema takes a member that it does not name', async (t) => {
