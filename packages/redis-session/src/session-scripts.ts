@@ -230,22 +230,26 @@ return {call('HINCRBY', key, 'v', 1), whole(now), bytes}
   decode: (reply) => reply as readonly unknown[],
 }
 
-/** KEYS session. Answers 1, or 0 when it was not there; then a login by that name cannot be claimed any more. */
-export const destroyScript: RedisScript<boolean> = {
+/**
+ * KEYS session. ARGV[4] `ended` or `replaced`, ARGV[5] the version it must have or ''. Answers 1, `CONFLICT`, or 0 when
+ * it was not there; then a login by that name cannot be claimed any more.
+ */
+export const destroyScript: RedisScript<number> = {
   name: 'session-destroy',
   keys: 1,
   prelude,
   lua: `
-local list = call('HGET', KEYS[1], 'l')
-if list then call('ZREM', lists .. list, hash) end
+local kept = call('HMGET', KEYS[1], 'l', 'v')
+if kept[2] and ARGV[5] ~= '' and ARGV[5] ~= kept[2] then return ${CONFLICT} end
+if kept[1] then call('ZREM', lists .. kept[1], hash) end
 if call('DEL', KEYS[1]) == 0 then
   call('SET', slot .. 'g:' .. hash, 'ended', 'PX', ${CLAIM_MS})
   return 0
 end
-tell('ended', {hash})
+tell(ARGV[4], {hash})
 return 1
 `,
-  decode: (reply) => Number(reply) === 1,
+  decode: Number,
 }
 
 /** KEYS session, list. ARGV[4] the hash of the list. Ends it when it is on the list; answers 1, or 0. */

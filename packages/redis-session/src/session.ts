@@ -20,9 +20,9 @@ import { type Principal, type SessionUser, userOf } from './principal.ts'
 import { bytesOf, largestOf } from './session-data.ts'
 import type { SessionId } from './session-id.ts'
 import type { LoadedSession, Sessions } from './sessions.ts'
-import { type Shadow, saysPending } from './shadow.ts'
+import type { Shadow } from './shadow.ts'
 import type { SessionRecord } from './store.ts'
-import { Unwritten } from './unwritten.ts'
+import { type FieldWrites, Unwritten, withWrites } from './unwritten.ts'
 
 /** What a request brings along. */
 export interface SessionSource {
@@ -239,6 +239,8 @@ export class Session<Data extends object = AnyData> {
       if (typeof number !== 'number')
         throw new DataError(`field "${name}"`, 'only a number can be incremented')
       sum = number + by
+      if (!Number.isFinite(sum))
+        throw new DataError(`field "${name}"`, `${sum} is no number that can be kept`)
       return sum as Data[Name]
     })
     return sum
@@ -250,6 +252,9 @@ export class Session<Data extends object = AnyData> {
     item: Data[Name] extends readonly (infer Item)[] ? Item : unknown,
     maxItems: number,
   ): Promise<void> {
+    if (!Number.isSafeInteger(maxItems) || maxItems < 1) {
+      throw new DataError(`field "${name}"`, 'maxItems must be a whole number from 1 on')
+    }
     await this.update(name, (value) => {
       const list = value ?? []
       if (!Array.isArray(list)) throw new DataError(`field "${name}"`, 'only a list can be pushed to')
@@ -285,11 +290,15 @@ export class Session<Data extends object = AnyData> {
   async login(principal: Principal, options: LoginOptions<Data> = {}): Promise<void> {
     this.#requireUnsent('session.login()')
     const { permanent = false, keep = [] } = options
+    for (const name of keep) this.#sessions.form.check(name)
     const user = userOf(principal)
     if (keep.length > 0) await this.load()
-    const fields = this.#unwritten.over(this.#loaded?.record.fields, new Set(keep))
     const { idleMs, absoluteMs } = this.#sessions.options.profiles[permanent ? 'permanent' : 'default']
     const id = this.#readId()
+    const names = this.#sessions.namesOf(id, this.#source.second)
+    // What is changed from now on is changed in the session that begins.
+    const writes = this.#unwritten.take()
+    const fields = withWrites(this.#loaded?.record.fields, writes, new Set(keep))
     const beginning = { user, idleMs, absolute: { afterMs: absoluteMs }, device: this.#deviceText(), fields }
     const old = id && { id, mustExist: false }
     this.#permanent = permanent
@@ -297,10 +306,14 @@ export class Session<Data extends object = AnyData> {
       const begun = await this.#sessions.begin(beginning, old)
       // A login that replaces nothing in particular cannot be refused for it.
       if (typeof begun === 'string') throw new GoneError()
+      await this.#sessions.end(...names.slice(1))
       this.#adopt(begun)
     } catch (error) {
-      if (!(error instanceof UnavailableError) || !this.#source.believes) throw error
-      await this.#beginSealed(user, fields, absoluteMs, id)
+      if (!(error instanceof UnavailableError) || !this.#source.believes) {
+        this.#unwritten.putBack(writes)
+        throw error
+      }
+      await this.#beginSealed(user, fields, absoluteMs, names)
     }
     this.#sessions.counts.logins += 1
     const session = this.#id?.address.hash
@@ -315,12 +328,27 @@ export class Session<Data extends object = AnyData> {
     options: { readonly methods?: readonly string[]; readonly roles?: readonly string[] } = {},
   ): Promise<void> {
     this.#requireUnsent('session.elevate()')
+    // What is changed from now on is changed in the session that begins.
+    const writes = this.#unwritten.take()
+    try {
+      await this.#elevate(options, writes)
+    } catch (error) {
+      if (!(error instanceof GoneError)) this.#unwritten.putBack(writes)
+      throw error
+    }
+  }
+
+  async #elevate(
+    options: { readonly methods?: readonly string[]; readonly roles?: readonly string[] },
+    writes: FieldWrites,
+  ): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       await this.load()
       const [id, loaded] = [this.#id, this.#loaded]
       if (this.#unavailable || this.degraded) throw new UnavailableError('a proof cannot be noted now')
       if (id === undefined || loaded?.user === undefined) throw new UnauthenticatedError()
-      const user = userOf({ ...loaded.user, ...options })
+      const { methods = loaded.user.methods, roles = loaded.user.roles } = options
+      const user = userOf({ ...loaded.user, methods, roles })
       // What a newer version of the service keeps there goes along.
       const { record } = (await this.#sessions.loadWhole(id)) ?? loaded
       const begun = await this.#sessions.begin(
@@ -329,7 +357,7 @@ export class Session<Data extends object = AnyData> {
           idleMs: record.idleMs,
           absolute: { atMs: record.absoluteAtMs, createdMs: record.createdMs },
           device: this.#deviceText(),
-          fields: this.#unwritten.over(record.fields),
+          fields: withWrites(record.fields, writes),
         },
         { id, mustExist: true, ifVersion: record.version },
       )
@@ -339,7 +367,7 @@ export class Session<Data extends object = AnyData> {
         continue
       }
       if (begun === 'gone') {
-        this.#forget()
+        this.#lose(id)
         throw new GoneError()
       }
       this.#permanent = record.idleMs === this.#sessions.options.profiles.permanent.idleMs
@@ -355,12 +383,10 @@ export class Session<Data extends object = AnyData> {
   /** Ends the session. */
   async logout(): Promise<void> {
     this.#requireUnsent('session.logout()')
-    // A login that Redis has not heard of may have become a session meanwhile, which is the one to end.
-    if (this.#source.second.value !== undefined && saysPending(this.#source.second.value)) await this.load()
     const id = this.#readId()
     const userId = this.#loaded?.user?.userId
     if (id !== undefined) {
-      await this.#sessions.end(id)
+      await this.#sessions.end(...this.#sessions.namesOf(id, this.#source.second))
       this.#sessions.counts.logouts += 1
       if (channels.logout.hasSubscribers) channels.logout.publish({ session: id.address.hash, userId })
     }
@@ -395,13 +421,13 @@ export class Session<Data extends object = AnyData> {
     if (id !== undefined) {
       try {
         const loaded = await this.#sessions.load(id)
-        const pending = this.#sessions.outage.pending(id, this.#source.second)
-        if (loaded !== undefined) this.#meet(id, loaded, pending && (await this.#merge(id, loaded, pending)))
-        else if (pending === undefined) this.#forget()
-        else await this.#claim(id, pending)
+        const pending = this.#isStill(id) ? this.#sessions.outage.pending(id, this.#source.second) : undefined
+        if (pending === undefined) this.#meet(id, loaded)
+        else if (loaded === undefined) await this.#claim(id, pending)
+        else await this.#merge(id, loaded, pending)
       } catch (error) {
         if (!(error instanceof UnavailableError)) throw error
-        this.#believe(id)
+        if (this.#isStill(id)) this.#believe(id)
       }
     }
     this.#isLoaded = true
@@ -411,32 +437,49 @@ export class Session<Data extends object = AnyData> {
   /** There is no such session: unless somebody signed in by that id while Redis was away. */
   async #claim(id: SessionId, pending: Shadow): Promise<void> {
     const claimed = await this.#sessions.claim(id, pending, this.#deviceText())
+    if (!this.#isStill(id)) return
     if (claimed === undefined) {
       this.#forget()
       return
     }
     this.#permanent = claimed.permanent
-    // What this request has changed meanwhile belongs to the session that comes.
-    const { set, removed } = this.#unwritten.take()
     this.#adopt(claimed)
-    for (const [name, text] of set) this.#unwritten.set(name, text)
-    for (const name of removed) this.#unwritten.remove(name)
   }
 
   /** What was changed without Redis is kept; when that cannot be said now, the next request tries again. */
-  async #merge(id: SessionId, found: LoadedSession, pending: Shadow): Promise<LoadedSession | undefined> {
+  async #merge(id: SessionId, found: LoadedSession, pending: Shadow): Promise<void> {
+    let merged: LoadedSession | undefined
     try {
-      return await this.#sessions.merge(id, found, pending)
+      merged = await this.#sessions.merge(id, found, pending)
     } catch (error) {
-      if (error instanceof UnavailableError) return undefined
-      throw error
+      if (!(error instanceof UnavailableError)) throw error
+      // The second cookie stays as it is: what Redis has to be told is there and nowhere else.
+      if (this.#isStill(id)) this.#loaded = found
+      return
+    }
+    if (!this.#isStill(id)) return
+    if (merged === undefined) this.#meet(id, found)
+    else {
+      this.#loaded = merged
+      this.#sessions.touch(id, merged)
+      this.#confirm(id, merged)
     }
   }
 
-  /** The session is there: what an outage may believe is made anew now and then. */
-  #meet(id: SessionId, found: LoadedSession, merged: LoadedSession | undefined): void {
-    this.#loaded = merged ?? found
-    if (this.#sessions.touch(id, this.#loaded) || merged !== undefined) this.#confirm(id, this.#loaded)
+  /** What an outage may believe of a session that is there is made anew now and then. */
+  #meet(id: SessionId, found: LoadedSession | undefined): void {
+    if (!this.#isStill(id)) return
+    if (found === undefined) {
+      this.#lose(id)
+      return
+    }
+    this.#loaded = found
+    if (this.#sessions.touch(id, found)) this.#confirm(id, found)
+  }
+
+  /** Whether nobody has signed in or out in this request since it had this id: then what comes late is of no use. */
+  #isStill(id: SessionId): boolean {
+    return this.#id === id
   }
 
   #believe(id: SessionId): void {
@@ -454,11 +497,10 @@ export class Session<Data extends object = AnyData> {
     user: SessionUser,
     fields: ReadonlyMap<string, string>,
     absoluteMs: number,
-    old: SessionId | undefined,
+    old: readonly SessionId[],
   ): Promise<void> {
     const login = { permanent: this.#permanent, fields }
     const begun = await this.#sessions.beginSealed(this.#source.second.name, user, login, old)
-    this.#unwritten.clear()
     this.#id = begun.id
     this.#idRead = true
     this.#isLoaded = true
@@ -545,8 +587,17 @@ export class Session<Data extends object = AnyData> {
   /** It ended under this request. */
   #end(id: SessionId): never {
     this.#sessions.odd('gone', id)
-    this.#forget()
+    this.#lose(id)
     throw new GoneError()
+  }
+
+  /** There is no session by this id any more. */
+  #lose(id: SessionId): void {
+    this.#forget()
+    // The browser may have the next one already: this answer must not take it away.
+    if (!this.#sessions.wasReplaced(id)) return
+    this.#cookie = undefined
+    this.#shadowCookie = undefined
   }
 
   async #beginAnonymous(fields: ReadonlyMap<string, string>): Promise<void> {
@@ -557,7 +608,6 @@ export class Session<Data extends object = AnyData> {
   }
 
   #adopt({ id, record, user }: LoadedSession & { readonly id: SessionId }): void {
-    this.#unwritten.clear()
     this.#id = id
     this.#idRead = true
     this.#isLoaded = true

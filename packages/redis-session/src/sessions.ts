@@ -95,6 +95,8 @@ const RETRY_AFTER_MS = 1000
 const MAX_MEMO = 2048
 /** Beyond so many tries somebody else is faster all the time. */
 const MAX_SWAPS = 100
+/** For so long requests may come that were under way when their session got another id. */
+const LATE_MS = 60_000
 
 export class Sessions {
   readonly options: ResolvedOptions
@@ -122,7 +124,8 @@ export class Sessions {
     this.form = new DataForm(fields, this.options)
     this.ring = new SecretRing(secrets)
     this.#redisStore = redis && new RedisStore(redis)
-    this.#ends = new EndFeed({ clock, rememberMs: outageMs, maximum: maxInMemory })
+    const rememberMs = Math.max(outageMs, LATE_MS)
+    this.#ends = new EndFeed({ clock, rememberMs, maximum: maxInMemory })
     this.#store = this.#redisStore ?? new MemoryStore(this.options, (...end) => this.#ends.tell(...end))
     this.#texts = encrypt ? sealedTexts(randomBytes) : plainTexts
     if (redis !== undefined) {
@@ -135,7 +138,7 @@ export class Sessions {
       ring: this.ring,
       redis,
       store: this.#store,
-      hasEnded: (hash) => this.#ends.hasEnded(hash),
+      hasEnded: (hash) => this.#ends.whyEnded(hash, outageMs) !== undefined,
       odd: (what, id) => this.odd(what, id),
       onReplayed: (ends) => {
         this.counts.replayed += ends
@@ -212,12 +215,12 @@ export class Sessions {
     name: string,
     user: SessionUser,
     login: { readonly permanent: boolean; readonly fields: ReadonlyMap<string, string> },
-    old: SessionId | undefined,
+    old: readonly SessionId[],
   ): Promise<{ readonly id: SessionId; readonly shadow: Shadow; readonly sealed: string | undefined }> {
     const keys = this.ring.current
     const id = mintId(keys, this.options.randomBytes, userAddress(keys, user.userId).tag)
     const begun = this.outage.login(name, id, user, login)
-    if (old !== undefined) await this.end(old)
+    await this.end(...old)
     this.counts.sealedLogins += 1
     return { id, ...begun }
   }
@@ -258,6 +261,7 @@ export class Sessions {
     }
     this.counts.claimed += 1
     this.counts.created += 1
+    for (const hash of claimed.ended) this.#activity?.forget({ tag: list.tag, hash })
     const record = recordOfDraft(draft, claimed.nowMs)
     this.#note(successor, record, user)
     return { id: successor, record, user, permanent }
@@ -342,11 +346,30 @@ export class Sessions {
     return true
   }
 
-  /** Ends a session; noted for later when Redis cannot be told. Raises `..._UNAVAILABLE` when it cannot be noted. */
-  async end({ address }: SessionId): Promise<void> {
-    this.#activity?.forget(address)
-    this.outage.settled({ address })
-    await this.#tell({ kind: 'session', address }, () => this.#store.destroy(address))
+  /**
+   * The ids under which a session of a request may be kept: a login that happened without Redis may have become a
+   * session at another request, of which this one has not heard.
+   */
+  namesOf(id: SessionId | undefined, second: SecondCookie): readonly SessionId[] {
+    if (id === undefined) return []
+    const isLogin = this.outage.pending(id, second)?.login !== undefined
+    return isLogin ? [id, successorOf(this.#keysOf(id), id)] : [id]
+  }
+
+  /** Ends sessions; noted for later when Redis cannot be told. Raises `..._UNAVAILABLE` when it cannot be noted. */
+  async end(...ids: readonly SessionId[]): Promise<void> {
+    await Promise.all(
+      ids.map(({ address }) => {
+        this.#activity?.forget(address)
+        this.outage.settled({ address })
+        return this.#tell({ kind: 'session', address }, () => this.#store.destroy(address))
+      }),
+    )
+  }
+
+  /** Whether a session has just got another id, as far as this process has heard. */
+  wasReplaced({ address }: SessionId): boolean {
+    return this.#ends.whyEnded(address.hash, LATE_MS) === 'replaced'
   }
 
   /** What is believed of a session while Redis is not usable; undefined while it is. */

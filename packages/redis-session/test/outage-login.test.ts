@@ -119,6 +119,29 @@ t.test('a login of an outage ends as any other does, and cannot be repeated', as
   }
 })
 
+t.test('who leaves ends what another request has made of his login, too', async (t) => {
+  for (const onRedisDown of ['sealed-cookie', 'memory'] as const) {
+    for (const leave of ['/logout', '/login']) {
+      await outage(
+        async ({ here, there, lose, heal }) => {
+          lose()
+          const browser = new Browser(here)
+          await browser.post('/login', { userId: 'ben' })
+          await heal()
+          // The answer that had the new id was lost, or is under way still.
+          const other = browser.at(onRedisDown === 'memory' ? here : there)
+          t.equal((await other.get('/me')).statusCode, 200)
+          t.equal((await here.redisSession.list('ben')).length, 1)
+          await browser.post(leave, { userId: 'ann' })
+          t.equal((await other.get('/me')).statusCode, 401, `${onRedisDown}: ${leave}`)
+          t.same(await here.redisSession.list('ben'), [])
+        },
+        { onRedisDown },
+      )
+    }
+  }
+})
+
 t.test('all but one: the one may be a login of the outage', async (t) => {
   await outage(async ({ here, browser, lose, heal }) => {
     lose()
@@ -254,6 +277,29 @@ t.test('what was changed without Redis is kept, where nobody else has changed th
     t.same((await late.get('/data/theme')).json(), { value: 'dark' }, 'of a login of the outage')
     t.equal((await late.get('/me')).statusCode, 200)
   }, options)
+})
+
+t.test('changes that Redis could not be told when it was back are told it later', async (t) => {
+  for (const onRedisDown of ['sealed-cookie', 'memory'] as const) {
+    await outage(
+      async ({ here, guards, browser, lose, heal }) => {
+        lose()
+        await browser.post('/data', { theme: 'dark' })
+        await heal()
+        const [guard] = guards
+        const { run } = guard
+        guard.run = (async (...call: Parameters<typeof run>) => {
+          if (call[0].name === 'session-commit') throw new Error('too much to do')
+          return run.apply(guard, call)
+        }) as typeof run
+        t.equal((await browser.get('/me')).statusCode, 200, onRedisDown)
+        guard.run = run
+        t.same((await browser.get('/data/theme')).json(), { value: 'dark' })
+        t.match(here.redisSession.snapshot().counts, { merged: 1, discarded: 0 })
+      },
+      { outageFields: ['theme'], touchEveryMs: 0, onRedisDown },
+    )
+  }
 })
 
 t.test('what does not fit into a cookie is refused by its name', async (t) => {
