@@ -59,12 +59,15 @@ export class RevocationJournal {
     return true
   }
 
-  /** Reads what others have noted. */
-  async learn(): Promise<void> {
-    for (const entry of (await this.#log?.read(this.#maximum)) ?? []) {
+  /** Reads what others have noted; answers whether that was all. */
+  async learn(): Promise<boolean> {
+    const entries = (await this.#log?.read(this.#maximum)) ?? []
+    let isAll = entries.length < this.#maximum
+    for (const entry of entries) {
       const revocation = revocationOf(entry)
-      if (revocation !== undefined) this.#add(entry.name, revocation)
+      if (revocation !== undefined && !this.#add(entry.name, revocation)) isAll = false
     }
+    return isAll
   }
 
   /**

@@ -83,7 +83,7 @@ t.test('with a log every process knows what any of them has noted', async (t) =>
   await one.note(all('ann', 50, 'kept'))
   await two.note(all('ann', 40, 'kept'))
   t.equal(log.entries.size, 4, 'each has its own moment')
-  await two.learn()
+  t.equal(await two.learn(), true)
   t.equal(two.size, 4)
   for (const name of ['a', 'b', 'x']) t.equal(covers(two, name, 'ann', 50), true, name)
   t.equal(covers(two, 'kept', 'ann', 0), false)
@@ -93,6 +93,20 @@ t.test('with a log every process knows what any of them has noted', async (t) =>
   t.equal(log.entries.size, 0)
   await one.learn()
   t.equal(one.size, 3, 'it tells its own once more, which does no harm')
+})
+
+t.test('more than it can hold is read bit by bit', async (t) => {
+  const log = new MemoryLog()
+  const writer = new RevocationJournal({ owner: 'one', log })
+  for (const name of ['a', 'b', 'c']) await writer.note(session(name))
+  const journal = new RevocationJournal({ owner: 'two', log, maximum: 2 })
+  await journal.note(session('own'))
+  t.equal(await journal.learn(), false, 'of its own it is half full')
+  t.equal(await journal.replay(async () => {}), 2)
+  t.equal(await journal.learn(), false, 'there may be more')
+  t.equal(await journal.replay(async () => {}), 2)
+  t.equal(await journal.learn(), true)
+  t.equal(log.entries.size, 0)
 })
 
 t.test('what a log cannot keep is not noted; what it cannot forget is told again', async (t) => {
