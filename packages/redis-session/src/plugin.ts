@@ -99,11 +99,15 @@ export function sessionFields<const Readers extends FieldReaders>(
 const RETRY_AFTER_MS = 1000
 const HEALTH_EVERY_MS = 1000
 const kSession = Symbol('holdfast.redis-session')
+/** In the config of routes that read their session by themselves. */
+const kRead = Symbol('holdfast.redis-session.read')
+/** What Fastify prints when there is no route. */
+const NO_ROUTES = '(empty tree)'
 const { control } = Session
 
-/** A request of a scope that was made before this plugin has no such member. */
+/** A request of a scope that was made before this plugin has no such member; false when it was answered without. */
 interface WithSession {
-  [kSession]?: Session | null
+  [kSession]?: Session | null | false
 }
 
 /** What this plugin uses of `app.health`, without needing `@holdfast/health`. */
@@ -159,9 +163,23 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
   } satisfies RedisSession)
 
   app.addHook('onRoute', (route) => readBefore(route, sessions, forms))
+  // Without an await before it, `register()` runs when the routes that follow it are there already: no hook saw them.
+  if (app.printRoutes() !== NO_ROUTES) {
+    app.addHook('onRequest', (request, reply, done) => {
+      const { method, url = request.url, config } = request.routeOptions
+      if (config?.redisSession === undefined || kRead in config) {
+        done()
+        return
+      }
+      const setting = resolveRoute({ method, url, config })
+      if (setting.mode === 'lazy') done()
+      else readFor(setting, sessions, forms)(request, reply, done)
+    })
+  }
   app.addHook('onSend', (request, reply, _payload, done) => {
     const session = (request as unknown as WithSession)[kSession]
     if (!session) {
+      ;(request as unknown as WithSession)[kSession] = false
       done()
       return
     }
@@ -213,6 +231,8 @@ function sessionOf(request: FastifyRequest, sessions: Sessions, forms: CookieFor
   const source = new RequestSource(request, forms)
   if (source.hasTwo) sessions.odd('duplicate-cookie')
   const session = control.open(sessions, source)
+  // Of the answer that has gone nothing can follow any more.
+  if (known === false) control.seal(session)
   holder[kSession] = session
   return session
 }
@@ -270,9 +290,18 @@ function isRead(setting: SessionMode | RedisSessionRouteOptions | false | undefi
 
 /** Routes that need their session have it before anything of their own runs. */
 function readBefore(route: RouteOptions, sessions: Sessions, forms: CookieForms): void {
-  const { mode, fresh } = resolveRoute(route)
-  if (mode === 'lazy') return
-  const read = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => {
+  const setting = resolveRoute(route)
+  if (route.config?.redisSession === undefined) return
+  // A copy: routes may share their config, also with one that was there before this plugin.
+  route.config = Object.assign({}, route.config, { [kRead]: true })
+  if (setting.mode === 'lazy') return
+  route.onRequest = [readFor(setting, sessions, forms), ...[route.onRequest ?? []].flat()]
+}
+
+type ReadingHook = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => void
+
+function readFor({ mode, fresh }: RouteSetting, sessions: Sessions, forms: CookieForms): ReadingHook {
+  return (request, reply, done) => {
     // Who brings no cookie at all is nobody, and nothing has to be read.
     if (mode === 'optional' && request.raw.headers.cookie === undefined) {
       done()
@@ -287,7 +316,6 @@ function readBefore(route: RouteOptions, sessions: Sessions, forms: CookieForms)
       done(refusal)
     }, done)
   }
-  route.onRequest = [read, ...[route.onRequest ?? []].flat()]
 }
 
 function refusalOf(session: Session, fresh: boolean): Error | undefined {
@@ -299,7 +327,12 @@ function unavailable(): Error {
   return withRetryAfter(new UnavailableError('nobody can say who is signed in'), RETRY_AFTER_MS)
 }
 
-function resolveRoute(route: RouteOptions): { readonly mode: SessionMode; readonly fresh: boolean } {
+interface RouteSetting {
+  readonly mode: SessionMode
+  readonly fresh: boolean
+}
+
+function resolveRoute(route: Pick<RouteOptions, 'config'> & { method?: unknown; url: string }): RouteSetting {
   const setting = route.config?.redisSession
   if (setting === undefined || setting === false) return { mode: 'lazy', fresh: false }
   const name = `config.redisSession of ${route.method} ${route.url}`
