@@ -200,7 +200,8 @@ t.test('without Redis who is signed in stays so, as a user, and who signs out is
   await waitUntil(() => services.every(({ app }) => !app.fastify.redisSession.available), SOON)
 
   for (const service of services) {
-    t.match(await meOf(trader, service), { status: 200, body: { role: 'user', tenant: 'acme' } })
+    const asUser = { role: 'user', tenant: 'acme', authenticated_at: null }
+    t.match(await meOf(trader, service), { status: 200, body: asUser })
     t.match(await meOf(admin, service), { status: 200, body: { role: 'user' } }, 'no administrator')
     t.match(await admin.get(service.url, '/admin/abuse/blocks'), { status: 401 })
     t.match(await admin.get(service.url, '/globex/api/theme/history'), { status: 200 }, 'public')

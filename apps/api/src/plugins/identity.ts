@@ -84,7 +84,7 @@ export const identity = fastifyPlugin<IdentityOptions>(
     async function admit(request: FastifyRequest): Promise<void> {
       const { access = 'admin' } = request.routeOptions.config
       const { authorization } = request.headers
-      const isBearer = authorization !== undefined && ANY_BEARER.test(authorization)
+      const isBearer = bringsToken(request)
       const provenance: CrossSiteVerdict = isBearer
         ? { verdict: 'allow' }
         : judgeProvenance(provenanceOf(request), crossSite)
@@ -129,6 +129,11 @@ export const identity = fastifyPlugin<IdentityOptions>(
     dependencies: ['@holdfast/stale-cache', '@holdfast/api/stated-access'],
   },
 )
+
+/** Whether a request comes with a token, good or not: then its cookies stand for nobody. */
+export function bringsToken({ headers }: Pick<FastifyRequest, 'headers'>): boolean {
+  return headers.authorization !== undefined && ANY_BEARER.test(headers.authorization)
+}
 
 /** Whoever asks at a route that lets in nobody unknown: throws at another, which is a mistake of ours. */
 export function principalOf({ principal }: Pick<FastifyRequest, 'principal'>): Principal {

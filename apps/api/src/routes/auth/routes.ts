@@ -11,14 +11,14 @@ import {
   ApiSessionUnknownError,
   ApiSignInUnavailableError,
 } from '../../errors.ts'
-import { principalOf } from '../../plugins/identity.ts'
+import { bringsToken, principalOf } from '../../plugins/identity.ts'
 import type { SessionPort } from '../../plugins/session-port.ts'
 import { reasonOf } from '../../reason.ts'
 import { TENANT_SLUG_PATTERN } from '../../tenant-slug.ts'
 import type { FormTokens } from './form-token.ts'
 import { tokenPattern } from './opaque-token.ts'
 import type { RefreshRepository } from './refresh-repository.ts'
-import type { SignIn, TokenPair } from './sign-in.ts'
+import type { Asking, SignIn, TokenPair } from './sign-in.ts'
 
 const MAX_BODY_BYTES = 8192
 const MAX_PASSWORD_LENGTH = 1024
@@ -172,7 +172,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
       schema: bodyOf({ refresh_token: { type: 'string', pattern: tokenPattern('refresh') } }),
     },
     async (request) => {
-      return tokenAnswer(await signIn.refreshTokens(request.body.refresh_token))
+      return tokenAnswer(await signIn.refreshTokens(request.body.refresh_token, request.log))
     },
   )
 
@@ -194,15 +194,16 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
       // Also whoever is not signed in any more is signed out now.
       if (principal !== null) await signIn.end(principal)
       if (body?.refresh_token !== undefined) await signIn.endFamilyOf(body.refresh_token)
-      if (request.headers.authorization === undefined) await sessions.logout(request)
+      if (!bringsToken(request)) await sessions.logout(request)
       return reply.code(204).send()
     },
   )
 
   app.get('/auth/me', { config: { access: 'user' } }, async (request) => {
-    const { id, tenant, role, authenticatedAtMs, by } = principalOf(request)
+    const { id, tenant, role, authenticatedAtMs, by, believed } = principalOf(request)
     const form = 'session' in by ? { csrf_token: forms.issue(by.session) } : {}
-    const authenticated_at = new Date(authenticatedAtMs).toISOString()
+    // In an outage nobody knows.
+    const authenticated_at = believed ? null : new Date(authenticatedAtMs).toISOString()
     return { user_id: id, tenant, role, authenticated_at, ...form }
   })
 
@@ -310,8 +311,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
     },
     async (request, reply) => {
       const { token, new_password: newPassword } = request.body
-      const { address, signal } = asking(request, reply)
-      const { id } = await signIn.reset(token, newPassword, address, signal)
+      const { id } = await signIn.reset(token, newPassword, asking(request, reply))
       await endSessions(request, id)
       return reply.code(204).send()
     },
@@ -344,12 +344,12 @@ function refuseWithout({ available }: SessionPort): void {
 }
 
 /** Not `request.signal`: in Fastify 5.12 that one aborts as soon as the body has been read. */
-function asking({ ip }: FastifyRequest, { raw }: FastifyReply): { address: string; signal: AbortSignal } {
+function asking({ ip, log }: FastifyRequest, { raw }: FastifyReply): Asking {
   const left = new AbortController()
   raw.once('close', () => {
     if (!raw.writableEnded) left.abort(new ApiClientLeftError())
   })
-  return { address: ip, signal: left.signal }
+  return { address: ip, signal: left.signal, log }
 }
 
 /** One mailbox is one account, however it is written. */

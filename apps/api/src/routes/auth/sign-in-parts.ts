@@ -103,7 +103,6 @@ export function signInParts(app: FastifyInstance, settings: SignInSettings) {
     outbox,
     ended: (familyIds) => app.endFamilies(familyIds),
     database: () => app.poolGuard.routeMode('critical'),
-    log: app.log,
   })
   return { refresh, tokens, forms, signIn, cutoffs }
 }

@@ -45,15 +45,20 @@ export interface SignInParts {
   readonly ended: (familyIds: readonly string[]) => void
   /** Whether it makes sense to ask the database at present. */
   readonly database: () => RouteMode
-  readonly log: Pick<FastifyBaseLogger, 'warn' | 'info'>
 }
 
-/** Who tries, from where. */
-export interface Attempting extends AccountName {
-  readonly password: string
+/** Whose request this is. */
+export interface Asking {
   readonly address: string
   /** Aborts when nobody waits for the answer any more. */
   readonly signal: AbortSignal
+  /** That of the request, so that what is noted can be found by its id. */
+  readonly log: Pick<FastifyBaseLogger, 'warn'>
+}
+
+/** Who tries, from where. */
+export interface Attempting extends AccountName, Asking {
+  readonly password: string
 }
 
 /** What a client that keeps tokens gets. */
@@ -77,8 +82,8 @@ export class SignIn {
    * @throws {ApiPasswordsBusyError}
    * @throws {ApiSignInUnavailableError}
    */
-  async authenticate({ tenant, email, password, address, signal }: Attempting): Promise<User> {
-    const { accounts, passwords, limits, log } = this.#parts
+  async authenticate({ tenant, email, password, address, signal, log }: Attempting): Promise<User> {
+    const { accounts, passwords, limits } = this.#parts
     this.#refuseWithoutDatabase()
     const attempt = await limits.password(address, { tenant, email })
     // In the turn of the password: a burst of sign-ins then takes no more connections than one of them.
@@ -86,7 +91,7 @@ export class SignIn {
       passwords.verifyOf(() => accounts.find({ tenant, email }), password, signal),
     )
     if (account?.passwordHash === undefined || !verdict.matches) {
-      log.warn({ event: 'SECURITY_EVENT', tenant, user_id: account?.id }, 'sign-in refused')
+      noteRefused(log, { address, tenant, user_id: account?.id })
       throw new ApiSignInRefusedError()
     }
     attempt.giveBack()
@@ -109,8 +114,8 @@ export class SignIn {
    * The next tokens.
    * @throws {ApiRefreshRefusedError}
    */
-  async refreshTokens(token: string): Promise<TokenPair> {
-    const { refresh, log } = this.#parts
+  async refreshTokens(token: string, log: Asking['log']): Promise<TokenPair> {
+    const { refresh } = this.#parts
     const outcome = await refresh.rotate(token)
     if ('token' in outcome) return this.#pairOf(outcome)
     if (outcome.kind === 'reused') {
@@ -172,22 +177,23 @@ export class SignIn {
    */
   async changePassword(
     userId: string,
-    asked: {
+    asked: Asking & {
       readonly password: string
       readonly newPassword: string
-      readonly address: string
-      readonly signal: AbortSignal
       readonly exceptFamilyId: string | undefined
     },
   ): Promise<void> {
-    const { accounts, passwords, limits, mails, outbox, log } = this.#parts
-    const { password, newPassword, address, signal, exceptFamilyId } = asked
+    const { accounts, passwords, limits, mails, outbox } = this.#parts
+    const { password, newPassword, address, signal, log, exceptFamilyId } = asked
     const account = await accounts.byId(userId)
     if (account?.passwordHash === undefined) throw new ApiSignInRefusedError()
     const { passwordHash } = account
     const attempt = await limits.password(address, account)
     const { matches } = await unlessUndecided(attempt, () => passwords.verify(password, passwordHash, signal))
-    if (!matches) throw new ApiSignInRefusedError()
+    if (!matches) {
+      noteRefused(log, { address, tenant: account.tenant, user_id: userId })
+      throw new ApiSignInRefusedError()
+    }
     attempt.giveBack()
     refuseWeak(newPassword, account)
     const to = await passwords.hash(newPassword, signal)
@@ -221,8 +227,8 @@ export class SignIn {
    * @throws {ApiMailTokenError}
    * @throws {ApiPasswordWeakError} the token stays good.
    */
-  async reset(token: string, newPassword: string, address: string, signal: AbortSignal): Promise<User> {
-    const { accounts, passwords, limits, mails, outbox, log } = this.#parts
+  async reset(token: string, newPassword: string, { address, signal, log }: Asking): Promise<User> {
+    const { accounts, passwords, limits, mails, outbox } = this.#parts
     this.#refuseWithoutDatabase()
     await limits.other(address)
     const digest = tokenDigest(token)
@@ -278,6 +284,14 @@ export class SignIn {
     })
     return { accessToken, refreshToken: token, expiresInSeconds: ACCESS_TOKEN_TTL_SECONDS }
   }
+}
+
+/** Without what was typed as an address: now and then that is a password. */
+function noteRefused(
+  log: Asking['log'],
+  who: { readonly address: string; readonly tenant: string; readonly user_id: string | undefined },
+): void {
+  log.warn({ event: 'SECURITY_EVENT', kind: 'sign-in.refused', ...who }, 'sign-in refused')
 }
 
 /** An attempt that nobody could judge does not count; one whose client has left does. */
