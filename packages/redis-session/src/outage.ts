@@ -10,7 +10,8 @@ import { channels } from './events.ts'
 import { newOwner, type ResolvedOptions } from './options.ts'
 import type { SessionUser } from './principal.ts'
 import { RedisStore } from './redis-store.ts'
-import { type Revocation, RevocationJournal } from './revocation-journal.ts'
+import type { Revocation, Suspect } from './revocation-index.ts'
+import { RevocationJournal } from './revocation-journal.ts'
 import type { SecretRing } from './secret-ring.ts'
 import { type SessionId, successorOf } from './session-id.ts'
 import type { LoadedSession } from './sessions.ts'
@@ -72,6 +73,8 @@ export class Outage {
     this.#journal = new RevocationJournal({
       log: options.revocationLog,
       owner: newOwner(),
+      clock: options.clock,
+      rememberMs: options.outageMs,
     })
     this.#shadows = new ShadowMemory(options.maxInMemory)
     if (redis === undefined) return
@@ -198,9 +201,13 @@ export class Outage {
     }
   }
 
-  /** Whether a session with these names has ended, of which Redis may not know yet. */
-  covers(hashes: readonly string[], createdMs: number, user: SessionUser): boolean {
-    return this.#journal.covers(hashes, createdMs, () => this.#settings.ring.usersOf(user.userId))
+  /** Whether a session has ended, of which Redis may not know yet. */
+  covers({ address }: SessionId, createdMs: number, user: SessionUser): boolean {
+    return this.#journal.covers(this.#suspect([address.hash], createdMs, user))
+  }
+
+  #suspect(hashes: readonly string[], createdMs: number, { userId }: SessionUser): Suspect {
+    return { hashes, createdMs, listsOf: () => this.#settings.ring.usersOf(userId) }
   }
 
   #open(id: SessionId, { name, value }: SecondCookie): Shadow | undefined {
@@ -214,8 +221,8 @@ export class Outage {
     const keys = ring.find(id.kid)
     // A login may have become a session at another process, and ended as that.
     const hashes = shadow.login && keys ? [shadow.hash, successorOf(keys, id).address.hash] : [shadow.hash]
-    if (hashes.some(hasEnded) || this.covers(hashes, shadow.createdMs, shadow.user)) return undefined
-    return shadow
+    const hasEndedHere = this.#journal.remembers(this.#suspect(hashes, shadow.createdMs, shadow.user))
+    return hasEndedHere || hashes.some(hasEnded) ? undefined : shadow
   }
 
   #keep(name: string, shadow: Shadow): string | undefined {

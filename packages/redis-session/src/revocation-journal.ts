@@ -1,23 +1,14 @@
 /*
  * Ends of sessions that Redis could not be told. Guarantees: from the moment on at which one is noted, this process
- * believes the session no more, whatever Redis says; Redis is told before this process uses it again; an entry is
- * forgotten when Redis has confirmed it, and not before. With a log an end is noted only when the log has kept it, and
+ * believes the session no more, whatever Redis says; Redis is told before this process uses it again; what Redis has
+ * confirmed is still remembered for as long as a cookie may be believed that says otherwise. With a log an end is noted only when the log has kept it, and
  * those of other processes, also of killed ones, count like one's own as soon as they were read. Without one an end
  * that is noted by a process that is killed before Redis is back is lost.
  */
+import type { Clock } from '@holdfast/footing'
+import { type Revocation, RevocationIndex, type Suspect } from './revocation-index.ts'
 import type { LogEntry, RevocationLog } from './revocation-log.ts'
 import { type Address, isHash } from './secret-ring.ts'
-
-/** One session; one that is on a user's list; or all of that list that were made until then. */
-export type Revocation =
-  | { readonly kind: 'session'; readonly address: Address }
-  | { readonly kind: 'listed'; readonly list: Address; readonly hash: string }
-  | {
-      readonly kind: 'user'
-      readonly list: Address
-      readonly except: string | undefined
-      readonly untilMs: number
-    }
 
 /** Beyond so many a logout is refused rather than forgotten. */
 export const MAX_JOURNAL = 10_000
@@ -28,6 +19,9 @@ export interface JournalSettings {
   readonly log?: RevocationLog | undefined
   /** Differs in every process. */
   readonly owner: string
+  readonly clock: Pick<Clock, 'nowMs'>
+  /** For so long an end is remembered that was told: what a cookie says is believed no longer than that. */
+  readonly rememberMs: number
   readonly maximum?: number
 }
 
@@ -35,15 +29,19 @@ export class RevocationJournal {
   readonly #log: RevocationLog | undefined
   readonly #owner: string
   readonly #maximum: number
+  readonly #clock: JournalSettings['clock']
+  readonly #rememberMs: number
   readonly #entries = new Map<string, Revocation>()
-  /** Those of the first two kinds, by session. */
-  readonly #sessions = new Map<string, Set<Revocation>>()
-  /** Those of the last kind, by list. */
-  readonly #lists = new Map<string, Set<Revocation>>()
+  readonly #untold = new RevocationIndex()
+  readonly #told = new RevocationIndex()
+  /** When each of those was told, the oldest first. */
+  readonly #toldMs = new Map<Revocation, number>()
 
-  constructor({ log, owner, maximum = MAX_JOURNAL }: JournalSettings) {
+  constructor({ log, owner, clock, rememberMs, maximum = MAX_JOURNAL }: JournalSettings) {
     this.#log = log
     this.#owner = owner
+    this.#clock = clock
+    this.#rememberMs = rememberMs
     this.#maximum = maximum
   }
 
@@ -70,26 +68,15 @@ export class RevocationJournal {
     return isAll
   }
 
-  /**
-   * Whether a session has ended, whatever Redis or a cookie says; by the one name that it has, or all that it may have
-   * had. `listsOf` is asked only when it matters.
-   */
-  covers(hashes: readonly string[], createdMs: number, listsOf: () => readonly Address[]): boolean {
-    if (this.#entries.size === 0) return false
-    const own = hashes.flatMap((hash) => [...(this.#sessions.get(hash) ?? [])])
-    if (own.length === 0 && this.#lists.size === 0) return false
-    const lists = listsOf().map(({ hash }) => hash)
-    const isOver = (entry: Revocation): boolean => {
-      switch (entry.kind) {
-        case 'session':
-          return true
-        case 'listed':
-          return lists.includes(entry.list.hash)
-        case 'user':
-          return createdMs <= entry.untilMs && !(entry.except && hashes.includes(entry.except))
-      }
-    }
-    return own.some(isOver) || lists.some((list) => [...(this.#lists.get(list) ?? [])].some(isOver))
+  /** Whether a session has ended, whatever Redis says. */
+  covers(suspect: Suspect): boolean {
+    return this.#untold.covers(suspect)
+  }
+
+  /** Whether it has, whatever a cookie says: also when Redis was told of it a while ago, and is away again. */
+  remembers(suspect: Suspect): boolean {
+    this.#forgetOld()
+    return this.#untold.covers(suspect) || this.#told.covers(suspect)
   }
 
   /** Tells each to `tell`, some at a time; forgets those it resolves for. Answers how many those were. */
@@ -101,7 +88,7 @@ export class RevocationJournal {
       const results = await Promise.allSettled(some.map(async ([, revocation]) => tell(revocation)))
       const done = some.filter((_, place) => results[place]?.status === 'fulfilled')
       // A later one of the same name is another one.
-      const names = done.flatMap(([name, entry]) => (this.#remove(name, entry) ? [name] : []))
+      const names = done.flatMap(([name, entry]) => (this.#settle(name, entry) ? [name] : []))
       told += names.length
       // What is told twice does no harm, so a log that forgets late does none.
       await this.#log?.remove(names).catch(() => undefined)
@@ -112,26 +99,30 @@ export class RevocationJournal {
   #add(name: string, revocation: Revocation): boolean {
     const before = this.#entries.get(name)
     if (before === undefined && this.#entries.size >= this.#maximum) return false
-    if (before !== undefined) this.#remove(name, before)
+    if (before !== undefined) this.#untold.remove(before)
     this.#entries.set(name, revocation)
-    const [index, key] = this.#indexOf(revocation)
-    index.set(key, (index.get(key) ?? new Set()).add(revocation))
+    this.#untold.add(revocation)
     return true
   }
 
-  #remove(name: string, revocation: Revocation): boolean {
+  /** It was told. */
+  #settle(name: string, revocation: Revocation): boolean {
     if (this.#entries.get(name) !== revocation) return false
     this.#entries.delete(name)
-    const [index, key] = this.#indexOf(revocation)
-    const same = index.get(key)
-    same?.delete(revocation)
-    if (same?.size === 0) index.delete(key)
+    this.#untold.remove(revocation)
+    this.#told.add(revocation)
+    this.#toldMs.set(revocation, this.#clock.nowMs())
+    this.#forgetOld()
     return true
   }
 
-  #indexOf(revocation: Revocation): [Map<string, Set<Revocation>>, string] {
-    if (revocation.kind === 'user') return [this.#lists, revocation.list.hash]
-    return [this.#sessions, revocation.kind === 'session' ? revocation.address.hash : revocation.hash]
+  #forgetOld(): void {
+    const nowMs = this.#clock.nowMs()
+    for (const [oldest, atMs] of this.#toldMs) {
+      if (nowMs - atMs < this.#rememberMs && this.#toldMs.size <= this.#maximum) return
+      this.#toldMs.delete(oldest)
+      this.#told.remove(oldest)
+    }
   }
 
   #nameOf(revocation: Revocation): string {

@@ -17,7 +17,7 @@ import { type ResolvedOptions, resolveOptions, type SessionsOptions } from './op
 import { Outage, type SecondCookie } from './outage.ts'
 import { type SessionUser, textOfUser, userOfText } from './principal.ts'
 import { RedisStore } from './redis-store.ts'
-import type { Revocation } from './revocation-journal.ts'
+import type { Revocation } from './revocation-index.ts'
 import { type Address, isHash, type RingKeys, SecretRing, userAddress } from './secret-ring.ts'
 import { newCounts, type SessionCounts } from './session-counts.ts'
 import { DataForm } from './session-data.ts'
@@ -562,7 +562,7 @@ export class Sessions {
     }
     if (known === undefined) this.#users.set(record.principal, user)
     // It ended here while Redis was away, and Redis may not have been told yet.
-    if (this.outage.covers([id.address.hash], record.createdMs, user)) return undefined
+    if (this.outage.covers(id, record.createdMs, user)) return undefined
     return { record, user, sealed: kept.fields }
   }
 

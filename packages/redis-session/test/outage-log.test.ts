@@ -93,7 +93,7 @@ t.test('what one process noted that lost Redis alone, and was killed, is told by
     const copy = browser.at(other)
     const id = readId(new SecretRing(secrets as [string]), browser.cookies.get('sid') ?? '')
     t.ok(id)
-    const killed = new RevocationJournal({ log: revocationLog, owner: 'killed' })
+    const killed = new RevocationJournal({ log: revocationLog, owner: 'killed', clock, rememberMs: 0 })
     if (id !== undefined) await killed.note({ kind: 'session', address: id.address })
     t.equal((await copy.get('/me')).statusCode, 200, 'nobody has told it')
     await clock.advance(10_000)
