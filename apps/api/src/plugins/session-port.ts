@@ -26,11 +26,14 @@ export interface ListedSession {
 
 /** What this service needs of sessions. */
 export interface SessionPort {
-  /** Whether sessions can be begun and changed at present. */
+  /** Whether sessions can be changed at present. */
   readonly available: boolean
   /** The session of a request. Rejects when it cannot be known. */
   find(request: FastifyRequest): Promise<SignedInSession | undefined>
-  /** Begins a session with a new id, in place of one that the request has. */
+  /**
+   * Begins a session with a new id, in place of one that the request has. While whoever keeps sessions cannot be asked
+   * it is `believed`, until he can.
+   */
   login(
     request: FastifyRequest,
     principal: { readonly userId: string; readonly tenantId: string; readonly roles: readonly string[] },

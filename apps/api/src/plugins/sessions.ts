@@ -1,6 +1,6 @@
 // Sessions of browsers: those of @holdfast/redis-session, as this service needs them.
 
-import { withRetryAfter } from '@holdfast/footing'
+import { systemClock, withRetryAfter } from '@holdfast/footing'
 import { redisSession, TableLog, type TableQuery } from '@holdfast/redis-session'
 import type { FastifyInstance } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
@@ -8,11 +8,14 @@ import type { Registry } from 'prom-client'
 import { ApiUserUnavailableError } from '../errors.ts'
 import type { SignInCutoffs } from '../routes/auth/sign-in-cutoffs.ts'
 import type { Secret } from '../secret.ts'
+import { logSessionEvents } from './session-events.ts'
 import type { SessionPort } from './session-port.ts'
 
 const RETRY_MS = 1000
 const HOUR_MS = 3_600_000
 const OUTAGE_MS = 900_000
+/** `undefined_table` of PostgreSQL. */
+const NO_TABLE = '42P01'
 
 /** How sessions are kept. */
 export interface SessionsOptions {
@@ -28,7 +31,8 @@ export interface SessionsOptions {
 
 /**
  * `request.session` and `app.redisSession`: one hour, or 24 when they are to be remembered. While Redis is away, whoever
- * brings what it has confirmed within the last 15 minutes stays signed in, as a user without further rights.
+ * brings what it has confirmed within the last 15 minutes stays signed in, as a user without further rights, and so is
+ * whoever signs in then.
  */
 export const sessions = fastifyPlugin<SessionsOptions>(
   async (app, { secrets, secure, shared, query, registry }) => {
@@ -39,13 +43,27 @@ export const sessions = fastifyPlugin<SessionsOptions>(
       onRedisDown: 'sealed-cookie',
       outageMs: OUTAGE_MS,
       outageRoles: ['user'],
-      ...(shared && { redis: app.redisGuard, revocationLog: new TableLog(query) }),
+      ...(shared && { redis: app.redisGuard, revocationLog: new TableLog(emptyBeforeMigrations(query)) }),
       ...(registry !== undefined && { registry }),
     })
     app.health.addReport('check', 'sessions', () => app.redisSession.snapshot())
+    app.addHook('onClose', logSessionEvents(app.log, systemClock))
   },
   { fastify: '5.x', name: '@holdfast/api/sessions', dependencies: ['@holdfast/health'] },
 )
+
+/** The very first start looks for ends before the migrations have made their table: then none was ever noted. */
+function emptyBeforeMigrations(query: TableQuery): TableQuery {
+  return async (text, values) => {
+    try {
+      return await query(text, values)
+    } catch (error) {
+      const isLook = text.startsWith('select') && (Object(error) as { code?: unknown }).code === NO_TABLE
+      if (isLook) return { rows: [] }
+      throw error
+    }
+  }
+}
 
 /** What the service does with them. */
 export function sessionPort(

@@ -150,7 +150,6 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
     },
     async (request, reply) => {
       const { tenant, email, password, remember = false, mode = 'session' } = request.body
-      if (mode === 'session') refuseWithout(sessions)
       const user = await signIn.authenticate({
         tenant,
         email: mailbox(email),
@@ -338,7 +337,7 @@ function sessionOf({ id, tenant, role }: User) {
   return { userId: id, tenantId: tenant, roles: rolesUpTo(role) }
 }
 
-/** Before a password is verified for what cannot be begun. */
+/** Before a password is verified for what cannot be done. */
 function refuseWithout({ available }: SessionPort): void {
   if (!available) throw withRetryAfter(new ApiSignInUnavailableError(), RETRY_MS)
 }
