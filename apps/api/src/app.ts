@@ -118,6 +118,8 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   // Everything but a bare socket gets its headers from the response.
   const errors = new ErrorPages({
     productName: 'Holdfast',
+    // There is nothing at `/`: the link would lead from one error to the next.
+    homeUrl: false,
     socketHeaders: headers,
     idHeader: ID_HEADER,
     newId: (request) => (request === undefined ? randomUUID() : requestId(request)),

@@ -13,6 +13,7 @@ t.setTimeout(180_000)
 t.test('what is looked for is found, also in two pieces', (t) => {
   const watch = new LeakWatch({
     SECRET_KEY: 'the-key-of-a-service-with-32-letters',
+    ADMIN_TOKEN: 'the-token-of-operators',
     DATABASE_URL: 'postgres://user:p%40ssw0rd-db@127.0.0.1/x',
     LOG_LEVEL: 'trace-it-all',
   })
@@ -22,6 +23,7 @@ t.test('what is looked for is found, also in two pieces', (t) => {
   watch.refuse()
   for (const [pieces, beginning] of [
     [['x the-key-of-a-ser', 'vice-with-32-letters\n'], 'the-key-'],
+    [['Bearer the-token-of-operators\n'], 'the-toke'],
     [['p@ssw0rd-db\n'], 'p@ssw0rd'],
     [['p%40ssw0rd-db\n'], 'p%40ssw0'],
     [[`"hfr_${'a'.repeat(20)}`, `${'b'.repeat(23)}"\n`], 'hfr_aaaa'],
@@ -54,6 +56,7 @@ t.test('nothing that was planted is in anything that a service says, at any leve
     redis: canary('redis'),
     mail: canary('mail'),
     metrics: canary('metrics'),
+    admin: canary('admin'),
     secret: canary('secret'),
     previous: canary('previous'),
     password: canary('password'),
@@ -89,6 +92,7 @@ t.test('nothing that was planted is in anything that a service says, at any leve
     // Nobody listens there.
     SMTP_URL: `smtp://robot:${planted.mail}@127.0.0.1:9`,
     METRICS_TOKEN: planted.metrics,
+    ADMIN_TOKEN: planted.admin,
     ENABLE_METRICS: 'true',
     SECRET_KEY: planted.secret,
     SECRET_KEY_PREVIOUS: planted.previous,
@@ -158,6 +162,18 @@ t.test('nothing that was planted is in anything that a service says, at any leve
   await hear(url, 'GET', '/metrics', undefined, management)
   await hear(url, 'GET', '/health/check', undefined, management)
   await hear(url, 'GET', '/health/security', undefined, management)
+  const operator = { authorization: `Bearer ${planted.admin}` }
+  await hear(url, 'GET', '/admin/abuse/blocks', undefined, operator)
+  await hear(url, 'GET', '/admin/limits', undefined, operator)
+  await hear(url, 'GET', '/metrics', undefined, operator)
+
+  // What would be a line of its own in the log.
+  const line = `x\n{"level":60,"msg":"made up"}\u001b[31m`
+  for (const name of ['user-agent', 'referer', 'origin', 'x-forwarded-for']) {
+    const text = name === 'user-agent' ? encodeURI(line) : '{"level":60,"msg":"made up"}'
+    await hear(url, 'GET', `/nowhere?q=${encodeURIComponent(line)}`, undefined, { [name]: text })
+  }
+  await hear(url, 'POST', '/auth/login', { ...trader, email: line })
 
   // On a bad day, too.
   await Promise.all([postgres.kill9(), redis.kill9()])
@@ -171,6 +187,13 @@ t.test('nothing that was planted is in anything that a service says, at any leve
 
   const everything = [service.stdout, service.stderr, ...said].join('\n')
   t.ok(service.stdout.split('\n').length > 100, 'it has said a lot')
+  const lines = service.stdout.trim().split('\n')
+  const foreign = lines.filter((line) => {
+    const { level, time, msg } = JSON.parse(line) as Readonly<Record<string, unknown>>
+    return [60, 'fatal'].includes(level as string) || time === undefined || msg === 'made up'
+  })
+  t.same(foreign, [], 'each line is one of ours')
+  t.notMatch(service.stdout, '\u001b', 'nothing that a terminal obeys')
   const secrets = {
     ...planted,
     ...Object.fromEntries(accounts.map(({ email, password }) => [`password of ${email}`, password])),
