@@ -101,12 +101,17 @@ t.test('a page has its own policy, and all the other headers', async (t) => {
   protects(t, page, 'page')
   t.match(page?.headers.get('content-security-policy'), /script-src 'sha256-/)
   t.match(page?.body, /<h1 id="title">There is nothing here/)
+  t.notMatch(page?.body, 'href="/"', 'where there is nothing, either')
 })
 
 t.test('what two servers could read in two ways ends the connection, and reaches no handler', async (t) => {
   const smuggled = `POST ${EVENTS} HTTP/1.1\r\n${json}content-length: 2\r\n\r\n{}`
   const corpus: readonly [string, string][] = [
     ['two Hosts', `POST ${EVENTS} HTTP/1.1\r\nhost: a\r\n${json}content-length: 2\r\n\r\n{}`],
+    ...['a, b', 'a,b', 'a/b', 'b@a', 'a b', 'a?b', 'a:b', '[::1', 'a\\b'].map((host): [string, string] => {
+      const other = json.replace('host: x', `host: ${host}`)
+      return [`the Host ${host}`, `POST ${EVENTS} HTTP/1.1\r\n${other}content-length: 2\r\n\r\n{}`]
+    }),
     [
       'length and chunks',
       `POST ${EVENTS} HTTP/1.1\r\n${json}content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`,
@@ -177,6 +182,13 @@ t.test('an id from outside is believed only when it is harmless', async (t) => {
   }
   const answer = await fastify.inject({ url: '/nothing', headers: { 'x-correlation-id': 'abc-12345' } })
   t.equal(answer.json().correlation_id, 'abc-12345')
+})
+
+t.test('whatever is the name of a host is one', async (t) => {
+  for (const host of ['x', 'a.example:8000', '127.0.0.1', '[::1]:8000', 'a_b.example', 'A-b.example.', '']) {
+    const [answer] = await send(`GET /healthz HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`)
+    t.equal(answer?.status, 200, host)
+  }
 })
 
 t.test('slugs are slugs before they are anything else', async (t) => {

@@ -10,6 +10,8 @@ import { exceeds, type JsonBounds } from '../json-bounds.ts'
 /** RFC 9110, 4.1 asks for at least 8,000. */
 const MAX_URL = 8192
 const BOUNDS: JsonBounds = { maxDepth: 32, maxValues: 10_000 }
+/** RFC 3986, 3.2.2, without a comma, with which some servers join two of them; an empty one is allowed. */
+const HOST = /^(?:[\w.~%!$&'()*+;=-]*|\[[\da-f:.]+\])(?::\d*)?$/i
 
 /** What is configured of the bounds. */
 export interface RequestBoundsOptions {
@@ -59,6 +61,7 @@ function ambiguityOf({
   }
   if (hosts > 1) return 'it has more than one Host'
   if (hosts === 0 && httpVersionMinor > 0) return 'it has no Host'
+  if (!HOST.test(headers.host ?? '')) return 'its Host is not the name of a host'
   const coding = headers['transfer-encoding']
   if (coding === undefined) return undefined
   if (coding.toLowerCase() !== 'chunked') return 'its Transfer-Encoding is not chunked'
