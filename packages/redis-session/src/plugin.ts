@@ -17,10 +17,12 @@ import {
 } from './errors.ts'
 import { type CookieOptions, checks, resolveCookie, type SessionsOptions } from './options.ts'
 import type { SecondCookie } from './outage.ts'
-import { type CookieChange, Session, type SessionSource } from './session.ts'
+import { Session } from './session.ts'
 import { type CookieForm, clearCookie, duplicate, findCookie, isPublic, setCookie } from './session-cookie.ts'
 import type { DataOf, FieldReaders } from './session-data.ts'
+import type { CookieChange, SessionSource } from './session-state.ts'
 import { Sessions } from './sessions.ts'
+import type { UserSessions } from './user-sessions.ts'
 
 /** Options of the plugin: those of the sessions, and its own. */
 export interface RedisSessionOptions extends SessionsOptions {
@@ -53,7 +55,8 @@ export interface RedisSessionRouteOptions {
 
 /** What `app.redisSession` is. */
 export interface RedisSession
-  extends Pick<Sessions, 'available' | 'list' | 'revoke' | 'revokeAll' | 'statistics'> {
+  extends Pick<Sessions, 'available' | 'statistics'>,
+    Pick<UserSessions, 'list' | 'revoke' | 'revokeAll'> {
   /**
    * Writes what was changed and puts the cookie on the raw answer: for a reply that is about to be hijacked, which no
    * hook sees.
@@ -151,9 +154,9 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
     get available() {
       return sessions.available
     },
-    list: (userId) => sessions.list(userId),
-    revoke: (userId, id) => sessions.revoke(userId, id),
-    revokeAll: (userId, which) => sessions.revokeAll(userId, which),
+    list: (userId) => sessions.ofUsers.list(userId),
+    revoke: (userId, id) => sessions.ofUsers.revoke(userId, id),
+    revokeAll: (userId, which) => sessions.ofUsers.revokeAll(userId, which),
     statistics: () => sessions.statistics(),
     async commit(request, reply) {
       await request.session.commit()
