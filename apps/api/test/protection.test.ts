@@ -112,6 +112,10 @@ t.test('what two servers could read in two ways ends the connection, and reaches
       const other = json.replace('host: x', `host: ${host}`)
       return [`the Host ${host}`, `POST ${EVENTS} HTTP/1.1\r\n${other}content-length: 2\r\n\r\n{}`]
     }),
+    ['two Hosts at a probe', 'GET /healthz HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n'],
+    ['a target for another host', `GET http://evil.example${THEME} HTTP/1.1\r\nhost: x\r\n\r\n`],
+    ['another version, and no Host', 'GET /healthz HTTP/2.0\r\n\r\n'],
+    ['another version, and a Host', `GET ${THEME} HTTP/2.0\r\nhost: x\r\n\r\n`],
     [
       'length and chunks',
       `POST ${EVENTS} HTTP/1.1\r\n${json}content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`,
@@ -149,6 +153,15 @@ t.test('what two servers could read in two ways ends the connection, and reaches
   }
 })
 
+t.test('every way to write a host is read', async (t) => {
+  for (const host of ['x', 'X.example.', 'x.example:8000', 'x_y', '127.0.0.1:1', '[::1]', '[::1]:8000', '']) {
+    const [answer] = await send(`GET /healthz HTTP/1.1\r\nhost: ${host}\r\n\r\n`)
+    t.equal(answer?.status, 200, host)
+  }
+  const [absolute] = await send('GET http://X:8000/healthz HTTP/1.1\r\nhost: x:8000\r\n\r\n')
+  t.equal(absolute?.status, 200, 'as a proxy is asked')
+})
+
 t.test('a body is neither deep nor wide, and pollutes nothing', async (t) => {
   const post = async (payload: string) => {
     const headers = { 'content-type': 'application/json' }
@@ -164,6 +177,10 @@ t.test('a body is neither deep nor wide, and pollutes nothing', async (t) => {
   })
   for (const payload of ['{"__proto__":{"polluted":1}}', '{"constructor":{"prototype":{"polluted":1}}}']) {
     t.match(await post(payload), { status: 400, error: 'FST_ERR_CTP_INVALID_JSON_BODY' })
+  }
+  for (const name of ['__proto__', '__proto__[polluted]', 'constructor[prototype][polluted]']) {
+    const answer = await fastify.inject(`/acme/api/theme/history?${encodeURIComponent(name)}=1`)
+    t.equal(answer.statusCode, 400, name)
   }
   t.equal(({} as { readonly polluted?: unknown }).polluted, undefined)
   const bounds = { maxDepth: 2, maxValues: 4 }
