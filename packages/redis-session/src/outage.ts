@@ -7,6 +7,7 @@ import { within } from './clock.ts'
 import { TooLargeError, UnavailableError } from './errors.ts'
 import type { OddityName, OutageEvent } from './events.ts'
 import { channels } from './events.ts'
+import type { LoadedSession } from './loaded-session.ts'
 import { newOwner, type ResolvedOptions } from './options.ts'
 import type { SessionUser } from './principal.ts'
 import { RedisStore } from './redis-store.ts'
@@ -14,7 +15,6 @@ import type { Revocation, Suspect } from './revocation-index.ts'
 import { RevocationJournal } from './revocation-journal.ts'
 import type { SecretRing } from './secret-ring.ts'
 import { type SessionId, successorOf } from './session-id.ts'
-import type { LoadedSession } from './sessions.ts'
 import {
   isBelieved,
   isPending,

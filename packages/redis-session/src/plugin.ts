@@ -160,7 +160,7 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
     statistics: () => sessions.statistics(),
     async commit(request, reply) {
       await request.session.commit()
-      for (const header of cookiesOf(request.session, forms)) reply.raw.appendHeader('set-cookie', header)
+      signRaw(reply, cookiesOf(request.session, forms), sessions)
     },
     snapshot,
   } satisfies RedisSession)
@@ -365,6 +365,17 @@ function sign(reply: FastifyReply, session: Session, forms: CookieForms, session
   const vary = reply.getHeader('vary')
   if (vary === undefined) reply.header('vary', 'Cookie')
   else if (!/(^|[\s,])(cookie|\*)($|[\s,])/i.test(String(vary))) reply.header('vary', `${vary}, Cookie`)
+}
+
+/** As well, on an answer of which Fastify knows no more. */
+function signRaw({ raw }: FastifyReply, cookies: readonly string[], sessions: Sessions): void {
+  if (cookies.length === 0) return
+  if (isPublic(raw.getHeader('cache-control'))) {
+    sessions.odd('cookie-on-public')
+    return
+  }
+  for (const cookie of cookies) raw.appendHeader('set-cookie', cookie)
+  raw.setHeader('cache-control', 'private, no-store')
 }
 
 const none: readonly string[] = []

@@ -5,9 +5,10 @@
  */
 import { type Device, textOfDevice } from './device.ts'
 import { UnavailableError } from './errors.ts'
+import type { LoadedSession, SealedLogin } from './loaded-session.ts'
 import type { SecondCookie } from './outage.ts'
 import type { SessionId } from './session-id.ts'
-import type { LoadedSession, SealedLogin, Sessions } from './sessions.ts'
+import type { Sessions } from './sessions.ts'
 import type { Shadow } from './shadow.ts'
 import type { SessionRecord } from './store.ts'
 import { type FieldWrites, Unwritten, withWrites } from './unwritten.ts'

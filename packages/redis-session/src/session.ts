@@ -14,11 +14,12 @@ import {
 } from './errors.ts'
 import { channels } from './events.ts'
 import { isFresh } from './lifetime.ts'
+import type { Beginning } from './loaded-session.ts'
 import { type Principal, type SessionUser, userOf } from './principal.ts'
 import { bytesOf, largestOf } from './session-data.ts'
 import type { SessionId } from './session-id.ts'
 import { type CookieChanges, type SessionSource, SessionState } from './session-state.ts'
-import type { Beginning, Sessions } from './sessions.ts'
+import type { Sessions } from './sessions.ts'
 import { type FieldWrites, withWrites } from './unwritten.ts'
 
 /** How a login is to last. */
@@ -382,8 +383,10 @@ export class Session<Data extends object = AnyData> {
   }
 
   #seal(): CookieChanges {
+    // They are on the answer already when it is begun once more, because something else failed.
+    const cookies = this.#sent ? { session: undefined, shadow: undefined } : this.#state.cookies
     this.#sent = true
-    return this.#state.cookies
+    return cookies
   }
 
   async #write(compare: boolean): Promise<void> {

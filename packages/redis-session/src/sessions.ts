@@ -9,6 +9,7 @@ import type { EndListener } from './end-watch.ts'
 import { ConflictError, FullError, UnavailableError } from './errors.ts'
 import { channels, type OddityName } from './events.ts'
 import { expiryMs, touchIsDue } from './lifetime.ts'
+import type { Beginning, Begun, Claimed, LoadedSession, Predecessor, SealedLogin } from './loaded-session.ts'
 import { Memo } from './memo.ts'
 import { MemoryStore } from './memory-store.ts'
 import { type ResolvedOptions, resolveOptions, type SessionsOptions } from './options.ts'
@@ -35,45 +36,6 @@ import {
 import { StoreCalls } from './store-calls.ts'
 import { openRecord, plainTexts, sealDraft, sealedTexts, sealFields, type TextForm } from './text-form.ts'
 import { UserSessions } from './user-sessions.ts'
-
-/** A session as a request meets it. */
-export interface LoadedSession {
-  readonly record: SessionRecord
-  readonly user: SessionUser | undefined
-  /** The fields as they are kept, where that is another text. */
-  readonly sealed?: ReadonlyMap<string, string> | undefined
-}
-
-/** What a new session begins with. */
-export interface Beginning {
-  readonly user: SessionUser | undefined
-  readonly idleMs: number
-  readonly absolute: { readonly afterMs: number } | { readonly atMs: number; readonly createdMs: number }
-  readonly device: string | undefined
-  readonly fields: ReadonlyMap<string, string>
-}
-
-/** The session that a new one takes the place of. */
-export interface Predecessor {
-  readonly id: SessionId
-  readonly mustExist: boolean
-  readonly ifVersion?: number | undefined
-}
-
-/** A session that was just made. */
-export interface Begun extends LoadedSession {
-  readonly id: SessionId
-}
-
-/** A login that happened without Redis, and the second cookie for it. */
-export interface SealedLogin {
-  readonly id: SessionId
-  readonly shadow: Shadow
-  readonly sealed: string | undefined
-}
-
-/** What a claim comes to: a session, or why there is none. */
-export type Claimed = (Begun & { readonly permanent: boolean }) | undefined
 
 /** Texts of about 100 bytes, at most 4 kB, and what was read of them. */
 const MAX_MEMO = 2048

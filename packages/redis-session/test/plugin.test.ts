@@ -273,9 +273,47 @@ t.test('a reply that is hijacked has its cookie, too', async (t) => {
     reply.raw.end('raw')
   })
   const browser = new Browser(app)
-  t.equal((await browser.get('/hijacked')).body, 'raw')
+  app.get('/hijacked-for-all', async (request, reply) => {
+    request.session.set('b', 1)
+    reply.raw.setHeader('cache-control', 'public')
+    await app.redisSession.commit(request, reply)
+    reply.hijack()
+    reply.raw.end('raw')
+  })
+  const answer = await browser.get('/hijacked')
+  t.equal(answer.body, 'raw')
+  t.equal(answer.headers['cache-control'], 'private, no-store')
   t.match(browser.setCookies, [/^sid=v1/])
+  const other = new Browser(app)
+  t.equal((await other.get('/hijacked-for-all')).headers['cache-control'], 'public')
+  t.same(other.setCookies, [])
   t.same((await browser.get('/data/a')).json(), { value: 1 })
+  await app.close()
+})
+
+t.test('an answer that is begun once more has its cookie once', async (t) => {
+  const app = await sessionApp()
+  app.addHook('onSend', async (request, reply) => {
+    if (request.url === '/twice' && reply.statusCode === 200) throw new Error('too late')
+  })
+  app.get('/twice', async ({ session }) => session.login({ userId: 'ann' }))
+  const browser = new Browser(app)
+  t.equal((await browser.get('/twice')).statusCode, 500)
+  t.match(browser.setCookies, [/^sid=v1/])
+  t.equal(browser.setCookies.length, 1)
+  t.equal((await browser.get('/me')).statusCode, 200)
+  await app.close()
+})
+
+t.test('who is nobody has no list', async (t) => {
+  const app = await sessionApp()
+  const { list, revoke, revokeAll } = app.redisSession
+  const refused = { code: 'HOLDFAST_ERR_REDIS_SESSION_DATA', message: /userId/ }
+  for (const userId of [undefined, '', 7, 'x'.repeat(129)] as never[]) {
+    await t.rejects(list(userId), refused)
+    await t.rejects(revoke(userId, 'x'.repeat(32)), refused)
+    await t.rejects(revokeAll(userId), refused)
+  }
   await app.close()
 })
 
