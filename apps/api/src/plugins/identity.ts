@@ -152,6 +152,7 @@ function provenanceOf({ method, headers, host, protocol }: FastifyRequest) {
     referer: headers.referer,
     host,
     isHttps: protocol === 'https',
+    hasCookies: headers.cookie !== undefined,
   }
 }
 
