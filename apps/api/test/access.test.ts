@@ -226,29 +226,32 @@ t.test('a page of another site changes nothing with the cookie of whoever looks 
   t.equal((await ask('GET', '/auth/me', victim)).status, 401)
 })
 
-t.test('a program signs in over HTTPS without saying where it comes from, and a page of another site does not', async (t) => {
-  const { service, accountOf } = await setUp(t, { TRUST_PROXY: 'loopback', CSRF_SSL_STRICT: 'true' })
-  const post = async (path: string, body: object, headers: Record<string, string> = {}) => {
-    const answer = await fetch(service.url + path, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', 'x-forwarded-proto': 'https', ...headers },
-      body: JSON.stringify(body),
-    })
-    return { status: answer.status, body: JSON.parse(await answer.text()) }
-  }
-  const trader = { ...accountOf('trader@acme.example'), mode: 'token' }
-  const signedIn = await post('/auth/login', trader)
-  t.match(signedIn, { status: 200, body: { refresh_token: /^hfr_/ } })
-  t.match(await post('/auth/refresh', { refresh_token: signedIn.body.refresh_token }), { status: 200 })
-  const crossSite = { status: 403, body: { error: 'HOLDFAST_ERR_API_CROSS_SITE' } }
-  for (const headers of [
-    { 'sec-fetch-site': 'cross-site' },
-    { origin: 'https://evil.example' },
-    { cookie: 'sid=x' },
-  ] as Record<string, string>[]) {
-    t.match(await post('/auth/login', trader, headers), crossSite, JSON.stringify(headers))
-  }
-})
+t.test(
+  'a program signs in over HTTPS without saying where it comes from, and a page of another site does not',
+  async (t) => {
+    const { service, accountOf } = await setUp(t, { TRUST_PROXY: 'loopback', CSRF_SSL_STRICT: 'true' })
+    const post = async (path: string, body: object, headers: Record<string, string> = {}) => {
+      const answer = await fetch(service.url + path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-forwarded-proto': 'https', ...headers },
+        body: JSON.stringify(body),
+      })
+      return { status: answer.status, body: JSON.parse(await answer.text()) }
+    }
+    const trader = { ...accountOf('trader@acme.example'), mode: 'token' }
+    const signedIn = await post('/auth/login', trader)
+    t.match(signedIn, { status: 200, body: { refresh_token: /^hfr_/ } })
+    t.match(await post('/auth/refresh', { refresh_token: signedIn.body.refresh_token }), { status: 200 })
+    const crossSite = { status: 403, body: { error: 'HOLDFAST_ERR_API_CROSS_SITE' } }
+    for (const headers of [
+      { 'sec-fetch-site': 'cross-site' },
+      { origin: 'https://evil.example' },
+      { cookie: 'sid=x' },
+    ] as Record<string, string>[]) {
+      t.match(await post('/auth/login', trader, headers), crossSite, JSON.stringify(headers))
+    }
+  },
+)
 
 t.test('a request with a token has no cookies', async (t) => {
   const { ask, signIn, bearer } = await setUp(t)

@@ -6,6 +6,12 @@ import { SignIn, type SignInParts } from '../src/routes/auth/sign-in.ts'
 
 const TRADER = { tenant: 'acme', email: 'trader@acme.example' }
 const ACCOUNT = { ...TRADER, id: '1', role: 'user' as const, passwordHash: 'the hash' }
+const CONFIRMED = {
+  ...TRADER,
+  id: '1',
+  role: 'user' as const,
+  since: { at: '2026-01-01 00:00:00+00', atMs: 1_767_225_600_000 },
+}
 const ATTEMPT = {
   ...TRADER,
   password: 'a good long password',
@@ -26,7 +32,7 @@ function signInWith(parts: object) {
     })
   }
   const signIn = new SignIn({
-    accounts: {},
+    accounts: { confirm: async () => CONFIRMED },
     limits: { password: attempt, other: attempt, mail: attempt },
     outbox: { available: true, post() {} },
     database: () => ({ use: 'database', reason: 'well', retryAfterMs: 0 }),
@@ -42,9 +48,15 @@ const failing = (error: Error) => ({ verifyOf: () => Promise.reject(error) })
 
 t.test('an attempt counts when it was judged and wrong, or when its client has left', async (t) => {
   const right = signInWith({ passwords: verdict(true) })
-  const { passwordHash: _, ...user } = ACCOUNT
-  t.strictSame(await right.signIn.authenticate(ATTEMPT), user)
+  t.strictSame(await right.signIn.authenticate(ATTEMPT), CONFIRMED)
   t.strictSame(right.counted, { attempts: 1, givenBack: 1 })
+  const overtaken = signInWith({ passwords: verdict(true), accounts: { confirm: async () => undefined } })
+  await t.rejects(overtaken.signIn.authenticate(ATTEMPT), new ApiSignInRefusedError())
+  t.strictSame(overtaken.counted, { attempts: 1, givenBack: 0 }, 'it was not his password any more')
+  const confirm = () => Promise.reject(new Error('the connection was lost'))
+  const unsure = signInWith({ passwords: verdict(true), accounts: { confirm } })
+  await t.rejects(unsure.signIn.authenticate(ATTEMPT), { message: 'the connection was lost' })
+  t.strictSame(unsure.counted, { attempts: 1, givenBack: 1 })
   for (const [passwords, expected, givenBack] of [
     [verdict(false), new ApiSignInRefusedError(), 0],
     [failing(new ApiClientLeftError()), new ApiClientLeftError(), 0],
@@ -58,7 +70,10 @@ t.test('an attempt counts when it was judged and wrong, or when its client has l
 })
 
 t.test('a hash that cannot be replaced keeps nobody out', async (t) => {
-  const accounts = { upgradeHash: () => Promise.reject(new Error('the connection was lost')) }
+  const accounts = {
+    confirm: async () => CONFIRMED,
+    upgradeHash: () => Promise.reject(new Error('the connection was lost')),
+  }
   const { signIn } = signInWith({ accounts, passwords: verdict(true, 'a newer hash') })
   const warnings: string[] = []
   const log = { warn: (_fields: object, message: string) => warnings.push(message) }

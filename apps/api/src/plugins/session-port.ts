@@ -31,16 +31,16 @@ export interface SessionPort {
   /** The session of a request. Rejects when it cannot be known. */
   find(request: FastifyRequest): Promise<SignedInSession | undefined>
   /**
-   * Begins a session with a new id, in place of one that the request has. While whoever keeps sessions cannot be asked
-   * it is `believed`, until he can.
+   * Begins a session with a new id, in place of one that the request has. It counts from `sinceMs` on, by the clock of
+   * the database. While whoever keeps sessions cannot be asked it is `believed`, until he can.
    */
   login(
     request: FastifyRequest,
     principal: { readonly userId: string; readonly tenantId: string; readonly roles: readonly string[] },
-    options: { readonly permanent: boolean },
+    options: { readonly permanent: boolean; readonly sinceMs: number },
   ): Promise<void>
-  /** The password was given again: a new id, and fresh. */
-  elevate(request: FastifyRequest): Promise<void>
+  /** The password was given again: a new id, and fresh. It counts from `sinceMs` on. */
+  elevate(request: FastifyRequest, sinceMs: number): Promise<void>
   /** Ends the session of the request. */
   logout(request: FastifyRequest): Promise<void>
   list(userId: string): Promise<readonly ListedSession[]>

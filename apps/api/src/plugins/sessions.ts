@@ -16,6 +16,12 @@ const HOUR_MS = 3_600_000
 const OUTAGE_MS = 900_000
 /** `undefined_table` of PostgreSQL. */
 const NO_TABLE = '42P01'
+/** In the session: from when on it counts, by the clock of the database. */
+const SINCE = 'since'
+/** How far the clock of whoever dated a session without that may be ahead of the database's. */
+const CLOCKS_APART_MS = 100
+/** What was confirmed may have been over for so long, because nobody had read of it yet. */
+const UNREAD_MS = 10_000
 
 /** How sessions are kept. */
 export interface SessionsOptions {
@@ -43,6 +49,7 @@ export const sessions = fastifyPlugin<SessionsOptions>(
       onRedisDown: 'sealed-cookie',
       outageMs: OUTAGE_MS,
       outageRoles: ['user'],
+      outageFields: [SINCE],
       ...(shared && { redis: app.redisGuard, revocationLog: new TableLog(emptyBeforeMigrations(query)) }),
       ...(registry !== undefined && { registry }),
     })
@@ -82,17 +89,27 @@ export function sessionPort(
       // In an outage nobody knows when the password was given; it was before the session was confirmed.
       const provenAt = authenticatedAt ?? confirmedAt
       if (!(id && userId && tenantId && roles && provenAt)) return undefined
-      if (cutoffs.isOver({ userId, tenantId }, provenAt.getTime())) {
+      const noted = await session.get(SINCE)
+      const isExact = typeof noted === 'number'
+      const sinceMs = isExact ? noted : provenAt.getTime() - (believed ? 0 : CLOCKS_APART_MS)
+      const holder = { userId, tenantId }
+      if (cutoffs.isOver(holder, sinceMs)) {
         // It is over in any case; whoever keeps it has not heard of that.
         await session.logout().catch(() => undefined)
         return undefined
       }
+      // It may have been over when it was confirmed, or not.
+      if (!isExact && cutoffs.isOver(holder, sinceMs - UNREAD_MS)) {
+        throw withRetryAfter(new ApiUserUnavailableError(), RETRY_MS)
+      }
       return { id, userId, tenantId, roles, authenticatedAtMs: authenticatedAt?.getTime() ?? 0, believed }
     },
-    async login({ session }, principal, { permanent }) {
+    async login({ session }, principal, { permanent, sinceMs }) {
+      session.set(SINCE, sinceMs)
       await session.login({ ...principal, methods: ['pwd'] }, { permanent })
     },
-    async elevate({ session }) {
+    async elevate({ session }, sinceMs) {
+      session.set(SINCE, sinceMs)
       await session.elevate({ methods: ['pwd'] })
     },
     async logout({ session }) {

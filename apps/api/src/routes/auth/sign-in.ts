@@ -1,8 +1,9 @@
 // Signing in, registering and passwords, without HTTP.
 //
 // Guarantees: whether an account exists shows in no answer and in no work done before it; what a mail is about is sent
-// after the answer. What changes a password ends what was signed in by the old one. While the database is away nothing is
-// computed and nothing counts.
+// after the answer. What changes a password ends what was signed in by the old one, and what is about to be: a sign-in is
+// dated by the database, after its password was verified. While the database is away nothing is computed and nothing
+// counts.
 
 import { withRetryAfter } from '@holdfast/footing'
 import type { RouteMode } from '@holdfast/pool-guard'
@@ -21,11 +22,12 @@ import {
 import type { Outbox } from '../../mail/mailer.ts'
 import { reasonOf } from '../../reason.ts'
 import { ACCESS_TOKEN_TTL_SECONDS, type AccessTokens } from './access-token.ts'
-import type { AccountName, AccountRepository } from './account-repository.ts'
+import type { AccountName, AccountRepository, ConfirmedUser } from './account-repository.ts'
 import { mintToken, tokenDigest } from './opaque-token.ts'
 import { weakness } from './password-rules.ts'
 import type { Passwords } from './passwords.ts'
 import type { Refreshed, RefreshRepository, RevocationReason } from './refresh-repository.ts'
+import type { Moment } from './sign-in-cutoffs.ts'
 import type { Attempt, SignInLimits } from './sign-in-limits.ts'
 import type { SignInMails } from './sign-in-mails.ts'
 
@@ -76,37 +78,44 @@ export class SignIn {
   }
 
   /**
-   * Who this is.
+   * Who this is, and from when on that counts.
    * @throws {ApiSignInLimitedError}
    * @throws {ApiSignInRefusedError}
    * @throws {ApiPasswordsBusyError}
    * @throws {ApiSignInUnavailableError}
    */
-  async authenticate({ tenant, email, password, address, signal, log }: Attempting): Promise<User> {
+  async authenticate({ tenant, email, password, address, signal, log }: Attempting): Promise<ConfirmedUser> {
     const { accounts, passwords, limits } = this.#parts
     this.#refuseWithoutDatabase()
     const attempt = await limits.password(address, { tenant, email })
-    // In the turn of the password: a burst of sign-ins then takes no more connections than one of them.
-    const { holder: account, verdict } = await unlessUndecided(attempt, () =>
-      passwords.verifyOf(() => accounts.find({ tenant, email }), password, signal),
-    )
-    if (account?.passwordHash === undefined || !verdict.matches) {
+    const { account, upgraded, confirmed } = await unlessUndecided(attempt, async () => {
+      // In the turn of the password: a burst of sign-ins then takes no more connections than one of them.
+      const find = () => accounts.find({ tenant, email })
+      const { holder, verdict } = await passwords.verifyOf(find, password, signal)
+      const account = holder?.passwordHash === undefined ? undefined : holder
+      const isRight = account !== undefined && verdict.matches
+      return {
+        account,
+        upgraded: verdict.upgraded,
+        confirmed: isRight ? await accounts.confirm(account) : undefined,
+      }
+    })
+    if (account?.passwordHash === undefined || confirmed === undefined) {
       noteRefused(log, { address, tenant, user_id: account?.id })
       throw new ApiSignInRefusedError()
     }
     attempt.giveBack()
-    const { passwordHash, ...user } = account
-    if (verdict.upgraded !== undefined) {
+    if (upgraded !== undefined) {
       // The next time will do.
-      await accounts.upgradeHash(user.id, passwordHash, verdict.upgraded).catch((error: unknown) => {
-        log.warn({ reason: reasonOf(error), user_id: user.id }, 'a hash was not replaced')
+      await accounts.upgradeHash(confirmed.id, account.passwordHash, upgraded).catch((error: unknown) => {
+        log.warn({ reason: reasonOf(error), user_id: confirmed.id }, 'a hash was not replaced')
       })
     }
-    return user
+    return confirmed
   }
 
   /** A new family of tokens for a client. */
-  async startTokens(user: User, client: string | undefined): Promise<TokenPair> {
+  async startTokens(user: ConfirmedUser, client: string | undefined): Promise<TokenPair> {
     return this.#pairOf(await this.#parts.refresh.begin(user, client))
   }
 
@@ -172,6 +181,7 @@ export class SignIn {
 
   /**
    * Changes the password of somebody who is signed in, and ends all that was signed in by it but `exceptFamilyId`.
+   * Answers from when on sign-ins count.
    * @throws {ApiSignInRefusedError} when the old password is wrong.
    * @throws {ApiPasswordWeakError}
    */
@@ -182,7 +192,7 @@ export class SignIn {
       readonly newPassword: string
       readonly exceptFamilyId: string | undefined
     },
-  ): Promise<void> {
+  ): Promise<Moment> {
     const { accounts, passwords, limits, mails, outbox } = this.#parts
     const { password, newPassword, address, signal, log, exceptFamilyId } = asked
     const account = await accounts.byId(userId)
@@ -197,11 +207,12 @@ export class SignIn {
     attempt.giveBack()
     refuseWeak(newPassword, account)
     const to = await passwords.hash(newPassword, signal)
-    const ended = await accounts.changePassword(userId, { from: passwordHash, to, exceptFamilyId })
-    if (ended === undefined) throw new ApiSignInRefusedError()
-    this.#parts.ended(ended)
+    const changed = await accounts.changePassword(userId, { from: passwordHash, to, exceptFamilyId })
+    if (changed === undefined) throw new ApiSignInRefusedError()
+    this.#parts.ended(changed.ended)
     log.warn({ event: 'SECURITY_EVENT', kind: 'password.changed', user_id: userId }, 'a password was changed')
     outbox.post(mails.passwordChanged(account))
+    return changed.since
   }
 
   /**
