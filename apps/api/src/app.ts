@@ -35,6 +35,7 @@ import { limitsOf, policySet } from './limits.ts'
 import { Once } from './once.ts'
 import { addressLimit } from './plugins/address-limit.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
+import { hashingLine } from './plugins/hashing-line.ts'
 import { identity } from './plugins/identity.ts'
 import { metrics } from './plugins/metrics.ts'
 import { redis } from './plugins/redis.ts'
@@ -198,8 +199,9 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     ...shared,
   })
 
-  // What a request passes, in this order: is its address blocked; has the address asked for too much; who asks; has he,
-  // or his tenant, or have all together asked for too much; is an operation of his under way.
+  // What a request passes, in this order: is its address blocked; is the line of passwords full; has the address asked
+  // for too much; who asks; has he, or his tenant, or have all together asked for too much; is an operation of his under
+  // way.
   const exempt = config.rateLimitsExempt ?? []
   const fleet = fastify.trafficRedis === null ? {} : { redis: fastify.trafficRedis }
   const limits = limitsOf(config)
@@ -214,6 +216,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     ...fleet,
     ...shared,
   })
+  await fastify.register(hashingLine)
   await fastify.register(tenantRateLimit, {
     tenant: tenantOf,
     user: ({ principal }) => principal?.id,

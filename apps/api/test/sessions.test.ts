@@ -17,7 +17,10 @@ const [postgres, redis] = await Promise.all([
 t.teardown(() => Promise.all([postgres.stop(), redis.stop()]))
 
 const NOT_SIGNED_IN = { status: 401, body: { error: 'HOLDFAST_ERR_API_NOT_SIGNED_IN' } }
-const UNAVAILABLE = { status: 503, body: { error: 'service_unavailable', retry_after: Number } }
+const UNAVAILABLE = {
+  status: 503,
+  body: { error: 'HOLDFAST_ERR_API_SIGN_IN_UNAVAILABLE', detail: /nothing has changed/, retry_after: Number },
+}
 const TOKEN = 'a-token-of-this-test'
 /** What every process has read by then, on a busy machine. */
 const SOON = { timeoutMs: 30_000, intervalMs: 100 }
@@ -57,12 +60,6 @@ async function hashedBy({ url }: ServiceApp): Promise<number> {
   return reports.sign_in.passwords.done
 }
 
-/** A sign-in of this moment counts as one after whatever comes next, as long as clocks may differ. */
-async function clocksAgree(): Promise<void> {
-  const startMs = performance.now()
-  await waitUntil(() => performance.now() > startMs + 110)
-}
-
 const meOf = (browser: Browser, { url }: ServiceApp) => browser.get(url, '/auth/me')
 
 /** Waits until somebody is told that he is signed in no more. */
@@ -76,6 +73,7 @@ async function staysOut(t: Test, browser: Browser, service: ServiceApp): Promise
     if (status !== 401) t.equal(status, 503, 'on a busy machine a call may take longer than Redis has')
     return status === 401
   }, SOON)
+  t.pass('he is out')
 }
 
 t.test('a session of one process is one of the other, and costs PostgreSQL nothing', async (t) => {
@@ -154,7 +152,6 @@ t.test('who becomes another role or is suspended signs in again, whoever wrote t
     await browserOf('user'),
     await browserOf('user', 'globex'),
   ]
-  await clocksAgree()
   await sql.query(`update users set role = 'user' where email = 'operator@acme.example'`)
   await sql.query(`update tenants set status = 'suspended' where slug = 'globex'`)
   for (const service of services) {
@@ -168,6 +165,39 @@ t.test('who becomes another role or is suspended signs in again, whoever wrote t
     status: 200,
     body: { role: 'user' },
   })
+})
+
+t.test('who is deleted is signed out, and of his tenant everybody', async (t) => {
+  const { services, browserOf, sql } = await setUp(t)
+  const [operator, trader] = [await browserOf('operator'), await browserOf('user', 'globex')]
+  await sql.query(`delete from users where email = 'operator@acme.example'`)
+  await sql.query(`delete from tenants where slug = 'globex'`)
+  for (const service of services) {
+    for (const browser of [operator, trader]) {
+      await waitUntil(async () => (await meOf(browser.copy(), service)).status === 401, SOON)
+      await staysOut(t, browser, service)
+    }
+  }
+})
+
+t.test('who signs in all the time, also while he is suspended, is out afterwards', async (t) => {
+  const { first, services, credentials, browserOf, sql } = await setUp(t)
+  const account = credentials('operator', 'globex')
+  const begun: Browser[] = [await browserOf('operator', 'globex')]
+  const signIns = Array.from({ length: 3 }, async () => {
+    for (let status = 200; status !== 401; ) {
+      const browser = new Browser()
+      status = (await browser.post(first.url, '/auth/login', account)).status
+      if (status === 200) begun.push(browser)
+    }
+  })
+  await waitUntil(() => begun.length > 5)
+  await sql.query(`update users set status = 'suspended' where email = $1`, [account.email])
+  await Promise.all(signIns)
+  for (const service of services) {
+    await waitUntil(async () => (await meOf(begun[0]?.copy() ?? new Browser(), service)).status === 401, SOON)
+    for (const browser of begun) await staysOut(t, browser, service)
+  }
 })
 
 t.test('without PostgreSQL who is signed in stays so, and an attempt to sign in costs nothing', async (t) => {
@@ -240,7 +270,6 @@ t.test('without Redis who is signed in stays so, as a user, and who signs out is
   const change = { password, new_password: 'a brand new one' }
   t.match(await trader.post(first.url, '/auth/password', change), UNAVAILABLE)
 
-  await clocksAgree()
   const stolen = leaver.copy()
   t.match(await leaver.post(first.url, '/auth/logout'), { status: 204 })
   t.strictSame(leaver.names, [])

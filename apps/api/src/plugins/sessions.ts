@@ -18,8 +18,6 @@ const OUTAGE_MS = 900_000
 const NO_TABLE = '42P01'
 /** In the session: from when on it counts, by the clock of the database. */
 const SINCE = 'since'
-/** How far the clock of whoever dated a session without that may be ahead of the database's. */
-const CLOCKS_APART_MS = 100
 /** What was confirmed may have been over for so long, because nobody had read of it yet. */
 const UNREAD_MS = 10_000
 
@@ -91,7 +89,7 @@ export function sessionPort(
       if (!(id && userId && tenantId && roles && provenAt)) return undefined
       const noted = await session.get(SINCE)
       const isExact = typeof noted === 'number'
-      const sinceMs = isExact ? noted : provenAt.getTime() - (believed ? 0 : CLOCKS_APART_MS)
+      const sinceMs = isExact ? noted : provenAt.getTime()
       const holder = { userId, tenantId }
       if (cutoffs.isOver(holder, sinceMs)) {
         // It is over in any case; whoever keeps it has not heard of that.

@@ -91,7 +91,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
   const poolGuard = { criticality: 'critical', budgetMs: BUDGET_MS } as const
   const open = { access: 'public', poolGuard } as const
   const patient = { criticality: 'critical', budgetMs: PATIENT_BUDGET_MS } as const
-  const hashing = { access: 'public', poolGuard: patient } as const
+  const hashing = { access: 'public', poolGuard: patient, hashes: true } as const
   const known = { access: 'user', poolGuard } as const
 
   /** At once, where that can be told; the database has noted it in any case, and every process reads that. */
@@ -158,7 +158,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
       })
       request.log.info({ user_id: user.id, tenant, mode }, 'signed in')
       if (mode === 'token') return tokenAnswer(await signIn.startTokens(user, clientOf(request)))
-      await sessions.login(request, sessionOf(user), { permanent: remember })
+      await sessions.login(request, sessionOf(user), { permanent: remember, sinceMs: user.since.atMs })
       return { user_id: user.id, tenant, role: user.role }
     },
   )
@@ -272,7 +272,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
     '/auth/password',
     {
       ...shared,
-      config: { access: 'user', poolGuard: patient },
+      config: { access: 'user', poolGuard: patient, hashes: true },
       schema: bodyOf({ password: PASSWORD, new_password: PASSWORD }),
     },
     async (request, reply) => {
@@ -281,8 +281,9 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
       // Whoever asks stays signed in, which cannot be noted without.
       if ('session' in by) refuseWithout(sessions)
       const exceptFamilyId = 'family' in by ? by.family : undefined
-      await signIn.changePassword(id, { password, newPassword, exceptFamilyId, ...asking(request, reply) })
-      if ('session' in by) await sessions.elevate(request)
+      const asked = { password, newPassword, exceptFamilyId, ...asking(request, reply) }
+      const { atMs } = await signIn.changePassword(id, asked)
+      if ('session' in by) await sessions.elevate(request, atMs)
       await endSessions(request, id, 'session' in by ? (await sessions.find(request))?.id : undefined)
       return reply.code(204).send()
     },
