@@ -104,7 +104,7 @@ export function sessionPort(
     },
     async login({ session }, principal, { permanent, sinceMs }) {
       session.set(SINCE, sinceMs)
-      await session.login({ ...principal, methods: ['pwd'] }, { permanent })
+      await session.login({ ...principal, methods: ['pwd'] }, { permanent, keep: [SINCE] })
     },
     async elevate({ session }, sinceMs) {
       session.set(SINCE, sinceMs)
