@@ -20,6 +20,16 @@ export function setAll(reply: Pick<HeadersLike, 'header'>, headers: Headers): vo
   for (const [name, value] of headers) reply.header(name, value)
 }
 
+/** Those of headers that can be sent: one that cannot may be why there is an error. */
+export function sendable(headers: Readonly<Record<string, unknown>>): Readonly<Record<string, string>> {
+  const fits = (value: unknown) => /^[\t\x20-\x7e\x80-\xff]*$/.test(String(value))
+  return Object.fromEntries(
+    Object.entries(headers).filter(
+      ([name, value]) => /^[\w-]+$/.test(name) && value !== undefined && [value].flat().every(fits),
+    ),
+  ) as Record<string, string>
+}
+
 /** A handler may have described its own answer before it failed: its encoding, its name for a download, its place. */
 export function forgetContent(reply: Pick<HeadersLike, 'getHeaders' | 'removeHeader'>): void {
   for (const name in reply.getHeaders()) if (isOfContent(name)) reply.removeHeader(name)

@@ -6,7 +6,15 @@
  */
 import type { IncomingMessage } from 'node:http'
 import { prefersHtml } from './accept.ts'
-import { forgetContent, type Headers, type HeadersLike, SENDABLE, setAll, varyOf } from './answer-headers.ts'
+import {
+  forgetContent,
+  type Headers,
+  type HeadersLike,
+  SENDABLE,
+  sendable,
+  setAll,
+  varyOf,
+} from './answer-headers.ts'
 import { ExpectationError, NotFoundError } from './errors.ts'
 import { publishFailed, publishUnreadable } from './events.ts'
 import { type Failure, failureOf, titleOf } from './failure.ts'
@@ -213,7 +221,7 @@ export class ErrorPages {
     const body = problemText(problemHead(failure), id)
     response
       .writeHead(failure.status, {
-        ...(headers as Record<string, string>),
+        ...sendable(headers),
         ...this.#options.headers,
         ...this.#idHeader(id),
         'content-type': PROBLEM_TYPE,

@@ -193,6 +193,25 @@ t.test('a hook that fails at every answer is told in general words, past it', as
   }
 })
 
+t.test('a header that cannot be sent is a fault, and all others are sent', async (t) => {
+  for (const value of ['a\r\nset-cookie: evil=1', 'a\0b', undefined, ['fine', 'a\nb']]) {
+    const app = await serviceWith(t, (app) => {
+      app.get('/', async (_request, reply) =>
+        reply
+          .header('x-told', value as string)
+          .header('x-fine', ['one', 'two'])
+          .send('fine'),
+      )
+    })
+    const answer = await fetch(await app.listen({ host: '127.0.0.1', port: 0 }))
+    t.equal(answer.headers.get('x-fine'), 'one, two', String(value))
+    if (value === undefined) continue
+    t.equal(answer.status, 500)
+    t.equal(answer.headers.get('content-type'), DOCUMENT)
+    for (const name of ['x-told', 'set-cookie']) t.equal(answer.headers.get(name), null)
+  }
+})
+
 t.test('two answers to one request, of which the hooks of the first are not done yet', async (t) => {
   const { promise: held, resolve: release } = Promise.withResolvers<void>()
   const app = await serviceWith(t, (app) => {
