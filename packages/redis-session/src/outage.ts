@@ -75,6 +75,7 @@ export class Outage {
       owner: newOwner(),
       clock: options.clock,
       rememberMs: options.outageMs,
+      maxPerUser: options.maxPerUser,
     })
     this.#shadows = new ShadowMemory(options.maxInMemory)
     if (redis === undefined) return

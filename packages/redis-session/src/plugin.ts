@@ -159,6 +159,7 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
     revokeAll: (userId, which) => sessions.ofUsers.revokeAll(userId, which),
     statistics: () => sessions.statistics(),
     async commit(request, reply) {
+      await control.underWay(request.session)
       await request.session.commit()
       signRaw(reply, cookiesOf(request.session, forms), sessions)
     },
@@ -179,6 +180,18 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
       else readFor(setting, sessions, forms)(request, reply, done)
     })
   }
+  const settle = (session: Session, reply: FastifyReply, done: (error?: Error) => void) => {
+    if (reply.statusCode >= 500) control.drop(session)
+    if (!control.isChanged(session)) {
+      sign(reply, session, forms, sessions)
+      done()
+      return
+    }
+    control.flush(session).then(() => {
+      sign(reply, session, forms, sessions)
+      done()
+    }, done)
+  }
   app.addHook('onSend', (request, reply, _payload, done) => {
     const session = (request as unknown as WithSession)[kSession]
     if (!session) {
@@ -186,19 +199,10 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
       done()
       return
     }
-    if (reply.statusCode >= 500) control.drop(session)
-    if (!control.isChanged(session)) {
-      sign(reply, session, forms, sessions)
-      done()
-      return
-    }
-    control.flush(session).then(
-      () => {
-        sign(reply, session, forms, sessions)
-        done()
-      },
-      (error: Error) => done(error),
-    )
+    const changes = control.underWay(session)
+    if (changes === undefined) settle(session, reply, done)
+    // Nobody waited for it, and it may say which cookie the answer has, or that there can be none.
+    else changes.then(() => settle(session, reply, done), done)
   })
   if (registry !== undefined) {
     // Loaded only here: prom-client is an optional peer.

@@ -12,6 +12,7 @@ import { type Address, isHash } from './secret-ring.ts'
 
 /** Beyond so many a logout is refused rather than forgotten. */
 export const MAX_JOURNAL = 10_000
+const MAX_PER_USER = 50
 /** So many are told at the same time. */
 const AT_ONCE = 200
 
@@ -23,26 +24,39 @@ export interface JournalSettings {
   /** For so long an end is remembered that was told: what a cookie says is believed no longer than that. */
   readonly rememberMs: number
   readonly maximum?: number
+  /** Of the list of one user at most so many: he cannot take the room that others need for their ends. Default 50. */
+  readonly maxPerUser?: number
 }
 
 export class RevocationJournal {
   readonly #log: RevocationLog | undefined
   readonly #owner: string
   readonly #maximum: number
+  readonly #maxPerUser: number
   readonly #clock: JournalSettings['clock']
   readonly #rememberMs: number
   readonly #entries = new Map<string, Revocation>()
+  /** How many are of the list of a user, by that list. */
+  readonly #listed = new Map<string, number>()
   readonly #untold = new RevocationIndex()
   readonly #told = new RevocationIndex()
   /** When each of those was told, the oldest first. */
   readonly #toldMs = new Map<Revocation, number>()
 
-  constructor({ log, owner, clock, rememberMs, maximum = MAX_JOURNAL }: JournalSettings) {
+  constructor({
+    log,
+    owner,
+    clock,
+    rememberMs,
+    maximum = MAX_JOURNAL,
+    maxPerUser = MAX_PER_USER,
+  }: JournalSettings) {
     this.#log = log
     this.#owner = owner
     this.#clock = clock
     this.#rememberMs = rememberMs
     this.#maximum = maximum
+    this.#maxPerUser = maxPerUser
   }
 
   get size(): number {
@@ -52,6 +66,8 @@ export class RevocationJournal {
   /** Answers false when there is no room; rejects when the log cannot keep it. Both times this process knows of it. */
   async note(revocation: Revocation): Promise<boolean> {
     const name = this.#nameOf(revocation)
+    // Whether there is such a session only Redis knows: anything could be ended, any number of times.
+    if (!this.#entries.has(name) && this.#countOf(revocation) >= this.#maxPerUser) return false
     if (!this.#add(name, revocation)) return false
     await this.#log?.append({ name, text: JSON.stringify({ v: 1, ...revocation }) })
     return true
@@ -100,6 +116,7 @@ export class RevocationJournal {
     const before = this.#entries.get(name)
     if (before === undefined && this.#entries.size >= this.#maximum) return false
     if (before !== undefined) this.#untold.remove(before)
+    else this.#count(revocation, 1)
     this.#entries.set(name, revocation)
     this.#untold.add(revocation)
     return true
@@ -109,11 +126,23 @@ export class RevocationJournal {
   #settle(name: string, revocation: Revocation): boolean {
     if (this.#entries.get(name) !== revocation) return false
     this.#entries.delete(name)
+    this.#count(revocation, -1)
     this.#untold.remove(revocation)
     this.#told.add(revocation)
     this.#toldMs.set(revocation, this.#clock.nowMs())
     this.#forgetOld()
     return true
+  }
+
+  #countOf(revocation: Revocation): number {
+    return revocation.kind === 'listed' ? (this.#listed.get(revocation.list.hash) ?? 0) : 0
+  }
+
+  #count(revocation: Revocation, by: number): void {
+    if (revocation.kind !== 'listed') return
+    const count = this.#countOf(revocation) + by
+    if (count === 0) this.#listed.delete(revocation.list.hash)
+    else this.#listed.set(revocation.list.hash, count)
   }
 
   #forgetOld(): void {

@@ -42,6 +42,8 @@ export interface SessionControl {
   flush(session: Session): Promise<void>
   /** Forgets what was changed: the request failed. */
   drop(session: Session): void
+  /** What was begun and not waited for; undefined when there is nothing of that. */
+  underWay(session: Session): Promise<unknown> | undefined
   /** The cookies that go with the answer, whose head is about to leave. */
   seal(session: Session): CookieChanges
 }
@@ -59,6 +61,8 @@ const MAX_ATTEMPTS = 3
 export class Session<Data extends object = AnyData> {
   readonly #sessions: Sessions
   readonly #state: SessionState
+  /** Changes that have begun and not ended, each by the work that is done for it. */
+  #changes: Map<() => unknown, Promise<unknown>> | undefined
   #sent = false
 
   private constructor(sessions: Sessions, source: SessionSource) {
@@ -73,6 +77,10 @@ export class Session<Data extends object = AnyData> {
     wasUsed: (session) => session.#state.wasUsed,
     flush: (session) => session.#flush(),
     drop: (session) => session.#state.unwritten.clear(),
+    underWay: (session) => {
+      const changes = session.#changes
+      return changes === undefined || changes.size === 0 ? undefined : Promise.all(changes.values())
+    },
     seal: (session) => session.#seal(),
   }
 
@@ -171,7 +179,14 @@ export class Session<Data extends object = AnyData> {
    * somebody was faster, and undefined takes the field away. Answers what it has now. Raises `..._GONE`, `..._DATA`,
    * `..._TOO_LARGE`, `..._CONFLICT` and `..._UNAVAILABLE`.
    */
-  async update<Name extends keyof Data & string>(
+  update<Name extends keyof Data & string>(
+    name: Name,
+    change: (value: Data[Name] | undefined) => Data[Name] | undefined,
+  ): Promise<Data[Name] | undefined> {
+    return this.#follow(() => this.#update(name, change))
+  }
+
+  async #update<Name extends keyof Data & string>(
     name: Name,
     change: (value: Data[Name] | undefined) => Data[Name] | undefined,
   ): Promise<Data[Name] | undefined> {
@@ -251,7 +266,11 @@ export class Session<Data extends object = AnyData> {
    * Signs somebody in, under a new id; the session before it ends. While Redis is away he is signed in as `degraded`
    * says, and gets a session, under one more id, when it is back. Raises `..._FULL` and `..._UNAVAILABLE`.
    */
-  async login(principal: Principal, options: LoginOptions<Data> = {}): Promise<void> {
+  login(principal: Principal, options: LoginOptions<Data> = {}): Promise<void> {
+    return this.#follow(() => this.#login(principal, options))
+  }
+
+  async #login(principal: Principal, options: LoginOptions<Data>): Promise<void> {
     this.#requireUnsent('session.login()')
     const { permanent = false, keep = [] } = options
     for (const name of keep) this.#sessions.form.check(name)
@@ -296,9 +315,16 @@ export class Session<Data extends object = AnyData> {
    * Notes that the user has just proved once more who he is, under a new id; everything else stays. Raises `..._GONE`
    * when the session has ended meanwhile, and `..._UNAUTHENTICATED` when nobody is signed in.
    */
-  async elevate(
+  elevate(
     options: { readonly methods?: readonly string[]; readonly roles?: readonly string[] } = {},
   ): Promise<void> {
+    return this.#follow(() => this.#elevateNow(options))
+  }
+
+  async #elevateNow(options: {
+    readonly methods?: readonly string[]
+    readonly roles?: readonly string[]
+  }): Promise<void> {
     this.#requireUnsent('session.elevate()')
     // What is changed from now on is changed in the session that begins.
     const writes = this.#state.unwritten.take()
@@ -352,7 +378,11 @@ export class Session<Data extends object = AnyData> {
   }
 
   /** Ends the session. */
-  async logout(): Promise<void> {
+  logout(): Promise<void> {
+    return this.#follow(() => this.#logout())
+  }
+
+  async #logout(): Promise<void> {
     this.#requireUnsent('session.logout()')
     const id = this.#state.readId()
     const userId = this.#state.loaded?.user?.userId
@@ -368,10 +398,23 @@ export class Session<Data extends object = AnyData> {
    * Writes what was changed, now. With `compare`, only when nobody else has written since it was loaded. Raises
    * `..._GONE`, `..._CONFLICT`, `..._TOO_LARGE` and `..._UNAVAILABLE`; the changes are then forgotten.
    */
-  async commit({ compare = false }: { readonly compare?: boolean } = {}): Promise<void> {
+  commit({ compare = false }: { readonly compare?: boolean } = {}): Promise<void> {
+    return this.#follow(() => this.#commit(compare))
+  }
+
+  async #commit(compare: boolean): Promise<void> {
     this.#requireUnsent('session.commit()')
     if (compare) this.#requireLoaded('session.commit({ compare: true })')
     await this.#write(compare)
+  }
+
+  /** Work that the answer waits for, also where the handler does not. */
+  #follow<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#changes ??= new Map()
+    const changes = this.#changes
+    const change = work().finally(() => changes.delete(work))
+    changes.set(work, change)
+    return change
   }
 
   async #flush(): Promise<void> {

@@ -164,3 +164,31 @@ t.test('a list shows what it can read, whatever somebody has written to it', asy
     t.match(await one.redisSession.list('carl'), [{ id, device: { agent, address: undefined } }], device)
   }
 })
+
+t.test('an answer waits for what the handler did not wait for', async (t) => {
+  const guard = await guardOf(server)
+  const app = await sessionApp({ redis: guard, secrets, onRedisDown: 'deny' })
+  t.teardown(async () => {
+    await app.close()
+    await guard.close()
+  })
+  app.post('/forgotten/login', async ({ session }) => {
+    session.login({ userId: 'carl' })
+    return 'signed in'
+  })
+  app.post('/forgotten/logout', async ({ session }) => {
+    session.logout()
+    return 'signed out'
+  })
+  const browser = new Browser(app)
+  t.equal((await browser.post('/forgotten/login')).statusCode, 200)
+  t.match(browser.setCookies, [/^sid=v1/])
+  t.match((await browser.get('/me')).json(), { userId: 'carl' })
+  const thief = browser.at(app)
+  t.equal((await browser.post('/forgotten/logout')).statusCode, 200)
+  t.match(browser.setCookies, [/^sid=; Max-Age=0/])
+  t.equal((await thief.get('/me')).statusCode, 401, 'it has ended in Redis')
+
+  guard.breaker.isolate('away')
+  t.equal((await new Browser(app).post('/forgotten/login')).statusCode, 503, 'and nobody is told that he is')
+})

@@ -175,3 +175,19 @@ t.test('entries that are none stay where they are, for whoever understands them'
   t.equal(journal.size, 0)
   t.equal(log.entries.size, texts.length)
 })
+
+t.test('a user who ends whatever he likes takes nobody else the room', async (t) => {
+  const journal = journalOf({ maximum: 10, maxPerUser: 3 })
+  const end = (list: string, name: string) => journal.note(listed(list, name))
+  t.strictSame(await Promise.all(['a', 'b', 'c', 'd'].map((name) => end('ann', name))), [
+    true,
+    true,
+    true,
+    false,
+  ])
+  t.equal(await end('ann', 'a'), true, 'again: it has its place')
+  t.equal(await end('ben', 'x'), true)
+  t.equal(await journal.note(session('y')), true, 'and each can log out')
+  t.equal(await journal.replay(async () => {}), 5)
+  t.equal(await end('ann', 'd'), true, 'what was told makes room')
+})
