@@ -10,6 +10,7 @@
  *   --timeout=<seconds>  per file (default 300; 900 with --faults)
  */
 import { spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,7 +23,7 @@ import {
   writeCoverageReport,
 } from './testing/coverage.ts'
 import { fileReport, summary, totalsOf } from './testing/report.ts'
-import { type FileResult, runFile } from './testing/run-file.ts'
+import { canaryVariable, type FileResult, runFile } from './testing/run-file.ts'
 import { runFiles } from './testing/run-files.ts'
 import { withSecondTries } from './testing/second-try.ts'
 import { selectTestFiles } from './testing/test-files.ts'
@@ -72,6 +73,8 @@ async function main(): Promise<number> {
     ],
     environment: {
       NODE_COMPILE_CACHE: compiled,
+      // Another one for each run: what is found was written now.
+      [canaryVariable]: `canary-${randomBytes(12).toString('hex')}`,
       ...(flags.coverage && { NODE_V8_COVERAGE: rawCoverage }),
     },
   }

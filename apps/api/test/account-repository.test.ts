@@ -59,7 +59,10 @@ t.test('a registration that is over, known, or of no tenant makes nothing', asyn
   const { accounts, register, count, guard } = await setUp(t)
   const late = await register('late@mail.example', 0)
   t.equal(await accounts.completeRegistration(late.digest), undefined)
-  t.equal((await register(TRADER.email)).outcome, 'known')
+  const known = await register(TRADER.email)
+  t.equal(known.outcome, 'known')
+  t.equal(await count('registrations'), 1, 'one who is known is written down like any other')
+  t.equal(await accounts.completeRegistration(known.digest), undefined)
   t.equal((await register('x@mail.example', HOUR_MS, 'nowhere')).outcome, 'no-tenant')
   const suspended = await register('new@mail.example')
   await guard.query(`update tenants set status = 'suspended' where slug = 'acme'`)
@@ -83,7 +86,15 @@ t.test('what is over leaves with what comes, so that its number is bounded', asy
 t.test('a reset happens once, and only for who is there', async (t) => {
   const { accounts, guard } = await setUp(t)
   const digest = tokenDigest(mintToken('reset'))
-  t.notOk(await accounts.startReset({ tenant: 'acme', email: 'nobody@acme.example' }, digest, HOUR_MS))
+  const nobodys = tokenDigest(mintToken('reset'))
+  t.notOk(await accounts.startReset({ tenant: 'acme', email: 'nobody@acme.example' }, nobodys, HOUR_MS))
+  t.equal(
+    (await guard.query('select from password_resets')).rowCount,
+    1,
+    'nobody is written down like any other',
+  )
+  t.equal(await accounts.resettable(nobodys), undefined)
+  t.equal(await accounts.completeReset(nobodys, HASH), undefined)
   t.ok(await accounts.startReset(TRADER, digest, HOUR_MS))
   t.match(await accounts.resettable(digest), TRADER)
   const done = await Promise.all(Array.from({ length: 10 }, () => accounts.completeReset(digest, HASH)))

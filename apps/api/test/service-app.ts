@@ -1,11 +1,11 @@
 import { Writable } from 'node:stream'
 import type { StaleCacheSnapshot } from '@holdfast/stale-cache'
+import { LeakWatch } from '@holdfast/test-kit'
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { type App, buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
 import { Secret } from '../src/secret.ts'
-import { LeakWatch } from './leaks.ts'
 import { scratchDirectory, TEST_SETTINGS } from './service-process.ts'
 
 /** The service inside the test's process, listening on a free port of loopback. */

@@ -207,7 +207,10 @@ t.test('without PostgreSQL who is signed in stays so, and an attempt to sign in 
   })
   // Another account than below: on a busy machine signing in may take more than one attempt.
   const browser = await browserOf('operator')
+  const tokens = await tokensOf(first.url, credentials('operator'))
+  const signOut = () => ask(first.url, 'POST', '/auth/logout', undefined, tokens.bearer)
   await postgres.kill9()
+  t.ok((await signOut()).status >= 500, 'nobody is told that he is signed out who is not')
   const login = () => ask(first.url, 'POST', '/auth/login', { ...credentials('user'), mode: 'token' })
   const answers = []
   for (let at = 0; at < 12; at += 1) answers.push(await login())
@@ -233,6 +236,9 @@ t.test('without PostgreSQL who is signed in stays so, and an attempt to sign in 
   t.equal(await hashedBy(first), before, 'nothing was computed')
   await postgres.restart()
   await waitUntil(async () => (await login()).status === 200, SOON)
+  await waitUntil(async () => (await signOut()).status === 204, SOON)
+  const refreshed = await ask(first.url, 'POST', '/auth/refresh', { refresh_token: tokens.refreshToken })
+  t.equal(refreshed.status, 401)
 })
 
 t.test('without Redis who is signed in stays so, as a user, and who signs out is out', async (t) => {

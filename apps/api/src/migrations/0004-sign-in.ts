@@ -74,7 +74,8 @@ create index registrations_by_tenant on registrations (tenant_id);
 
 create table password_resets (
   token_digest bytea primary key check (octet_length(token_digest) = 32),
-  user_id bigint not null references users (id) on delete cascade,
+  -- Null: there is no such account. A row all the same, so that asking takes as long, and no mail.
+  user_id bigint references users (id) on delete cascade,
   expires_at timestamptz not null,
   created_at timestamptz not null default clock_timestamp()
 );

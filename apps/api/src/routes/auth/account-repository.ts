@@ -129,7 +129,10 @@ export class AccountRepository implements CutoffSource {
     return row && { ended: row.ended, since: { at: row.at, atMs: row.atMs } }
   }
 
-  /** Stores a registration, unless there is such an account already: nobody but the mailbox learns which it was. */
+  /**
+   * Stores a registration, also of an account that there is already: it takes as long, and nothing can come of it. Nobody
+   * but the mailbox learns which it was.
+   */
   async register({
     tenant,
     email,
@@ -149,7 +152,7 @@ export class AccountRepository implements CutoffSource {
       ), stored as (
         insert into registrations (token_digest, tenant_id, email, password_hash, expires_at)
         select ${tokenDigest}, id, ${email}, ${passwordHash}, clock_timestamp() + ${interval(ttlMs)}
-        from tenant where not known
+        from tenant
       )
       select known from tenant`.execute(this.#db)
     const [found] = rows
@@ -176,7 +179,10 @@ export class AccountRepository implements CutoffSource {
     return rows[0]
   }
 
-  /** Stores that the password may be reset with a token; false when there is no such account. Earlier tokens are over. */
+  /**
+   * Stores that the password may be reset with a token; false when there is no such account, for which a token of nobody
+   * is stored, because that takes as long. Earlier tokens are over.
+   */
   async startReset({ tenant, email }: AccountName, tokenDigest: Buffer, ttlMs: number): Promise<boolean> {
     const { rows } = await sql`
       with swept as (
@@ -191,7 +197,7 @@ export class AccountRepository implements CutoffSource {
         delete from password_resets using account where password_resets.user_id = account.id
       ), stored as (
         insert into password_resets (token_digest, user_id, expires_at)
-        select ${tokenDigest}, id, clock_timestamp() + ${interval(ttlMs)} from account
+        values (${tokenDigest}, (select id from account), clock_timestamp() + ${interval(ttlMs)})
       )
       select id from account`.execute(this.#db)
     return rows.length === 1

@@ -11,7 +11,7 @@ import {
   ApiSessionUnknownError,
   ApiSignInUnavailableError,
 } from '../../errors.ts'
-import { bringsToken, principalOf } from '../../plugins/identity.ts'
+import { bearerOf, bringsToken, principalOf } from '../../plugins/identity.ts'
 import type { SessionPort } from '../../plugins/session-port.ts'
 import { reasonOf } from '../../reason.ts'
 import { TENANT_SLUG_PATTERN } from '../../tenant-slug.ts'
@@ -103,6 +103,18 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
     }
   }
 
+  /** The password is another one by now: when that cannot be noted in the session, its holder signs in with it. */
+  const stay = async (request: FastifyRequest, sinceMs: number): Promise<string | undefined> => {
+    try {
+      await sessions.elevate(request, sinceMs)
+      return (await sessions.find(request))?.id
+    } catch (error) {
+      request.log.warn({ reason: reasonOf(error) }, 'a session ends with its password')
+      await sessions.logout(request).catch(() => undefined)
+      return undefined
+    }
+  }
+
   app.addHook('onSend', (_request, reply, payload, next) => {
     reply.header('cache-control', 'no-store')
     next(null, payload)
@@ -189,9 +201,10 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
       },
     },
     async (request, reply) => {
-      const { principal, body } = request
-      // Also whoever is not signed in any more is signed out now.
-      if (principal !== null) await signIn.end(principal)
+      const { body } = request
+      // Also whoever is not signed in any more is signed out now, and whoever nobody can be asked about is not told so.
+      const token = bearerOf(request)
+      if (token !== undefined) await signIn.endToken(token)
       if (body?.refresh_token !== undefined) await signIn.endFamilyOf(body.refresh_token)
       if (!bringsToken(request)) await sessions.logout(request)
       return reply.code(204).send()
@@ -283,8 +296,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
       const exceptFamilyId = 'family' in by ? by.family : undefined
       const asked = { password, newPassword, exceptFamilyId, ...asking(request, reply) }
       const { atMs } = await signIn.changePassword(id, asked)
-      if ('session' in by) await sessions.elevate(request, atMs)
-      await endSessions(request, id, 'session' in by ? (await sessions.find(request))?.id : undefined)
+      await endSessions(request, id, 'session' in by ? await stay(request, atMs) : undefined)
       return reply.code(204).send()
     },
   )

@@ -8,7 +8,6 @@
 import { withRetryAfter } from '@holdfast/footing'
 import type { RouteMode } from '@holdfast/pool-guard'
 import type { FastifyBaseLogger } from 'fastify'
-import type { Principal } from '../../access-rule.ts'
 import type { User } from '../../db/user.ts'
 import {
   ApiClientLeftError,
@@ -255,9 +254,10 @@ export class SignIn {
     return user
   }
 
-  /** Signs out whoever asks with a token; a session is ended where it is kept. */
-  async end({ id, by }: Principal): Promise<void> {
-    if ('family' in by) await this.endFamily(id, by.family, 'logout')
+  /** Signs out whoever asks with an access token, also when it does not stand any more. */
+  async endToken(token: string): Promise<void> {
+    const claims = await this.#parts.tokens.verify(token)
+    if (claims !== undefined) await this.endFamily(claims.userId, claims.familyId, 'logout')
   }
 
   /** Signs out whoever has this refresh token. */
