@@ -18,7 +18,10 @@ import type { RedisScript } from '@holdfast/redis-guard'
 
 /** For so long a login can be claimed, and what ended is remembered: the longest outage, and what clocks may differ. */
 const CLAIM_MS = 1_200_000
-/** For so long requests that came together agree on a login that one of them has claimed. */
+/**
+ * For so long requests that came together agree on a login that one of them has claimed; longer, when nobody has used
+ * what came of it, for then its answer was lost.
+ */
 const AGREE_MS = 10_000
 /** Of one user; with more of them, none that happened until then can be claimed. */
 const MAX_MARKS = 64
@@ -88,7 +91,10 @@ local claimed, grave = ARGV[15], slot .. 'g:' .. ARGV[15]
 if call('EXISTS', slot .. 'g:' .. hash) == 1 then return {${GONE}} end
 if claimed ~= '' then
   local state = call('GET', grave)
-  if state then return {tonumber(state) and now - state <= ${AGREE_MS} and ${CLAIMED} or ${GONE}} end
+  if state then
+    local agrees = tonumber(state) and (now - state <= ${AGREE_MS} or call('HGET', key, 't') == state)
+    return {agrees and ${CLAIMED} or ${GONE}}
+  end
   local marks = call('HGETALL', slot .. 'm:' .. list)
   for at = 1, #marks, 2 do
     local kind, one = string.sub(marks[at], 1, 2), string.sub(marks[at], 3)
