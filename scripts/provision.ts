@@ -1,18 +1,21 @@
-// Finds the servers that the tests need and npm does not have, or installs them from Debian.
+// Finds the servers, and the browser, that the tests need and npm does not have, or installs them from Debian.
 //
 //   pnpm provision              all of them
 //   pnpm provision redis        one of them
 //
+// The browser is large, and only the long tests (`pnpm test:faults`) need it: the others do without.
+//
 // Says nothing and exits 0 when all is there; exits 1 and says what to do when something cannot be had.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { findExecutable } from '../packages/test-kit/src/executable.ts'
+import { findBrowser, findExecutable } from '../packages/test-kit/src/executable.ts'
 
-/** Each server with the program that shows it is there. The Debian packages have the programs' names. */
+/** Each of them with the program that shows it is there. The Debian packages have the programs' names. */
 const programs: Readonly<Record<string, string>> = {
   redis: 'redis-server',
   pgbouncer: 'pgbouncer',
   haproxy: 'haproxy',
+  chromium: 'chromium',
 }
 
 // Debian's maintainer scripts ask it whether they may start a service. 101 is "no".
@@ -28,15 +31,19 @@ function main(names: readonly string[]): number {
   const missing = missingOf(wanted)
   if (missing.length === 0) return 0
   console.log(`provision: installing ${missing.join(', ')}`)
-  const problem = install(missing)
+  // Apart, lest a browser that cannot be had keeps the servers away.
+  const isBrowser = (program: string) => program === 'chromium'
+  const parts = [missing.filter((program) => !isBrowser(program)), missing.filter(isBrowser)]
+  const [problem] = parts.flatMap((part) => (part.length === 0 ? [] : (install(part) ?? [])))
   const still = missingOf(missing)
   if (still.length === 0) return 0
   console.error(
     [
-      `These servers are needed by the tests and could not be installed here: ${still.join(', ')}.`,
+      `These programs are needed by the tests and could not be installed here: ${still.join(', ')}.`,
       `  ${problem ?? 'apt-get installed them, but their programs are not on the PATH.'}`,
       `  On Debian or Ubuntu, as root:  apt-get update && apt-get install -y --no-install-recommends ${still.join(' ')}`,
       '  On macOS:  brew install redis pgbouncer haproxy',
+      '  Instead of chromium, Google Chrome will do (google-chrome). On Ubuntu apt-get has chromium as a snap only.',
       '  Elsewhere: put their programs on the PATH.',
     ].join('\n'),
   )
@@ -44,7 +51,9 @@ function main(names: readonly string[]): number {
 }
 
 function missingOf(wanted: readonly string[]): string[] {
-  return wanted.filter((program) => findExecutable(program) === undefined)
+  return wanted.filter(
+    (program) => (program === 'chromium' ? findBrowser() : findExecutable(program)) === undefined,
+  )
 }
 
 /** Answers what went wrong, or undefined. */

@@ -6,17 +6,25 @@
  *   --built      runs tests against the packages' `dist/` instead of `src/` (build first: `pnpm exec tsc -b`); without
  *                a selection those of every published package
  *   --second-try runs the files that failed once more, one at a time, when they are at most two; says so in the end
- *   --jobs=<n>   files at a time (default: the number of cores, at most 4; 1 with --faults, whose limits are about time)
+ *   --jobs=<n>   files at a time (default: one more than there are cores, because files wait for servers a quarter of
+ *                their time, at most 5; 1 with --faults, whose limits are about time)
  *   --timeout=<seconds>  per file (default 300; 900 with --faults)
  */
 import { spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { coverageByPackage, coverageGate, writeCoverageReport } from './testing/coverage.ts'
+import {
+  coverageByPackage,
+  coverageGate,
+  coveredFolderOf,
+  coveredFolders,
+  writeCoverageReport,
+} from './testing/coverage.ts'
 import { fileReport, summary, totalsOf } from './testing/report.ts'
-import { type FileResult, runFile } from './testing/run-file.ts'
+import { canaryVariable, type FileResult, runFile } from './testing/run-file.ts'
 import { runFiles } from './testing/run-files.ts'
 import { withSecondTries } from './testing/second-try.ts'
 import { selectTestFiles } from './testing/test-files.ts'
@@ -50,11 +58,12 @@ async function main(): Promise<number> {
   const all = flags.built ? publishedPackages(readWorkspace(root)).map(({ name }) => name) : []
   const selections = positionals.length === 0 ? all : positionals
   const files = selectTestFiles(root, flags.faults ? 'faults' : 'test', selections)
-  const packages = flags.coverage ? coveredPackages(files) : []
-  const jobs = positive('--jobs', flags.jobs) ?? (flags.faults ? 1 : Math.min(4, availableParallelism()))
+  const covering = flags.coverage ? coveredBy(files) : []
+  const jobs = positive('--jobs', flags.jobs) ?? (flags.faults ? 1 : Math.min(5, availableParallelism() + 1))
   const timeoutMs = (positive('--timeout', flags.timeout) ?? (flags.faults ? 900 : 300)) * 1000
   if (files.length === 0) throw new Error('there are no such tests')
-  provision()
+  // Nothing but the long tests needs the browser, and it is large.
+  provision(flags.faults ? [] : ['redis', 'pgbouncer', 'haproxy'])
   if (flags.coverage) rmSync(rawCoverage, { recursive: true, force: true })
   const compiled = compileCache()
   const options = {
@@ -65,6 +74,8 @@ async function main(): Promise<number> {
     ],
     environment: {
       NODE_COMPILE_CACHE: compiled,
+      // Another one for each run: what is found was written now.
+      [canaryVariable]: `canary-${randomBytes(12).toString('hex')}`,
       ...(flags.coverage && { NODE_V8_COVERAGE: rawCoverage }),
     },
   }
@@ -72,7 +83,7 @@ async function main(): Promise<number> {
   let results = await runFiles(files, { ...options, jobs, onResult })
   if (flags['second-try'])
     results = await withSecondTries(results, (file) => runFile(file, options), onResult)
-  const covered = flags.coverage ? reportCoverage(packages) : true
+  const covered = flags.coverage ? reportCoverage(covering) : true
   console.log(summary(results))
   return results.every((result) => result.ok) && totalsOf(results).passed > 0 && covered ? 0 : 1
 }
@@ -94,23 +105,25 @@ function compileCache(): string {
   return folder
 }
 
-/** Redis, PgBouncer and HAProxy come from the machine. Without them their tests fail and say so. */
-function provision(): void {
+/** Servers and browser come from the machine, all when none is named. Without them their tests fail and say so. */
+function provision(names: readonly string[]): void {
   const script = join('scripts', 'provision.ts')
-  const done = spawnSync(process.execPath, [script], { stdio: ['ignore', 'inherit', 'inherit'] })
+  const done = spawnSync(process.execPath, [script, ...names], { stdio: ['ignore', 'inherit', 'inherit'] })
   if (done.status !== 0) console.error('provision could not do everything; what needs it will fail\n')
 }
 
-/** The packages whose coverage is demanded: all, or those whose tests were selected. */
-function coveredPackages(files: readonly string[]): readonly string[] {
-  if (positionals.length === 0) return ['*']
-  const names = new Set(files.flatMap((file) => /^packages\/([^/]+)\//.exec(file)?.[1] ?? []))
-  if (names.size > 0) return [...names]
-  throw new Error(`--coverage is about packages/, and none of ${positionals.join(', ')} is there`)
+/** The folders whose coverage is demanded: all, or those whose tests were selected. */
+function coveredBy(files: readonly string[]): readonly string[] {
+  if (positionals.length === 0) return coveredFolders
+  const folders = new Set(files.flatMap((file) => coveredFolderOf(file) ?? []))
+  if (folders.size > 0) return [...folders]
+  throw new Error(
+    `--coverage is about ${coveredFolders.join(' and ')}, and none of ${positionals.join(', ')} is there`,
+  )
 }
 
-function reportCoverage(packages: readonly string[]): boolean {
-  const gate = coverageGate(coverageByPackage(root, writeCoverageReport(root, rawCoverage, packages)))
+function reportCoverage(folders: readonly string[]): boolean {
+  const gate = coverageGate(coverageByPackage(root, writeCoverageReport(root, rawCoverage, folders)))
   console.log(`\n${gate.table}`)
   return gate.ok
 }

@@ -65,9 +65,10 @@ function manifestProblems({ name, folder, manifest, kind }: Member): readonly Fi
     ['name', manifest.name, `@holdfast/${name}`],
     ['type', manifest.type, 'module'],
     ['license', manifest.license, 'MIT'],
-    ['engines', manifest.engines, { node: '>=22' }],
   ]
   if (kind === 'package') {
+    // An app is nobody's dependency, and may want a newer Node.
+    wanted.push(['engines', manifest.engines, { node: '>=22' }])
     wanted.push([
       'exports',
       manifest.exports?.['.'],

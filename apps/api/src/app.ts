@@ -1,11 +1,13 @@
 // The service as a list: what is registered, in which order, and what each part is given. Builds without
 // listening, so that tests can use it as it is.
 
+import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { abuseGuard, trustedProxies } from '@holdfast/abuse-guard'
 import { circuitBreaker } from '@holdfast/circuit-breaker'
 import { concurrencyGuard } from '@holdfast/concurrency-guard'
-import { withRetryAfter } from '@holdfast/footing'
+import { ErrorPages, errorPages } from '@holdfast/error-pages'
+import { AddressList, systemClock, withRetryAfter } from '@holdfast/footing'
 import { health } from '@holdfast/health'
 import { poolGuard, runInScope } from '@holdfast/pool-guard'
 import { guardedDialect } from '@holdfast/pool-guard/kysely'
@@ -16,28 +18,36 @@ import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyRequest,
+  type FastifySchemaValidationError,
   LogController,
 } from 'fastify'
 import { Kysely } from 'kysely'
 import { Registry } from 'prom-client'
+import { isFresh } from './access-rule.ts'
 import { bearerGuard } from './bearer.ts'
-import { believesUsers, type Config } from './config.ts'
+import type { Config } from './config.ts'
 import type { Database } from './db/database.ts'
 import { patientPool, servicePool } from './db/pool-options.ts'
 import { prepare } from './db/preparation.ts'
-import { UserRepository } from './db/user-repository.ts'
-import { ApiDatabasePressedError } from './errors.ts'
+import { classifyUnavailable } from './db/unavailable.ts'
+import { ApiDatabasePressedError, ApiTenantUnknownError } from './errors.ts'
 import { limitsOf, policySet } from './limits.ts'
 import { Once } from './once.ts'
 import { addressLimit } from './plugins/address-limit.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
-import { developmentUser } from './plugins/development-user.ts'
+import { hashingLine } from './plugins/hashing-line.ts'
+import { identity } from './plugins/identity.ts'
 import { metrics } from './plugins/metrics.ts'
-import { answerOtherMethods } from './plugins/other-methods.ts'
-import { answerError, answerUnreadable, describeInvalid, problemAnswers } from './plugins/problem-answers.ts'
 import { redis } from './plugins/redis.ts'
+import { requestBounds } from './plugins/request-bounds.ts'
+import { sessionPort, sessions } from './plugins/sessions.ts'
+import { statedAccess } from './plugins/stated-access.ts'
 import { trafficRedis } from './plugins/traffic-redis.ts'
 import { trafficReports } from './plugins/traffic-reports.ts'
+import { waitingBounds } from './plugins/waiting-bounds.ts'
+import { requestId } from './request-id.ts'
+import { auth } from './routes/auth/routes.ts'
+import { signInParts } from './routes/auth/sign-in-parts.ts'
 import { botMetrics } from './routes/bots/bot-metrics.ts'
 import { BotRepository } from './routes/bots/bot-repository.ts'
 import { BotStatusPages } from './routes/bots/bot-status.ts'
@@ -45,23 +55,43 @@ import { bots } from './routes/bots/routes.ts'
 import { operatorLimits } from './routes/operator-limits/routes.ts'
 import { registerPublicTheme } from './routes/public-theme/register.ts'
 import { withDecodableTenant } from './routes/public-theme/route.ts'
-import { isTenantSlug } from './routes/public-theme/theme.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
 import { HistoryPages } from './routes/theme-history/history-pages.ts'
 import { themeHistory } from './routes/theme-history/routes.ts'
 import { ThemeHistoryRepository } from './routes/theme-history/theme-history-repository.ts'
 import type { Secret } from './secret.ts'
+import { ID_HEADER } from './secured-response.ts'
+import { securityHeaders } from './security-headers.ts'
+import { serverBounds } from './server-bounds.ts'
+import { serviceSecrets } from './service-secrets.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
 const PAUSE_MS = 1000
+const MAX_INSIDE_CONNECTIONS = 1000
 const LONGEST_BLOCK_MS = 86_400_000
 /** More themes than a process can serve: what is served from memory is bounded by that alone. */
 const STALE_THEMES = '1000000/s'
+
+/** Who may use the routes of plugins. Those that are guarded ask for the token of the metrics, or an administrator. */
+const FOREIGN_ROUTES = {
+  '/healthz': 'public',
+  '/livez': 'public',
+  '/readyz': 'public',
+  '/startupz': 'public',
+  '/live': 'public',
+  '/ready': 'public',
+  '/health': 'public',
+  '/health/live': 'public',
+  '/health/ready': 'public',
+  '/health/check': 'guarded',
+  '/health/detailed': 'guarded',
+  '/health/summary': 'guarded',
+  '/health/metrics': 'guarded',
+  '/health/security': 'guarded',
+  '/admin/abuse': 'guarded',
+} as const
 /** What RATE_LIMITS_LEASES says, for tenant-rate-limit. */
 const LEASES = { off: false, on: true, strict: { strict: true } } as const
-/** Requests are small: who has not sent one whole by then does not mean to. */
-const MAX_ARRIVAL_MS = 20_000
-const ARRIVAL_CHECK_MS = 1000
 
 /** What the service is made of that is not in its configuration. */
 export interface AppOptions {
@@ -82,7 +112,25 @@ export interface App {
 
 /** Builds the service. */
 export async function buildApp({ config, logger, dataDirectory, databaseUrl }: AppOptions): Promise<App> {
+  const headers = await securityHeaders({
+    contentSecurityPolicy: config.securityCsp,
+    xssProtection: config.securityXssProtection,
+  })
+  // Everything but a bare socket gets its headers from the response.
+  const errors = new ErrorPages({
+    productName: 'Holdfast',
+    // There is nothing at `/`: the link would lead from one error to the next.
+    homeUrl: false,
+    socketHeaders: headers,
+    idHeader: ID_HEADER,
+    newId: (request) => (request === undefined ? randomUUID() : requestId(request)),
+    classify: classifyUnavailable,
+  })
+  const bounds = { ...errors.serverOptions, ...serverBounds(config, headers) }
   const fastify = Fastify({
+    ...bounds,
+    // Whoever names no host gets the same answer as whoever names two.
+    http: { ...bounds.http, requireHostHeader: false },
     loggerInstance: logger,
     logController: new LogController({
       disableRequestLogging: !['debug', 'trace'].includes(config.logLevel),
@@ -90,50 +138,39 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     // A tenant that is too long is an unknown tenant, not an unknown path.
     routerOptions: { maxParamLength: MAX_SLUG_IN_PATH },
     ...(config.trustProxy !== undefined && { trustProxy: trustedProxies(config.trustProxy) }),
-    // While closing, what still arrives on open connections is served.
-    return503OnClosing: false,
     rewriteUrl: ({ url = '/' }) => withDecodableTenant(url),
+    schemaErrorFormatter: (violations, where) => refusedInput(violations, where, errors),
     // A member that a body may not have is refused, not silently dropped.
     ajv: { customOptions: { removeAdditional: false } },
-    schemaErrorFormatter: describeInvalid,
-    requestTimeout: MAX_ARRIVAL_MS,
-    // Node takes the longer of the two times for the whole request, whichever was meant.
-    http: { headersTimeout: MAX_ARRIVAL_MS, connectionsCheckingInterval: ARRIVAL_CHECK_MS },
-    frameworkErrors: answerError,
-    clientErrorHandler: answerUnreadable,
+    bodyLimit: config.maxRequestBytes,
   })
-  // Bodies are JSON; text would reach a schema that never fits it.
-  fastify.removeContentTypeParser('text/plain')
-  // A script that names the type of every body names it for a DELETE, too, which has none.
-  const readJson = fastify.getDefaultJsonParser('error', 'error')
-  fastify.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '' && request.method === 'DELETE') done(null)
-    else readJson(request, body, done)
-  })
-  const addOtherMethods = answerOtherMethods(fastify)
   // By credentials that were refused, not by the status of an answer: any page can have its visitors ask without.
   const chargeWrongToken = ({ ip }: FastifyRequest) => fastify.abuseGuard.charge(ip, config.abuseWrongToken)
-  const authorize = bearerGuard(config.metricsToken, chargeWrongToken)
-  const adminToken = config.adminToken ?? config.metricsToken
-  const authorizeOperator = bearerGuard(adminToken, chargeWrongToken)
+  const isAdmin = ({ principal }: FastifyRequest) =>
+    principal?.role === 'admin' && isFresh(principal, systemClock.wallMs())
+  const hasToken = bearerGuard(config.metricsToken, chargeWrongToken)
+  const hasAdminToken = bearerGuard(config.adminToken ?? config.metricsToken, chargeWrongToken)
+  const authorize = (request: FastifyRequest) => isAdmin(request) || hasToken(request)
+  const authorizeOperator = (request: FastifyRequest) => isAdmin(request) || hasAdminToken(request)
   const registry = config.enableMetrics ? new Registry() : undefined
   const shared: { registry?: Registry } = registry === undefined ? {} : { registry }
 
-  await fastify.register(problemAnswers)
+  await fastify.register(waitingBounds, { ...config, clock: systemClock })
+  await fastify.register(requestBounds, config)
+  await fastify.register(statedAccess, { foreign: FOREIGN_ROUTES })
+  await fastify.register(errorPages, { pages: errors, ...shared })
   await fastify.register(health, {
     service: 'holdfast-api',
     version: config.appVersion,
-    // Without a token nobody could ever be authorized, and health says 403 at once.
     // A block keeps nobody from probes: who is blocked sees no details, or he could go on trying tokens there.
-    ...(config.metricsToken !== undefined && {
-      authorize: (request: FastifyRequest) =>
-        fastify.abuseGuard.blockOf(request.ip) === undefined && authorize(request),
-    }),
+    authorize: (request: FastifyRequest) =>
+      fastify.abuseGuard.blockOf(request.ip) === undefined && authorize(request),
     ...(config.managementPort !== undefined && {
-      management: { port: config.managementPort, host: config.apiHost },
+      management: { port: config.managementPort, host: config.apiHost, server: bounds },
     }),
     ...shared,
   })
+  guardInside(fastify.health.management, errors)
   await fastify.register(circuitBreaker, shared)
   await fastify.register(trafficRedis, { target: config.rateLimitRedisUrl, ...shared })
   await fastify.register(redis, { target: config.redisUrl, ...shared })
@@ -152,8 +189,19 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   if (registry !== undefined) await fastify.register(metrics, { registry, authorize })
   const db = new Kysely<Database>({ dialect: guardedDialect(fastify.poolGuard) })
 
-  // What a request passes, in this order: is its address blocked; has the address asked for too much; who asks; has he,
-  // or his tenant, or have all together asked for too much; is an operation of his under way.
+  // Before whatever has routes in a scope of its own: such a scope knows what requests had when it was made.
+  const secrets = serviceSecrets(config, dataDirectory, logger)
+  await fastify.register(sessions, {
+    secrets,
+    secure: config.sessionSecure,
+    shared: config.redisUrl !== undefined,
+    query: (text, values) => fastify.poolGuard.query(text, values, { criticality: 'critical' }),
+    ...shared,
+  })
+
+  // What a request passes, in this order: is its address blocked; is the line of passwords full; has the address asked
+  // for too much; who asks; has he, or his tenant, or have all together asked for too much; is an operation of his under
+  // way.
   const exempt = config.rateLimitsExempt ?? []
   const fleet = fastify.trafficRedis === null ? {} : { redis: fastify.trafficRedis }
   const limits = limitsOf(config)
@@ -163,10 +211,12 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     maxBlockMs: Math.max(config.abuseBlockMs, LONGEST_BLOCK_MS),
     weights: config.abuseWeights,
     allow: [...config.abuseAllow, ...exempt],
-    admin: adminToken === undefined ? {} : { authorize: authorizeOperator },
+    admin: { authorize: authorizeOperator },
+    page: fastify.errorPages.pageFor,
     ...fleet,
     ...shared,
   })
+  await fastify.register(hashingLine)
   await fastify.register(tenantRateLimit, {
     tenant: tenantOf,
     user: ({ principal }) => principal?.id,
@@ -177,26 +227,44 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     processes: config.apiWorkers,
     staleLimit: STALE_THEMES,
     headers: ['draft', 'x-ratelimit', 'x-rate-limit'],
+    page: fastify.errorPages.pageFor,
     ...fleet,
     ...shared,
   })
   await fastify.register(addressLimit, { limit: limits.limits.ip, exempt })
-  await fastify.register(developmentUser, {
-    users: believesUsers(config) ? new UserRepository(db) : undefined,
-  })
-  await fastify.register(concurrencyGuard, { leaseMs: config.botOperationLeaseMs, ...fleet, ...shared })
-  await fastify.register(trafficReports)
-  await fastify.register(operatorLimits, { settings: limits, authorize: authorizeOperator })
-
   const preparation = new Once(() =>
     prepare(fastify.poolGuard, {
       mayChange: config.environment !== 'production',
       patient: patientPool(config, config.databaseMigrationUrl ?? databaseUrl, 'preparation'),
       log: logger,
+      dataDirectory,
       // Nobody sets up the roles of a database that the service starts for itself.
       adviceLevel: config.databaseUrl === undefined ? 'debug' : 'warn',
     }),
   )
+  const parts = signInParts(fastify, {
+    config,
+    db,
+    prepare: () => preparation.get(),
+    secrets,
+    exempt: new AddressList(exempt, unreadable),
+  })
+  const kept = sessionPort(fastify, parts.cutoffs)
+  await fastify.register(identity, {
+    ...parts,
+    sessions: kept,
+    crossSite: { trustedOrigins: new Set(config.trustedOrigins), sslStrict: config.csrfSslStrict },
+    clock: systemClock,
+  })
+  await fastify.register(concurrencyGuard, {
+    leaseMs: config.botOperationLeaseMs,
+    page: fastify.errorPages.pageFor,
+    ...fleet,
+    ...shared,
+  })
+  await fastify.register(trafficReports)
+  await fastify.register(operatorLimits, { settings: limits, authorize: authorizeOperator })
+
   // What the refresher asks, nobody waits for: it takes the connections that are left, and pauses under pressure.
   const { firstTurn } = await runInScope({ criticality: 'background', route: 'theme refresher' }, () =>
     registerPublicTheme(fastify, {
@@ -220,14 +288,41 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     pages: new BotStatusPages(botRepository, fastify.staleCache),
     counters: registry && botMetrics(registry, botRepository, fastify.staleCache),
   })
-  addOtherMethods()
+  await fastify.register(auth, { ...parts, sessions: kept })
+  fastify.accessStated()
+  fastify.errorPages.answerOtherMethods()
   return { fastify, firstTurn }
 }
 
-/** Whose request it is, for limits and fairness: the tenant of who asks, or the one in the path. */
-function tenantOf({ principal, params }: FastifyRequest): string | undefined {
+/** No error of the inner port tells more than those outside, and probes and collectors are few. */
+function guardInside(management: FastifyInstance | undefined, errors: ErrorPages): void {
+  if (management === undefined) return
+  management.server.maxConnections = MAX_INSIDE_CONNECTIONS
+  management.setErrorHandler((error, request, reply) => errors.answer(error, request, reply))
+  management.server.on('checkExpectation', (request, response) => errors.answerExpectation(request, response))
+}
+
+/**
+ * Whose request it is, for limits and fairness: the tenant of who asks, or the one in the path, if there is one. All
+ * that are none share what one has: whoever makes up names makes no keys of them.
+ */
+function tenantOf({ principal, params, server }: FastifyRequest): string | undefined {
   if (principal !== null) return principal.tenant
   const { tenant } = params as { tenant?: string }
-  // All that cannot be a tenant is one.
-  return tenant !== undefined && isTenantSlug(tenant) ? tenant : undefined
+  return tenant !== undefined && server.hasTheme(tenant) ? tenant : undefined
+}
+
+/** A tenant that cannot be is one more that there is not. */
+function refusedInput(
+  violations: FastifySchemaValidationError[],
+  where: string,
+  { serverOptions }: ErrorPages,
+): Error {
+  const isTenant = where === 'params' && violations.some(({ instancePath }) => instancePath === '/tenant')
+  return isTenant ? new ApiTenantUnknownError() : serverOptions.schemaErrorFormatter(violations, where)
+}
+
+/** The configuration has read them before. */
+function unreadable(entry: string): never {
+  throw new Error(`${entry} is no network`)
 }

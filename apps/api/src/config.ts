@@ -6,6 +6,7 @@ import { resolve } from 'node:path'
 import { addressLimit, limit, overrides } from './limit-setting.ts'
 import { nearest } from './nearest.ts'
 import { redisUrl } from './redis-target.ts'
+import { STRICT_POLICY } from './security-headers.ts'
 import {
   bytes,
   choice,
@@ -13,9 +14,12 @@ import {
   duration,
   durationText,
   flag,
+  headerText,
   integer,
   networks,
   optional,
+  origin,
+  origins,
   path,
   port,
   postgresUrl,
@@ -23,7 +27,9 @@ import {
   proxies,
   type Setting,
   secret,
+  secretKey,
   setting,
+  smtpUrl,
   text,
   type ValueOf,
   weights,
@@ -87,6 +93,48 @@ const SETTINGS = {
     'TRUST_PROXY',
     proxies,
     'Networks of the proxies in front, of which `X-Forwarded-For` is believed. Unset: of nobody, and the address of a client is that of the connection.',
+  ),
+  maxRequestBytes: setting(
+    'MAX_REQUEST_BYTES',
+    integer(1024, 104_857_600),
+    '1048576',
+    'Most bytes of a body.',
+  ),
+  requestTimeoutMs: setting(
+    'REQUEST_TIMEOUT',
+    duration(100, 120_000),
+    '10s',
+    'Longest time in which a request has to arrive, its body included; later it is a 408.',
+  ),
+  handlerTimeoutMs: setting(
+    'HANDLER_TIMEOUT',
+    duration(100, 600_000),
+    '30s',
+    'Longest time for an answer; later it is a 503. Everything that waits has a shorter bound of its own.',
+  ),
+  maxConnections: setting(
+    'MAX_CONNECTIONS',
+    integer(1, 1_000_000),
+    '10000',
+    'Most connections of this process at one time; further ones are closed at once.',
+  ),
+  maxRequestsPerSocket: setting(
+    'MAX_REQUESTS_PER_SOCKET',
+    integer(0, 1_000_000_000),
+    '10000',
+    'Most requests of one connection: the last answer tells the client to close it, and one more is a 503. `0`: any number.',
+  ),
+  securityCsp: setting(
+    'SECURITY_CSP',
+    headerText,
+    STRICT_POLICY,
+    'The `Content-Security-Policy` of every answer but pages, which have their own. Nothing of this service needs more than the default.',
+  ),
+  securityXssProtection: setting(
+    'SECURITY_XSS_PROTECTION',
+    choice(['0', '1; mode=block']),
+    '0',
+    '`X-XSS-Protection`: browsers recommend `0`; some scanners ask for the other one.',
   ),
   rateLimitRedisUrl: optional(
     'RATE_LIMIT_REDIS_URL',
@@ -173,10 +221,67 @@ const SETTINGS = {
     '10s',
     'How long a process that died in the middle of an operation keeps its user from the next one.',
   ),
-  developmentUserHeader: optional(
-    'DEVELOPMENT_USER_HEADER',
+  secretKey: optional(
+    'SECRET_KEY',
+    secretKey,
+    'What the keys of sessions, access tokens and forms are made of, the same for all processes. Required in production; elsewhere one is made and kept in the data directory.',
+  ),
+  secretKeyPrevious: optional(
+    'SECRET_KEY_PREVIOUS',
+    secretKey,
+    'The one before, while what was signed with it is still about.',
+  ),
+  sessionSecure: setting(
+    'SESSION_SECURE',
     flag,
-    'Whether the header `X-Development-User` says who asks, and is believed. Refused in production. Unset: in development and test.',
+    'false',
+    'Whether cookies go over HTTPS alone. Has to be true in production.',
+  ),
+  csrfSslStrict: setting(
+    'CSRF_SSL_STRICT',
+    flag,
+    'true',
+    'Whether a change over HTTPS that a cookie stands for has to say where it comes from (`Origin` or `Referer`).',
+  ),
+  trustedOrigins: optional(
+    'TRUSTED_ORIGINS',
+    origins,
+    'Other web sites whose pages may use this service with its cookies. Unset: none.',
+  ),
+  rateLimitsSignIn: setting(
+    'RATE_LIMITS_SIGN_IN',
+    limit,
+    '10 per 15m strict',
+    'Wrong passwords for one account from one address.',
+  ),
+  rateLimitsAccount: setting(
+    'RATE_LIMITS_ACCOUNT',
+    limit,
+    '50 per 15m strict',
+    'Wrong passwords for one account from everywhere.',
+  ),
+  rateLimitsSignInAddress: setting(
+    'RATE_LIMITS_SIGN_IN_ADDRESS',
+    limit,
+    '100 per 15m strict',
+    'Attempts of one address to sign in, register, verify or reset, for any account.',
+  ),
+  rateLimitsMail: setting(
+    'RATE_LIMITS_MAIL',
+    limit,
+    '5 per 1h strict',
+    'Mails to one address. Whoever asks for more gets the same answer, and no mail.',
+  ),
+  smtpUrl: optional(
+    'SMTP_URL',
+    smtpUrl,
+    'The server that mail goes to, `smtp://user:password@host:587`. Unset: in production there is no mail, so nobody can register or reset a password; elsewhere it is written to the log.',
+  ),
+  mailFrom: setting('MAIL_FROM', text, 'Holdfast <no-reply@localhost>', 'Whom mails are from.'),
+  publicUrl: optional(
+    'PUBLIC_URL',
+    origin,
+    'Where people reach this service, for the links in mails. Unset: mails hold the token alone.',
   ),
   dbWebPoolMax: setting(
     'DB_WEB_POOL_MAX',
@@ -323,11 +428,6 @@ export function dataDirectory(config: Config, environment: Environment = process
   return resolve(callerDirectory(environment), config.dataDirectory)
 }
 
-/** Whether a header says who asks, and is believed; never in production. */
-export function believesUsers({ environment, developmentUserHeader }: Config): boolean {
-  return developmentUserHeader ?? ['development', 'test'].includes(environment)
-}
-
 /** The configuration table in Markdown, as it stands in the README. */
 export function renderConfigTable(): string {
   const rows = Object.values<Setting<unknown>>(SETTINGS).map(
@@ -422,11 +522,18 @@ function checkTogether(values: Partial<Config>, problems: ConfigProblem[]): void
       fix: 'Set it to postgres://user:password@host:5432/database, or set DATABASE_URL_FILE.',
     })
   }
-  if (values.environment === 'production' && values.developmentUserHeader === true) {
+  if (values.environment === 'production' && values.secretKey === undefined && !alreadyWrong('SECRET_KEY')) {
     problems.push({
-      name: 'DEVELOPMENT_USER_HEADER',
-      wrong: 'is true, and ENVIRONMENT is production: everybody would be whoever he says',
-      fix: 'Leave it unset.',
+      name: 'SECRET_KEY',
+      wrong: 'is unset, and ENVIRONMENT is production',
+      fix: 'Make one with: openssl rand -base64 48',
+    })
+  }
+  if (values.environment === 'production' && values.sessionSecure === false) {
+    problems.push({
+      name: 'SESSION_SECURE',
+      wrong: 'is not true, and ENVIRONMENT is production',
+      fix: 'Set it to true, and let people come over HTTPS.',
     })
   }
   const { dbPoolMin, dbWebPoolMax } = values
@@ -447,6 +554,18 @@ function checkTogether(values: Partial<Config>, problems: ConfigProblem[]): void
       name: 'DB_LOCK_TIMEOUT',
       wrong: `is ${durationText(dbLockTimeoutMs)}, and DB_STATEMENT_TIMEOUT (${durationText(dbStatementTimeoutMs)}) would always come first`,
       fix: 'Make it shorter than DB_STATEMENT_TIMEOUT.',
+    })
+  }
+  const { requestTimeoutMs, handlerTimeoutMs } = values
+  if (
+    requestTimeoutMs !== undefined &&
+    handlerTimeoutMs !== undefined &&
+    handlerTimeoutMs <= requestTimeoutMs
+  ) {
+    problems.push({
+      name: 'HANDLER_TIMEOUT',
+      wrong: `is ${durationText(handlerTimeoutMs)}, and who sends slowly may take REQUEST_TIMEOUT (${durationText(requestTimeoutMs)}) of it`,
+      fix: 'Make it longer than REQUEST_TIMEOUT.',
     })
   }
   if (values.pgbouncerAdminUrl !== undefined && values.databaseUrl === undefined) {
@@ -484,7 +603,13 @@ const OWN_PREFIXES = [
   'ABUSE_',
   'TRUST_',
   'BOT_OPERATION_',
-  'DEVELOPMENT_',
+  'SECURITY_',
+  'SECRET_',
+  'SESSION_',
+  'CSRF_',
+  'SMTP_',
+  'MAIL_',
+  'TRUSTED_',
 ]
 // Kubernetes injects these for every Service, whatever its name.
 const KUBERNETES_LINK = /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)/
@@ -510,6 +635,9 @@ function warningsOf(config: Config, environment: Environment): string[] {
   }
   if (config.enableMetrics && config.metricsToken === undefined) {
     warnings.push('ENABLE_METRICS is true, but without METRICS_TOKEN nobody is allowed to read /metrics')
+  }
+  if (config.environment === 'production' && config.smtpUrl === undefined) {
+    warnings.push('SMTP_URL is unset: nobody can register, nor reset a password')
   }
   if (config.redisUrl === undefined && config.rateLimitRedisUrl === undefined) {
     if (config.apiWorkers > 1) {

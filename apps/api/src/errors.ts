@@ -50,11 +50,34 @@ export const ApiListenError = createError<[address: string, why: string, detail:
   'cannot listen on %s: %s; change API_HOST or API_PORT, or end what is there',
 )
 
-/** The path exists, and not with this method. */
-export const ApiMethodNotAllowedError = createError<[method: string, allow: string]>(
-  'HOLDFAST_ERR_API_METHOD_NOT_ALLOWED',
-  'this path does not know %s, only %s',
-  405,
+/** Another server could read this request in another way. */
+export const ApiAmbiguousRequestError = createError<[why: string]>(
+  'HOLDFAST_ERR_API_AMBIGUOUS_REQUEST',
+  'this request can be read in two ways: %s',
+  400,
+)
+
+/** The address has more characters than any address of this service. */
+export const ApiAddressTooLongError = createError(
+  'HOLDFAST_ERR_API_ADDRESS_TOO_LONG',
+  'the address is too long',
+  414,
+)
+
+/** Nobody has answered, and every other bound has failed: a mistake in a handler. */
+export class ApiHandlerTimeoutError extends createError(
+  'HOLDFAST_ERR_API_HANDLER_TIMEOUT',
+  'this took too long; look whether it was done before you try again',
+  503,
+) {
+  readonly expose = true
+}
+
+/** The body is JSON that nests too deep, or holds too much. */
+export const ApiBodyUnboundedError = createError<[maxDepth: number, maxValues: number]>(
+  'HOLDFAST_ERR_API_BODY_UNBOUNDED',
+  'the body is nested deeper than %d, or holds more than %d values',
+  400,
 )
 
 /** Some themes of a batch could not be loaded; the ones that are held stay. */
@@ -112,15 +135,21 @@ export const ApiAddressLimitedError = createError(
   429,
 )
 
-/** The request names no user, or one that there is not. */
-export const ApiUserUnknownError = createError<[string]>('HOLDFAST_ERR_API_USER_UNKNOWN', '%s', 401)
+/** The request says nothing, or nothing that is good, about who asks. */
+export const ApiNotSignedInError = createError(
+  'HOLDFAST_ERR_API_NOT_SIGNED_IN',
+  'sign in first, or send Authorization: Bearer with an access token that is not over',
+  401,
+)
 
 /** The database cannot say who this is. */
-export const ApiUserUnavailableError = createError(
+export class ApiUserUnavailableError extends createError(
   'HOLDFAST_ERR_API_USER_UNAVAILABLE',
   'who is asking cannot be found out at the moment',
   503,
-)
+) {
+  readonly expose = true
+}
 
 /** An id is a number, a list or anything else that is not text. */
 export const ApiIdNotTextError = createError(
@@ -151,6 +180,120 @@ export const ApiBotStatusUnavailableError = createError(
   'HOLDFAST_ERR_API_BOT_STATUS_UNAVAILABLE',
   'the status is not available at the moment',
   503,
+)
+
+/**
+ * More passwords are to be verified than can be, and the line is full. Without a stack: nobody looks for its place, and
+ * in a storm there are thousands.
+ */
+export class ApiPasswordsBusyError extends createError(
+  'HOLDFAST_ERR_API_PASSWORDS_BUSY',
+  'too many people sign in at this moment',
+  503,
+  Error,
+  false,
+) {
+  readonly expose = true
+}
+
+/** Tenant, e-mail address and password are not those of an account that can sign in. Never says which of them. */
+export const ApiSignInRefusedError = createError(
+  'HOLDFAST_ERR_API_SIGN_IN_REFUSED',
+  'tenant, email and password do not belong together',
+  401,
+)
+
+/** Too many attempts to sign in, register or reset. */
+export const ApiSignInLimitedError = createError(
+  'HOLDFAST_ERR_API_SIGN_IN_LIMITED',
+  'there were too many attempts; wait, or reset the password',
+  429,
+)
+
+/** What signing in needs is away. Nothing was changed, and nothing counted. */
+export class ApiSignInUnavailableError extends createError(
+  'HOLDFAST_ERR_API_SIGN_IN_UNAVAILABLE',
+  'this cannot be done at the moment; nothing has changed, and the attempt does not count',
+  503,
+) {
+  readonly expose = true
+}
+
+/** A password that may not be chosen. */
+export const ApiPasswordWeakError = createError<[string]>('HOLDFAST_ERR_API_PASSWORD_WEAK', '%s', 400)
+
+/** A token of a mail that is over, was used, or never was. */
+export const ApiMailTokenError = createError(
+  'HOLDFAST_ERR_API_MAIL_TOKEN',
+  'this token was used before or is over; ask for a new one',
+  400,
+)
+
+/** A refresh token that is over, was used, or never was. */
+export const ApiRefreshRefusedError = createError(
+  'HOLDFAST_ERR_API_REFRESH_REFUSED',
+  'this refresh token is not good any more; sign in again',
+  401,
+)
+
+/** No mail can leave, so that what needs one cannot be begun. */
+export class ApiMailUnavailableError extends createError(
+  'HOLDFAST_ERR_API_MAIL_UNAVAILABLE',
+  'this service cannot send mail',
+  503,
+) {
+  readonly expose = true
+}
+
+/** The user has no such session. */
+export const ApiSessionUnknownError = createError(
+  'HOLDFAST_ERR_API_SESSION_UNKNOWN',
+  'there is no such session',
+  404,
+)
+
+/** Whoever asks may not do this. */
+export const ApiForbiddenError = createError<[string]>(
+  'HOLDFAST_ERR_API_FORBIDDEN',
+  'this needs the role %s',
+  403,
+)
+
+/** Whoever asks belongs to another tenant. */
+export const ApiOtherTenantError = createError(
+  'HOLDFAST_ERR_API_OTHER_TENANT',
+  'this belongs to another tenant',
+  403,
+)
+
+/** It is too long ago that whoever asks has given his password (RFC 9470). */
+export const ApiStaleSignInError = createError(
+  'HOLDFAST_ERR_API_STALE_SIGN_IN',
+  'sign in again: for this the password must have been given within the last 15 minutes',
+  401,
+)
+
+/** A page of another site sent this, or might have. */
+export const ApiCrossSiteError = createError<[string]>('HOLDFAST_ERR_API_CROSS_SITE', '%s', 403)
+
+/** Routes that do not say who may use them; nothing is served before they do. */
+export const ApiAccessUnstatedError = createError<[string]>(
+  'HOLDFAST_ERR_API_ACCESS_UNSTATED',
+  'these routes state no access rule: %s; add config.access',
+)
+
+/** A member of a body is of another kind than it has to be. */
+export const ApiMemberKindError = createError<[string, string]>(
+  'HOLDFAST_ERR_API_MEMBER_KIND',
+  '%s must be %s',
+  400,
+)
+
+/** Whoever asked does not wait for the answer any more; nobody reads this. */
+export const ApiClientLeftError = createError(
+  'HOLDFAST_ERR_API_CLIENT_LEFT',
+  'the client has left before there was an answer',
+  499,
 )
 
 /** What an operator wants for limits cannot be kept. */

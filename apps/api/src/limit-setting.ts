@@ -11,8 +11,8 @@ import {
   type TenantLimits,
 } from './limits.ts'
 import { nearest } from './nearest.ts'
-import { isTenantSlug } from './routes/public-theme/theme.ts'
 import type { Kind, Parsed } from './setting.ts'
+import { isTenantSlug } from './tenant-slug.ts'
 
 /** Each may be two policies, and there can be 10,000 of them. */
 const MAX_OVERRIDES = 4000

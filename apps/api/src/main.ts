@@ -1,11 +1,11 @@
 // configuration -> a database of its own, when it has none -> app -> listen, and back again on a signal.
 
-import { accessSync, constants, mkdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import type { Logger } from 'pino'
 import { type App, buildApp } from './app.ts'
 import {
-  believesUsers,
   type Config,
   ConfigError,
   dataDirectory,
@@ -13,6 +13,7 @@ import {
   type LoadedConfig,
   loadConfig,
 } from './config.ts'
+import { DEMO_CREDENTIALS_FILE } from './db/demo-tenants.ts'
 import { startDevelopmentDatabase } from './db/development-database.ts'
 import {
   ApiDatabaseUnsafeError,
@@ -78,9 +79,9 @@ async function main({ config, warnings }: LoadedConfig): Promise<void> {
       url: localUrl(fastify.server.address()),
       managementUrl: fastify.health.management && localUrl(fastify.health.management.server.address()),
       dataDirectory: usableDirectory,
+      demoCredentials: demoCredentials(usableDirectory),
       ownDatabase: own.value,
       themes: describe(turn),
-      believesUsers: believesUsers(config),
       startedInMs: Math.round(performance.now()),
     })
   } catch (error) {
@@ -89,6 +90,12 @@ async function main({ config, warnings }: LoadedConfig): Promise<void> {
     await stop('the start failed')
     throw error
   }
+}
+
+/** Where they are, when there are any. */
+function demoCredentials(directory: string | undefined): string | undefined {
+  const path = directory === undefined ? undefined : join(directory, DEMO_CREDENTIALS_FILE)
+  return path !== undefined && existsSync(path) ? path : undefined
 }
 
 async function listen(fastify: App['fastify'], { apiHost, apiPort }: Config): Promise<void> {

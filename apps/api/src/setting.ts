@@ -61,6 +61,16 @@ export const text: Kind<string> = {
   },
 }
 
+/** What can be the value of a header: visible ASCII and spaces, at most 4,096 characters. */
+export const headerText: Kind<string> = {
+  kind: 'header value',
+  parse(given) {
+    if (given.length > 4096) return { wrong: 'is longer than 4096 characters', fix: 'Shorten it.' }
+    if (/^[ -~]*$/.test(given)) return { value: given }
+    return { wrong: 'holds what no header can carry', fix: 'Use letters, digits and punctuation of ASCII.' }
+  },
+}
+
 /** A path; relative ones are resolved by whoever uses them. */
 export const path: Kind<string> = { ...text, kind: 'path' }
 
@@ -200,21 +210,28 @@ export const networks: Kind<readonly string[]> = {
   },
 }
 
+/** No network of anybody's own is larger: `10.0.0.0/8`, `fc00::/7`. */
+const WIDEST_BITS = { 4: 8, 6: 7 } as const
+
 /**
- * The networks of the proxies in front. A number of hops, and a network of all addresses, are refused: whoever sends
- * the header himself would choose his own address.
+ * The networks of the proxies in front. A number of hops, and networks that together could be all addresses, are refused:
+ * whoever sends the header himself would choose his own address.
  */
 export const proxies: Kind<readonly string[]> = {
   ...networks,
   parse(given) {
     const parsed = networks.parse(given)
-    if ('wrong' in parsed || !parsed.value.some((entry) => readNetwork(entry)?.prefixBits === 0))
-      return parsed
+    if ('wrong' in parsed || !parsed.value.some(isTooWide)) return parsed
     return {
-      wrong: 'trusts everybody, so that clients choose their own addresses',
+      wrong: 'trusts everybody, or nearly, so that clients choose their own addresses',
       fix: 'Name the networks that the proxies are in.',
     }
   },
+}
+
+function isTooWide(entry: string): boolean {
+  const network = readNetwork(entry)
+  return network !== undefined && network.prefixBits < WIDEST_BITS[network.first.family]
 }
 
 const MAX_WEIGHT = 1000
@@ -253,6 +270,71 @@ export const secret: Kind<Secret> = {
       }
     }
     return { value: new Secret(given) }
+  },
+}
+
+const MIN_KEY_LENGTH = 32
+
+/** A secret that keys are made of: at least 32 visible ASCII characters. */
+export const secretKey: Kind<Secret> = {
+  ...secret,
+  parse(given) {
+    const isLong = given.length >= MIN_KEY_LENGTH
+    if (isLong && given.length <= 4096 && /^[!-~]*$/.test(given)) return { value: new Secret(given) }
+    return {
+      wrong: isLong ? 'holds white space or is too long' : `is shorter than ${MIN_KEY_LENGTH} characters`,
+      fix: 'Make one with: openssl rand -base64 48',
+    }
+  },
+}
+
+/** Where mail goes: secret, because it usually holds a password. */
+export const smtpUrl: Kind<Secret> = {
+  kind: 'secret URL',
+  secret: true,
+  parse(given) {
+    const url = URL.parse(given)
+    if (url !== null && ['smtp:', 'smtps:'].includes(url.protocol) && url.hostname !== '') {
+      return { value: new Secret(given) }
+    }
+    return {
+      wrong: 'is not the URL of a mail server',
+      fix: 'Write smtp://user:password@host:587, or smtps:// for TLS from the start.',
+    }
+  },
+}
+
+/** The origin of a web site, `https://app.example`. */
+function originOf(given: string): string | undefined {
+  const url = URL.parse(given)
+  return url !== null && /^https?:$/.test(url.protocol) && given.replace(/\/$/, '') === url.origin
+    ? url.origin
+    : undefined
+}
+
+/** One origin. */
+export const origin: Kind<string> = {
+  kind: 'origin',
+  parse(given) {
+    const value = originOf(given)
+    if (value !== undefined) return { value }
+    return { wrong: 'is not an origin', fix: 'Write https://app.example, without a path.' }
+  },
+}
+
+const MAX_ORIGINS = 100
+
+/** Origins with commas between. */
+export const origins: Kind<readonly string[]> = {
+  kind: 'origins',
+  parse(given) {
+    const values = given.split(',').map((entry) => originOf(entry.trim()))
+    const known = values.filter((value) => value !== undefined)
+    if (known.length === values.length && values.length <= MAX_ORIGINS) return { value: Object.freeze(known) }
+    return {
+      wrong: `holds what is not an origin, or more than ${MAX_ORIGINS}`,
+      fix: 'Write https://app.example,https://admin.example, without paths.',
+    }
   },
 }
 

@@ -13,10 +13,10 @@ export interface Running {
   readonly ownDatabase:
     | { readonly pid: number; readonly notice: string | undefined; readonly shared: boolean }
     | undefined
+  /** Where the passwords of the demo accounts are; undefined: nowhere. */
+  readonly demoCredentials: string | undefined
   /** How the first look into the database ended, when that is known. */
   readonly themes: string
-  /** Whether a header says who asks. */
-  readonly believesUsers: boolean
   readonly startedInMs: number
 }
 
@@ -36,15 +36,13 @@ export function startSummary(running: Running): string {
     ['', ownDatabase?.notice],
     ['themes', `${running.themes}; changes show within ${durationText(config.themeRefreshIntervalMs)}`],
     ['data', running.dataDirectory],
+    ['accounts', running.demoCredentials],
   ]
   const tries = [
     `curl -i ${url}/healthz`,
     `curl -i ${url}/acme/api/public/load-theme`,
     `curl -i ${url}/globex/api/public/load-theme`,
     `curl -s ${url}/readyz`,
-    ...(running.believesUsers
-      ? [`curl -s -H 'X-Development-User: acme/trader@acme.example' ${url}/api/bot/status`]
-      : []),
   ]
   const kill = ownDatabase && [
     '',

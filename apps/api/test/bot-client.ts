@@ -1,4 +1,5 @@
 import type { BotOperation } from '../src/routes/bots/bot.ts'
+import { bearerOf } from './bearer-of.ts'
 
 /** An answer of a bot route. */
 export interface BotReply {
@@ -7,21 +8,29 @@ export interface BotReply {
   readonly body: Readonly<Record<string, unknown>> & { readonly items?: readonly Record<string, unknown>[] }
 }
 
-/** A user of acme, as the demo data has them, who asks for bots. */
+/** Where a service is, and the database that it has its users in. */
+export interface BotPlace {
+  readonly url: string
+  readonly databaseUrl: string
+}
+
+/** A user who asks for bots. */
 export class BotClient {
-  readonly #url: string
+  readonly #place: BotPlace
+  readonly #user: string | undefined
   readonly #headers: Readonly<Record<string, string>>
 
-  /** `user` is `<tenant>/<e-mail>`; without one nobody is named. */
-  constructor(url: string, user?: string, headers: Readonly<Record<string, string>> = {}) {
-    this.#url = url
-    this.#headers = { ...headers, ...(user !== undefined && { 'x-development-user': user }) }
+  /** `user` is `<tenant>/<e-mail>`; without one nobody is signed in. */
+  constructor(place: BotPlace, user?: string, headers: Readonly<Record<string, string>> = {}) {
+    this.#place = place
+    this.#user = user
+    this.#headers = headers
   }
 
   post(operation: BotOperation, body: unknown): Promise<BotReply> {
     return this.#ask(`/api/bot/${operation}`, {
       method: 'POST',
-      headers: { ...this.#headers, 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json' },
       body: typeof body === 'string' ? body : JSON.stringify(body),
     })
   }
@@ -39,11 +48,17 @@ export class BotClient {
   }
 
   status(query = ''): Promise<BotReply> {
-    return this.#ask(`/api/bot/status${query}`, { headers: this.#headers })
+    return this.#ask(`/api/bot/status${query}`, {})
   }
 
-  async #ask(path: string, init: RequestInit): Promise<BotReply> {
-    const answer = await fetch(this.#url + path, init)
+  async #ask(path: string, init: RequestInit & { headers?: Record<string, string> }): Promise<BotReply> {
+    const { url, databaseUrl } = this.#place
+    const token = this.#user === undefined ? undefined : await bearerOf(databaseUrl, this.#user)
+    const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    const answer = await fetch(url + path, {
+      ...init,
+      headers: { ...authorization, ...this.#headers, ...init.headers },
+    })
     return {
       status: answer.status,
       headers: answer.headers,

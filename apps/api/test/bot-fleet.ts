@@ -38,7 +38,8 @@ export async function startBotFleet(t: Test, environment: Readonly<Record<string
     redis,
     sql,
     start,
-    as: (service: ServiceProcess, user = TRADER) => new BotClient(service.url, user),
+    as: ({ url }: ServiceProcess, user = TRADER) =>
+      new BotClient({ url, databaseUrl: postgres.directUrl }, user),
     botOf: async (email: string, at = 0) => {
       const { rows } = await sql.query(
         'select bots.id from bots join users on users.id = user_id where email = $1 order by bots.id',

@@ -2,8 +2,9 @@
 
 import { startPostgres, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
+import { bearerOf } from './bearer-of.ts'
 import { BotClient } from './bot-client.ts'
-import { freshDatabase, testPool } from './fresh-database.ts'
+import { demoDatabase, testPool } from './fresh-database.ts'
 import { holdBot } from './held-bot.ts'
 import { ServiceApp } from './service-app.ts'
 
@@ -17,11 +18,12 @@ const UNLIMITED = Object.fromEntries(
 )
 
 async function setUp(t: Test, environment: Readonly<Record<string, string>> = {}) {
-  const url = await freshDatabase(postgres.directUrl)
+  const url = await demoDatabase(postgres.directUrl)
   const service = await ServiceApp.start(t, { ...UNLIMITED, DATABASE_URL: url, ...environment })
   const sql = testPool(url)
   t.teardown(() => sql.end())
-  const as = (user?: string, headers?: Record<string, string>) => new BotClient(service.url, user, headers)
+  const as = (user?: string, headers?: Record<string, string>) =>
+    new BotClient({ url: service.url, databaseUrl: url }, user, headers)
   const events = async () =>
     (await sql.query('select bot_id, user_id, kind, from_status, to_status from bot_events order by id')).rows
   const botOf = async (email: string, at = 0) => {
@@ -161,35 +163,26 @@ t.test('bots are listed a page at a time', async (t) => {
   t.equal(new Set(ids).size, 47)
 })
 
-t.test('who is not known, suspended, or names nobody is told so', async (t) => {
+t.test('who is not known, or suspended, is told to sign in', async (t) => {
   const { as, sql, botOf } = await setUp(t)
   const bot = await botOf('trader@acme.example')
+  const suspended = as('acme/second-trader@acme.example')
+  const ofSuspended = as('globex/trader@globex.example')
   await sql.query(`update users set status = 'suspended' where email = 'second-trader@acme.example'`)
   await sql.query(`update tenants set status = 'suspended' where slug = 'globex'`)
-  for (const user of [
-    undefined,
-    '',
-    'trader@acme.example',
-    'acme/nobody@acme.example',
-    'globex/trader@acme.example',
-    'acme/second-trader@acme.example',
-    'globex/trader@globex.example',
-    `acme/${'x'.repeat(400)}@acme.example`,
-    "acme/'@acme.example",
+  for (const client of [
+    as(),
+    suspended,
+    ofSuspended,
+    ...['', 'Bearer', 'Bearer ', 'Bearer x', 'Bearer x.y.z', 'Basic dTpw', `Bearer ${'x'.repeat(5000)}`].map(
+      (authorization) => as(undefined, { authorization }),
+    ),
   ]) {
-    const answer = await as(user).start(bot)
-    t.match(answer, { status: 401, body: { error: 'HOLDFAST_ERR_API_USER_UNKNOWN' } }, String(user))
-    t.match(answer.headers.get('www-authenticate'), /DevelopmentUser/)
-    t.match(await as(user).status(), { status: 401 })
+    const answer = await client.start(bot)
+    t.match(answer, { status: 401, body: { error: 'HOLDFAST_ERR_API_NOT_SIGNED_IN' } })
+    t.equal(answer.headers.get('www-authenticate'), 'Bearer realm="api"')
+    t.match(await client.status(), { status: 401 })
   }
-})
-
-t.test('without the header of development nobody is known', async (t) => {
-  const { as, service } = await setUp(t, { DEVELOPMENT_USER_HEADER: 'false' })
-  t.match(await as(TRADER).status(), { status: 401, body: { detail: /nobody can sign in/ } })
-  t.notMatch(service.stdout, /is taken for the user/)
-  const believing = await setUp(t)
-  t.match(believing.service.stdout, /x-development-user is taken for the user that it names/)
 })
 
 t.test('of one user one operation goes on at a time, and nobody else waits for him', async (t) => {
@@ -280,13 +273,16 @@ t.test('a status that was read before stands in when the database has no room', 
 })
 
 t.test('an operation whose client leaves is ended, changes nothing, and is counted', async (t) => {
-  const { as, sql, events, botOf, service, metrics } = await setUpWithMetrics(t)
+  const { as, sql, events, botOf, service, metrics, url } = await setUpWithMetrics(t)
   const bot = await botOf('trader@acme.example')
   const held = await holdBot(sql, bot)
   const leaving = new AbortController()
   const left = fetch(`${service.url}/api/bot/start`, {
     method: 'POST',
-    headers: { 'x-development-user': TRADER, 'content-type': 'application/json' },
+    headers: {
+      authorization: `Bearer ${await bearerOf(url, TRADER)}`,
+      'content-type': 'application/json',
+    },
     body: JSON.stringify({ bot_id: bot }),
     signal: leaving.signal,
   })

@@ -83,6 +83,46 @@ t.test('themes are listed, shown and written, and what is wrong is said', async 
   t.match(await run(['migrate', 'down']), { code: 0, output: 'nothing to take back\n' })
 })
 
+t.test(
+  'the first administrator is made by a command, with a password that no process list shows',
+  async (t) => {
+    const DATABASE_URL = await freshDatabase(postgres.directUrl)
+    const run = (words: string[], input?: string) => runCommand(words, { DATABASE_URL }, input)
+    await run(['migrate', 'up'])
+    const pool = testPool(DATABASE_URL, 1)
+    t.teardown(() => pool.end())
+    await pool.query(`insert into tenants (slug, name) values ('acme', 'Acme Markets')`)
+    const make = ['account', 'make-admin', 'acme', 'Root@Acme.example']
+    t.match(await run(make, 'a good long password\n'), {
+      code: 0,
+      output: 'root@acme.example of acme is an administrator now (user 1)\n',
+    })
+    const stored = async () =>
+      (await pool.query('select email, role, status, password_hash, sessions_valid_after from users')).rows
+    const before = await stored()
+    t.match(before, [{ email: 'root@acme.example', role: 'admin', password_hash: /^\$argon2id\$/ }])
+    await pool.query(`update users set role = 'user', status = 'suspended'`)
+    t.match(await run(make, 'another good password'), { code: 0 })
+    const after = await stored()
+    t.match(after, [{ role: 'admin', status: 'active', sessions_valid_after: Date }])
+    t.not(after[0]?.['password_hash'], before[0]?.['password_hash'])
+    for (const [words, input, output] of [
+      [make, '', /at least 8 characters/],
+      [make, 'password1', /tried first/],
+      [
+        ['account', 'make-admin', 'nowhere', 'x@y.example'],
+        'a good long password',
+        /no active tenant nowhere/,
+      ],
+      [['account', 'make-admin', 'acme', 'nobody'], 'a good long password', /no e-mail address/],
+      [['account', 'make-admin', 'acme'], '', /usage/],
+      [['account'], '', /usage/],
+    ] as [string[], string, RegExp][]) {
+      t.match(await run(words, input), { code: 1, output }, words.join(' '))
+    }
+  },
+)
+
 t.test('without a database, or with a wrong configuration, a command says so in one line', async (t) => {
   const DATA_DIRECTORY = scratchDirectory(t)
   t.match(await runCommand(['theme', 'list'], { DATA_DIRECTORY }), {

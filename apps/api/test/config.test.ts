@@ -3,14 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import t from 'tap'
-import {
-  believesUsers,
-  ConfigError,
-  type ConfigProblem,
-  callerDirectory,
-  dataDirectory,
-  loadConfig,
-} from '../src/config.ts'
+import { ConfigError, type ConfigProblem, callerDirectory, dataDirectory, loadConfig } from '../src/config.ts'
+import { PRODUCTION } from './service-process.ts'
 
 function problemsOf(environment: Record<string, string>): readonly ConfigProblem[] {
   try {
@@ -98,13 +92,9 @@ t.test('the environment has a few names, and a near miss is not taken for anothe
 })
 
 t.test('production needs a database', async (t) => {
-  t.match(problemsOf({ ENVIRONMENT: 'production' }), [{ name: 'DATABASE_URL', wrong: /unset/ }])
-  t.strictSame(namesOf({ ENVIRONMENT: 'production', DATABASE_URL: 'postgres://u:p@db/x' }), [])
-  t.strictSame(
-    namesOf({ ENVIRONMENT: 'production', DATABASE_URL: 'mysql://db/x' }),
-    ['DATABASE_URL'],
-    'told once',
-  )
+  t.match(problemsOf(PRODUCTION), [{ name: 'DATABASE_URL', wrong: /unset/ }])
+  t.strictSame(namesOf({ ...PRODUCTION, DATABASE_URL: 'postgres://u:p@db/x' }), [])
+  t.strictSame(namesOf({ ...PRODUCTION, DATABASE_URL: 'mysql://db/x' }), ['DATABASE_URL'], 'told once')
 })
 
 t.test('a pool has a second name, and one of the two is enough', async (t) => {
@@ -237,19 +227,36 @@ t.test('proxies are trusted by their networks, and not all of them', async (t) =
   t.match(problemsOf({ RATE_LIMITS_EXEMPT: many }), [{ wrong: /more than 1000/ }])
 })
 
-t.test('nobody is believed to be whoever he says in production', async (t) => {
+t.test('production needs a secret, and cookies that go over HTTPS alone', async (t) => {
   const DATABASE_URL = 'postgres://u:p@db/x'
-  t.match(problemsOf({ ENVIRONMENT: 'production', DATABASE_URL, DEVELOPMENT_USER_HEADER: 'true' }), [
-    { name: 'DEVELOPMENT_USER_HEADER', wrong: /whoever he says/ },
+  t.match(problemsOf({ ENVIRONMENT: 'production', DATABASE_URL }), [
+    { name: 'SECRET_KEY', wrong: /unset/, fix: /openssl/ },
+    { name: 'SESSION_SECURE', wrong: /not true/ },
   ])
-  const believes = (environment: Record<string, string>) =>
-    believesUsers(loadConfig({ DATABASE_URL, ...environment }).config)
-  t.strictSame(
-    ['development', 'test', 'staging', 'production'].map((ENVIRONMENT) => believes({ ENVIRONMENT })),
-    [true, true, false, false],
-  )
-  t.equal(believes({ ENVIRONMENT: 'staging', DEVELOPMENT_USER_HEADER: 'true' }), true)
-  t.equal(believes({ DEVELOPMENT_USER_HEADER: 'false' }), false)
+  t.match(problemsOf({ ...PRODUCTION, DATABASE_URL, SECRET_KEY: 'short' }), [
+    { name: 'SECRET_KEY', wrong: /shorter than 32/ },
+  ])
+  t.match(problemsOf({ SECRET_KEY: `${'x'.repeat(40)} ` }), [{ name: 'SECRET_KEY', wrong: /white space/ }])
+  t.match(loadConfig({ ...PRODUCTION, DATABASE_URL }).warnings, [/SMTP_URL is unset/])
+  t.strictSame(loadConfig({ ...PRODUCTION, DATABASE_URL, SMTP_URL: 'smtp://mail.example' }).warnings, [])
+})
+
+t.test('origins and mail servers are written as such', async (t) => {
+  const { config } = loadConfig({
+    TRUSTED_ORIGINS: 'https://a.example, http://b.example:8080/',
+    PUBLIC_URL: 'https://c.example',
+    SMTP_URL: 'smtps://u:p@mail.example',
+  })
+  t.strictSame(config.trustedOrigins, ['https://a.example', 'http://b.example:8080'])
+  t.equal(config.publicUrl, 'https://c.example')
+  for (const wrong of ['a.example', 'https://a.example/path', 'ftp://a.example', 'null', '*']) {
+    t.match(problemsOf({ TRUSTED_ORIGINS: wrong }), [{ name: 'TRUSTED_ORIGINS' }], wrong)
+    t.match(problemsOf({ PUBLIC_URL: wrong }), [{ name: 'PUBLIC_URL' }], wrong)
+    t.match(problemsOf({ SMTP_URL: wrong }), [{ name: 'SMTP_URL' }], wrong)
+  }
+  t.match(problemsOf({ TRUSTED_ORIGINS: Array(101).fill('https://a.example').join(',') }), [
+    { wrong: /more than 100/ },
+  ])
 })
 
 t.test('an address that Kubernetes injected as API_PORT is recognised', async (t) => {
@@ -301,7 +308,7 @@ t.test('a secret may come from a file', async (t) => {
   t.match(problemsOf({ METRICS_TOKEN: 'x'.repeat(4097) }), [{ wrong: 'is longer than 4096 characters' }])
   t.match(problemsOf({ METRICS_TOKEN_FILE: file('token', 'a'), METRICS_TOKEN: 'b' }), [{ wrong: /both set/ }])
   const notAUrl = file('url', 'secret-text')
-  t.match(problemsOf({ ENVIRONMENT: 'production', DATABASE_URL_FILE: notAUrl }), [{ name: 'DATABASE_URL' }])
+  t.match(problemsOf({ ...PRODUCTION, DATABASE_URL_FILE: notAUrl }), [{ name: 'DATABASE_URL' }])
   if (process.getuid?.() !== 0) {
     chmodSync(notAUrl, 0)
     t.match(problemsOf({ DATABASE_URL_FILE: notAUrl }), [{ wrong: /EACCES/ }])

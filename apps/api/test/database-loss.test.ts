@@ -29,7 +29,7 @@ t.test(
       DB_STATEMENT_TIMEOUT: '2s',
     })
     const { url } = service
-    t.equal(await brandOf(url, 'acme'), 'Acme Markets')
+    await waitUntil(async () => (await brandOf(url, 'acme')) === 'Acme Markets', { timeoutMs: 60_000 })
     const count = countStatements(postgres.proxy)
     const load = new SteadyLoad(url, PATHS, 200)
     t.teardown(() => load.stop())
@@ -64,14 +64,14 @@ t.test(
     await postgres.restart()
     await phase('restarted')
     await setBrand('After the restart')
-    await waitUntil(async () => (await brandOf(url, 'acme')) === 'After the restart')
+    await waitUntil(async () => (await brandOf(url, 'acme')) === 'After the restart', { timeoutMs: 60_000 })
 
     postgres.freeze()
     await phase('frozen')
     postgres.thaw()
     await phase('thawed')
     await setBrand('After the thaw')
-    await waitUntil(async () => (await brandOf(url, 'acme')) === 'After the thaw')
+    await waitUntil(async () => (await brandOf(url, 'acme')) === 'After the thaw', { timeoutMs: 60_000 })
 
     postgres.blackhole()
     await phase('unreachable')

@@ -27,7 +27,7 @@ export interface LimitsAnswer {
 
 /** Starts what they need; all of it ends with the test. */
 export async function startLimitedFleet(t: Test, environment: Readonly<Record<string, string>>) {
-  const { redis, start } = await startProcessFleet(t, environment)
+  const { postgres, redis, start } = await startProcessFleet(t, environment)
   const authorization = { authorization: `Bearer ${TOKEN}` }
   const toldBy = async ({ url }: ServiceProcess): Promise<ToldLimits> => {
     const answer = await fetch(`${url}/health/check`, { headers: authorization })
@@ -38,7 +38,8 @@ export async function startLimitedFleet(t: Test, environment: Readonly<Record<st
     redis,
     start,
     toldBy,
-    as: (service: ServiceProcess, user: string) => new BotClient(service.url, user),
+    as: ({ url }: ServiceProcess, user: string) =>
+      new BotClient({ url, databaseUrl: postgres.directUrl }, user),
     /** Waits until these processes have found each other in Redis. */
     together: async (...services: readonly ServiceProcess[]) => {
       for (const service of services) {

@@ -5,7 +5,7 @@ import { askRedis, startPostgres, startRedis, waitUntil } from '@holdfast/test-k
 import t, { type Test } from 'tap'
 import { loadConfig } from '../src/config.ts'
 import { BotClient } from './bot-client.ts'
-import { freshDatabase } from './fresh-database.ts'
+import { demoDatabase } from './fresh-database.ts'
 import { ServiceApp } from './service-app.ts'
 
 const postgres = await startPostgres()
@@ -17,9 +17,10 @@ const SECOND = 'acme/second-trader@acme.example'
 const ADMIN = 'acme/admin@acme.example'
 
 async function setUp(t: Test, environment: Readonly<Record<string, string>> = {}) {
-  const url = environment['DATABASE_URL'] ?? (await freshDatabase(postgres.directUrl))
+  const url = environment['DATABASE_URL'] ?? (await demoDatabase(postgres.directUrl))
   const service = await ServiceApp.start(t, { DATABASE_URL: url, ...environment })
-  const as = (user?: string, headers?: Record<string, string>) => new BotClient(service.url, user, headers)
+  const as = (user?: string, headers?: Record<string, string>) =>
+    new BotClient({ url: service.url, databaseUrl: url }, user, headers)
   const theme = (tenant = 'acme', headers: Record<string, string> = {}) =>
     fetch(`${service.url}/${tenant}/api/public/load-theme`, { headers })
   return { service, as, theme, url }
@@ -188,7 +189,7 @@ t.test('processes on one Redis share the limits, also on a Redis of their own', 
   t.teardown(() => Promise.all([main.stop(), own.stop()]))
   const trial = async (environment: Readonly<Record<string, string>>) => {
     for (const { directPort } of [main, own]) await askRedis(directPort, 'FLUSHALL')
-    const DATABASE_URL = await freshDatabase(postgres.directUrl)
+    const DATABASE_URL = await demoDatabase(postgres.directUrl)
     const shared = { ...environment, DATABASE_URL, RATE_LIMITS_STATUS: '7/hour', RATE_LIMITS_IP: '20/hour' }
     const one = await setUp(t, shared)
     const other = await setUp(t, shared)
@@ -243,7 +244,7 @@ t.test(
     const redis = await startRedis()
     t.teardown(() => redis.stop())
     const shared = {
-      DATABASE_URL: await freshDatabase(postgres.directUrl),
+      DATABASE_URL: await demoDatabase(postgres.directUrl),
       REDIS_URL: redis.url,
       TRUST_PROXY: 'loopback',
       METRICS_TOKEN,

@@ -55,7 +55,7 @@ t.test('a method that a path has not is a 405 that names those it has', async (t
       'cache-control': 'no-store',
     })
     if (method !== 'HEAD')
-      t.match(answer.json(), { status: 405, error: 'HOLDFAST_ERR_API_METHOD_NOT_ALLOWED' })
+      t.match(answer.json(), { status: 405, error: 'HOLDFAST_ERR_ERROR_PAGES_METHOD_NOT_ALLOWED' })
   }
   const unread = await fastify.inject({
     method: 'POST',
@@ -126,7 +126,7 @@ t.test('an address that cannot be decoded is refused without repeating its query
 
 t.test('a request that does not arrive whole is given up', async (t) => {
   const { server } = fastify
-  t.match(server, { requestTimeout: 20_000, headersTimeout: 20_000 })
+  t.match(server, { requestTimeout: 10_000, headersTimeout: 10_000 })
   server.requestTimeout = 50
   server.headersTimeout = 50
   const socket = connect(Number(url.port), url.hostname)

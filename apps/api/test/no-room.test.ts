@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import { startPostgres, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import { freshDatabase } from './fresh-database.ts'
+import { demoDatabase } from './fresh-database.ts'
 import { ServiceApp } from './service-app.ts'
 
 t.setTimeout(300_000)
@@ -20,7 +20,7 @@ t.teardown(() => postgres.stop())
 
 async function setUp(t: Test) {
   const service = await ServiceApp.start(t, {
-    DATABASE_URL: await freshDatabase(postgres.url),
+    DATABASE_URL: await demoDatabase(postgres.url),
     THEME_REFRESH_INTERVAL: '1h',
   })
   const ask = async (path: string, sent?: object): Promise<Answer> => {

@@ -2,7 +2,7 @@ import { waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { deployedFile, onConnection, startDeployment } from './deployed-pgbouncer.ts'
 import { runCommand } from './run-command.ts'
-import { brandOf, ServiceProcess, scratchDirectory } from './service-process.ts'
+import { brandOf, PRODUCTION, ServiceProcess, scratchDirectory } from './service-process.ts'
 
 t.setTimeout(300_000)
 
@@ -55,7 +55,7 @@ t.test('nobody is let in without his password, and the console shows its pools t
 t.test('in production the service runs behind it, with a role that owns nothing', async (t) => {
   const { pooledUrl, directUrl, bouncer } = deployment
   const environment = {
-    ENVIRONMENT: 'production',
+    ...PRODUCTION,
     DATABASE_URL: pooledUrl('holdfast_web'),
     DATABASE_MIGRATION_URL: directUrl('holdfast_owner'),
     PGBOUNCER_ADMIN_URL: pooledUrl('holdfast_stats', 'pgbouncer'),
@@ -111,7 +111,7 @@ t.test('in production a pooler that drops time limits silently is refused, in on
     ignore_startup_parameters: 'extra_float_digits,statement_timeout',
   })
   const environment = {
-    ENVIRONMENT: 'production',
+    ...PRODUCTION,
     DATABASE_URL: `${pooledUrl('holdfast_web')}?statement_timeout=1500`,
     DATABASE_MIGRATION_URL: directUrl('holdfast_owner'),
     DATA_DIRECTORY: scratchDirectory(t),

@@ -1,7 +1,7 @@
 import { startPostgres } from '@holdfast/test-kit'
 import t from 'tap'
 import { runCommand } from './run-command.ts'
-import { brandOf, ServiceProcess, scratchDirectory } from './service-process.ts'
+import { brandOf, PRODUCTION, ServiceProcess, scratchDirectory } from './service-process.ts'
 
 t.setTimeout(300_000)
 
@@ -12,7 +12,7 @@ t.test('without devDependencies the service and its commands work on a database 
   t.teardown(() => postgres.stop())
   const environment = {
     NODE_OPTIONS,
-    ENVIRONMENT: 'production',
+    ...PRODUCTION,
     DATABASE_URL: postgres.directUrl,
     DATA_DIRECTORY: scratchDirectory(t),
   }

@@ -5,7 +5,7 @@ import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { countStatements, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
 import { Pool } from 'undici'
-import { freshDatabase, testPool } from './fresh-database.ts'
+import { demoDatabase, testPool } from './fresh-database.ts'
 import { ServiceApp } from './service-app.ts'
 
 const postgres = await startPostgres()
@@ -26,7 +26,7 @@ function sendRaw(url: string, bytes: string): Promise<string> {
 }
 
 async function setUp(t: Test, environment: Record<string, string> = {}) {
-  const directUrl = await freshDatabase(postgres.directUrl)
+  const directUrl = await demoDatabase(postgres.directUrl)
   const throughProxy = new URL(directUrl)
   throughProxy.port = String(postgres.port)
   const service = await ServiceApp.start(t, { DATABASE_URL: throughProxy.href, ...environment })
@@ -205,12 +205,14 @@ t.test('everything else is a problem document that tells nothing about the insid
     'content-type': 'application/problem+json; charset=utf-8',
     'cache-control': 'no-store',
   })
-  t.strictSame(JSON.parse(missing.bytes.toString()), {
+  const { correlation_id, ...problem } = JSON.parse(missing.bytes.toString())
+  t.match(correlation_id, /^[0-9a-f-]{36}$/)
+  t.strictSame(problem, {
     type: 'about:blank',
     title: 'Not Found',
     status: 404,
-    detail: 'There is nothing at GET /nowhere.',
-    error: 'not_found',
+    detail: 'There is nothing at this address.',
+    error: 'HOLDFAST_ERR_ERROR_PAGES_NOT_FOUND',
   })
   t.equal((await get('/acme/api/public/load-theme', {}, 'PUT')).status, 405)
   t.match(JSON.parse((await get('/%E0%A4/elsewhere')).bytes.toString()), {

@@ -6,7 +6,7 @@ import {
   waitUntil,
 } from '@holdfast/test-kit'
 import t from 'tap'
-import { freshDatabase } from './fresh-database.ts'
+import { demoDatabase } from './fresh-database.ts'
 import { ServiceApp } from './service-app.ts'
 
 t.setTimeout(300_000)
@@ -17,7 +17,7 @@ t.teardown(() => postgres.stop())
 
 async function environment(REDIS_URL?: string) {
   return {
-    DATABASE_URL: await freshDatabase(postgres.directUrl),
+    DATABASE_URL: await demoDatabase(postgres.directUrl),
     METRICS_TOKEN: TOKEN,
     ENABLE_METRICS: 'true',
     ...(REDIS_URL !== undefined && { REDIS_URL }),

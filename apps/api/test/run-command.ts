@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
+import { LeakWatch } from '@holdfast/test-kit'
+import { childEnvironment } from './child-environment.ts'
 
 const PACKAGE = new URL('..', import.meta.url).pathname
 
@@ -15,10 +17,9 @@ export async function runCommand(
   environment: Readonly<Record<string, string>>,
   input = '',
 ): Promise<CommandResult> {
-  const { PATH = '', HOME = '' } = process.env
   const child = spawn(process.execPath, ['--conditions=@holdfast/source', `src/cli/${name}.ts`, ...words], {
     cwd: PACKAGE,
-    env: { PATH, HOME, ...environment },
+    env: { ...childEnvironment(), ...environment },
   })
   child.stdin.end(input)
   const [out, error, code] = await Promise.all([
@@ -26,5 +27,8 @@ export async function runCommand(
     text(child.stderr),
     new Promise<number | null>((resolve) => child.once('close', resolve)),
   ])
+  const leaks = new LeakWatch(environment)
+  for (const output of [out, error]) leaks.see(`${output}\n`)
+  leaks.refuse()
   return { code, output: out + error }
 }

@@ -1,5 +1,6 @@
 import { Writable } from 'node:stream'
 import type { StaleCacheSnapshot } from '@holdfast/stale-cache'
+import { LeakWatch } from '@holdfast/test-kit'
 import { pino } from 'pino'
 import type { Test } from 'tap'
 import { type App, buildApp } from '../src/app.ts'
@@ -20,19 +21,27 @@ export class ServiceApp {
   }
 
   /** Starts it over the database of `DATABASE_URL` and waits for the first look into it. */
-  static async start(t: Test, environment: Readonly<Record<string, string>>): Promise<ServiceApp> {
-    const { config } = loadConfig({ ...TEST_SETTINGS, ...environment })
+  static async start(
+    t: Test,
+    environment: Readonly<Record<string, string>>,
+    dataDirectory: string = scratchDirectory(t),
+  ): Promise<ServiceApp> {
+    const settings = { ...TEST_SETTINGS, ...environment }
+    const { config } = loadConfig(settings)
     const log: string[] = []
+    const leaks = new LeakWatch(settings)
+    t.teardown(() => leaks.refuse())
     const sink = new Writable({
       write(chunk, _encoding, done) {
         log.push(String(chunk))
+        leaks.see(String(chunk))
         done()
       },
     })
     const app = await buildApp({
       config,
       logger: pino({ level: 'info' }, sink),
-      dataDirectory: scratchDirectory(t),
+      dataDirectory,
       databaseUrl: config.databaseUrl ?? new Secret('postgres://nobody@127.0.0.1:1/nothing'),
     })
     t.teardown(() => app.fastify.close())

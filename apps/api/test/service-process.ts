@@ -3,8 +3,9 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { waitUntil } from '@holdfast/test-kit'
+import { LeakWatch, waitUntil } from '@holdfast/test-kit'
 import type { Test } from 'tap'
+import { childEnvironment } from './child-environment.ts'
 
 const PACKAGE = new URL('..', import.meta.url).pathname
 const MAX_OUTPUT = 200_000
@@ -14,6 +15,15 @@ export const TEST_SETTINGS = {
   THEME_REFRESH_INTERVAL: '100ms',
   RATE_LIMITS_IP: '1000000/minute',
   RATE_LIMITS_TENANT: '1000000/minute',
+  // What the test runner looks for in all that any test writes.
+  SECRET_KEY: `the-secret-of-the-services-of-these-tests${process.env['HOLDFAST_TEST_CANARY'] ?? ''}`,
+}
+
+/** What production wants besides a database. */
+export const PRODUCTION = {
+  ENVIRONMENT: 'production',
+  SECRET_KEY: TEST_SETTINGS.SECRET_KEY,
+  SESSION_SECURE: 'true',
 }
 
 /** How a process ended. */
@@ -26,16 +36,17 @@ export interface Ending {
 export class ServiceProcess {
   readonly #child: ChildProcess
   readonly ended: Promise<Ending>
+  /** Over all that it has written, also what is not kept here. */
+  readonly leaks: LeakWatch
   stdout = ''
   stderr = ''
 
   private constructor(environment: Readonly<Record<string, string>>) {
-    const { PATH = '', HOME = '' } = process.env
+    this.leaks = new LeakWatch({ ...TEST_SETTINGS, ...environment })
     this.#child = spawn(process.execPath, ['--conditions=@holdfast/source', 'src/main.ts'], {
       cwd: PACKAGE,
       env: {
-        PATH,
-        HOME,
+        ...childEnvironment(),
         API_HOST: '127.0.0.1',
         API_PORT: '0',
         ...TEST_SETTINGS,
@@ -44,9 +55,11 @@ export class ServiceProcess {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#child.stdout?.on('data', (chunk) => {
+      this.leaks.see(String(chunk))
       this.stdout = (this.stdout + String(chunk)).slice(-MAX_OUTPUT)
     })
     this.#child.stderr?.on('data', (chunk) => {
+      this.leaks.see(String(chunk))
       this.stderr = (this.stderr + String(chunk)).slice(-MAX_OUTPUT)
     })
     this.ended = once(this.#child, 'close').then(([code, signal]) => ({ code, signal }))
@@ -58,6 +71,7 @@ export class ServiceProcess {
     t.teardown(async () => {
       service.kill('SIGKILL')
       await service.ended
+      service.leaks.refuse()
     })
     return service
   }

@@ -5,7 +5,7 @@ import { migrateUp } from '../src/db/migrator.ts'
 import { migrations } from '../src/migrations/index.ts'
 import { freshDatabase, testGuard, testPool } from './fresh-database.ts'
 import { runCommand } from './run-command.ts'
-import { brandOf, ServiceProcess, scratchDirectory } from './service-process.ts'
+import { brandOf, PRODUCTION, ServiceProcess, scratchDirectory } from './service-process.ts'
 
 t.setTimeout(300_000)
 
@@ -53,7 +53,7 @@ t.test('an address that cannot be listened on is said in one line, with what to 
 
 t.test('production refuses a database that lacks migrations, and starts after migrate up', async (t) => {
   const environment = {
-    ENVIRONMENT: 'production',
+    ...PRODUCTION,
     DATABASE_URL: await freshDatabase(postgres.directUrl),
     DATA_DIRECTORY: scratchDirectory(t),
   }
@@ -79,7 +79,7 @@ t.test(
     const url = await freshDatabase(postgres.url)
     await postgres.kill9()
     const service = await ServiceProcess.start(t, {
-      ENVIRONMENT: 'production',
+      ...PRODUCTION,
       DATABASE_URL: url,
       DATA_DIRECTORY: scratchDirectory(t),
     })
@@ -127,7 +127,7 @@ t.test(
     t.match(await (await fetch(`${management}/health/detailed`)).text(), /"themes"/)
     t.match(await (await fetch(`${management}/metrics`)).text(), /process_cpu_seconds_total/)
     t.equal((await fetch(`${service.url}/metrics`)).status, 401)
-    t.equal((await fetch(`${service.url}/health/detailed`)).status, 403)
+    t.equal((await fetch(`${service.url}/health/detailed`)).status, 401)
     t.strictSame(await service.stop(), CLEAN)
   },
 )

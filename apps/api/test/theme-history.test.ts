@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { Pool } from 'undici'
 import { migrateDown, migrateUp } from '../src/db/migrator.ts'
 import { migrations } from '../src/migrations/index.ts'
-import { freshDatabase, testGuard, testPool } from './fresh-database.ts'
+import { demoDatabase, freshDatabase, testGuard, testPool } from './fresh-database.ts'
 import { ServiceApp } from './service-app.ts'
 
 const postgres = await startPostgres()
@@ -22,7 +22,7 @@ interface Answer {
 }
 
 async function setUp(t: Test) {
-  const url = await freshDatabase(postgres.directUrl)
+  const url = await demoDatabase(postgres.directUrl)
   const service = await ServiceApp.start(t, { DATABASE_URL: url })
   const sql = testPool(url, 1)
   t.teardown(() => sql.end())

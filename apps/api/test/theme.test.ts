@@ -1,10 +1,6 @@
 import t from 'tap'
-import {
-  completeTheme,
-  DEFAULT_THEME,
-  isTenantSlug,
-  parseThemeDocument,
-} from '../src/routes/public-theme/theme.ts'
+import { completeTheme, DEFAULT_THEME, parseThemeDocument } from '../src/routes/public-theme/theme.ts'
+import { isTenantSlug } from '../src/tenant-slug.ts'
 
 function problemsOf(document: unknown): readonly string[] {
   const checked = parseThemeDocument(document)

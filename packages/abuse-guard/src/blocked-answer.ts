@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { wholeSeconds } from '@holdfast/footing'
+import { type RefusalPage, type Refused, wholeSeconds } from '@holdfast/footing'
 import { BlockedError } from './errors.ts'
 
 const { code, message } = new BlockedError()
@@ -16,6 +16,13 @@ const BODY = `${JSON.stringify({
   detail: message,
 }).slice(0, -1)},"retry_after":`
 
+/** What his answer depends on. */
+export interface BlockedClient {
+  readonly retryAfterMs: number
+  /** The page for him, if he wants one. */
+  readonly pageOf: (refused: Refused) => RefusalPage | undefined
+}
+
 /**
  * Answers a blocked client without looking at anything else of its request, past Fastify's sending. A body that is
  * still on its way is not waited for: then the connection ends with the answer. Otherwise it stays, because a new one
@@ -24,15 +31,17 @@ const BODY = `${JSON.stringify({
 export function answerBlocked(
   request: IncomingMessage,
   response: ServerResponse,
-  retryAfterMs: number,
+  { retryAfterMs, pageOf }: BlockedClient,
 ): void {
-  const retryAfter = String(wholeSeconds(retryAfterMs))
-  const body = `${BODY}${retryAfter}}`
+  const retryAfterSeconds = wholeSeconds(retryAfterMs)
+  const page = pageOf({ statusCode: 429, code, message, retryAfterSeconds })
+  const body = page?.body ?? `${BODY}${retryAfterSeconds}}`
   const headers: Record<string, string | number> = {
     'content-type': 'application/problem+json; charset=utf-8',
     'cache-control': 'no-store',
-    'retry-after': retryAfter,
-    'content-length': body.length,
+    ...page?.headers,
+    'retry-after': retryAfterSeconds,
+    'content-length': Buffer.byteLength(body),
   }
   if (request.httpVersionMajor === 1 && bringsBody(request)) headers['connection'] = 'close'
   response.writeHead(429, headers).end(body)

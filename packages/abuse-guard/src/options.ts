@@ -5,6 +5,7 @@ import {
   LONGEST_TIMER_MS,
   type MetricsRegistry,
   OptionChecks,
+  type PageOfRefusal,
   systemClock,
 } from '@holdfast/footing'
 import { InputError, OptionError } from './errors.ts'
@@ -89,6 +90,11 @@ export interface AbuseGuardOptions<Request = unknown> {
   readonly startupWaitMs?: number
   /** The operators' routes. Default: none. */
   readonly admin?: AdminOptions<Request>
+  /**
+   * A page for people in place of the problem document: `app.errorPages.pageFor` of `@holdfast/error-pages`, or a
+   * function that answers `{ headers, body }`, or undefined for who wants none. Default: everybody gets the document.
+   */
+  readonly page?: PageOfRefusal<Request>
   /** A prom-client registry that receives the metrics. Default: none. */
   readonly registry?: MetricsRegistry | undefined
   /** The label `app` of the metrics; all but one of the instances that share a registry must have it. Default: none. */
@@ -122,6 +128,7 @@ export interface ResolvedOptions<Request> {
         readonly authorizeTimeoutMs: number
       }
     | undefined
+  readonly page: AbuseGuardOptions<Request>['page']
   readonly registry: MetricsRegistry | undefined
   readonly appName: string | undefined
   readonly clock: Clock
@@ -171,6 +178,7 @@ export function resolveOptions<Request>(options: AbuseGuardOptions<Request>): Re
     syncMs: checks.duration('syncMs', options.syncMs ?? 1000, 10),
     startupWaitMs: checks.duration('startupWaitMs', options.startupWaitMs ?? 500),
     admin: options.admin === undefined ? undefined : adminOf(options.admin),
+    page: checks.synchronous('page', options.page),
     registry: checks.having('registry', options.registry, ['registerMetric', 'getSingleMetric']),
     appName: options.appName === undefined ? undefined : checks.text('appName', options.appName, 63),
     clock: checks.having('clock', options.clock, ['nowMs', 'wallMs', 'schedule']) ?? systemClock,

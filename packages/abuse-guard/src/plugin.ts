@@ -1,4 +1,4 @@
-import { Authorisation, type Clock, ignoreRejection, isProbe } from '@holdfast/footing'
+import { Authorisation, type Clock, ignoreRejection, isProbe, RefusalPages } from '@holdfast/footing'
 import type { FastifyBaseLogger, FastifyInstance, FastifyPluginAsync, FastifyRequest } from 'fastify'
 import fastifyPlugin from 'fastify-plugin'
 import { AbuseGuard } from './abuse-guard.ts'
@@ -33,9 +33,10 @@ interface HealthReports {
 const plugin: FastifyPluginAsync<AbuseGuardOptions<FastifyRequest>> = async (app: FastifyInstance, given) => {
   if (app.hasDecorator('abuseGuard')) throw new AlreadyRegisteredError()
   const options = resolveOptions(given)
-  const { redis, policy, maxBlocks, weights, clock, registry, appName, startupWaitMs, admin } = options
+  const { redis, policy, maxBlocks, weights, clock, registry, appName, startupWaitMs, admin, page } = options
   const store = redis && new RedisStore(redis, policy, maxBlocks)
   const guard = new AbuseGuard(options, { log: app.log, store })
+  const pages = new RefusalPages(page, clock)
   const addressOf = options.address === undefined ? ipOf : told(options.address, app.log)
   const doubting = options.address === undefined && options.onDoubt === 'refuse'
   app.decorate('abuseGuard', guard)
@@ -76,7 +77,10 @@ const plugin: FastifyPluginAsync<AbuseGuardOptions<FastifyRequest>> = async (app
       return
     }
     reply.hijack()
-    answerBlocked(request.raw, reply.raw, block.untilMs - clock.nowMs())
+    answerBlocked(request.raw, reply.raw, {
+      retryAfterMs: block.untilMs - clock.nowMs(),
+      pageOf: (refused) => pages.find(request, refused),
+    })
   })
 
   if (weights.size > 0) {
@@ -121,9 +125,10 @@ async function addOperatorRoutes(
   const authorisation = new Authorisation(authorize, authorizeTimeoutMs, clock)
   await app.register(
     async (scope) => {
-      scope.addHook('preHandler', (request, _reply, done) => {
+      scope.addHook('preHandler', (request, reply, done) => {
         authorisation.decide(request, (authorised) => {
           const anonymous = authorisation.possible && request.headers.authorization === undefined
+          if (anonymous && !authorised) reply.header('www-authenticate', 'Bearer realm="abuse-guard"')
           if (authorised) done()
           else done(anonymous ? new UnauthenticatedError() : new ForbiddenError())
         })

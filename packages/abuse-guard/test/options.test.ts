@@ -49,6 +49,7 @@ t.test('a wrong option fails at register(), with what was received', async (t) =
     [{ users: { maxEvents: 0 } }, '"users.maxEvents"'],
     [{ users: { windowMs: 5 } }, '"users.windowMs"'],
     [{ users: { max: 5 } }, '"users.max" must be left out'],
+    [{ page: '<p>' }, '"page" must be a function'],
     [{ redis: {} }, '"redis" must be an object with run, key, subscribe, onStateChange'],
     [{ syncMs: 5 }, '"syncMs"'],
     [{ admin: { prefix: 'admin' } }, '"admin.prefix" must be a path such as /admin/abuse'],

@@ -65,6 +65,34 @@ t.test('a blocked client gets a problem document that says when to come back', a
   t.same(await statuses(app, 1), [200])
 })
 
+t.test('a person who is blocked gets a page, past everything else, and a program the document', async (t) => {
+  const { app } = await appWithGuard(t, {
+    options: {
+      page: ({ headers }, { statusCode, code, message, retryAfterSeconds }) =>
+        headers.accept === 'text/html'
+          ? {
+              headers: { 'content-type': 'text/html; charset=utf-8' },
+              body: `<p>${statusCode} ${code} ${message} ${retryAfterSeconds} ü</p>`,
+            }
+          : undefined,
+    },
+  })
+  app.addHook('onSend', async () => t.fail('no hook runs'))
+  await app.abuseGuard.block('127.0.0.1')
+  const page = await app.inject({ url: '/', headers: { accept: 'text/html' } })
+  t.match(page, {
+    statusCode: 429,
+    headers: {
+      'content-type': 'text/html; charset=utf-8',
+      'cache-control': 'no-store',
+      'retry-after': '900',
+    },
+    body: /^<p>429 HOLDFAST_ERR_ABUSE_GUARD_BLOCKED too many requests.* 900 ü<\/p>$/,
+  })
+  t.equal(Number(page.headers['content-length']), Buffer.byteLength(page.body))
+  t.match((await app.inject('/')).json(), { status: 429, retry_after: 900 })
+})
+
 t.test('no hook, no parser and no handler behind it runs for a blocked client', async (t) => {
   const { app } = await appWithGuard(t)
   let ran = 0

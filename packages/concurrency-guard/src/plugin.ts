@@ -2,7 +2,10 @@ import {
   answerLikeHandler,
   ignoreRejection,
   type MetricsRegistry,
+  type PageOfRefusal,
+  RefusalPages,
   type ReplyLike,
+  systemClock,
   wholeSeconds,
 } from '@holdfast/footing'
 import type {
@@ -14,7 +17,7 @@ import type {
 } from 'fastify'
 import fp from 'fastify-plugin'
 import { ConcurrencyGuard } from './concurrency-guard.ts'
-import { AlreadyRegisteredError, NotGuardedError } from './errors.ts'
+import { AlreadyRegisteredError, ConflictError, NotGuardedError } from './errors.ts'
 import { GuardedRequest, type RequestLike, thenOfReply } from './guarded-request.ts'
 import type { OperationKey } from './key.ts'
 import type { OperationContext } from './operation.ts'
@@ -30,6 +33,11 @@ import type { Refusal } from './refusal.ts'
 
 /** Options of the plugin: those of `ConcurrencyGuard`, and its own. */
 export interface ConcurrencyGuardPluginOptions extends ConcurrencyGuardOptions {
+  /**
+   * A page for people in place of the body of a conflict: `app.errorPages.pageFor` of `@holdfast/error-pages`, or a
+   * function that answers `{ headers, body }`, or undefined for who wants none. Default: everybody gets the body.
+   */
+  readonly page?: PageOfRefusal<FastifyRequest> | undefined
   /** A prom-client `Registry` for the metrics. Default: none; prom-client is not loaded. */
   readonly registry?: MetricsRegistry | undefined
   /**
@@ -78,10 +86,12 @@ declare module 'fastify' {
 
 async function plugin(app: FastifyInstance, options: ConcurrencyGuardPluginOptions): Promise<void> {
   if (app.hasDecorator('concurrencyGuard')) throw new AlreadyRegisteredError()
-  const { registry, appName, ...guardOptions } = options
+  const { registry, appName, page, ...guardOptions } = options
+  checks.synchronous('page', page)
   checks.having('registry', registry, ['registerMetric', 'getSingleMetric'])
   if (appName !== undefined) checks.text('appName', appName, 63)
   const guard = new ConcurrencyGuard(guardOptions)
+  const pages = new RefusalPages(page, guardOptions.clock ?? systemClock)
   app.decorate('concurrencyGuard', guard)
   app.decorateRequest('concurrencyGuard', {
     getter() {
@@ -92,7 +102,7 @@ async function plugin(app: FastifyInstance, options: ConcurrencyGuardPluginOptio
   })
   // On the prototype: a member of each reply would cost every request.
   app.decorateReply('then', thenOfReply as unknown as FastifyReply['then'])
-  app.addHook('onRoute', (route) => guardRoute(route, guard))
+  app.addHook('onRoute', (route) => guardRoute(route, guard, pages))
   // Fastify closes its server, and waits for all requests, before it comes to `onClose`.
   app.addHook('preClose', async () => guard.refuseAll())
   app.addHook('onClose', () => guard.close())
@@ -106,11 +116,11 @@ async function plugin(app: FastifyInstance, options: ConcurrencyGuardPluginOptio
   }
 }
 
-function guardRoute(route: RouteOptions, guard: ConcurrencyGuard): void {
+function guardRoute(route: RouteOptions, guard: ConcurrencyGuard, pages: RefusalPages<FastifyRequest>): void {
   const setting = route.config?.concurrencyGuard
   if (setting === undefined || setting === false) return
   const { key, onConflict, terms } = resolveRoute(setting, `${route.method} ${route.url}`, guard.terms)
-  const usually = conflictAnswer(terms)
+  const usually = conflictAnswer(terms, pages)
   const answerConflict = onConflict ?? usually
   const { handler } = route
   route.preHandler = [
@@ -163,18 +173,19 @@ function resolveRoute(setting: ConcurrencyGuardRouteOptions, route: string, defa
 }
 
 /** The default answer, made once for a route: a refusal costs next to nothing. */
-function conflictAnswer({ message, retryAfterMs }: Terms) {
-  const retryAfter = wholeSeconds(retryAfterMs)
-  const body = JSON.stringify({ success: false, message, retry_after: retryAfter })
-  return (_request: FastifyRequest, reply: FastifyReply) =>
-    reply
-      .code(429)
-      .headers({
-        'content-type': 'application/json; charset=utf-8',
-        'cache-control': 'no-store',
-        'retry-after': String(retryAfter),
-      })
-      .send(body)
+function conflictAnswer({ message, retryAfterMs }: Terms, pages: RefusalPages<FastifyRequest>) {
+  const retryAfterSeconds = wholeSeconds(retryAfterMs)
+  const body = JSON.stringify({ success: false, message, retry_after: retryAfterSeconds })
+  const refused = { statusCode: 429, code: new ConflictError(message).code, message, retryAfterSeconds }
+  return (request: FastifyRequest, reply: FastifyReply) => {
+    reply.code(429).headers({
+      'content-type': 'application/json; charset=utf-8',
+      'cache-control': 'no-store',
+      'retry-after': String(retryAfterSeconds),
+    })
+    const page = pages.find(request, refused)
+    return page === undefined ? reply.send(body) : reply.headers(page.headers).send(page.body)
+  }
 }
 
 function isConflict(refusal: Refusal): refusal is Refusal & { readonly reason: Conflict['reason'] } {

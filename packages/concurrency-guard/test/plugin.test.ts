@@ -151,6 +151,31 @@ t.test('a route may say what a conflict is told, and answer it itself', async (t
   t.match(told, [{ reason: 'held-here', retryAfterMs: 0, retryAfterSeconds: 1 }])
 })
 
+t.test('a person gets a page in place of the body of a conflict', async (t) => {
+  const { base, gates, post } = await workingApp(t, {
+    plugin: {
+      page: ({ headers }, { statusCode, message, retryAfterSeconds }) =>
+        headers.accept === 'text/html'
+          ? {
+              headers: { 'content-type': 'text/html' },
+              body: `${statusCode} ${message} ${retryAfterSeconds}`,
+            }
+          : undefined,
+    },
+    route: { message: 'Busy.' },
+  })
+  const first = post('a')
+  await waitUntil(() => gates.length === 1)
+  const page = await fetch(`${base}/work/a`, { headers: { accept: 'text/html' } })
+  t.equal(page.status, 429)
+  t.equal(page.headers.get('content-type'), 'text/html')
+  t.equal(page.headers.get('retry-after'), '30')
+  t.equal(await page.text(), '429 Busy. 30')
+  t.match(await (await post('a')).json(), { success: false })
+  gates[0]?.()
+  await first
+})
+
 t.test('a key function that throws nothing lets nobody in without a guard', async (t) => {
   const key = () => {
     throw undefined

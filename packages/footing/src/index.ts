@@ -13,10 +13,18 @@ export {
   readNetwork,
 } from './client-address.ts'
 export { afterTurn, type Clock, holdProcess, LONGEST_TIMER_MS, systemClock } from './clock.ts'
+export { isOfContent } from './content-headers.ts'
 export { type AnsweringReply, answerLikeHandler, ignoreRejection } from './handler-answer.ts'
 export { disposeOf, isTakenOver, type RawReply, type ReplyLike, takeOver } from './late-reply.ts'
 export type { MetricsRegistry } from './metrics-registry.ts'
 export { type Invalid, OptionChecks } from './option-checks.ts'
 export { isProbe, probeConfig } from './probe-route.ts'
+export {
+  type LoggingRequest,
+  type PageOfRefusal,
+  type RefusalPage,
+  RefusalPages,
+  type Refused,
+} from './refusal-pages.ts'
 export { type RetryAfter, wholeSeconds, withRetryAfter } from './retry-after.ts'
 export { type Labelled, SharedMetrics, type SharedMetricsSettings } from './shared-metrics.ts'

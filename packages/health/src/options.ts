@@ -44,6 +44,8 @@ export interface ManagementOptions {
   port: number
   /** Address. Default `127.0.0.1`; in a container `0.0.0.0` makes it reachable for the kubelet. */
   host?: string
+  /** Further options of its `Fastify()`, such as time-outs and `http`. Default: none. */
+  server?: object
 }
 
 /** The worker thread that answers liveness while the main loop is blocked. */
@@ -184,6 +186,7 @@ export function resolveOptions<Request>(options: HealthOptions<Request>): Resolv
     management: management && {
       port: checks.count('management.port', management.port, 0, MAX_PORT),
       host: checks.text('management.host', management.host ?? '127.0.0.1'),
+      server: checks.object('management.server', management.server ?? {}),
     },
     livenessWorker: livenessWorker && {
       port: checks.count('livenessWorker.port', livenessWorker.port, 0, MAX_PORT),

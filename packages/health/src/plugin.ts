@@ -62,7 +62,7 @@ const plugin: FastifyPluginAsync<HealthOptions<FastifyRequest>> = async (app, gi
       sharedMetrics.share(options.registry, options.appName, () => shownOf(registry)),
     )
   }
-  const management = listener && Fastify({ logger: false, forceCloseConnections: true })
+  const management = listener && Fastify({ logger: false, forceCloseConnections: true, ...listener.server })
   if (management) {
     management.setNotFoundHandler((request, reply) =>
       sendAsUsual(request, reply, problemAnswer(new UnknownPageError(), 404)),

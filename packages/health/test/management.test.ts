@@ -39,6 +39,15 @@ t.test('a page it does not have is answered as a problem document', async (t) =>
   t.match(await response.json(), { status: 404, error: 'HOLDFAST_ERR_HEALTH_UNKNOWN_PAGE' })
 })
 
+t.test('its server takes options of its own', async (t) => {
+  const app = await appWithHealth(t, {
+    management: { port: 0, server: { genReqId: () => 'own', http: { maxHeaderSize: 4096 } } },
+  })
+  const base = `http://127.0.0.1:${portOf(app.health.management?.server)}`
+  t.equal((await fetch(`${base}/livez`)).status, 200)
+  t.equal((await fetch(`${base}/livez`, { headers: { long: 'x'.repeat(5000) } })).status, 431)
+})
+
 t.test('other plugins may add routes of their own to it before it listens', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())

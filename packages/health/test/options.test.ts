@@ -26,7 +26,7 @@ t.test('no options at all are enough', async (t) => {
     policy: { failAfter: 3, recoverAfter: 2, minDwellMs: 2000, staleAfterMs: 16_000 },
   })
   t.match(resolveOptions({ management: { port: 0 }, livenessWorker: { port: 0 } }), {
-    management: { port: 0, host: '127.0.0.1' },
+    management: { port: 0, host: '127.0.0.1', server: {} },
     livenessWorker: { port: 0, host: '127.0.0.1', maxStallMs: 5000 },
   })
 })
@@ -74,6 +74,7 @@ t.test('a wrong option fails at register(), with its value and what to give inst
       { management: { port: 70_000 } },
       /"management.port" must be a whole number from 0 to 65535, received 70000/,
     ],
+    [{ management: { port: 1, server: 'x' as never } }, /"management.server" must be an object/],
     [{ management: { port: 1, host: [] as never } }, /"management.host" must be .*, received an array/],
     [
       { livenessWorker: { port: 1, host: {} as never } },
@@ -145,7 +146,7 @@ t.test('an unknown option is refused with the names that are accepted', async (t
     [{ toString: 1 }, /"toString" must be left out .*, received 1/],
     [
       { management: { port: 0, adress: '::' } },
-      /"management.adress" must be left out \(accepted: port, host\), received "::"$/,
+      /"management.adress" must be left out \(accepted: port, host, server\), received "::"$/,
     ],
     [
       { livenessWorker: { port: 0, maxStall: 5 } },

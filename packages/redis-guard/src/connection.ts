@@ -12,6 +12,8 @@ export interface ConnectionSettings {
   readonly open: (attempt: number) => Promise<RawClient>
   /** Finds out whether a client that has connected is usable; rejects with the reason when it is not. */
   readonly check: (client: RawClient) => Promise<unknown>
+  /** What has to be done with a usable client before it is up; bounds itself, and does not reject. Default: nothing. */
+  readonly prepare?: (client: RawClient) => Promise<void>
   readonly onUp: (client: RawClient) => void
   /** The connection that was up has ended. */
   readonly onDown: (reason: string) => void
@@ -96,7 +98,7 @@ export class Connection {
   }
 
   async #run(attempt: Attempt): Promise<void> {
-    const { open, check, onUp } = this.#settings
+    const { open, check, prepare, onUp } = this.#settings
     const client = await open(this.#failures)
     // The listener stays when the client is thrown away: without one ioredis writes to the console.
     client.on('error', (error) => {
@@ -109,6 +111,8 @@ export class Connection {
     await check(client)
     if (attempt.over) return
     attempt.cancelTimer()
+    await prepare?.(client)
+    if (attempt.over) return
     attempt.up = true
     attempt.trouble = undefined
     this.#failures = 0

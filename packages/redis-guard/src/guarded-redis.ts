@@ -5,21 +5,22 @@
  */
 import { CircuitBreaker } from '@holdfast/circuit-breaker'
 import { holdProcess } from '@holdfast/footing'
+import { Calls } from './calls.ts'
 import { Clients, type RawClient } from './client.ts'
 import { Connection } from './connection.ts'
 import { Dispatcher } from './dispatcher.ts'
-import { ClosedError, CommandError, callError, KeyError, ScriptError } from './errors.ts'
+import { ClosedError, callError } from './errors.ts'
 import { reportState } from './events.ts'
 import { buildKey } from './key.ts'
 import { FencedLeases } from './lease.ts'
 import {
   checks,
   type GuardedRedisOptions,
-  MAX_BUDGET_MS,
   newOwnerName,
   type ResolvedOptions,
   resolveOptions,
 } from './options.ts'
+import { type Preparation, Preparations } from './preparations.ts'
 import { probe, within } from './probe.ts'
 import { Pulse } from './pulse.ts'
 import type {
@@ -32,11 +33,9 @@ import type {
   RedisScript,
   RedisState,
 } from './redis-guard.ts'
-import { whyRefused } from './refused-commands.ts'
 import { saysElsewhere } from './reply-error.ts'
 import { Scripts } from './script.ts'
 import { SentinelWatch } from './sentinel-watch.ts'
-import { shareSlot } from './slot.ts'
 import { Subscriptions } from './subscriptions.ts'
 
 /** The first pause before a new attempt to connect: a connection that just ended may be there again at once. */
@@ -58,6 +57,8 @@ export class GuardedRedis implements RedisGuard {
   readonly #commands: Connection
   readonly #dispatcher: Dispatcher
   readonly #scripts = new Scripts()
+  readonly #calls: Calls
+  readonly #preparations: Preparations
   readonly #subscriber: Connection
   readonly #subscriberPulse: Pulse
   readonly #subscriptions: Subscriptions
@@ -101,10 +102,16 @@ export class GuardedRedis implements RedisGuard {
       clock,
       random,
     }
+    this.#preparations = new Preparations({
+      ...this.#options,
+      scripts: this.#scripts,
+      key: (...parts) => this.key(...parts),
+    })
     this.#commands = new Connection({
       ...timing,
       open: async (attempt) => this.#clients.forCommands(attempt, await this.#firstSentinel()),
       check: (client) => this.#probeNew(client),
+      prepare: (client) => this.#preparations.run(client),
       onUp: (client) => this.#up(client),
       onDown: (reason) => this.#down(reason),
       onFailed: (reason) => this.#failed(reason),
@@ -114,6 +121,11 @@ export class GuardedRedis implements RedisGuard {
       breaker: this.breaker,
       onMissed: (client, reason) => this.#missed(client, reason),
       onUnusable: (client, reason) => this.#unusable(client, reason),
+    })
+    this.#calls = new Calls({
+      dispatcher: this.#dispatcher,
+      scripts: this.#scripts,
+      requireOpen: (what) => this.#requireOpen(what),
     })
     this.#subscriptions = new Subscriptions(maxSubscriptions, (client, reason) =>
       this.#subscriber.replace(client, reason),
@@ -166,39 +178,13 @@ export class GuardedRedis implements RedisGuard {
     script: RedisScript<Result>,
     keys: readonly string[],
     args: readonly RedisArgument[],
-    options: CallOptions = noOptions,
+    options?: CallOptions,
   ): Promise<Result> {
-    try {
-      this.#requireOpen(script.name)
-      if (!Array.isArray(keys) || !Array.isArray(args)) {
-        throw new ScriptError(script.name, 'its keys and its arguments must be lists')
-      }
-      const prepared = this.#scripts.prepare(script)
-      if (keys.length !== prepared.keys) {
-        throw new ScriptError(script.name, `it takes ${prepared.keys} keys, received ${keys.length}`)
-      }
-      if (!keys.every((key) => typeof key === 'string')) throw new KeyError('every key must be a text')
-      if (!shareSlot(keys)) {
-        throw new KeyError(`the keys of "${script.name}" must share a slot: give them one slot tag`)
-      }
-      if (!args.every(isArgument)) throw new ScriptError(script.name, wrongArgument)
-      if (options !== noOptions) checkCallOptions(options)
-      return this.#dispatcher.run(prepared, script.decode, keys, args, options) as Promise<Result>
-    } catch (error) {
-      return Promise.reject(callError(error as Error, false))
-    }
+    return this.#calls.run(script, keys, args, options)
   }
 
   call(command: string, ...args: readonly RedisArgument[]): Promise<unknown> {
-    try {
-      this.#requireOpen(command)
-      const why = whyRefused(command, args)
-      if (why !== undefined) throw new CommandError(command, why)
-      if (!args.every(isArgument)) throw new CommandError(command, wrongArgument)
-      return this.#dispatcher.call(command, args)
-    } catch (error) {
-      return Promise.reject(callError(error as Error, false))
-    }
+    return this.#calls.call(command, args)
   }
 
   key(namespace: string, slotTag: string, ...parts: readonly string[]): string {
@@ -232,6 +218,10 @@ export class GuardedRedis implements RedisGuard {
     return () => {
       this.#listeners.delete(entry)
     }
+  }
+
+  beforeUp(prepare: Preparation): () => void {
+    return this.#preparations.add(checks.callable('prepare', prepare))
   }
 
   ready(timeoutMs: number): Promise<boolean> {
@@ -278,6 +268,7 @@ export class GuardedRedis implements RedisGuard {
         gaps: subscriptions.gaps,
         handlerErrors: subscriptions.handlerErrors,
       },
+      preparations: { ...this.#preparations.counts },
       sentinels: { listening: this.#sentinels?.listening ?? 0, switches: this.#switches },
     }
   }
@@ -394,6 +385,8 @@ export class GuardedRedis implements RedisGuard {
     const settle = this.#beginProbe()
     try {
       await within(budgetMs, clock, probe(client))
+      // An isolated breaker has no permit to give: calls do not pass after this probe either.
+      if (!this.available && this.#probePermit !== undefined) await this.#preparations.run(client)
       settle('success')
       if (client === this.#commands.client) this.#probeIn(heartbeatMs)
     } catch (error) {
@@ -444,18 +437,4 @@ export class GuardedRedis implements RedisGuard {
       }
     }
   }
-}
-
-const noOptions: CallOptions = {}
-
-function checkCallOptions(options: CallOptions): void {
-  const { budgetMs, signal } = checks.object('options', options)
-  if (budgetMs !== undefined) checks.count('budgetMs', budgetMs, 1, MAX_BUDGET_MS)
-  checks.having('signal', signal, ['addEventListener', 'removeEventListener'])
-}
-
-const wrongArgument = 'every argument must be a text, a finite number or a Buffer'
-
-function isArgument(value: unknown): boolean {
-  return typeof value === 'string' || Buffer.isBuffer(value) || Number.isFinite(value)
 }

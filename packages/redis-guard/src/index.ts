@@ -26,6 +26,7 @@ export type {
   CallOptions,
   ChannelHandlers,
   RedisArgument,
+  RedisCalls,
   RedisGuard,
   RedisGuardSnapshot,
   RedisHealth,

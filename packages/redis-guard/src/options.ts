@@ -31,6 +31,8 @@ export interface RedisGuardOptions {
   readonly maxReconnectMs?: number
   /** Milliseconds between two probes of each connection, also while it is idle. Default 1000. */
   readonly heartbeatMs?: number
+  /** Milliseconds that the preparations of `beforeUp` may take together; at most 30,000. Default 2000. */
+  readonly prepareMs?: number
   /** Calls that may wait for a reply of Redis, also those whose caller was answered without it. Default 4096. */
   readonly maxInFlight?: number
   /** The most calls in one batch, up to 128. Default 128. */
@@ -81,6 +83,7 @@ export function resolveOptions(options: GuardedRedisOptions): ResolvedOptions {
     connectTimeoutMs: checks.duration('connectTimeoutMs', options.connectTimeoutMs ?? 500, 1),
     maxReconnectMs: checks.duration('maxReconnectMs', options.maxReconnectMs ?? 500, 1),
     heartbeatMs: checks.duration('heartbeatMs', options.heartbeatMs ?? 1000, 1),
+    prepareMs: checks.duration('prepareMs', options.prepareMs ?? 2000, 1, 30_000),
     maxInFlight: checks.count('maxInFlight', options.maxInFlight ?? 4096),
     maxBatchRows: checks.count('maxBatchRows', options.maxBatchRows ?? MAX_BATCH_ROWS, 1, MAX_BATCH_ROWS),
     maxSubscriptions: checks.count('maxSubscriptions', options.maxSubscriptions ?? 1000, 0),

@@ -56,6 +56,9 @@ export interface RedisHealth {
   readonly data: Readonly<Record<string, unknown>>
 }
 
+/** Calls that pass before those of everybody else. */
+export type RedisCalls = Pick<RedisGuard, 'run' | 'call' | 'key'>
+
 /** How calls ended. */
 export interface CallCounts {
   /** Redis answered. */
@@ -108,6 +111,8 @@ export interface RedisGuardSnapshot {
     /** What handlers threw. */
     readonly handlerErrors: number
   }
+  /** Of `beforeUp`: times that all were done, and times that one failed or took too long. */
+  readonly preparations: { readonly done: number; readonly failed: number }
   readonly sentinels: {
     /** How many of them are listened to at present, and how often their word moved the connection. */
     readonly listening: number
@@ -153,6 +158,12 @@ export interface RedisGuard {
   publish(channel: string, payload: string | Buffer): Promise<void>
   /** Tells every change of the state until the answer is called. */
   onStateChange(listener: (state: RedisState, reason: string | undefined) => void): () => void
+  /**
+   * Has `prepare` run each time that Redis answers and calls do not pass yet, until the answer is called: what it does
+   * with the calls it is given is done before any other call of this process. All of them run together, for at most
+   * `prepareMs`; a failure and a late one are counted, and Redis is used all the same.
+   */
+  beforeUp(prepare: (redis: RedisCalls) => Promise<unknown>): () => void
   /** Resolves with true as soon as calls pass, and with false after `timeoutMs` or when the guard is closed. */
   ready(timeoutMs: number): Promise<boolean>
   snapshot(): RedisGuardSnapshot

@@ -1,4 +1,11 @@
-import { AddressList, type Clock, type MetricsRegistry, OptionChecks, systemClock } from '@holdfast/footing'
+import {
+  AddressList,
+  type Clock,
+  type MetricsRegistry,
+  OptionChecks,
+  type PageOfRefusal,
+  systemClock,
+} from '@holdfast/footing'
 import { OptionError } from './errors.ts'
 import type { FleetRedis } from './fleet-size.ts'
 import { type LeaseOptions, resolveLeases, withReserve } from './lease-terms.ts'
@@ -46,6 +53,11 @@ export interface TenantRateLimitOptions<Request = unknown, Reply = unknown> exte
   readonly onLimit?: OnLimit<Request, Reply>
   /** The limit of answers that are served stale, for each tenant in each process. Default `'100/s'`. */
   readonly staleLimit?: string
+  /**
+   * A page for people in place of the problem document: `app.errorPages.pageFor` of `@holdfast/error-pages`, or a
+   * function that answers `{ headers, body }`, or undefined for who wants none. Default: everybody gets the document.
+   */
+  readonly page?: PageOfRefusal<Request>
   /** Which headers answers carry: `'draft'`, `'x-ratelimit'`, `'x-rate-limit'`. Default: the first two. */
   readonly headers?: readonly HeaderFamily[]
   /** A prom-client `Registry` for the metrics. Default: none; prom-client is not loaded. */
@@ -104,6 +116,7 @@ export function resolveOptions<Request, Reply>(options: TenantRateLimitOptions<R
     staleLimit: compilePolicy('stale', checks.text('staleLimit', options.staleLimit ?? '100/s'), {
       version: 1,
     }),
+    page: checks.synchronous('page', options.page),
     headers: headers.map((family) => checks.oneOf('headers', family, HEADER_FAMILIES)),
     registry: checks.having('registry', registry, ['registerMetric', 'getSingleMetric']),
     appName,

@@ -6,7 +6,13 @@
  * is out, and kept when the client left before; `onLimit: 'stale'` never makes a request wait, and is refused itself
  * beyond its bound.
  */
-import { type AnsweringReply, answerLikeHandler, ignoreRejection } from '@holdfast/footing'
+import {
+  type AnsweringReply,
+  answerLikeHandler,
+  ignoreRejection,
+  type LoggingRequest,
+  type RefusalPages,
+} from '@holdfast/footing'
 import type { Claim } from './claim.ts'
 import { reportRefused } from './events.ts'
 import type { DecideOptions, RateLimiter } from './limiter.ts'
@@ -18,8 +24,7 @@ import { type StaleLimit, type StaleReply, sendStale } from './stale-answers.ts'
 import type { Decision, Reservation } from './store.ts'
 
 /** What is used of a Fastify request. */
-export interface RequestLike {
-  readonly log: { warn(details: object, message: string): void }
+export interface RequestLike extends LoggingRequest {
   tenantRateLimit: Decision | null
 }
 
@@ -54,10 +59,11 @@ export interface GuardCounts {
 }
 
 /** What the guards of all routes share. */
-export interface GuardParts<Request> {
+export interface GuardParts<Request extends LoggingRequest> {
   readonly limiter: Pick<RateLimiter, 'decide' | 'settle'>
   readonly headers: Pick<RateLimitHeaders, 'write'>
   readonly refusals: Pick<Refusals, 'of'>
+  readonly pages: Pick<RefusalPages<Request>, 'find'>
   readonly staleLimit: Pick<StaleLimit, 'take'>
   readonly counts: GuardCounts
   /** Whether the request may pass without a decision. */
@@ -135,18 +141,25 @@ export class RouteGuard<Request extends RequestLike, Reply extends ReplyLike> {
     const refusal = this.#parts.refusals.of(decision)
     reportRefused(this.name, claims, refusal)
     const { onLimit } = this.#route
-    if (onLimit === 'reject') this.#refuse(refusal, reply)
+    if (onLimit === 'reject') this.#refuse(refusal, request, reply)
     else if (onLimit === 'stale') this.#serveStale(refusal, request, reply)
     else this.#answer(onLimit, refusal, request, reply)
     return false
   }
 
-  #refuse(refusal: Refusal, reply: Reply): void {
-    this.#parts.counts.refused += 1
+  #refuse(refusal: Refusal, request: Request, reply: Reply): void {
+    const { counts, pages } = this.#parts
+    counts.refused += 1
     tell(refusal, reply)
     reply.header('content-type', PROBLEM_TYPE)
     reply.header('cache-control', 'no-store')
-    reply.send(refusal.body)
+    const page = pages.find(request, refusal)
+    if (page === undefined) {
+      reply.send(refusal.body)
+      return
+    }
+    for (const [name, value] of Object.entries(page.headers)) reply.header(name, value)
+    reply.send(page.body)
   }
 
   #serveStale(refusal: Refusal, request: Request, reply: Reply): void {
@@ -162,7 +175,7 @@ export class RouteGuard<Request extends RequestLike, Reply extends ReplyLike> {
     } else {
       counts.staleMissed += 1
     }
-    this.#refuse(refusal, reply)
+    this.#refuse(refusal, request, reply)
   }
 
   #sendsStale(
@@ -205,7 +218,7 @@ export class RouteGuard<Request extends RequestLike, Reply extends ReplyLike> {
     answerLikeHandler(
       reply,
       () => onLimit(request, reply, refusal),
-      () => this.#refuse(refusal, reply),
+      () => this.#refuse(refusal, request, reply),
     )
   }
 

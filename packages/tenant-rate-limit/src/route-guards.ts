@@ -2,7 +2,7 @@
  * The guards of all routes of an application, and what they share. Knows no server: a plugin tells it about routes, and
  * calls the guards.
  */
-import { clientNetwork, ignoreRejection } from '@holdfast/footing'
+import { clientNetwork, ignoreRejection, RefusalPages } from '@holdfast/footing'
 import { UnknownPolicyError } from './errors.ts'
 import { reportUpdated } from './events.ts'
 import { ceilingOf, groupOf } from './group-name.ts'
@@ -69,7 +69,8 @@ export class RouteGuards<Request extends RequestLike & { readonly ip: string }, 
   }
 
   constructor(settings: Settings<Request, Reply>, limiter: RateLimiter) {
-    const { tenant, user, exempt, exemptAddresses, ipv6PrefixBits, headers, staleLimit, clock } = settings
+    const { tenant, user, exempt, exemptAddresses, ipv6PrefixBits, headers, staleLimit, page, clock } =
+      settings
     this.#settings = settings
     this.#limiter = limiter
     this.#identities = {
@@ -82,6 +83,7 @@ export class RouteGuards<Request extends RequestLike & { readonly ip: string }, 
       limiter,
       headers: new RateLimitHeaders(headers),
       refusals: new Refusals(),
+      pages: new RefusalPages(page, clock),
       staleLimit: new StaleLimit(staleLimit, clock),
       counts: this.#counts,
       isExempt: (request) =>

@@ -64,6 +64,8 @@ t.test('a wrong option fails at register(), with what was received', async (t) =
     ],
     [{ policies: {}, overrides: { acme: null } }, '"overrides.acme" must be an object, received null'],
     [{ policies: {}, onLimit: 'wait' }, '"onLimit" must be \'reject\' or \'stale\', received "wait"'],
+    [{ policies: {}, page: '<p>' }, '"page" must be a function, received "<p>"'],
+    [{ policies: {}, page: async () => undefined }, '"page" must be a function that is not async'],
     [{ policies: {}, staleLimit: 100 }, '"staleLimit" must be a text'],
     [{ policies: {}, headers: 'draft' }, '"headers" must be a list of families'],
     [{ policies: {}, headers: ['ietf'] }, "\"headers\" must be 'draft' or 'x-ratelimit' or 'x-rate-limit'"],
@@ -142,3 +144,44 @@ t.test('a wrong setting of a route fails when the route is registered, and names
     )
   }
 })
+
+t.test(
+  'people get a page in place of the document, whatever refuses them, and programs the document',
+  async (t) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(tenantRateLimit, {
+      policies: { public: '1/minute' },
+      page: ({ headers }, { statusCode, retryAfterSeconds }) =>
+        headers.accept === 'text/html'
+          ? {
+              headers: { 'content-type': 'text/html; charset=utf-8', 'x-page': 'yes' },
+              body: `<p>${statusCode} ${retryAfterSeconds}</p>`,
+            }
+          : undefined,
+    })
+    const stale = () => undefined
+    const routes: Record<string, TenantRateLimitRouteSetting> = {
+      '/reject': 'public',
+      '/stale': { policy: 'public', onLimit: 'stale', stale },
+      '/promise': { policy: 'public', onLimit: async () => undefined },
+    }
+    for (const [url, setting] of Object.entries(routes)) {
+      app.get(url, { config: { tenantRateLimit: setting } }, async () => 'ok')
+    }
+    await app.inject('/reject')
+    for (const url of Object.keys(routes)) {
+      const page = await app.inject({ url, headers: { accept: 'text/html' } })
+      t.match(page, {
+        statusCode: 429,
+        headers: { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store', 'x-page': 'yes' },
+        body: '<p>429 60</p>',
+      })
+      t.equal(page.headers['retry-after'], '60')
+      const document = await app.inject({ url, headers: { accept: 'application/json' } })
+      t.match(document, { statusCode: 429, headers: { 'content-type': /^application\/problem\+json/ } })
+      t.match(document.json(), { retry_after: 60 })
+    }
+    t.match(app.tenantRateLimit.snapshot().requests, { refused: 6, handled: 2, staleMissed: 2 })
+  },
+)

@@ -1,3 +1,4 @@
+import { type RefusalPage, RefusalPages } from '@holdfast/footing'
 import { HandClock } from '@holdfast/test-kit'
 import t from 'tap'
 import { type Decision, Policies } from '../src/index.ts'
@@ -16,10 +17,11 @@ interface Options {
   readonly later?: boolean
   readonly fails?: boolean
   readonly onLimit?: OnLimit<never, never>
+  readonly page?: RefusalPage
 }
 
 /** A guard of one request a minute, without a server. */
-function guardOf({ later = false, fails = false, onLimit = 'reject' }: Options) {
+function guardOf({ later = false, fails = false, onLimit = 'reject', page }: Options) {
   const clock = new HandClock()
   const limiter = new RateLimiter({ store: new MemoryStore({ clock }), clock })
   const policies = new Policies({ policies: { public: '1/minute' } })
@@ -41,6 +43,7 @@ function guardOf({ later = false, fails = false, onLimit = 'reject' }: Options) 
       limiter: { decide, settle: (...settled) => limiter.settle(...settled) },
       headers: new RateLimitHeaders(['draft']),
       refusals: new Refusals(),
+      pages: new RefusalPages(() => page, clock),
       staleLimit: new StaleLimit(policyOf('stale', '100/s'), clock),
       counts: {
         exempt: 0,

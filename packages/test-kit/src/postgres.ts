@@ -1,7 +1,7 @@
 import { unprivilegedIdentity } from './identity.ts'
+import { copyCluster } from './kept-cluster.ts'
 import { startPersistentPostgres } from './persistent-postgres.ts'
 import { postgresBinaries } from './postgres-binaries.ts'
-import { createCluster } from './postgres-cluster.ts'
 import type { PostgresOptions, PostgresServer } from './postgres-options.ts'
 import { postgresSpec } from './postgres-spec.ts'
 import { startRealServer } from './real-server.ts'
@@ -30,7 +30,7 @@ async function startTemporaryPostgres(options: PostgresOptions): Promise<Postgre
   const binaries = await postgresBinaries(identity)
   const { path, remove } = temporaryDirectory('postgres', identity)
   const url = (port: number) => `postgresql://postgres@127.0.0.1:${port}/postgres`
-  await createCluster(binaries, path, identity)
+  await copyCluster(binaries, path, identity)
   const server = await startRealServer({
     port: options.port,
     url,

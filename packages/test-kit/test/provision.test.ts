@@ -1,7 +1,10 @@
 import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { findExecutable, requireExecutable } from '../src/executable.ts'
+import { findBrowser, findExecutable, requireBrowser, requireExecutable } from '../src/executable.ts'
 
 const script = fileURLToPath(new URL('../../../scripts/provision.ts', import.meta.url))
 
@@ -10,7 +13,8 @@ function provision(names: readonly string[], env = process.env) {
 }
 
 t.test('is quiet when all is there', async (t) => {
-  for (const names of [[], ['redis'], ['haproxy', 'pgbouncer']]) {
+  // Without names it would bring the browser, which these tests do without.
+  for (const names of [['redis', 'pgbouncer', 'haproxy'], ['redis']]) {
     const { status, stdout, stderr } = provision(names)
     t.same([status, stdout, stderr], [0, '', ''])
   }
@@ -25,10 +29,17 @@ t.test('says exactly what to do where there is no apt-get', async (t) => {
   t.match(stderr, /brew install/)
 })
 
+t.test('says what to do about a browser that cannot be had', async (t) => {
+  const { status, stderr } = provision(['chromium'], { PATH: '/nonexistent' })
+  t.equal(status, 1)
+  t.match(stderr, /could not be installed here: chromium/)
+  t.match(stderr, /Google Chrome will do/)
+})
+
 t.test('refuses a name that it does not know', async (t) => {
   const { status, stderr } = provision(['mysql'])
   t.equal(status, 1)
-  t.match(stderr, /redis, pgbouncer, haproxy, and not mysql/)
+  t.match(stderr, /redis, pgbouncer, haproxy, chromium, and not mysql/)
 })
 
 t.test('a launcher without its program says how to get it', async (t) => {
@@ -39,4 +50,16 @@ t.test('a launcher without its program says how to get it', async (t) => {
   t.equal(findExecutable('etc', ['/']), undefined, 'a directory is no program')
   t.equal(findExecutable('passwd', ['/etc']), undefined, 'a text is no program')
   t.match(findExecutable('sh'), /\/sh$/)
+})
+
+t.test('the browser has several names, and a test without one says how to get it', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-browser-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  t.equal(findBrowser([folder]), undefined)
+  t.throws(() => requireBrowser([folder]), {
+    code: 'HOLDFAST_ERR_TEST_KIT_MISSING_PROGRAM',
+    message: /no browser was found.*npx -y pnpm@12 provision chromium/,
+  })
+  writeFileSync(join(folder, 'google-chrome'), '', { mode: 0o755 })
+  t.equal(requireBrowser([folder]), join(folder, 'google-chrome'))
 })

@@ -9,6 +9,10 @@ export interface Database {
   users: UsersTable
   bots: BotsTable
   bot_events: BotEventsTable
+  registrations: RegistrationsTable
+  password_resets: PasswordResetsTable
+  refresh_families: RefreshFamiliesTable
+  refresh_tokens: RefreshTokensTable
 }
 
 /** One row per tenant (operator). */
@@ -20,6 +24,8 @@ export interface TenantsTable {
   name: string
   /** A suspended tenant is treated like an unknown one. */
   status: Generated<'active' | 'suspended'>
+  /** Sessions and tokens of its users that began before are over. */
+  sessions_valid_after: Generated<Date | null>
   created_at: Generated<Date>
 }
 
@@ -61,6 +67,11 @@ export interface UsersTable {
   role: Generated<'user' | 'operator' | 'admin'>
   /** A suspended user is treated like an unknown one. */
   status: Generated<'active' | 'suspended'>
+  /** Null: nobody can sign in with a password. */
+  password_hash: Generated<string | null>
+  password_changed_at: Generated<Date | null>
+  /** Sessions and tokens that began before are over. */
+  sessions_valid_after: Generated<Date | null>
   /** Only who has a larger one may write to a bot of this user. */
   fence_of_last_operation: Generated<string>
   created_at: Generated<Date>
@@ -86,4 +97,46 @@ export interface BotEventsTable {
   to_status: string
   fence: string
   at: Date
+}
+
+/** Who has registered and not yet shown that the mailbox is his. */
+export interface RegistrationsTable {
+  token_digest: Buffer
+  tenant_id: string
+  /** In lower case. */
+  email: string
+  password_hash: string
+  expires_at: Date
+  created_at: Generated<Date>
+}
+
+/** A password that somebody has forgotten. */
+export interface PasswordResetsTable {
+  token_digest: Buffer
+  user_id: string
+  expires_at: Date
+  created_at: Generated<Date>
+}
+
+/** One sign-in of a client that keeps tokens. */
+export interface RefreshFamiliesTable {
+  id: string
+  user_id: string
+  client: string | null
+  created_at: Generated<Date>
+  last_used_at: Generated<Date>
+  expires_at: Date
+  revoked_at: Generated<Date | null>
+  revoked_why: Generated<'logout' | 'revoked' | 'reuse' | 'password' | 'evicted' | null>
+}
+
+/** A refresh token; each is used once. */
+export interface RefreshTokensTable {
+  token_digest: Buffer
+  family_id: string
+  parent_digest: Buffer | null
+  expires_at: Date
+  used_at: Generated<Date | null>
+  sealed_successor: Generated<Buffer | null>
+  created_at: Generated<Date>
 }

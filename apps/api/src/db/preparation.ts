@@ -23,20 +23,22 @@ export interface Prepared {
  */
 export async function prepareDatabase(
   pool: PoolGuard,
-  { mayChange }: { mayChange: boolean },
+  { mayChange, dataDirectory }: { mayChange: boolean; dataDirectory?: string | undefined },
 ): Promise<Prepared> {
   const applied = mayChange ? await migrateUp(pool, migrations) : []
   const states = await migrationStates(pool, migrations)
   const named = (wanted: string) => states.filter(({ state }) => state === wanted).map(({ name }) => name)
   const pending = named('pending')
   if (pending.length > 0) throw new ApiMigrationsPendingError(pending.join(', '))
-  const seeded = mayChange && (await seedDemoTenants(pool))
+  const seeded = mayChange && (await seedDemoTenants(pool, dataDirectory))
   return { applied, unknown: named('unknown'), seeded }
 }
 
 /** How {@link prepare} is done. */
 export interface PreparationOptions {
   readonly mayChange: boolean
+  /** Where the passwords of the demo accounts are written; undefined: nobody can sign in with one. */
+  readonly dataDirectory: string | undefined
   /** The pool for migrations and demo data; it is opened and ended here. */
   readonly patient: PoolGuardOptions
   readonly log: FastifyBaseLogger
@@ -52,11 +54,11 @@ export interface PreparationOptions {
  */
 export async function prepare(
   pool: PoolGuard,
-  { mayChange, patient, log, adviceLevel }: PreparationOptions,
+  { mayChange, dataDirectory, patient, log, adviceLevel }: PreparationOptions,
 ): Promise<void> {
   const own = new PoolGuard(patient)
   try {
-    log.info(await prepareDatabase(own, { mayChange }), 'database prepared')
+    log.info(await prepareDatabase(own, { mayChange, dataDirectory }), 'database prepared')
   } finally {
     await own.close()
   }

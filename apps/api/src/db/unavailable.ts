@@ -1,3 +1,4 @@
+import type { Classification } from '@holdfast/error-pages'
 import { classifyError } from '@holdfast/pool-guard'
 
 /** What a client waits before it tries again when nobody knows better. */
@@ -26,4 +27,12 @@ export function unavailability(error: unknown): Unavailable | undefined {
   }
   if (statusCode !== undefined || classifyError(error).kind === 'caller') return undefined
   return { status: 503, retryAfterSeconds: seconds, refused: false }
+}
+
+/** The same for error-pages. Whoever refuses logs once that he does; what went wrong is a warning. */
+export function classifyUnavailable(error: unknown): Classification | undefined {
+  const unavailable = unavailability(error)
+  if (unavailable === undefined) return undefined
+  const { status, retryAfterSeconds, refused } = unavailable
+  return { status, retryAfterSeconds, level: refused ? 'debug' : 'warn' }
 }

@@ -24,8 +24,13 @@ export const metrics = fastifyPlugin<MetricsOptions>(
     app.get(
       '/metrics',
       {
-        onRequest: requireBearer('metrics', authorize),
-        config: { addressLimit: false, singleflight: { key: () => ['metrics'], shared: true } },
+        // Late, so that it is known who asks.
+        preHandler: requireBearer('metrics', authorize),
+        config: {
+          access: 'guarded',
+          addressLimit: false,
+          singleflight: { key: () => ['metrics'], shared: true },
+        },
       },
       collect,
     )

@@ -10,12 +10,14 @@ import { cacheHit } from './cache-hit.ts'
 import { fleetFlight } from './fleet-flight.ts'
 import { freeze } from './freeze.ts'
 import { guardedRoute } from './guarded-route.ts'
+import { headers } from './headers.ts'
 import { healthz } from './healthz.ts'
 import { herd } from './herd.ts'
 import { limitDenied, limitHot, limitMemory, limitRedis } from './limit.ts'
 import { limitFlood } from './limit-flood.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { overload } from './overload.ts'
+import { session } from './session.ts'
 import { theme } from './theme.ts'
 
 export const rows: readonly Row[] = [
@@ -35,6 +37,8 @@ export const rows: readonly Row[] = [
   limitMemory,
   abuse,
   oneAtATime,
+  session,
+  headers,
   healthz,
   api,
   overload,

@@ -10,7 +10,7 @@ import {
   ApiBotUnknownError,
   ApiIdNotTextError,
 } from '../../errors.ts'
-import { principalOf } from '../../plugins/development-user.ts'
+import { principalOf } from '../../plugins/identity.ts'
 import { pageBody } from '../../remembered-pages.ts'
 import { type BotOperation, botAfterCursor, changeAnswer, STEPS } from './bot.ts'
 import { type BotCounters, outcomeOf } from './bot-metrics.ts'
@@ -49,7 +49,7 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
       `/api/bot/${operation}`,
       {
         config: {
-          principal: 'required',
+          access: 'user',
           tenantRateLimit: limitOf(`bot-${operation}`),
           concurrencyGuard: { key: (request) => ['bot', principalOf(request).id], message: CONFLICT },
           poolGuard: { criticality: 'critical', budgetMs: OPERATION_BUDGET_MS },
@@ -98,7 +98,7 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
     '/api/bot/status',
     {
       config: {
-        principal: 'required',
+        access: 'user',
         tenantRateLimit: limitOf('bot-status'),
         poolGuard: {
           criticality: 'normal',
@@ -114,6 +114,7 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
       schema: {
         querystring: {
           type: 'object',
+          additionalProperties: false,
           properties: {
             bot_id: BOT_ID,
             limit: { type: 'integer', minimum: 1, maximum: 100, default: 20 },

@@ -56,8 +56,13 @@ export const operatorLimits = fastifyPlugin<OperatorLimitsOptions>(
       }
     }
     const guarded = {
-      onRequest: requireBearer('admin', authorize),
-      config: { addressLimit: OWN_ADDRESS_LIMIT, abuseGuard: { admitBlocked: true } },
+      // Late, so that it is known who asks.
+      preHandler: requireBearer('admin', authorize),
+      config: {
+        access: 'guarded' as const,
+        addressLimit: OWN_ADDRESS_LIMIT,
+        abuseGuard: { admitBlocked: true },
+      },
       bodyLimit: MAX_BODY_BYTES,
     }
     app.get('/admin/limits', guarded, async (_request, reply) => {

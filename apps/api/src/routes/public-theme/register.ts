@@ -18,6 +18,13 @@ const MAX_THEMES = 10_000
 const MAX_BATCH = 500
 const CHECK_INTERVAL_MS = 2000
 
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Whether there is a tenant of this name, and he has a theme; asks memory alone. */
+    hasTheme(tenant: string): boolean
+  }
+}
+
 /** What the feature needs. */
 export interface PublicThemeSettings {
   readonly db: Kysely<Database>
@@ -78,6 +85,7 @@ export async function registerPublicTheme(
     intervalMs: CHECK_INTERVAL_MS,
     severity: 'informative',
   })
+  app.decorate('hasTheme', (tenant: string) => themes.has(tenant))
   await app.register(publicTheme, { themes: themes.reader })
 
   const { promise: firstTurn, resolve } = Promise.withResolvers<ThemeTurn>()

@@ -18,12 +18,16 @@ export const publicTheme: FastifyPluginCallback<PublicThemeOptions> = (app, { th
     '/:tenant/api/public/load-theme',
     {
       config: {
+        access: 'public',
         // Beyond its limit a tenant is served what memory has, as it always is.
         tenantRateLimit: { policy: 'public', onLimit: 'stale', stale: peek },
         addressLimit: false,
+        waits: false,
       },
     },
     (request, reply) => {
+      // Pages of other origins show it.
+      reply.header('cross-origin-resource-policy', 'cross-origin')
       reply.sendRepresentation(peek(request))
     },
   )

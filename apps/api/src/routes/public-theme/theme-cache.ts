@@ -4,8 +4,9 @@
 import type { RefreshOptions, Row, SharedRedis, StaleCache, StaleReader } from '@holdfast/stale-cache'
 import type { FastifyInstance } from 'fastify'
 import { ApiThemesNotLoadedError } from '../../errors.ts'
+import { isTenantSlug } from '../../tenant-slug.ts'
 import type { PublicTheme } from './public-theme.ts'
-import { completeTheme, DEFAULT_THEME, isTenantSlug, parseThemeDocument } from './theme.ts'
+import { completeTheme, DEFAULT_THEME, parseThemeDocument } from './theme.ts'
 import type { ThemeTarget } from './theme-refresher.ts'
 import type { StoredTheme } from './theme-repository.ts'
 
@@ -68,6 +69,11 @@ export class ThemeCache implements ThemeTarget {
   /** Reads memory, and can do nothing else. */
   get reader(): StaleReader<PublicTheme> {
     return this.#cache.reader
+  }
+
+  /** Whether a tenant has a theme, as far as is known here. Counts as no use of it. */
+  has(slug: string): boolean {
+    return this.#held.has(slug)
   }
 
   /** Settles when the last-known-good file has been read, or took too long. */

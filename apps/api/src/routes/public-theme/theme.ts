@@ -20,7 +20,10 @@ function line(defaultValue: string, maxLength: number): Member<string> {
     defaultValue,
     `one line of 1 to ${maxLength} characters`,
     (value) =>
-      typeof value === 'string' && value.length >= 1 && value.length <= maxLength && !/\p{Cc}/u.test(value),
+      typeof value === 'string' &&
+      value.length >= 1 &&
+      value.length <= maxLength &&
+      !/[\p{Cc}\p{Bidi_Control}]/u.test(value),
   )
 }
 
@@ -104,13 +107,6 @@ export function parseThemeDocument(
 /** The document laid over the default theme. */
 export function completeTheme(document: ThemeDocument): Theme {
   return { ...DEFAULT_THEME, ...document }
-}
-
-const SLUG = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
-
-/** Whether a text can be the slug of a tenant: 1 to 63 of `a-z 0-9 -`, no hyphen at either end. */
-export function isTenantSlug(text: string): boolean {
-  return text.length <= 63 && SLUG.test(text)
 }
 
 function problemOf(name: string, value: unknown): string[] {

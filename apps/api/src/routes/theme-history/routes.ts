@@ -7,11 +7,10 @@ import { bigintOf } from '../../db/bigint.ts'
 import {
   ApiEventNotTextError,
   ApiHistoryUnavailableError,
-  ApiTenantUnknownError,
   ApiThemeVersionUnknownError,
 } from '../../errors.ts'
 import { pageBody } from '../../remembered-pages.ts'
-import { isTenantSlug } from '../public-theme/theme.ts'
+import { TENANT_PARAMS } from '../../tenant-slug.ts'
 import type { HistoryPages } from './history-pages.ts'
 import { acceptedEvent, versionOfCursor } from './theme-history.ts'
 import type { PreviewEvent, ThemeHistoryRepository } from './theme-history-repository.ts'
@@ -47,6 +46,7 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
     '/:tenant/api/theme/history',
     {
       config: {
+        access: 'public',
         tenantRateLimit: 'tenant-history',
         poolGuard: {
           criticality: 'normal',
@@ -60,8 +60,10 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
         },
       },
       schema: {
+        params: TENANT_PARAMS,
         querystring: {
           type: 'object',
+          additionalProperties: false,
           properties: {
             limit: { type: 'integer', minimum: 1, maximum: 100, default: 20 },
             cursor: { type: 'string', maxLength: 19 },
@@ -76,12 +78,14 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
     '/:tenant/api/theme/preview-events',
     {
       config: {
+        access: 'public',
         tenantRateLimit: 'tenant-history',
         poolGuard: { criticality: 'critical', budgetMs: EVENT_BUDGET_MS },
       },
       bodyLimit: MAX_BODY_BYTES,
       preValidation: textOnly,
       schema: {
+        params: TENANT_PARAMS,
         body: {
           type: 'object',
           additionalProperties: false,
@@ -95,7 +99,6 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
       },
     },
     async ({ params: { tenant }, body: { event_id, theme_version, viewport } }, reply) => {
-      if (!isTenantSlug(tenant)) throw new ApiTenantUnknownError()
       const themeVersion = bigintOf(theme_version)
       if (themeVersion === undefined) throw new ApiThemeVersionUnknownError(theme_version)
       const eventId = event_id.toLowerCase()
@@ -113,9 +116,8 @@ function textOnly({ body }: FastifyRequest, _reply: FastifyReply, done: (error?:
   done(members.every((member) => typeof member === 'string') ? undefined : new ApiEventNotTextError())
 }
 
-/** Which page is asked for. Throws for a cursor and for a tenant that cannot be. */
+/** Which page is asked for. Throws for a cursor that cannot be. */
 function pageOf({ params: { tenant }, query: { limit, cursor } }: FastifyRequest<HistoryRoute>) {
   const before = versionOfCursor(cursor)
-  if (!isTenantSlug(tenant)) throw new ApiTenantUnknownError()
   return [tenant, limit, before] as const
 }

@@ -1,0 +1,23 @@
+import { type Clock, holdProcess } from '@holdfast/footing'
+
+/**
+ * Calls back after this turn of the event loop, in which all requests that came together are read. No waiting, so a
+ * clock moved by hand does not have it.
+ */
+export function afterTurn(callback: () => void): void {
+  setImmediate(callback)
+}
+
+/** Settles like `work`, or rejects when it has not settled within `limitMs`. */
+export function within<Value>(
+  limitMs: number,
+  clock: Clock,
+  what: string,
+  work: Promise<Value>,
+): Promise<Value> {
+  const letGo = holdProcess()
+  return new Promise<Value>((resolve, reject) => {
+    const cancel = clock.schedule(limitMs, () => reject(new Error(`${what} took longer than ${limitMs} ms`)))
+    work.then(resolve, reject).finally(cancel)
+  }).finally(letGo)
+}
