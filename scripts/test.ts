@@ -6,10 +6,12 @@
  *   --built      runs tests against the packages' `dist/` instead of `src/` (build first: `pnpm exec tsc -b`); without
  *                a selection those of every published package
  *   --second-try runs the files that failed once more, one at a time, when they are at most two; says so in the end
- *   --jobs=<n>   files at a time (default: the number of cores, at most 4; 1 with --faults, whose limits are about time)
+ *   --jobs=<n>   files at a time (default: one more than there are cores, because files wait for servers a quarter of
+ *                their time, at most 5; 1 with --faults, whose limits are about time)
  *   --timeout=<seconds>  per file (default 300; 900 with --faults)
  */
 import { spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,7 +24,7 @@ import {
   writeCoverageReport,
 } from './testing/coverage.ts'
 import { fileReport, summary, totalsOf } from './testing/report.ts'
-import { type FileResult, runFile } from './testing/run-file.ts'
+import { canaryVariable, type FileResult, runFile } from './testing/run-file.ts'
 import { runFiles } from './testing/run-files.ts'
 import { withSecondTries } from './testing/second-try.ts'
 import { selectTestFiles } from './testing/test-files.ts'
@@ -57,7 +59,7 @@ async function main(): Promise<number> {
   const selections = positionals.length === 0 ? all : positionals
   const files = selectTestFiles(root, flags.faults ? 'faults' : 'test', selections)
   const covering = flags.coverage ? coveredBy(files) : []
-  const jobs = positive('--jobs', flags.jobs) ?? (flags.faults ? 1 : Math.min(4, availableParallelism()))
+  const jobs = positive('--jobs', flags.jobs) ?? (flags.faults ? 1 : Math.min(5, availableParallelism() + 1))
   const timeoutMs = (positive('--timeout', flags.timeout) ?? (flags.faults ? 900 : 300)) * 1000
   if (files.length === 0) throw new Error('there are no such tests')
   // Nothing but the long tests needs the browser, and it is large.
@@ -72,6 +74,8 @@ async function main(): Promise<number> {
     ],
     environment: {
       NODE_COMPILE_CACHE: compiled,
+      // Another one for each run: what is found was written now.
+      [canaryVariable]: `canary-${randomBytes(12).toString('hex')}`,
       ...(flags.coverage && { NODE_V8_COVERAGE: rawCoverage }),
     },
   }

@@ -55,6 +55,30 @@ t.test('a file that crashes after its tests passed has failed', async (t) => {
   t.match(thrown, { ok: false, failed: 1, output: /at the top/ })
 })
 
+t.test('a file that writes a secret has failed, whatever its tests say', async (t) => {
+  const canary = 'canary-of-this-run'
+  const passes = `import t from ${tap}; t.test('is true', async (t) => { t.ok(true) })`
+  const folder = t.testdir({
+    'plain.test.mjs': passes,
+    'comment.test.mjs': `${passes}; t.comment(process.env.HOLDFAST_TEST_CANARY)`,
+    'title.test.mjs': `import t from ${tap}; t.test('is true', async (t) => { t.ok(true, process.env.HOLDFAST_TEST_CANARY) })`,
+    'log.test.mjs': `${passes}; console.error('key=' + process.env.HOLDFAST_TEST_CANARY)`,
+    'pieces.test.mjs': `${passes}
+const [one, two] = process.env.HOLDFAST_TEST_CANARY.split(/(?<=of)/)
+process.stderr.write(one)
+setTimeout(() => process.stderr.write(two + '\\n'), 300)`,
+    'token.test.mjs': `${passes}; console.error('hfr_' + 'A'.repeat(43))`,
+  })
+  const environment = { HOLDFAST_TEST_CANARY: canary }
+  const result = (name: string) => runFile(join(folder, name), { ...options, environment })
+  t.match(await result('plain.test.mjs'), { ok: true, passed: 1, problem: undefined })
+  for (const name of ['comment', 'title', 'log', 'pieces']) {
+    const told = await result(`${name}.test.mjs`)
+    t.match(told, { ok: false, passed: 1, failed: 1, problem: 'wrote secrets: canary-o' }, name)
+  }
+  t.match(await result('token.test.mjs'), { ok: false, problem: 'wrote secrets: hfr_AAAA' })
+})
+
 t.test('a file that hangs is ended, with the processes it started', async (t) => {
   const folder = t.testdir({
     'a.test.mjs': `import t from ${tap}

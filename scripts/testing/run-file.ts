@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { LeakWatch } from '../../packages/test-kit/src/leak-watch.ts'
 import { TapReader, type TapRecord } from './tap-record.ts'
 
 export interface RunOptions {
@@ -19,6 +20,9 @@ export interface FileResult extends TapRecord {
   readonly secondTry?: boolean
 }
 
+/** What no file may write, in the environment of each: tests make secrets of it. */
+export const canaryVariable = 'HOLDFAST_TEST_CANARY'
+
 const lastWordsMs = 3_000
 const keptOutputCharacters = 60_000
 /** What a test says with `t.comment()`, such as the seed of its random source; not what tap adds. */
@@ -31,6 +35,8 @@ const comment = /^\s*# (?!Subtest|time=|\{ total|test count|failed \d|no tests)/
 export function runFile(file: string, options: RunOptions): Promise<FileResult> {
   const started = performance.now()
   const reader = new TapReader()
+  const secrets = { SECRET_KEY: options.environment[canaryVariable] ?? '' }
+  const leaks = { stdout: new LeakWatch(secrets), stderr: new LeakWatch(secrets) }
   let output = ''
   const keep = (chunk: string) => {
     output = (output + chunk).slice(-keptOutputCharacters)
@@ -43,9 +49,13 @@ export function runFile(file: string, options: RunOptions): Promise<FileResult> 
   })
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     reader.write(chunk)
+    leaks.stdout.see(chunk)
     for (const line of chunk.split('\n')) if (comment.test(line)) keep(`${line.trim()}\n`)
   })
-  child.stderr.setEncoding('utf8').on('data', keep)
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    leaks.stderr.see(chunk)
+    keep(chunk)
+  })
 
   const killGroup = (signal: NodeJS.Signals) => {
     if (child.pid === undefined) return
@@ -72,7 +82,8 @@ export function runFile(file: string, options: RunOptions): Promise<FileResult> 
       for (const timer of timers) clearTimeout(timer)
       process.removeListener('exit', stop)
       const record = reader.end()
-      const problem = problemOf(record, { code, signal, timedOut, timeoutMs: options.timeoutMs })
+      const told = [...leaks.stdout.found, ...leaks.stderr.found]
+      const problem = problemOf(record, { code, signal, timedOut, timeoutMs: options.timeoutMs, told })
       resolve({
         file,
         ...record,
@@ -98,12 +109,15 @@ interface Ending {
   readonly signal: NodeJS.Signals | null
   readonly timedOut: boolean
   readonly timeoutMs: number
+  readonly told: readonly string[]
 }
 
 function problemOf(record: TapRecord, ending: Ending): string | undefined {
   if (ending.timedOut) return `did not finish within ${ending.timeoutMs / 1000} s`
   if (ending.signal !== null) return `was ended by ${ending.signal}`
   if (record.passed + record.failed + record.skipped === 0) return `ran no tests (exit code ${ending.code})`
+  // The difference of a test that failed shows what it compared.
+  if (ending.told.length > 0 && record.failed === 0) return `wrote secrets: ${ending.told.join(', ')}`
   if (ending.code !== 0 && record.failed === 0) return `ended with exit code ${ending.code}`
   return undefined
 }

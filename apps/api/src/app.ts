@@ -37,6 +37,7 @@ import { limitsOf, policySet } from './limits.ts'
 import { Once } from './once.ts'
 import { addressLimit } from './plugins/address-limit.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
+import { hashingLine } from './plugins/hashing-line.ts'
 import { identity } from './plugins/identity.ts'
 import { registerMaintenance } from './plugins/maintenance.ts'
 import { DatabaseJournal } from './plugins/maintenance-journal.ts'
@@ -137,6 +138,8 @@ export async function buildApp({
   // Everything but a bare socket gets its headers from the response.
   const errors = new ErrorPages({
     productName: 'Holdfast',
+    // There is nothing at `/`: the link would lead from one error to the next.
+    homeUrl: false,
     socketHeaders: headers,
     idHeader: ID_HEADER,
     newId: (request) => (request === undefined ? randomUUID() : logs.scopeOf(request).correlationId),
@@ -234,8 +237,9 @@ export async function buildApp({
     ...shared,
   })
 
-  // What a request passes, in this order: is its address blocked; is what it asks for closed; has the address asked for too much; who asks; has he,
-  // or his tenant, or have all together asked for too much; is an operation of his under way.
+  // What a request passes, in this order: is its address blocked; is the line of passwords full; is what it asks for
+  // closed; has the address asked for too much; who asks; has he, or his tenant, or have all together asked for too much;
+  // is an operation of his under way.
   const exempt = config.rateLimitsExempt ?? []
   const fleet = fastify.trafficRedis === null ? {} : { redis: fastify.trafficRedis }
   const limits = limitsOf(config)
@@ -250,6 +254,7 @@ export async function buildApp({
     ...fleet,
     ...shared,
   })
+  await fastify.register(hashingLine)
   const preparation = new Once(() =>
     prepare(fastify.poolGuard, {
       mayChange: config.environment !== 'production',

@@ -143,11 +143,13 @@ export const ApiNotSignedInError = createError(
 )
 
 /** The database cannot say who this is. */
-export const ApiUserUnavailableError = createError(
+export class ApiUserUnavailableError extends createError(
   'HOLDFAST_ERR_API_USER_UNAVAILABLE',
   'who is asking cannot be found out at the moment',
   503,
-)
+) {
+  readonly expose = true
+}
 
 /** An id is a number, a list or anything else that is not text. */
 export const ApiIdNotTextError = createError(
@@ -180,12 +182,19 @@ export const ApiBotStatusUnavailableError = createError(
   503,
 )
 
-/** More passwords are to be verified than can be, and the line is full. */
-export const ApiPasswordsBusyError = createError(
+/**
+ * More passwords are to be verified than can be, and the line is full. Without a stack: nobody looks for its place, and
+ * in a storm there are thousands.
+ */
+export class ApiPasswordsBusyError extends createError(
   'HOLDFAST_ERR_API_PASSWORDS_BUSY',
   'too many people sign in at this moment',
   503,
-)
+  Error,
+  false,
+) {
+  readonly expose = true
+}
 
 /** Tenant, e-mail address and password are not those of an account that can sign in. Never says which of them. */
 export const ApiSignInRefusedError = createError(
@@ -202,11 +211,13 @@ export const ApiSignInLimitedError = createError(
 )
 
 /** What signing in needs is away. Nothing was changed, and nothing counted. */
-export const ApiSignInUnavailableError = createError(
+export class ApiSignInUnavailableError extends createError(
   'HOLDFAST_ERR_API_SIGN_IN_UNAVAILABLE',
   'this cannot be done at the moment; nothing has changed, and the attempt does not count',
   503,
-)
+) {
+  readonly expose = true
+}
 
 /** A password that may not be chosen. */
 export const ApiPasswordWeakError = createError<[string]>('HOLDFAST_ERR_API_PASSWORD_WEAK', '%s', 400)
@@ -226,11 +237,13 @@ export const ApiRefreshRefusedError = createError(
 )
 
 /** No mail can leave, so that what needs one cannot be begun. */
-export const ApiMailUnavailableError = createError(
+export class ApiMailUnavailableError extends createError(
   'HOLDFAST_ERR_API_MAIL_UNAVAILABLE',
   'this service cannot send mail',
   503,
-)
+) {
+  readonly expose = true
+}
 
 /** The user has no such session. */
 export const ApiSessionUnknownError = createError(

@@ -12,13 +12,19 @@ const ARRIVAL_CHECK_MS = 1000
 
 /** For `Fastify()`. `headers` protect every answer, and the ids of `logs` name its request. */
 export function serverBounds(
-  { requestTimeoutMs, maxRequestsPerSocket }: Pick<Config, 'requestTimeoutMs' | 'maxRequestsPerSocket'>,
+  {
+    requestTimeoutMs,
+    handlerTimeoutMs,
+    maxRequestsPerSocket,
+  }: Pick<Config, 'requestTimeoutMs' | 'handlerTimeoutMs' | 'maxRequestsPerSocket'>,
   headers: Readonly<Record<string, string>>,
   logs: Logs<FastifyRequest>,
 ) {
   return {
     genReqId: (request: IncomingMessage) => logs.scopeOf(request).correlationId,
     requestTimeout: requestTimeoutMs,
+    // Whoever reads is never silent for so long: who asks and does not read would keep his connection for ever.
+    connectionTimeout: requestTimeoutMs + handlerTimeoutMs,
     maxRequestsPerSocket,
     // While closing, what still arrives on open connections is served.
     return503OnClosing: false,

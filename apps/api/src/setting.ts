@@ -210,21 +210,28 @@ export const networks: Kind<readonly string[]> = {
   },
 }
 
+/** No network of anybody's own is larger: `10.0.0.0/8`, `fc00::/7`. */
+const WIDEST_BITS = { 4: 8, 6: 7 } as const
+
 /**
- * The networks of the proxies in front. A number of hops, and a network of all addresses, are refused: whoever sends
- * the header himself would choose his own address.
+ * The networks of the proxies in front. A number of hops, and networks that together could be all addresses, are refused:
+ * whoever sends the header himself would choose his own address.
  */
 export const proxies: Kind<readonly string[]> = {
   ...networks,
   parse(given) {
     const parsed = networks.parse(given)
-    if ('wrong' in parsed || !parsed.value.some((entry) => readNetwork(entry)?.prefixBits === 0))
-      return parsed
+    if ('wrong' in parsed || !parsed.value.some(isTooWide)) return parsed
     return {
-      wrong: 'trusts everybody, so that clients choose their own addresses',
+      wrong: 'trusts everybody, or nearly, so that clients choose their own addresses',
       fix: 'Name the networks that the proxies are in.',
     }
   },
+}
+
+function isTooWide(entry: string): boolean {
+  const network = readNetwork(entry)
+  return network !== undefined && network.prefixBits < WIDEST_BITS[network.first.family]
 }
 
 const MAX_WEIGHT = 1000

@@ -81,6 +81,7 @@ t.test('where a request comes from', (t) => {
         referer: undefined,
         host: 'app.example',
         isHttps: false,
+        hasCookies: true,
         ...changes,
       },
       { ...rules, sslStrict },
@@ -107,10 +108,18 @@ t.test('where a request comes from', (t) => {
   }
   const https = { isHttps: true, secFetchSite: 'same-origin' }
   t.equal(from(https), 'refuse', 'strict: has to say where it comes from')
+  t.equal(from({ ...https, secFetchSite: undefined, hasCookies: false }), 'token', 'a program')
+  t.equal(from({ ...https, secFetchSite: 'cross-site', hasCookies: false }), 'refuse')
+  t.equal(from({ ...https, origin: 'https://evil.example', hasCookies: false }), 'refuse')
   t.equal(from(https, false), 'allow')
   t.equal(from({ ...https, origin: 'https://app.example' }), 'allow')
   t.equal(from({ ...https, referer: 'https://app.example/x' }), 'allow')
   t.equal(from({ ...https, origin: 'https://evil.example' }), 'refuse')
+  for (const strict of [true, false]) {
+    const plain = { isHttps: true, origin: 'http://app.example' }
+    t.equal(from(plain, strict), 'refuse', 'a page that anybody on the way could have written')
+  }
+  t.equal(from({ origin: 'https://app.example' }), 'allow', 'whoever ends HTTPS may not have said so')
   t.end()
 })
 
@@ -141,19 +150,22 @@ t.test('a form token is good for its session alone, and with either key', (t) =>
 const postgres = await startPostgres()
 t.teardown(() => postgres.stop())
 
-async function setUp(t: Test) {
+async function setUp(t: Test, environment: Readonly<Record<string, string>> = {}) {
   const dataDirectory = scratchDirectory(t)
   const databaseUrl = await demoDatabase(postgres.directUrl, dataDirectory)
-  const service = await ServiceApp.start(t, { DATABASE_URL: databaseUrl }, dataDirectory)
+  const service = await ServiceApp.start(t, { DATABASE_URL: databaseUrl, ...environment }, dataDirectory)
   const accounts: { email: string; role: string }[] = JSON.parse(
     readFileSync(join(dataDirectory, 'demo-credentials.json'), 'utf8'),
   )
+  const accountOf = (email: string) => {
+    const { role: _, ...account } = accounts.find((each) => each.email === email) ?? { role: '' }
+    return account
+  }
   const signIn = async (email: string): Promise<Record<string, string>> => {
-    const { role: _, ...body } = accounts.find((account) => account.email === email) ?? { role: '' }
     const answer = await fetch(`${service.url}/auth/login`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
+      body: JSON.stringify(accountOf(email)),
     })
     return { cookie: answer.headers.getSetCookie()[0]?.split(';')[0] ?? '' }
   }
@@ -164,7 +176,7 @@ async function setUp(t: Test) {
     const answer = await fetch(service.url + path, { method, headers })
     return { status: answer.status, headers: answer.headers, text: await answer.text() }
   }
-  return { service, bearer, ask, signIn }
+  return { service, bearer, ask, signIn, accountOf }
 }
 
 t.test('what operators see, an administrator with a fresh password sees, too', async (t) => {
@@ -213,6 +225,33 @@ t.test('a page of another site changes nothing with the cookie of whoever looks 
   t.equal((await ask('POST', path, { ...victim, 'x-csrf-token': await tokenOf(victim) })).status, 204)
   t.equal((await ask('GET', '/auth/me', victim)).status, 401)
 })
+
+t.test(
+  'a program signs in over HTTPS without saying where it comes from, and a page of another site does not',
+  async (t) => {
+    const { service, accountOf } = await setUp(t, { TRUST_PROXY: 'loopback', CSRF_SSL_STRICT: 'true' })
+    const post = async (path: string, body: object, headers: Record<string, string> = {}) => {
+      const answer = await fetch(service.url + path, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-forwarded-proto': 'https', ...headers },
+        body: JSON.stringify(body),
+      })
+      return { status: answer.status, body: JSON.parse(await answer.text()) }
+    }
+    const trader = { ...accountOf('trader@acme.example'), mode: 'token' }
+    const signedIn = await post('/auth/login', trader)
+    t.match(signedIn, { status: 200, body: { refresh_token: /^hfr_/ } })
+    t.match(await post('/auth/refresh', { refresh_token: signedIn.body.refresh_token }), { status: 200 })
+    const crossSite = { status: 403, body: { error: 'HOLDFAST_ERR_API_CROSS_SITE' } }
+    for (const headers of [
+      { 'sec-fetch-site': 'cross-site' },
+      { origin: 'https://evil.example' },
+      { cookie: 'sid=x' },
+    ] as Record<string, string>[]) {
+      t.match(await post('/auth/login', trader, headers), crossSite, JSON.stringify(headers))
+    }
+  },
+)
 
 t.test('a request with a token has no cookies', async (t) => {
   const { ask, signIn, bearer } = await setUp(t)

@@ -1,7 +1,7 @@
 // What of accounts is one step in the database, and what two who come at once get.
 
 import { guardedDialect } from '@holdfast/pool-guard/kysely'
-import { startPostgres } from '@holdfast/test-kit'
+import { startPostgres, waitUntil } from '@holdfast/test-kit'
 import { Kysely } from 'kysely'
 import t, { type Test } from 'tap'
 import type { Database } from '../src/db/database.ts'
@@ -18,6 +18,7 @@ const HASH = `$argon2id$v=19$m=64,t=1,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`
 const OTHER = HASH.replace('t=1', 't=2')
 const TRADER = { tenant: 'acme', email: 'trader@acme.example' }
 const HOUR_MS = 3_600_000
+const WAITING = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
 
 async function setUp(t: Test) {
   const guard = testGuard(t, await freshDatabase(postgres.directUrl), 16)
@@ -58,7 +59,10 @@ t.test('a registration that is over, known, or of no tenant makes nothing', asyn
   const { accounts, register, count, guard } = await setUp(t)
   const late = await register('late@mail.example', 0)
   t.equal(await accounts.completeRegistration(late.digest), undefined)
-  t.equal((await register(TRADER.email)).outcome, 'known')
+  const known = await register(TRADER.email)
+  t.equal(known.outcome, 'known')
+  t.equal(await count('registrations'), 1, 'one who is known is written down like any other')
+  t.equal(await accounts.completeRegistration(known.digest), undefined)
   t.equal((await register('x@mail.example', HOUR_MS, 'nowhere')).outcome, 'no-tenant')
   const suspended = await register('new@mail.example')
   await guard.query(`update tenants set status = 'suspended' where slug = 'acme'`)
@@ -82,13 +86,32 @@ t.test('what is over leaves with what comes, so that its number is bounded', asy
 t.test('a reset happens once, and only for who is there', async (t) => {
   const { accounts, guard } = await setUp(t)
   const digest = tokenDigest(mintToken('reset'))
-  t.notOk(await accounts.startReset({ tenant: 'acme', email: 'nobody@acme.example' }, digest, HOUR_MS))
+  const nobodys = tokenDigest(mintToken('reset'))
+  t.notOk(await accounts.startReset({ tenant: 'acme', email: 'nobody@acme.example' }, nobodys, HOUR_MS))
+  t.equal(
+    (await guard.query('select from password_resets')).rowCount,
+    1,
+    'nobody is written down like any other',
+  )
+  t.equal(await accounts.resettable(nobodys), undefined)
+  t.equal(await accounts.completeReset(nobodys, HASH), undefined)
   t.ok(await accounts.startReset(TRADER, digest, HOUR_MS))
   t.match(await accounts.resettable(digest), TRADER)
   const done = await Promise.all(Array.from({ length: 10 }, () => accounts.completeReset(digest, HASH)))
   t.equal(done.filter((each) => each !== undefined).length, 1)
   t.equal(await accounts.resettable(digest), undefined)
   t.match(await accounts.find(TRADER), { passwordHash: HASH })
+  // Of two mails at once, one is used.
+  const other = tokenDigest(mintToken('reset'))
+  await accounts.startReset(TRADER, digest, HOUR_MS)
+  await guard.query('insert into password_resets select $1, user_id, expires_at from password_resets', [
+    other,
+  ])
+  t.ok(await accounts.completeReset(digest, OTHER))
+  t.equal(await accounts.resettable(other), undefined)
+  await accounts.startReset(TRADER, other, HOUR_MS)
+  await accounts.makeAdministrator(TRADER, HASH)
+  t.equal(await accounts.resettable(other), undefined, 'nor one from before he was an administrator')
   await accounts.startReset(TRADER, digest, HOUR_MS)
   await guard.query(`update users set status = 'suspended'`)
   t.equal(await accounts.resettable(digest), undefined)
@@ -101,7 +124,10 @@ t.test(
     const { accounts, guard } = await setUp(t)
     await guard.query('update users set password_hash = $1 where email = $2', [HASH, TRADER.email])
     const { id = '' } = (await accounts.find(TRADER)) ?? {}
-    t.strictSame(await accounts.changePassword(id, { from: HASH, to: OTHER }), [])
+    t.match(await accounts.changePassword(id, { from: HASH, to: OTHER }), {
+      ended: [],
+      since: { at: /^\d{4}-/ },
+    })
     t.equal(await accounts.changePassword(id, { from: HASH, to: HASH }), undefined)
     t.notOk(await accounts.upgradeHash(id, HASH, HASH))
     t.ok(await accounts.upgradeHash(id, OTHER, HASH))
@@ -109,3 +135,45 @@ t.test(
     t.equal(await accounts.byId('999999'), undefined)
   },
 )
+
+t.test('a password counts from a moment on, and not for whom it is not the password any more', async (t) => {
+  const { accounts, guard } = await setUp(t)
+  await guard.query('update users set password_hash = $1 where email = $2', [HASH, TRADER.email])
+  const account = await accounts.find(TRADER)
+  if (account === undefined) throw new Error('there is no trader')
+  const confirmed = await accounts.confirm(account)
+  t.match(confirmed, { id: account.id, ...TRADER, role: 'user', since: { at: /^\d{4}-/, atMs: Number } })
+  t.notOk('passwordHash' in Object(confirmed))
+  const changed = await accounts.changePassword(account.id, { from: HASH, to: OTHER })
+  t.ok((changed?.since.atMs ?? 0) > (confirmed?.since.atMs ?? Number.POSITIVE_INFINITY))
+  t.equal(await accounts.confirm(account), undefined, 'another password')
+  t.ok(await accounts.confirm({ ...account, passwordHash: OTHER }))
+  await guard.query(`update tenants set status = 'suspended'`)
+  t.equal(await accounts.confirm({ ...account, passwordHash: OTHER }), undefined)
+})
+
+t.test('who is about to be suspended is waited for, and whoever suspends waits for a sign-in', async (t) => {
+  const { accounts, guard } = await setUp(t)
+  await guard.query('update users set password_hash = $1 where email = $2', [HASH, TRADER.email])
+  const account = await accounts.find(TRADER)
+  if (account === undefined) throw new Error('there is no trader')
+  let confirming: Promise<unknown> = Promise.resolve()
+  await guard.transaction({}, async (tx) => {
+    await tx.query(`update users set status = 'suspended' where id = $1`, [account.id])
+    confirming = accounts.confirm(account)
+    await waitUntil(async () => (await guard.query(WAITING)).rowCount === 1)
+  })
+  t.equal(await confirming, undefined)
+  await guard.query(`update users set status = 'active' where id = $1`, [account.id])
+  // A sign-in that has locked the row, and another one while the change waits for it: both are older.
+  const [other] = await Promise.all([
+    guard.transaction({}, async (tx) => {
+      await tx.query('select from users where id = $1 for share', [account.id])
+      const changing = accounts.changePassword(account.id, { from: HASH, to: OTHER })
+      await waitUntil(async () => (await guard.query(WAITING)).rowCount === 1)
+      return { changing, confirmed: await accounts.confirm(account) }
+    }),
+  ])
+  const changed = await other.changing
+  t.ok(Number(other.confirmed?.since.atMs) < Number(changed?.since.atMs), 'it is older than the change')
+})

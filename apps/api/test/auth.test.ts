@@ -498,8 +498,71 @@ t.test('a storm of sign-ins is bounded: the rest is told when to come back', asy
   t.comment(`401: ${count(401)}, 503: ${count(503)}`)
   t.equal(count(401) + count(503), 120)
   t.ok(count(401) >= 30 && count(503) > 0)
-  for (const { status, headers } of answers) if (status === 503) t.match(headers.get('retry-after'), /^\d+$/)
+  for (const { status, headers, body } of answers) {
+    if (status !== 503) continue
+    t.match(headers.get('retry-after'), /^\d+$/)
+    t.match(body, {
+      error: 'HOLDFAST_ERR_API_PASSWORDS_BUSY',
+      detail: 'too many people sign in at this moment',
+    })
+  }
 })
+
+t.test(
+  'the log says of what is refused where it came from, and knows it by the id of the answer',
+  async (t) => {
+    const { service, accountOf, tokensOf, post } = await setUp(t)
+    const { bearer } = await tokensOf('user')
+    const wrong = { password: 'not the password', new_password: 'a brand new one' }
+    const { email, tenant, password } = accountOf('user')
+    const ids = [
+      await post('/auth/login', { email, tenant, password: wrong.password }),
+      await post('/auth/login', { tenant, email: 'nobody@acme.example', password }),
+      await post('/auth/password', wrong, bearer),
+    ].map(({ body }) => body['correlation_id'])
+    const noted = () =>
+      service.stdout
+        .split('\n')
+        .filter((line) => line.includes('SECURITY_EVENT'))
+        .map((line) => JSON.parse(line) as object)
+    await waitUntil(() => noted().length >= 3)
+    t.match(
+      noted(),
+      ids.map((reqId) => ({ reqId, kind: 'sign-in.refused', tenant: 'acme', address: '127.0.0.1' })),
+    )
+    t.notMatch(service.stdout, /nobody@acme/, 'now and then people type their password there')
+  },
+)
+
+t.test('signing out works behind a proxy that asks for a password of its own', async (t) => {
+  const { browserOf, post, get } = await setUp(t)
+  const browser = await browserOf('user')
+  const proxied = { ...browser, authorization: 'Basic c3RhZ2luZzpzdGFnaW5n' }
+  t.match(await get('/auth/me', proxied), { status: 200 })
+  t.match(await post('/auth/logout', undefined, proxied), { status: 204 })
+  t.match(await get('/auth/me', browser), NOT_SIGNED_IN)
+})
+
+t.test(
+  'while the line is full, who needs it is refused before anything is done, and nobody else',
+  async (t) => {
+    const { service, post, get, ask, tokensOf } = await setUp(t, { RATE_LIMITS_IP: '10 per 1h' })
+    const { bearer } = await tokensOf('user')
+    const { hashingLine } = service.app.fastify
+    const held = Promise.withResolvers<void>()
+    const line = []
+    while (hashingLine.refusal() === undefined) line.push(hashingLine.run(() => held.promise))
+    const busy = { status: 503, body: { error: 'HOLDFAST_ERR_API_PASSWORDS_BUSY', retry_after: Number } }
+    for (const path of ['/auth/login', '/auth/register', '/auth/password/reset', '/auth/password']) {
+      for (let at = 0; at < 5; at += 1) t.match(await post(path, { nonsense: true }), busy, path)
+    }
+    t.match(await ask('GET', '/auth/login'), { status: 405 })
+    t.match(await get('/auth/me', bearer), { status: 200 }, 'and his address was not counted')
+    held.resolve()
+    await Promise.all(line)
+    t.match(await post('/auth/login', {}), { status: 400 })
+  },
+)
 
 t.test('nothing that was secret is in the log', async (t) => {
   const { service, accounts, tokensOf, browserOf, post } = await setUp(t)

@@ -5,6 +5,7 @@ import { startPostgres, startRedis, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { Pool } from 'undici'
 import { testPool } from './fresh-database.ts'
+import { ProbeThread } from './probe-thread.ts'
 import { ServiceProcess, scratchDirectory } from './service-process.ts'
 import { ask, credentialsOf, demoAccounts } from './sign-in-client.ts'
 
@@ -39,8 +40,7 @@ t.test('500 sign-ins at once are bounded, take no connections, and nobody else w
   }
   const trader = credentialsOf(demoAccounts(dataDirectory), 'user')
   const client = new Pool(url, { connections: BURST, pipelining: 1 })
-  const prober = new Pool(url, { connections: 1, pipelining: 1 })
-  t.teardown(() => Promise.all([client.close(), prober.close()]))
+  t.teardown(() => client.close())
   const login = async (mode: string) => {
     const { statusCode, headers, body } = await client.request({
       method: 'POST',
@@ -69,7 +69,6 @@ t.test('500 sign-ins at once are bounded, take no connections, and nobody else w
     // What the start, or the burst before, has opened is closed again.
     await waitUntil(async () => (await connections()) <= 3, { timeoutMs: 60_000, intervalMs: 100 })
     const before = await connections()
-    const latenciesMs: number[] = []
     let most = before
     let running = true
     const watch = (async () => {
@@ -78,24 +77,15 @@ t.test('500 sign-ins at once are bounded, take no connections, and nobody else w
         await sleep(PROBE_EVERY_MS)
       }
     })()
-    const probe = (async () => {
-      while (running) {
-        const startMs = performance.now()
-        const { body } = await prober.request({ method: 'GET', path: '/healthz' })
-        await body.dump()
-        latenciesMs.push(performance.now() - startMs)
-        await sleep(PROBE_EVERY_MS)
-      }
-    })()
+    const probe = await ProbeThread.start({ url, path: '/healthz', everyMs: PROBE_EVERY_MS })
     const answers = await Promise.all(Array.from({ length: BURST }, () => login(mode)))
     running = false
-    await Promise.all([watch, probe])
+    const [latenciesMs] = await Promise.all([probe.stop(), watch])
     const count = (wanted: number) => answers.filter(({ status }) => status === wanted).length
-    const sorted = latenciesMs.toSorted((left, right) => left - right)
-    const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? 0
+    const at = (share: number) => latenciesMs[Math.floor(latenciesMs.length * share)] ?? 0
     const { mostWaiting, waiting } = await details()
     t.comment(
-      `${mode}: ${count(200)} signed in, ${count(503)} refused; /healthz of ${sorted.length}: p50 ${at(0.5).toFixed(1)} ms, p99 ${at(0.99).toFixed(1)} ms; connections ${before} before, ${most} at most; line ${mostWaiting}`,
+      `${mode}: ${count(200)} signed in, ${count(503)} refused; /healthz of ${latenciesMs.length}: p50 ${at(0.5).toFixed(1)} ms, p99 ${at(0.99).toFixed(1)} ms; connections ${before} before, ${most} at most; line ${mostWaiting}`,
     )
     t.equal(count(200) + count(503), BURST)
     t.ok(count(200) >= 32, 'the line was served')

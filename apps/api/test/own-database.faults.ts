@@ -15,7 +15,8 @@ const CLEAN = { code: 0, signal: null }
 t.test('after kill -9 of everything it starts again, with what it had', async (t) => {
   const environment = { DATA_DIRECTORY: openDirectory(t) }
   const third = await ServiceProcess.start(t, environment)
-  t.equal(await brandOf(third.url, 'acme'), 'Acme Markets')
+  // A database that is made on a busy machine takes longer than the start waits for it.
+  await waitUntil(async () => (await brandOf(third.url, 'acme')) === 'Acme Markets', { timeoutMs: 60_000 })
   process.kill(databasePid(environment.DATA_DIRECTORY), 'SIGKILL')
   third.kill('SIGKILL')
   await third.ended
@@ -35,7 +36,9 @@ t.test(
   async (t) => {
     const DATA_DIRECTORY = scratchDirectory(t)
     const service = await ServiceProcess.start(t, { DATA_DIRECTORY })
-    t.equal(await brandOf(service.url, 'acme'), 'Acme Markets')
+    await waitUntil(async () => (await brandOf(service.url, 'acme')) === 'Acme Markets', {
+      timeoutMs: 60_000,
+    })
     const elsewhere = /so the data is in (\S+)\/postgres/.exec(service.stderr)?.[1]
     t.match(elsewhere, /holdfast-data-/)
     t.strictSame(await service.stop(), CLEAN)

@@ -119,6 +119,7 @@ t.test('never more at work and in line than there may be; the rest is told when 
     }),
   )
   t.match(line.snapshot(), { running: 2, waiting: 3, mostWaiting: 3 })
+  t.match(line.refusal(), { code: 'HOLDFAST_ERR_API_PASSWORDS_BUSY', retryAfterSeconds: 1, stack: undefined })
   await t.rejects(
     line.run(async () => {}),
     {
@@ -130,7 +131,8 @@ t.test('never more at work and in line than there may be; the rest is told when 
   for (const { resolve } of holds) resolve()
   await Promise.all(running)
   t.strictSame(began, [0, 1, 2, 3, 4], 'in the order in which they came')
-  t.match(line.snapshot(), { running: 0, waiting: 0, done: 5, refused: 1 })
+  t.match(line.snapshot(), { running: 0, waiting: 0, done: 5, refused: 2 })
+  t.equal(line.refusal(), undefined)
   t.equal(await line.run(async () => 'free again'), 'free again')
 })
 

@@ -100,12 +100,21 @@ t.test('a page has its own policy, and all the other headers', async (t) => {
   protects(t, page, 'page')
   t.match(page?.headers.get('content-security-policy'), /script-src 'sha256-/)
   t.match(page?.body, /<h1 id="title">There is nothing here/)
+  t.notMatch(page?.body, 'href="/"', 'where there is nothing, either')
 })
 
 t.test('what two servers could read in two ways ends the connection, and reaches no handler', async (t) => {
   const smuggled = `POST ${EVENTS} HTTP/1.1\r\n${json}content-length: 2\r\n\r\n{}`
   const corpus: readonly [string, string][] = [
     ['two Hosts', `POST ${EVENTS} HTTP/1.1\r\nhost: a\r\n${json}content-length: 2\r\n\r\n{}`],
+    ...['a, b', 'a,b', 'a/b', 'b@a', 'a b', 'a?b', 'a:b', '[::1', 'a\\b'].map((host): [string, string] => {
+      const other = json.replace('host: x', `host: ${host}`)
+      return [`the Host ${host}`, `POST ${EVENTS} HTTP/1.1\r\n${other}content-length: 2\r\n\r\n{}`]
+    }),
+    ['two Hosts at a probe', 'GET /healthz HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n'],
+    ['a target for another host', `GET http://evil.example${THEME} HTTP/1.1\r\nhost: x\r\n\r\n`],
+    ['another version, and no Host', 'GET /healthz HTTP/2.0\r\n\r\n'],
+    ['another version, and a Host', `GET ${THEME} HTTP/2.0\r\nhost: x\r\n\r\n`],
     [
       'length and chunks',
       `POST ${EVENTS} HTTP/1.1\r\n${json}content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`,
@@ -143,6 +152,15 @@ t.test('what two servers could read in two ways ends the connection, and reaches
   }
 })
 
+t.test('every way to write a host is read', async (t) => {
+  for (const host of ['x', 'X.example.', 'x.example:8000', 'x_y', '127.0.0.1:1', '[::1]', '[::1]:8000', '']) {
+    const [answer] = await send(`GET /healthz HTTP/1.1\r\nhost: ${host}\r\n\r\n`)
+    t.equal(answer?.status, 200, host)
+  }
+  const [absolute] = await send('GET http://X:8000/healthz HTTP/1.1\r\nhost: x:8000\r\n\r\n')
+  t.equal(absolute?.status, 200, 'as a proxy is asked')
+})
+
 t.test('a body is neither deep nor wide, and pollutes nothing', async (t) => {
   const post = async (payload: string) => {
     const headers = { 'content-type': 'application/json' }
@@ -158,6 +176,10 @@ t.test('a body is neither deep nor wide, and pollutes nothing', async (t) => {
   })
   for (const payload of ['{"__proto__":{"polluted":1}}', '{"constructor":{"prototype":{"polluted":1}}}']) {
     t.match(await post(payload), { status: 400, error: 'FST_ERR_CTP_INVALID_JSON_BODY' })
+  }
+  for (const name of ['__proto__', '__proto__[polluted]', 'constructor[prototype][polluted]']) {
+    const answer = await fastify.inject(`/acme/api/theme/history?${encodeURIComponent(name)}=1`)
+    t.equal(answer.statusCode, 400, name)
   }
   t.equal(({} as { readonly polluted?: unknown }).polluted, undefined)
   const bounds = { maxDepth: 2, maxValues: 4 }
@@ -176,6 +198,13 @@ t.test('an id from outside is believed only when it is harmless', async (t) => {
   const answer = await fastify.inject({ url: '/nothing', headers: { 'x-correlation-id': 'abc-12345' } })
   t.equal(answer.json().correlation_id, 'abc-12345')
   t.match(answer.headers['x-request-id'], /^[0-9a-f-]{36}$/, 'which names this request alone')
+})
+
+t.test('whatever is the name of a host is one', async (t) => {
+  for (const host of ['x', 'a.example:8000', '127.0.0.1', '[::1]:8000', 'a_b.example', 'A-b.example.', '']) {
+    const [answer] = await send(`GET /healthz HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`)
+    t.equal(answer?.status, 200, host)
+  }
 })
 
 t.test('slugs are slugs before they are anything else', async (t) => {

@@ -23,10 +23,17 @@ async function setUp(t: Test) {
   const db = new Kysely<Database>({ dialect: guardedDialect(guard) })
   const refresh = new RefreshRepository(db)
   const accounts = new AccountRepository(db)
-  const user = await accounts.find({ tenant: 'acme', email: 'trader@acme.example' })
-  if (user === undefined) throw new Error('there is no trader')
   const sql = testPool(url)
   t.teardown(() => sql.end())
+  /** As somebody who has just given his password. */
+  const confirmed = async () => {
+    const found = await accounts.find({ tenant: 'acme', email: 'trader@acme.example' })
+    if (found === undefined) throw new Error('there is no trader')
+    const { passwordHash: _, ...trader } = found
+    const { rows } = await sql.query('select clock_timestamp()::text as at')
+    return { ...trader, since: { at: String(rows[0]?.['at']), atMs: 0 } }
+  }
+  const user = await confirmed()
   /** As if everything had happened so long ago. */
   const age = (seconds: number) =>
     sql.query(
@@ -36,7 +43,7 @@ async function setUp(t: Test) {
     )
   const count = async (condition: string) =>
     Number((await sql.query(`select count(*) from refresh_tokens where ${condition}`)).rows[0]?.['count'])
-  return { refresh, accounts, user, sql, age, count }
+  return { refresh, accounts, user, confirmed, sql, age, count }
 }
 
 t.test('each use of a token makes the next one, for the same user and family', async (t) => {
@@ -97,7 +104,7 @@ t.test('after ten seconds, or once the successor was used, the family ends', asy
 })
 
 t.test('what is no token, over, or of nobody any more, is refused', async (t) => {
-  const { refresh, user, sql, age } = await setUp(t)
+  const { refresh, user, confirmed, sql, age } = await setUp(t)
   t.strictSame(await refresh.rotate('hfr_nonsense'), { kind: 'refused' })
   t.strictSame(await refresh.rotate(mintToken('refresh')), { kind: 'refused' })
   const old = await refresh.begin(user, undefined)
@@ -109,12 +116,15 @@ t.test('what is no token, over, or of nobody any more, is refused', async (t) =>
   t.strictSame(await refresh.rotate(token), { kind: 'refused' })
   t.strictSame(await refresh.standing([familyId]), [])
   await sql.query(`update users set status = 'active' where id = $1`, [user.id])
+  t.strictSame(await refresh.rotate(token), { kind: 'refused' }, 'he signs in again')
+  const again = await refresh.begin(await confirmed(), undefined)
   await sql.query(`update tenants set status = 'suspended' where slug = 'acme'`)
-  t.strictSame(await refresh.rotate(token), { kind: 'refused' })
+  t.strictSame(await refresh.rotate(again.token), { kind: 'refused' })
   await sql.query(`update tenants set status = 'active'`)
-  t.match(await refresh.rotate(token), { kind: 'rotated' }, 'it was never used')
+  t.strictSame(await refresh.rotate(again.token), { kind: 'refused' })
+  const last = await refresh.begin(await confirmed(), undefined)
   await sql.query(`update refresh_families set expires_at = clock_timestamp()`)
-  t.strictSame(await refresh.rotate(token), { kind: 'refused' })
+  t.strictSame(await refresh.rotate(last.token), { kind: 'refused' })
 })
 
 t.test('no token outlives its family', async (t) => {
@@ -179,6 +189,40 @@ t.test('a token that is used while its family is being ended does not outlive it
     if ('token' in outcome) t.strictSame(await refresh.rotate(outcome.token), { kind: 'refused' })
   }
   t.strictSame(await refresh.families(user.id), [])
+})
+
+t.test('a sign-in that was under way when all were ended is one of them', async (t) => {
+  const { refresh, accounts, user, confirmed, sql } = await setUp(t)
+  const late = async (end: () => Promise<unknown>, what: string) => {
+    const before = await confirmed()
+    await end()
+    const { token, familyId } = await refresh.begin(before, undefined)
+    t.strictSame(await refresh.standing([familyId]), [], what)
+    t.strictSame(await refresh.families(user.id), [], what)
+    t.strictSame(await refresh.rotate(token), { kind: 'refused' }, what)
+    const { familyId: next } = await refresh.begin(await confirmed(), undefined)
+    t.equal((await refresh.standing([next])).length, 1, 'and the next is none')
+    await refresh.revokeAll(user.id)
+  }
+  const hash = `$argon2id$v=19$m=64,t=1,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`
+  await sql.query('update users set password_hash = $1', [hash])
+  await late(() => refresh.revokeAll(user.id), 'signed out everywhere')
+  await late(() => accounts.changePassword(user.id, { from: hash, to: `${hash}A` }), 'another password')
+  await late(() => sql.query(`update users set role = 'operator' where id = $1`, [user.id]), 'another role')
+  await late(() => sql.query(`update tenants set sessions_valid_after = now()`), 'his tenant')
+})
+
+t.test('what was revoked leaves with what comes, a day later', async (t) => {
+  const { refresh, user, sql } = await setUp(t)
+  for (let at = 0; at < 3; at += 1) await refresh.begin(user, undefined)
+  await refresh.revokeAll(user.id)
+  const { familyId } = await refresh.begin({ ...user, since: { at: 'now', atMs: 0 } }, undefined)
+  const count = async () => (await sql.query('select from refresh_families')).rowCount
+  t.equal(await count(), 4)
+  await sql.query(`update refresh_families set revoked_at = revoked_at - interval '25 hours'`)
+  await refresh.begin({ ...user, since: { at: 'now', atMs: 0 } }, undefined)
+  t.equal(await count(), 2)
+  t.equal((await refresh.standing([familyId])).length, 1)
 })
 
 t.test('the database alone holds no token', async (t) => {

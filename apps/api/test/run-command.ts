@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { text } from 'node:stream/consumers'
+import { LeakWatch } from '@holdfast/test-kit'
 import { childEnvironment } from './child-environment.ts'
 
 const PACKAGE = new URL('..', import.meta.url).pathname
@@ -26,5 +27,8 @@ export async function runCommand(
     text(child.stderr),
     new Promise<number | null>((resolve) => child.once('close', resolve)),
   ])
+  const leaks = new LeakWatch(environment)
+  for (const output of [out, error]) leaks.see(`${output}\n`)
+  leaks.refuse()
   return { code, output: out + error }
 }

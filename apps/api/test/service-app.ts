@@ -1,13 +1,13 @@
 import { Writable } from 'node:stream'
 import { Logs } from '@holdfast/logging'
 import type { StaleCacheSnapshot } from '@holdfast/stale-cache'
+import { LeakWatch } from '@holdfast/test-kit'
 import type { FastifyRequest } from 'fastify'
 import type { Test } from 'tap'
 import { type App, buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
 import { who } from '../src/logger.ts'
 import { Secret } from '../src/secret.ts'
-import { LeakWatch } from './leaks.ts'
 import { scratchDirectory, TEST_SETTINGS } from './service-process.ts'
 
 /** The service inside the test's process, listening on a free port of loopback. */

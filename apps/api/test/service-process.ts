@@ -3,10 +3,9 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { waitUntil } from '@holdfast/test-kit'
+import { LeakWatch, waitUntil } from '@holdfast/test-kit'
 import type { Test } from 'tap'
 import { childEnvironment } from './child-environment.ts'
-import { LeakWatch } from './leaks.ts'
 
 const PACKAGE = new URL('..', import.meta.url).pathname
 const MAX_OUTPUT = 200_000
@@ -16,7 +15,8 @@ export const TEST_SETTINGS = {
   THEME_REFRESH_INTERVAL: '100ms',
   RATE_LIMITS_IP: '1000000/minute',
   RATE_LIMITS_TENANT: '1000000/minute',
-  SECRET_KEY: 'the-secret-of-the-services-of-these-tests',
+  // What the test runner looks for in all that any test writes.
+  SECRET_KEY: `the-secret-of-the-services-of-these-tests${process.env['HOLDFAST_TEST_CANARY'] ?? ''}`,
 }
 
 /** What production wants besides a database. */

@@ -62,8 +62,8 @@ t.test('what is older than a cutoff is over within one interval, and nothing els
   await clock.advance(INTERVAL_MS)
   t.ok(cutoffs.isOver(ANN, nowMs - 60_000))
   t.notOk(cutoffs.isOver(ANN, nowMs + 1), 'signed in after it')
-  t.notOk(cutoffs.isOver(ANN, nowMs - 100), 'clocks may be that far apart')
-  t.ok(cutoffs.isOver(ANN, nowMs - 101))
+  t.notOk(cutoffs.isOver(ANN, nowMs), 'what was dated by it')
+  t.ok(cutoffs.isOver(ANN, nowMs - 0.001))
   t.notOk(cutoffs.isOver(BEN, nowMs - 60_000))
   source.note('tenant:acme', nowMs + 10)
   await clock.advance(INTERVAL_MS)
@@ -91,8 +91,19 @@ t.test('while the source is away, what was known holds, and that is told once', 
   t.ok(cutoffs.isOver(BEN, nowMs - 60_000), 'committed late')
 })
 
+t.test('what is committed late shows, too', async (t) => {
+  const { clock, source, cutoffs, nowMs } = await setUp(t)
+  source.note('user:2', nowMs)
+  await cutoffs.start()
+  source.note('user:1', nowMs - 3_600_000)
+  await clock.advance(INTERVAL_MS)
+  t.notOk(cutoffs.isOver(ANN, nowMs - 7_200_000), 'nobody looks so far back each time')
+  await clock.advance(11 * INTERVAL_MS)
+  t.ok(cutoffs.isOver(ANN, nowMs - 7_200_000), 'within a minute')
+})
+
 t.test('there may be many, of one moment, and more than are kept', async (t) => {
-  const { source, cutoffs, nowMs } = await setUp(t, 2500)
+  const { clock, source, cutoffs, nowMs } = await setUp(t, 2500)
   for (let user = 1; user <= 2400; user += 1) {
     source.list.push({ holder: `user:${user}`, at: String(nowMs), atMs: nowMs })
   }
@@ -105,8 +116,13 @@ t.test('there may be many, of one moment, and more than are kept', async (t) => 
   }
   await cutoffs.start()
   t.equal(cutoffs.snapshot().known, 2500)
-  t.notOk(cutoffs.isOver(ANN, nowMs - 60_000), 'the oldest is forgotten')
   t.ok(cutoffs.isOver({ userId: '3200', tenantId: 'acme' }, nowMs - 60_000))
+  t.ok(cutoffs.isOver(ANN, nowMs - 1), 'the oldest is forgotten, and all that was before it counts no more')
+  t.ok(cutoffs.isOver({ userId: '9999', tenantId: 'acme' }, nowMs - 1), 'also of others')
+  t.notOk(cutoffs.isOver({ userId: '9999', tenantId: 'acme' }, nowMs), 'and nothing newer')
+  await clock.advance(20 * INTERVAL_MS)
+  t.equal(cutoffs.snapshot().known, 2500)
+  t.notOk(cutoffs.isOver({ userId: '9999', tenantId: 'acme' }, nowMs), 'however often it looks')
 })
 
 t.test('a moment that is still to come stops nothing', async (t) => {
@@ -153,6 +169,7 @@ t.test('the database notes whoever is signed out, becomes another role, or is su
     [second.holder],
   )
   t.equal((await accounts.cutoffs({ sinceMs: Date.now() + 60_000 }, 100)).length, 0)
+  await guard.query('alter table users disable trigger users_end_sign_ins')
   await guard.query(`update users set sessions_valid_after = clock_timestamp() - interval '31 days'`)
   t.strictSame(
     (await all()).map(({ holder }) => holder),
@@ -162,4 +179,19 @@ t.test('the database notes whoever is signed out, becomes another role, or is su
   const { rowCount } = await guard.query(`update users set sessions_valid_after = now()`)
   const [, at] = await all()
   t.equal((await accounts.cutoffs({ after: at ?? first }, 100)).length, (rowCount ?? 0) - 1, 'one moment')
+
+  await guard.query('update users set sessions_valid_after = null')
+  await guard.query('delete from users where id = $1', [trader])
+  await guard.query(`delete from tenants where slug = 'globex'`)
+  const gone = (await all()).map(({ holder }) => holder)
+  t.ok(gone.includes(`user:${trader}`), 'who is no more')
+  t.ok(gone.includes('tenant:globex'))
+  t.ok(gone.length > 3, 'with all its users')
+  await guard.query(`update ended_sign_ins set at = at - interval '32 days' where holder like 'user:%'`)
+  await guard.query('delete from users where id = $1', [operator])
+  t.strictSame(
+    (await guard.query('select holder from ended_sign_ins order by at')).rows.map((row) => row['holder']),
+    ['tenant:globex', `user:${operator}`],
+    'what no sign-in can be as old as is not kept',
+  )
 })

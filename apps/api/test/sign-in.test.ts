@@ -6,17 +6,23 @@ import { SignIn, type SignInParts } from '../src/routes/auth/sign-in.ts'
 
 const TRADER = { tenant: 'acme', email: 'trader@acme.example' }
 const ACCOUNT = { ...TRADER, id: '1', role: 'user' as const, passwordHash: 'the hash' }
+const CONFIRMED = {
+  ...TRADER,
+  id: '1',
+  role: 'user' as const,
+  since: { at: '2026-01-01 00:00:00+00', atMs: 1_767_225_600_000 },
+}
 const ATTEMPT = {
   ...TRADER,
   password: 'a good long password',
   address: '198.51.100.7',
   signal: new AbortController().signal,
+  log: { warn() {} },
 }
 
 /** Signing in where everything is as `parts` says, and nothing else is asked for. */
 function signInWith(parts: object) {
   const counted = { attempts: 0, givenBack: 0 }
-  const warnings: string[] = []
   const attempt = () => {
     counted.attempts += 1
     return Promise.resolve({
@@ -26,14 +32,13 @@ function signInWith(parts: object) {
     })
   }
   const signIn = new SignIn({
-    accounts: {},
+    accounts: { confirm: async () => CONFIRMED },
     limits: { password: attempt, other: attempt, mail: attempt },
     outbox: { available: true, post() {} },
     database: () => ({ use: 'database', reason: 'well', retryAfterMs: 0 }),
-    log: { warn: (_fields: object, message: string) => warnings.push(message), info() {} },
     ...parts,
   } as unknown as SignInParts)
-  return { signIn, counted, warnings }
+  return { signIn, counted }
 }
 
 const verdict = (matches: boolean, upgraded?: string) => ({
@@ -43,9 +48,15 @@ const failing = (error: Error) => ({ verifyOf: () => Promise.reject(error) })
 
 t.test('an attempt counts when it was judged and wrong, or when its client has left', async (t) => {
   const right = signInWith({ passwords: verdict(true) })
-  const { passwordHash: _, ...user } = ACCOUNT
-  t.strictSame(await right.signIn.authenticate(ATTEMPT), user)
+  t.strictSame(await right.signIn.authenticate(ATTEMPT), CONFIRMED)
   t.strictSame(right.counted, { attempts: 1, givenBack: 1 })
+  const overtaken = signInWith({ passwords: verdict(true), accounts: { confirm: async () => undefined } })
+  await t.rejects(overtaken.signIn.authenticate(ATTEMPT), new ApiSignInRefusedError())
+  t.strictSame(overtaken.counted, { attempts: 1, givenBack: 0 }, 'it was not his password any more')
+  const confirm = () => Promise.reject(new Error('the connection was lost'))
+  const unsure = signInWith({ passwords: verdict(true), accounts: { confirm } })
+  await t.rejects(unsure.signIn.authenticate(ATTEMPT), { message: 'the connection was lost' })
+  t.strictSame(unsure.counted, { attempts: 1, givenBack: 1 })
   for (const [passwords, expected, givenBack] of [
     [verdict(false), new ApiSignInRefusedError(), 0],
     [failing(new ApiClientLeftError()), new ApiClientLeftError(), 0],
@@ -59,9 +70,14 @@ t.test('an attempt counts when it was judged and wrong, or when its client has l
 })
 
 t.test('a hash that cannot be replaced keeps nobody out', async (t) => {
-  const accounts = { upgradeHash: () => Promise.reject(new Error('the connection was lost')) }
-  const { signIn, warnings } = signInWith({ accounts, passwords: verdict(true, 'a newer hash') })
-  t.match(await signIn.authenticate(ATTEMPT), { id: '1' })
+  const accounts = {
+    confirm: async () => CONFIRMED,
+    upgradeHash: () => Promise.reject(new Error('the connection was lost')),
+  }
+  const { signIn } = signInWith({ accounts, passwords: verdict(true, 'a newer hash') })
+  const warnings: string[] = []
+  const log = { warn: (_fields: object, message: string) => warnings.push(message) }
+  t.match(await signIn.authenticate({ ...ATTEMPT, log: log as unknown as typeof ATTEMPT.log }), { id: '1' })
   t.strictSame(warnings, ['a hash was not replaced'])
 })
 
@@ -69,13 +85,13 @@ t.test('without a database nothing counts and nothing is computed', async (t) =>
   const { signIn, counted } = signInWith({
     database: () => ({ use: 'nothing', reason: 'open', retryAfterMs: 1500 }),
   })
-  const { address, signal } = ATTEMPT
+  const { address } = ATTEMPT
   const unavailable = { code: 'HOLDFAST_ERR_API_SIGN_IN_UNAVAILABLE', statusCode: 503, retryAfterSeconds: 2 }
   await t.rejects(signIn.authenticate(ATTEMPT), unavailable)
   await t.rejects(signIn.register(ATTEMPT), unavailable)
   await t.rejects(signIn.verify('hfv_x', address), unavailable)
   await t.rejects(signIn.forgot(TRADER, address), unavailable)
-  await t.rejects(signIn.reset('hfp_x', 'another good password', address, signal), unavailable)
+  await t.rejects(signIn.reset('hfp_x', 'another good password', ATTEMPT), unavailable)
   t.strictSame(counted, { attempts: 0, givenBack: 0 })
 })
 

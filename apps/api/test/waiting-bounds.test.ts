@@ -1,3 +1,4 @@
+import { PassThrough } from 'node:stream'
 import { errorPages } from '@holdfast/error-pages'
 import { HandClock, waitUntil } from '@holdfast/test-kit'
 import Fastify, { type FastifyRequest } from 'fastify'
@@ -21,6 +22,12 @@ async function serviceWith(t: Test) {
     reply.hijack()
     reply.raw.writeHead(200).write('begun')
     waiting.push(() => reply.raw.end(' and done'))
+  })
+  app.get('/stream', (_request, reply) => {
+    const stream = new PassThrough()
+    stream.write('begun')
+    waiting.push(() => stream.end(' and done'))
+    reply.header('content-type', 'text/plain').send(stream)
   })
   return { app, clock, lines, waiting }
 }
@@ -53,12 +60,15 @@ t.test('a request without an answer gets one, also after its body was read', asy
 
 t.test('who answers in time is not watched any longer, nor who answers at once', async (t) => {
   const { app, clock, waiting } = await serviceWith(t)
-  for (const url of ['/waits', '/at-once', '/probe', '/begun']) {
+  for (const url of ['/waits', '/at-once', '/probe', '/begun', '/stream']) {
     const answered = app.inject(url)
     await waitUntil(() => waiting.length > 0)
+    await new Promise(setImmediate)
     if (url !== '/waits') await clock.advance(60_000)
     waiting.pop()?.({ url })
-    t.equal((await answered).statusCode, 200, url)
+    const { statusCode, body } = await answered
+    t.equal(statusCode, 200, url)
+    if (['/begun', '/stream'].includes(url)) t.equal(body, 'begun and done', `${url} is whole`)
     t.equal(clock.pendingTimers, 0, url)
   }
 })

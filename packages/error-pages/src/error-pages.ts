@@ -1,17 +1,27 @@
 /*
  * The one path that every error takes: it is read, counted, logged and answered, as a problem document or as a page.
  * Guarantees: there is one answer to whatever was thrown; what goes wrong while reading an error (a `classify` that
- * throws) is logged and answered like any fault; nothing is written into an answer that is under way.
+ * throws) is logged and answered like any fault; nothing is written into an answer that is under way; what the handler
+ * has said about the content of its own answer is not said about this one.
  */
 import type { IncomingMessage } from 'node:http'
 import { prefersHtml } from './accept.ts'
+import {
+  forgetContent,
+  type Headers,
+  type HeadersLike,
+  SENDABLE,
+  sendable,
+  setAll,
+  varyOf,
+} from './answer-headers.ts'
 import { ExpectationError, NotFoundError } from './errors.ts'
 import { publishFailed, publishUnreadable } from './events.ts'
 import { type Failure, failureOf, titleOf } from './failure.ts'
 import { describeInvalid, type SchemaViolation } from './issues.ts'
 import { type ErrorPagesOptions, type ResolvedOptions, resolveOptions } from './options.ts'
 import { PAGE_POLICY, PAGE_TYPE, renderPage } from './page.ts'
-import { PROBLEM_TYPE, problemOf } from './problem.ts'
+import { PROBLEM_TYPE, type ProblemHead, problemHead, problemText } from './problem.ts'
 import { answerText, failureOfParser, isAnswering, type SocketLike } from './raw-answer.ts'
 
 /** What this package needs of a Fastify request. */
@@ -24,11 +34,10 @@ export interface RequestLike {
 }
 
 /** What this package needs of a Fastify reply. */
-export interface ReplyLike {
+export interface ReplyLike extends HeadersLike {
   readonly statusCode: number
   code(status: number): unknown
-  header(name: string, value: string | number): unknown
-  getHeader(name: string): unknown
+  serializer(serialize: (payload: string) => string): unknown
   send(payload: string): unknown
 }
 
@@ -60,11 +69,18 @@ export interface ErrorPagesSnapshot {
   readonly answered: Readonly<Record<AnswerForm, Readonly<Record<number, number>>>>
 }
 
+interface Told {
+  readonly failure: Failure
+  readonly head: ProblemHead
+}
+
 /** Answers errors. Needs no server: the plugin gives it to one. */
 export class ErrorPages {
   readonly #options: ResolvedOptions
   /** Of the option. */
   readonly #headers: Headers
+  /** What is told of unknown addresses, from the first one on: it is the same for all of them. */
+  #unknown: Told | undefined
   /** At most 200 statuses in each form. */
   readonly #answered: Record<AnswerForm, Record<number, number>> = { problem: {}, page: {}, socket: {} }
 
@@ -90,28 +106,35 @@ export class ErrorPages {
   /** Answers `thrown`, whatever that is. */
   answer(thrown: unknown, request: RequestLike, reply: ReplyLike): void {
     const failure = this.#read(thrown, request, reply.statusCode)
-    this.#log(failure, thrown, request)
-    const { idHeader } = this.#options
-    setAll(reply, this.#headers)
-    if (failure.headers !== undefined) setAll(reply, Object.entries(failure.headers))
-    reply.code(failure.status)
-    if (idHeader !== undefined && SENDABLE.test(request.id)) reply.header(idHeader, request.id)
-    if (failure.retryAfterSeconds !== undefined) reply.header('retry-after', failure.retryAfterSeconds)
-    reply.header('cache-control', 'no-store')
-    reply.header('vary', varyOf(reply.getHeader('vary')))
-    if (prefersHtml(request.headers.accept)) {
-      setAll(reply, HEADERS_OF_PAGES)
-      reply.send(this.#render(failure, request))
-    } else {
-      this.#count('problem', failure.status)
-      reply.header('content-type', PROBLEM_TYPE)
-      reply.send(JSON.stringify(problemOf(failure, request.id)))
-    }
+    this.#log(failure, thrown, request, request.routeOptions?.url)
+    this.#send(failure, problemHead(failure), request, reply)
   }
 
   /** Answers a request at an address where nothing is. */
   answerUnknown(request: RequestLike, reply: ReplyLike): void {
-    this.answer(NOTHING_HERE, request, reply)
+    const { failure, head } = this.#unknown ?? this.#readUnknown(request)
+    this.#log(failure, NOTHING_HERE, request, undefined)
+    this.#send(failure, head, request, reply)
+  }
+
+  /**
+   * Answers where the hooks that see every answer have failed at the answer to an error, too, and past them. `headers` are
+   * those that are set already.
+   */
+  answerPastHooks(
+    thrown: unknown,
+    request: RequestLike,
+    response: ResponseLike,
+    headers: Readonly<Record<string, unknown>>,
+  ): void {
+    const failure = this.#read(thrown, request)
+    this.#log(failure, thrown, request, request.routeOptions?.url)
+    const { retryAfterSeconds } = failure
+    this.#write(failure, request.id, response, {
+      ...headers,
+      ...failure.headers,
+      ...(retryAfterSeconds !== undefined && { 'retry-after': retryAfterSeconds }),
+    })
   }
 
   /**
@@ -121,7 +144,7 @@ export class ErrorPages {
   pageFor(request: RequestLike, thrown: unknown): ErrorPage | undefined {
     if (!prefersHtml(request.headers.accept)) return undefined
     const failure = this.#read(thrown, request)
-    this.#log(failure, thrown, request)
+    this.#log(failure, thrown, request, request.routeOptions?.url)
     return {
       headers: {
         ...this.#options.headers,
@@ -146,7 +169,7 @@ export class ErrorPages {
     const correlationId = this.#options.newId()
     publishUnreadable({ status: failure.status, code, correlationId })
     this.#count('socket', failure.status)
-    const body = JSON.stringify(problemOf(failure, correlationId))
+    const body = problemText(problemHead(failure), correlationId)
     const { socketHeaders } = this.#options
     const headers = { ...socketHeaders, ...this.#idHeader(correlationId) }
     const text = answerText(failure, titleOf(failure.status), body, headers)
@@ -155,25 +178,57 @@ export class ErrorPages {
 
   /** Answers a request with an `Expect` that cannot be met (`checkExpectation`): 417. */
   answerExpectation(request: IncomingMessage, response: ResponseLike): void {
-    const failure = failureOf(new ExpectationError())
-    this.#count('problem', failure.status)
-    const correlationId = this.#options.newId(request)
-    const body = JSON.stringify(problemOf(failure, correlationId))
-    response
-      .writeHead(failure.status, {
-        ...this.#options.headers,
-        ...this.#idHeader(correlationId),
-        'content-type': PROBLEM_TYPE,
-        'cache-control': 'no-store',
-        'content-length': Buffer.byteLength(body),
-        connection: 'close',
-      })
-      .end(body)
+    this.#write(failureOf(new ExpectationError()), this.#options.newId(request), response, {
+      connection: 'close',
+    })
   }
 
   /** Counters as plain data. */
   snapshot(): ErrorPagesSnapshot {
     return { answered: structuredClone(this.#answered) }
+  }
+
+  #send(failure: Failure, head: ProblemHead, request: RequestLike, reply: ReplyLike): void {
+    forgetContent(reply)
+    setAll(reply, this.#headers)
+    if (failure.headers !== undefined) setAll(reply, Object.entries(failure.headers))
+    reply.code(failure.status)
+    const { idHeader } = this.#options
+    if (idHeader !== undefined && SENDABLE.test(request.id)) reply.header(idHeader, request.id)
+    if (failure.retryAfterSeconds !== undefined) reply.header('retry-after', failure.retryAfterSeconds)
+    reply.header('cache-control', 'no-store')
+    reply.header('vary', varyOf(reply.getHeader('vary')))
+    // One that the handler has chosen would be applied to what is text already.
+    reply.serializer(asItIs)
+    if (prefersHtml(request.headers.accept)) {
+      setAll(reply, HEADERS_OF_PAGES)
+      reply.send(this.#render(failure, request))
+    } else {
+      this.#count('problem', failure.status)
+      reply.header('content-type', PROBLEM_TYPE)
+      reply.send(problemText(head, request.id))
+    }
+  }
+
+  /** A document without a reply of Fastify. */
+  #write(
+    failure: Failure,
+    id: string,
+    response: ResponseLike,
+    headers: Readonly<Record<string, unknown>>,
+  ): void {
+    this.#count('problem', failure.status)
+    const body = problemText(problemHead(failure), id)
+    response
+      .writeHead(failure.status, {
+        ...sendable(headers),
+        ...this.#options.headers,
+        ...this.#idHeader(id),
+        'content-type': PROBLEM_TYPE,
+        'cache-control': 'no-store',
+        'content-length': Buffer.byteLength(body),
+      })
+      .end(body)
   }
 
   #idHeader(id: string): Readonly<Record<string, string>> {
@@ -190,14 +245,21 @@ export class ErrorPages {
     }
   }
 
-  #log({ level, status }: Failure, thrown: unknown, request: RequestLike): void {
+  #readUnknown(request: RequestLike): Told {
+    const failure = this.#read(NOTHING_HERE, request)
+    const told = { failure, head: problemHead(failure) }
+    // A `classify` that has failed is asked again.
+    if (failure.level !== 'error') this.#unknown = told
+    return told
+  }
+
+  #log({ level, status }: Failure, thrown: unknown, request: RequestLike, route: string | undefined): void {
     if (level === 'error') {
       request.log.error({ err: thrown }, 'request failed')
       publishFailed({ status, correlationId: request.id, error: thrown })
       return
     }
     const { code, message } = (thrown ?? {}) as { readonly code?: unknown; readonly message?: unknown }
-    const route = request.routeOptions?.url
     request.log[level]({ code, reason: message, status, route }, 'request refused')
   }
 
@@ -224,11 +286,6 @@ export class ErrorPages {
 /** One for all: what it would tell of one request, nobody looks at, and to make an error costs more than the answer. */
 const NOTHING_HERE = new NotFoundError()
 
-/** An id may come from a client, and one that cannot be a header would take the answer with it. */
-const SENDABLE = /^[\x20-\x7e]{1,256}$/
-
-type Headers = readonly (readonly [name: string, value: string])[]
-
 const HEADERS_OF_PAGES: Headers = [
   ['content-type', PAGE_TYPE],
   ['content-security-policy', PAGE_POLICY],
@@ -236,12 +293,6 @@ const HEADERS_OF_PAGES: Headers = [
   ['referrer-policy', 'no-referrer'],
 ]
 
-function setAll(reply: Pick<ReplyLike, 'header'>, headers: Headers): void {
-  for (const [name, value] of headers) reply.header(name, value)
-}
-
-/** Which of the two is sent depends on `Accept`, besides what it depended on before. */
-function varyOf(given: unknown): string {
-  if (typeof given !== 'string' || given === '') return 'accept'
-  return given === '*' || /\baccept\b(?!-)/i.test(given) ? given : `${given}, accept`
+function asItIs(text: string): string {
+  return text
 }

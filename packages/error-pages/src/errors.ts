@@ -37,6 +37,22 @@ export const ExpectationError = createError(
   417,
 )
 
+/** An object in place of a text would be told as Node shows it, with whatever is in it. */
+function told(error: string, detail: unknown): string {
+  if (typeof detail === 'string') return detail
+  throw new OptionError(
+    `detail of ${error}`,
+    'a text',
+    detail === null ? 'null' : `something of type ${typeof detail}`,
+  )
+}
+
+/** What some errors take besides what they tell. */
+export interface Reason {
+  /** Why; for the log alone. */
+  readonly cause?: unknown
+}
+
 /** What was sent is not what is asked for. `issues` says where and why, and is told. */
 export class ValidationError extends createError<[detail: string]>(
   'HOLDFAST_ERR_ERROR_PAGES_VALIDATION',
@@ -46,7 +62,7 @@ export class ValidationError extends createError<[detail: string]>(
   readonly issues: readonly Issue[]
 
   constructor(detail: string, issues: readonly Issue[] = []) {
-    super(detail)
+    super(told('ValidationError', detail))
     this.issues = issues
   }
 }
@@ -60,7 +76,7 @@ export class UnauthenticatedError extends createError<[detail: string]>(
   readonly headers: Readonly<Record<string, string>>
 
   constructor(detail = 'Sign in to go on.', challenge = 'Bearer') {
-    super(detail)
+    super(told('UnauthenticatedError', detail))
     this.headers = { 'www-authenticate': challenge }
   }
 }
@@ -71,8 +87,8 @@ export class AuthorisationError extends createError<[detail: string]>(
   '%s',
   403,
 ) {
-  constructor(detail = 'You are not allowed to do this.', { cause }: { readonly cause?: unknown } = {}) {
-    super(detail)
+  constructor(detail = 'You are not allowed to do this.', { cause }: Reason = {}) {
+    super(told('AuthorisationError', detail))
     this.cause = cause
   }
 }
@@ -83,8 +99,12 @@ export class ConflictError extends createError<[detail: string]>(
   '%s',
   409,
 ) {
-  constructor(detail = 'This was changed by somebody else in the meantime. Nothing of yours was saved.') {
-    super(detail)
+  constructor(
+    detail = 'This was changed by somebody else in the meantime. Nothing of yours was saved.',
+    { cause }: Reason = {},
+  ) {
+    super(told('ConflictError', detail))
+    this.cause = cause
   }
 }
 

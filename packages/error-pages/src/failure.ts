@@ -1,11 +1,12 @@
 // What an error means for whoever asked: a status, a code, a sentence. Pure. Guarantees: what the service caused itself
-// (5xx) is told in general words unless the error says `expose: true`; nothing of the request is repeated in an answer;
-// whatever was thrown, there is an answer.
+// (5xx) is told in general words unless the error says `expose: true`; of the request nothing is repeated but names of
+// members; whatever was thrown, there is an answer, and it can be sent.
 
 import { STATUS_CODES } from 'node:http'
-import { type Issue, issuesOf, type SchemaViolation } from './issues.ts'
+import { isOfContent } from '@holdfast/footing'
+import { type Issue, issuesOf, knownIssues } from './issues.ts'
+import { oneLine } from './one-line.ts'
 
-const MAX_DETAIL = 500
 const MAX_RETRY_SECONDS = 31_536_000
 
 /** Why there is no answer of the kind that was asked for. */
@@ -42,10 +43,12 @@ export interface Classification {
 export function failureOf(thrown: unknown, given: Classification = {}, statusOfReply = 500): Failure {
   const error = membersOf(thrown)
   const status = firstStatus(given.status, error.statusCode, error.status, statusOfReply)
-  const retryAfterSeconds = secondsOf(given.retryAfterSeconds ?? error.retryAfterSeconds)
   const told = error.expose === true || (status < 500 && error.expose !== false)
-  const issues =
-    error.issues ?? (error.validation && issuesOf(error.validation, error.validationContext as string))
+  const headers = told && error.headers !== undefined ? headersOf(error.headers) : undefined
+  const retryAfterSeconds = secondsOf(
+    given.retryAfterSeconds ?? error.retryAfterSeconds ?? numberIn(headers?.['retry-after']),
+  )
+  const issues = told ? issuesIn(error) : []
   return {
     status,
     error: given.error ?? (told ? codeOf(error.code) : undefined) ?? wordOf(status),
@@ -54,8 +57,8 @@ export function failureOf(thrown: unknown, given: Classification = {}, statusOfR
       DETAILS_OF_FASTIFY.get(error.code) ??
       (told ? detailOf(error, status) : genericDetail(status)),
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
-    ...(told && Array.isArray(issues) && issues.length > 0 && { issues: issues as readonly Issue[] }),
-    ...(told && error.headers !== undefined && { headers: headersOf(error.headers) }),
+    ...(issues.length > 0 && { issues }),
+    ...(headers !== undefined && { headers }),
     maintenance: error.page === 'maintenance',
     level: given.level ?? levelOf(status, error),
   }
@@ -82,7 +85,7 @@ interface Members {
   readonly page?: unknown
   readonly headers?: unknown
   readonly issues?: unknown
-  readonly validation?: readonly SchemaViolation[]
+  readonly validation?: unknown
   readonly validationContext?: unknown
   readonly retryAfterSeconds?: unknown
 }
@@ -109,18 +112,44 @@ function codeOf(code: unknown): string | undefined {
 
 function detailOf({ message }: Members, status: number): string {
   if (typeof message !== 'string' || message === '') return genericDetail(status)
-  return message
-    .replaceAll(/[\p{Cc}\p{Bidi_Control}]+/gu, ' ')
-    .slice(0, MAX_DETAIL)
-    .toWellFormed()
+  return oneLine(message)
 }
 
-/** Only what can be sent: a header that cannot would take the whole answer with it. */
+/** What a validator has found, or what the error says itself. */
+function issuesIn({ issues, validation, validationContext }: Members): readonly Issue[] {
+  if (Array.isArray(issues)) return knownIssues(issues)
+  return Array.isArray(validation) ? issuesOf(validation, validationContext) : []
+}
+
+/**
+ * Only what can be sent: a header that cannot would take the whole answer with it. Errors of clients carry the headers of
+ * the server that was asked: its cookies, its connection and the form of its body are nothing of ours.
+ */
 function headersOf(given: unknown): Readonly<Record<string, string>> {
-  const entries = Object.entries(membersOf(given)).filter(
-    ([name, value]) => /^[\w-]+$/.test(name) && typeof value === 'string' && /^[\t\x20-\x7e]*$/.test(value),
-  )
+  const entries = Object.entries(membersOf(given)).flatMap(([given, value]) => {
+    const name = given.toLowerCase()
+    const text = typeof value === 'number' ? String(value) : value
+    const fits =
+      /^[\w-]+$/.test(name) && !isOfContent(name) && !OF_A_CONNECTION.has(name) && typeof text === 'string'
+    return fits && /^[\t\x20-\x7e]*$/.test(text) ? [[name, text]] : []
+  })
   return Object.fromEntries(entries)
+}
+
+const OF_A_CONNECTION: ReadonlySet<string> = new Set([
+  'connection',
+  'date',
+  'keep-alive',
+  'proxy-connection',
+  'server',
+  'set-cookie',
+  'te',
+  'upgrade',
+  'via',
+])
+
+function numberIn(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : undefined
 }
 
 /** Who refuses for now logs once that he does; each refusal again would be a flood. */

@@ -1,4 +1,7 @@
-// What is wrong with the input, in words that name the member. Reads what a JSON schema validator (Ajv) reports.
+// What is wrong with the input, in words that name the member. Reads what a JSON schema validator (Ajv) reports, and
+// anything else that an application takes in its place.
+
+import { oneLine } from './one-line.ts'
 
 const MAX_ISSUES = 20
 const MAX_NAME = 100
@@ -20,37 +23,64 @@ export interface SchemaViolation {
 }
 
 /** For Fastify's `schemaErrorFormatter`: one sentence about the first violation. */
-export function describeInvalid([first]: readonly SchemaViolation[], where: string): Error {
-  const { instancePath = '' } = first ?? {}
-  const name = instancePath.slice(1, MAX_NAME).replaceAll('/', '.')
+export function describeInvalid(violations: unknown, where: string): Error {
+  const first = violationOf(Array.isArray(violations) ? violations[0] : undefined)
+  const name = pathOf(first).slice(1).replaceAll('/', '.')
   const subject = name === '' ? `the ${where === 'querystring' ? 'query' : where}` : name
-  return new Error(`${subject} ${reasonOf(first ?? {})}`)
+  return new Error(`${subject} ${reasonOf(first)}`)
 }
 
 /** All violations, at most 20, for programs. */
-export function issuesOf(
-  violations: readonly SchemaViolation[],
-  where: string | undefined,
-): readonly Issue[] {
+export function issuesOf(violations: readonly unknown[], where: unknown): readonly Issue[] {
   const part = PARTS.get(where) ?? 'body'
-  return violations.slice(0, MAX_ISSUES).map((violation) => ({
-    in: part,
-    pointer: `#${encodeURI((violation.instancePath ?? '').slice(0, MAX_NAME).toWellFormed())}`,
-    detail: reasonOf(violation),
-  }))
+  return violations.slice(0, MAX_ISSUES).map((given) => {
+    const violation = violationOf(given)
+    return {
+      in: part,
+      pointer: `#${encodeURI(pathOf(violation).toWellFormed())}`,
+      detail: reasonOf(violation),
+    }
+  })
 }
 
-const PARTS: ReadonlyMap<string | undefined, Issue['in']> = new Map([
+/** What the application has found itself, at most 20; only what is an `Issue`, and of that nothing else. */
+export function knownIssues(given: readonly unknown[]): readonly Issue[] {
+  return given
+    .filter(isIssue)
+    .slice(0, MAX_ISSUES)
+    .map(({ in: part, pointer, detail }) => ({
+      in: part,
+      pointer: oneLine(pointer),
+      detail: oneLine(detail),
+    }))
+}
+
+const PARTS: ReadonlyMap<unknown, Issue['in']> = new Map([
   ['querystring', 'query'],
   ['params', 'path'],
   ['headers', 'headers'],
 ])
+const PLACES: ReadonlySet<unknown> = new Set(['body', 'query', 'path', 'headers'] satisfies Issue['in'][])
 
-function reasonOf({ message = 'is wrong', params = {} }: SchemaViolation): string {
-  const { allowedValues, additionalProperty } = params
+function isIssue(given: unknown): given is Issue {
+  const { in: part, pointer, detail } = Object(given) as Partial<Issue>
+  return PLACES.has(part) && typeof pointer === 'string' && typeof detail === 'string'
+}
+
+/** Other validators than Ajv have other words, and some have texts alone. */
+function violationOf(given: unknown): SchemaViolation {
+  return typeof given === 'object' && given !== null ? given : {}
+}
+
+function pathOf({ instancePath }: SchemaViolation): string {
+  return typeof instancePath === 'string' ? instancePath.slice(0, MAX_NAME) : ''
+}
+
+function reasonOf({ message, params }: SchemaViolation): string {
+  const { allowedValues, additionalProperty } = Object(params) as NonNullable<SchemaViolation['params']>
   if (Array.isArray(allowedValues)) return `must be one of ${allowedValues.join(', ')}`
   if (typeof additionalProperty === 'string') {
     return `must not have ${JSON.stringify(additionalProperty.slice(0, MAX_NAME))}`
   }
-  return message
+  return typeof message === 'string' ? message : 'is wrong'
 }

@@ -10,7 +10,7 @@ import type { Classification } from './failure.ts'
 export interface ErrorPagesOptions {
   /** Whose page it is; stands at the top and in the title. Default `'This service'`. */
   readonly productName?: string
-  /** Where help is: `https:`, `mailto:`, or a path that begins with `/`. Default: none. */
+  /** Where help is: `https:`, `http:`, `mailto:`, or a path that begins with `/`. Default: none. */
   readonly supportUrl?: string
   /** Where the start page is, in the same form; `false`: there is none. Default `'/'`. */
   readonly homeUrl?: string | false
@@ -27,7 +27,10 @@ export interface ErrorPagesOptions {
   readonly socketHeaders?: Readonly<Record<string, string>>
   /** The header that names the request, as `correlation_id` does; `false`: none. Default `'x-correlation-id'`. */
   readonly idHeader?: string | false
-  /** What the application knows about an error that does not say so itself. Default: nothing. */
+  /**
+   * What the application knows about an error that does not say so itself. Synchronous; one that fails is logged, and its
+   * error told as a fault. Default: nothing.
+   */
   readonly classify?: (error: unknown) => Classification | undefined
   /** Makes the id of what Fastify does not see; only an `Expect` comes with a request. Default: a random UUID. */
   readonly newId?: (request?: IncomingMessage) => string
@@ -87,8 +90,8 @@ export function resolveOptions(options: ErrorPagesOptions): ResolvedOptions {
     headers: headersOf('headers', checks.object('headers', headers)),
     socketHeaders: headersOf('socketHeaders', checks.object('socketHeaders', socketHeaders)),
     idHeader: idHeader === false ? undefined : headerName(idHeader),
-    classify: checks.callable('classify', classify) ?? (() => undefined),
-    newId: checks.callable('newId', newId) ?? (() => randomUUID()),
+    classify: checks.synchronous('classify', classify) ?? (() => undefined),
+    newId: checks.synchronous('newId', newId) ?? (() => randomUUID()),
   }
 }
 
@@ -100,7 +103,7 @@ function checkUrl(option: string, value: string): void {
     scheme === undefined
       ? /^\/(?![/\\])/.test(value) && !/[\p{Cc}\s]/u.test(value)
       : ['https:', 'http:', 'mailto:'].includes(scheme)
-  if (!fits) checks.refuse(option, 'an https: or mailto: URL, or a path that begins with one /', value)
+  if (!fits) checks.refuse(option, 'an https:, http: or mailto: URL, or a path that begins with one /', value)
 }
 
 function explanationsOf(given: Readonly<Record<string, Explanation>>): ReadonlyMap<number, Explanation> {

@@ -14,11 +14,14 @@ export const PAGE_SCRIPT = `'use strict'
     else {
       const end = Date.now() + Number(wait.dataset.seconds) * 1000
       const clock = (seconds) => {
-        const minutes = Math.floor(seconds / 60)
-        const hours = Math.floor(minutes / 60)
-        const ofHours = hours === 0 ? '' : hours + ' h '
-        const ofMinutes = minutes === 0 ? '' : (minutes % 60) + ' min '
-        return ofHours + ofMinutes + (seconds % 60) + ' s'
+        const parts = []
+        let rest = seconds
+        for (const [name, size] of [['d', 86400], ['h', 3600], ['min', 60], ['s', 1]]) {
+          const count = Math.floor(rest / size)
+          rest -= count * size
+          if (count > 0 || parts.length > 0) parts.push(count + '\\u00a0' + name)
+        }
+        return parts.slice(0, 2).join(' ')
       }
       let timer
       const tick = () => {

@@ -59,9 +59,7 @@ export function renderPage(failure: Failure, parts: PageParts): string {
 <p class="status">${maintenance ? 'Maintenance' : `Error ${status}`}</p>
 <h1 id="title">${title}</h1>
 <p>${escapeHtml(text)}</p>
-${detailPart(failure)}${waitPart(retryAfterSeconds)}<div class="actions">
-${retryPart(failure, parts)}${linkPart(parts.homeUrl, 'Start page')}</div>
-<p class="spoken" id="spoken" role="status"></p>
+${detailPart(failure)}${waitPart(retryAfterSeconds)}${actionsPart(failure, parts)}<p class="spoken" id="spoken" role="status"></p>
 <footer>
 ${supportPart(parts)}</footer>
 </main>
@@ -112,6 +110,13 @@ function waitPart(seconds: number | undefined): string {
   return `<p class="wait" id="wait" data-seconds="${seconds}">You can try again <strong id="left">in ${inWords(seconds)}</strong>.</p>\n`
 }
 
+/** What can be done; where nothing can be repeated, the way to the start page is the one thing, and looks like it. */
+function actionsPart(failure: Failure, parts: PageParts): string {
+  const retry = retryPart(failure, parts)
+  const home = linkPart(parts.homeUrl, 'Start page', retry === '' ? 'button' : 'link')
+  return retry + home === '' ? '' : `<div class="actions">\n${retry}${home}</div>\n`
+}
+
 /** A link for who has no script, unless it would do something else than the request; the script puts the button there. */
 function retryPart(
   { status, retryAfterSeconds }: Failure,
@@ -122,8 +127,8 @@ function retryPart(
   return `${link}<button class="button" id="again" type="button" hidden disabled>Try again</button>\n`
 }
 
-function linkPart(url: string | undefined, label: string): string {
-  return url === undefined ? '' : `<a href="${escapeHtml(url)}">${label}</a>\n`
+function linkPart(url: string | undefined, label: string, look: 'button' | 'link'): string {
+  return url === undefined ? '' : `<a class="${look}" href="${escapeHtml(url)}">${label}</a>\n`
 }
 
 function supportPart({ supportUrl, correlationId }: PageParts): string {

@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { MetricsRegistry } from '@holdfast/footing'
+import { type MetricsRegistry, takeOver } from '@holdfast/footing'
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
 import fp from 'fastify-plugin'
 import { type ErrorPage, ErrorPages, type ErrorPagesSnapshot } from './error-pages.ts'
 import { AlreadyRegisteredError, MethodNotAllowedError } from './errors.ts'
 import { checks, type ErrorPagesOptions } from './options.ts'
-import { MethodTable, type OtherMethods } from './other-methods.ts'
+import { type OtherMethods, PathTable } from './other-methods.ts'
 
 /** Options of the plugin: those of `ErrorPages`, and its own. */
 export interface ErrorPagesPluginOptions extends ErrorPagesOptions {
@@ -56,19 +56,27 @@ export const errorPages = fp(
     checks.having('registry', registry, ['registerMetric', 'getSingleMetric'])
     if (appName !== undefined) checks.text('appName', appName, 63)
     const pages = given ?? new ErrorPages(rest)
-    const table = new MethodTable()
+    const paths = new PathTable()
 
     app.decorate('errorPages', {
       answer: (error, request, reply) => pages.answer(error, request, reply),
       pageFor: (request, error) => pages.pageFor(request, error),
       answerOtherMethods: () => {
-        for (const others of table.others(app.supportedMethods)) addAnswer(app, others)
+        const others = paths.others({
+          supported: app.supportedMethods,
+          reading: app.initialConfig.routerOptions ?? {},
+          has: (method, url) => app.hasRoute({ method: method as HTTPMethods, url }),
+        })
+        for (const each of others) addAnswer(app, each)
       },
       snapshot: () => pages.snapshot(),
     })
-    app.setErrorHandler((error, request, reply) => pages.answer(error, request, reply))
+    app.setErrorHandler((error, request, reply) => {
+      standIn(pages, request, reply)
+      pages.answer(error, request, reply)
+    })
     app.setNotFoundHandler((request, reply) => pages.answerUnknown(request, reply))
-    app.addHook('onRoute', ({ url, method }) => table.note(url, [method].flat()))
+    app.addHook('onRoute', ({ url, method }) => paths.note(url, [method].flat()))
     app.server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) =>
       pages.answerExpectation(request, response),
     )
@@ -83,6 +91,25 @@ export const errorPages = fp(
   },
   { fastify: '5.x', name: '@holdfast/error-pages' },
 )
+
+/**
+ * Hooks see the answer to an error, too, and may fail again; Fastify would then send the words of that error as they are.
+ * It does so through the reply, where this stands in the way.
+ */
+function standIn(pages: ErrorPages, request: FastifyRequest, reply: FastifyReply): void {
+  const { send } = reply
+  reply.send = (payload?: unknown) => {
+    if (!(payload instanceof Error) || reply.sent) return send.call(reply, payload)
+    if (reply.raw.headersSent) {
+      reply.raw.destroy()
+      return reply
+    }
+    // What the hooks still do with the reply reaches nobody.
+    const successor = takeOver(reply)
+    pages.answerPastHooks(payload, request, successor.raw, successor.getHeaders())
+    return reply
+  }
+}
 
 function addAnswer(app: FastifyInstance, { url, methods, allow }: OtherMethods): void {
   const answer = async ({ method }: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {

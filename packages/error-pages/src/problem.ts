@@ -22,12 +22,12 @@ export interface Problem {
   readonly correlation_id: string
 }
 
-/** The document that tells a failure. */
-export function problemOf(
-  { status, detail, error, retryAfterSeconds, issues }: Failure,
-  correlationId: string,
-): Problem {
-  return {
+/** A document but for the id of the request, which stands last: text that is the same for all requests. */
+export type ProblemHead = string
+
+/** The document that tells a failure, for any request. */
+export function problemHead({ status, detail, error, retryAfterSeconds, issues }: Failure): ProblemHead {
+  const problem: Omit<Problem, 'correlation_id'> = {
     type: 'about:blank',
     title: titleOf(status),
     status,
@@ -35,6 +35,11 @@ export function problemOf(
     error,
     ...(retryAfterSeconds !== undefined && { retry_after: retryAfterSeconds }),
     ...(issues !== undefined && { errors: issues }),
-    correlation_id: correlationId,
   }
+  return JSON.stringify(problem).slice(0, -1)
+}
+
+/** The whole document, as JSON. */
+export function problemText(head: ProblemHead, correlationId: string): string {
+  return `${head},"correlation_id":${JSON.stringify(correlationId)}}`
 }

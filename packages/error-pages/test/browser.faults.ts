@@ -27,6 +27,10 @@ const CONTRASTS = `(() => {
     .map(([light, dark]) => (light + 0.05) / (dark + 0.05))
 })()`
 
+/** How high everything is that is pressed, where it stands by itself. */
+const TARGETS =
+  "[...document.querySelectorAll('.actions > :not([hidden])')].map((each) => each.getBoundingClientRect().height)"
+
 await withBrowser(requireBrowser())
 
 async function withBrowser(executablePath: string): Promise<void> {
@@ -62,6 +66,8 @@ async function withBrowser(executablePath: string): Promise<void> {
     ['after a form only the button repeats it', afterForm, {}],
     ['nothing overflows a narrow phone, and text has contrast', narrow, { ...PHONE, colorScheme: 'light' }],
     ['text has contrast in the dark, too', narrow, { ...PHONE, colorScheme: 'dark' }],
+    ['text of twice the size fits, too', enlarged, PHONE],
+    ['on paper it is dark on white, without what only works on a screen', printed, { colorScheme: 'dark' }],
   ]
   for (const [title, work, options] of looks) {
     await t.test(title, (t) => look(t, shown, options, (page) => work(t, shown, page)))
@@ -102,7 +108,7 @@ async function countdown(t: Test, shown: Shown, page: Page): Promise<void> {
   await page.goto(`${shown.base}/wait/3`)
   const button = page.getByRole('button', { name: 'Try again' })
   t.equal(await button.isDisabled(), true)
-  t.match(await page.textContent('#left'), /^in [123] s$/)
+  t.match(await page.textContent('#left'), /^in [123]\ss$/)
   t.equal(await page.getByRole('link', { name: 'Try again' }).count(), 0)
   t.equal(await page.textContent('[role=status]'), '')
   await page.locator('#again:enabled').waitFor()
@@ -111,8 +117,14 @@ async function countdown(t: Test, shown: Shown, page: Page): Promise<void> {
   const before = shown.asked()
   await Promise.all([page.waitForEvent('load'), button.click()])
   t.equal(shown.asked(), before + 1)
-  await page.goto(`${shown.base}/wait/3725`)
-  t.match(await page.textContent('#left'), /^in 1 h 2 min [345] s$/)
+  for (const [seconds, text] of [
+    [75, /^in 1\smin 1[345]\ss$/],
+    [3725, /^in 1\sh 2\smin$/],
+    [90_000, /^in 1\sd [01]\sh$/],
+  ] as const) {
+    await page.goto(`${shown.base}/wait/${seconds}`)
+    t.match(await page.textContent('#left'), text)
+  }
 }
 
 async function keyboard(t: Test, shown: Shown, page: Page): Promise<void> {
@@ -146,6 +158,27 @@ async function afterForm(t: Test, shown: Shown, page: Page): Promise<void> {
   t.match(await page.textContent('main'), /Maintenance[\s\S]*We are working on it[\s\S]*Until noon\./)
   t.equal(await page.getByRole('link', { name: 'Try again' }).count(), 0)
   t.equal(await page.getByRole('button', { name: 'Try again' }).isDisabled(), true)
+}
+
+async function enlarged(t: Test, { base }: Shown, page: Page): Promise<void> {
+  for (const path of ['/wait/90', '/nothing', '/down']) {
+    await page.goto(base + path)
+    await page.evaluate("document.documentElement.style.fontSize = '200%'")
+    t.equal(await page.evaluate('document.documentElement.scrollWidth'), 320, path)
+    const targets = (await page.evaluate(TARGETS)) as readonly number[]
+    t.ok(targets.length > 0 && Math.min(...targets) >= 44, `${path}: a finger meets ${targets.join(', ')}`)
+  }
+}
+
+async function printed(t: Test, { base }: Shown, page: Page): Promise<void> {
+  await page.goto(`${base}/wait/90`)
+  await page.emulateMedia({ media: 'print' })
+  const ratios = (await page.evaluate(
+    CONTRASTS.replace('ground(element)', "'rgb(255, 255, 255)'"),
+  )) as number[]
+  t.ok(Math.min(...ratios) >= 4.5, ratios.map((ratio) => ratio.toFixed(1)).join(' '))
+  t.equal(await page.locator('#again').isVisible(), false)
+  t.equal(await page.locator('code').isVisible(), true)
 }
 
 async function narrow(t: Test, { base }: Shown, page: Page): Promise<void> {

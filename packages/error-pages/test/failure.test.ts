@@ -100,7 +100,7 @@ t.test('the status of the reply counts when the error has none', async (t) => {
 
 t.test('headers of an error are sent when they can be', async (t) => {
   const headers = { 'www-authenticate': 'Bearer', 'x-bad': 'a\r\nb', 'x y': 'z', 'x-number': 7 }
-  t.same(failureOf({ statusCode: 401, headers }).headers, { 'www-authenticate': 'Bearer' })
+  t.same(failureOf({ statusCode: 401, headers }).headers, { 'www-authenticate': 'Bearer', 'x-number': '7' })
   t.same(failureOf({ statusCode: 401, headers: 'x' }).headers, {})
 })
 
@@ -119,6 +119,7 @@ t.test('each class of errors says what a person has to know, and no more', async
       { status: 403, detail: 'You are not allowed to do this.' },
     ],
     [new ConflictError(), { status: 409, detail: /Nothing of yours was saved/ }],
+    [new ConflictError('Ann was first.', { cause }), { status: 409, detail: 'Ann was first.' }],
     [new DatabaseError({ cause }), { status: 503, detail: /Nothing was changed/, retryAfterSeconds: 1 }],
     [new DatabaseError({ cause, rolledBack: false }), { status: 503, detail: /Look whether it was done/ }],
     [new DatabaseError(), { error: 'HOLDFAST_ERR_ERROR_PAGES_DATABASE', level: 'debug' }],
@@ -131,6 +132,18 @@ t.test('each class of errors says what a person has to know, and no more', async
     t.match(failureOf(error), expected, error.name)
     t.notMatch(JSON.stringify(failureOf(error)), /password|quotes/)
   }
+})
+
+t.test('an object in place of a text is a mistake, and nothing of it is told', async (t) => {
+  const given = { message: 'no', cause: new Error(SECRET) } as unknown as string
+  for (const Refusal of [ValidationError, UnauthenticatedError, AuthorisationError, ConflictError]) {
+    const raised = (): Error => new Refusal(given)
+    t.throws(raised, {
+      code: 'HOLDFAST_ERR_ERROR_PAGES_OPTION',
+      message: `error-pages option "detail of ${Refusal.name}" must be a text, received something of type object`,
+    })
+  }
+  t.throws(() => new ConflictError(null as unknown as string), { message: /received null$/ })
 })
 
 t.test('an answer that took too long is told as one, and nothing of its route', async (t) => {

@@ -6,7 +6,7 @@ t.test('a wrong option fails at once, with what was received', async (t) => {
     [[], /"options" must be an object, received an array/],
     [{ product: 'x' }, /"product" must be left out/],
     [{ productName: '' }, /"productName" must be a text of 1 to 100/],
-    [{ supportUrl: 'javascript:alert(1)' }, /"supportUrl" must be an https: or mailto: URL/],
+    [{ supportUrl: 'javascript:alert(1)' }, /"supportUrl" must be an https:, http: or mailto: URL/],
     [{ supportUrl: '//evil.example' }, /"supportUrl" must be/],
     [{ supportUrl: '/\\evil.example' }, /"supportUrl" must be/],
     [{ supportUrl: '/a b' }, /"supportUrl" must be/],
@@ -22,7 +22,9 @@ t.test('a wrong option fails at once, with what was received', async (t) => {
     [{ idHeader: 'x y' }, /"idHeader" must be the name of a header, or false/],
     [{ idHeader: '' }, /"idHeader" must be a text/],
     [{ classify: true }, /"classify" must be a function/],
+    [{ classify: async () => undefined }, /"classify" must be a function that is not async/],
     [{ newId: 'x' }, /"newId" must be a function/],
+    [{ newId: async () => 'x' }, /"newId" must be a function that is not async/],
   ] as const) {
     const wrong: object = options
     t.throws(() => new ErrorPages(wrong), { code: 'HOLDFAST_ERR_ERROR_PAGES_OPTION', message })

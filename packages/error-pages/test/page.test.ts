@@ -65,7 +65,14 @@ t.test('a retry is offered where it may help, as a link where that repeats the r
 t.test('what is not given is left out', async (t) => {
   const html = page(failureOf({ statusCode: 500 }), { homeUrl: undefined, supportUrl: undefined })
   t.notMatch(html, /Start page|ask for help/)
+  t.match(html, 'class="actions"', 'a fault can be tried again')
+  t.notMatch(page(failureOf({ statusCode: 404 }), { homeUrl: undefined }), 'class="actions"')
   t.match(html, '<p>Request <code>c-1</code></p>')
+})
+
+t.test('the start page is the one button where nothing can be tried again', async (t) => {
+  t.match(page(failureOf({ statusCode: 404 })), '<a class="button" href="/">Start page</a>')
+  t.match(page(failureOf({ statusCode: 500 })), '<a class="link" href="/">Start page</a>')
 })
 
 t.test('maintenance says so, unless the application says more', async (t) => {

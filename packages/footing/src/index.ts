@@ -13,6 +13,7 @@ export {
   readNetwork,
 } from './client-address.ts'
 export { afterTurn, type Clock, holdProcess, LONGEST_TIMER_MS, systemClock } from './clock.ts'
+export { isOfContent } from './content-headers.ts'
 export { type AnsweringReply, answerLikeHandler, ignoreRejection } from './handler-answer.ts'
 export { disposeOf, isTakenOver, type RawReply, type ReplyLike, takeOver } from './late-reply.ts'
 export type { MetricsRegistry } from './metrics-registry.ts'

@@ -3,6 +3,7 @@
  * leads nowhere any more; a new one answers the request. So whatever the handler does when it wakes up, nothing of
  * it is mixed into the answer, and nothing it does can throw in a place where nobody catches.
  */
+import { isOfContent } from './content-headers.ts'
 
 /** What this file needs of a Fastify reply. */
 export interface ReplyLike {
@@ -29,19 +30,8 @@ export interface RawReply {
   on(event: 'close' | 'error' | 'finish' | 'prefinish', listener: () => void): unknown
 }
 
-/** Headers that belong to the answer the handler had in mind, and would be a lie about another one. */
-const OF_THE_ANSWER = new Set([
-  'accept-ranges',
-  'age',
-  'allow',
-  'cache-control',
-  'etag',
-  'expires',
-  'last-modified',
-  'location',
-  'trailer',
-  'transfer-encoding',
-])
+/** Of the answer the handler had in mind, too: about the route, and not about what answers in its place. */
+const OF_THE_ANSWER = new Set(['allow', 'cache-control'])
 
 const taken = new WeakSet<object>()
 
@@ -93,7 +83,7 @@ function successorOf<R extends ReplyLike>(reply: R): R {
   // Decorations are plain members; the state of the old answer is kept under symbols, and left behind.
   Object.assign(successor, Object.fromEntries(Object.entries(reply)))
   for (const [name, value] of Object.entries(reply.getHeaders())) {
-    if (name.startsWith('content-') || OF_THE_ANSWER.has(name)) reply.raw.removeHeader(name)
+    if (isOfContent(name) || OF_THE_ANSWER.has(name)) reply.raw.removeHeader(name)
     else successor.header(name, value)
   }
   return successor

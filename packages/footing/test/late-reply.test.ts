@@ -52,7 +52,11 @@ class Reply implements ReplyLike {
 async function answer(t: Test, late: (reply: Reply, successor: Reply) => void) {
   const server = createServer((request, response) => {
     const reply = new Reply(response, { raw: request }, {})
-    reply.header('x-correlation-id', '7').header('content-type', 'text/html').header('etag', '"1"')
+    reply
+      .header('x-correlation-id', '7')
+      .header('content-type', 'text/html')
+      .header('content-security-policy', "default-src 'none'")
+      .header('etag', '"1"')
     response.setHeader('content-length', '1')
     const successor = takeOver(reply)
     successor.header('retry-after', '1')
@@ -79,6 +83,7 @@ t.test(
     t.equal(response.headers.get('x-correlation-id'), '7')
     t.equal(response.headers.get('retry-after'), '1')
     t.equal(response.headers.get('etag'), null)
+    t.equal(response.headers.get('content-security-policy'), "default-src 'none'", 'what protects it stays')
     t.not(response.headers.get('content-type'), 'text/html')
   },
 )

@@ -293,7 +293,7 @@ async function askConsole(console: ConsoleQuery | undefined): Promise<PoolerFact
     const config = await console('show config')
     const version = await console('show version')
     return {
-      version: /\d+\.\d+(\.\d+)?/.exec(JSON.stringify(version))?.[0],
+      version: /\d{1,5}\.\d{1,5}(\.\d{1,5})?/.exec(JSON.stringify(version))?.[0],
       config: Object.fromEntries(config.map((row) => [String(row['key']), String(row['value'])])),
     }
   } catch {

@@ -258,7 +258,10 @@ export class Dispatcher {
     this.#flushing = false
     const waiting = [...this.#waiting.values()]
     this.#waiting.clear()
-    for (const groups of waiting) for (const batch of groups.values()) this.#sendBatch(batch)
+    const batches = waiting.flatMap((groups) => [...groups.values()])
+    for (const batch of batches) this.#sendBatch(batch)
+    // The turn is over.
+    for (const { line } of batches) this.#letGo(line)
   }
 
   #sendBatch(batch: Batch): void {
@@ -337,7 +340,7 @@ export class Dispatcher {
   /** Lets everything that is written in this turn leave at its end, or earlier, when it has become much. */
   #holdBack(line: Line): void {
     line.client.stream?.cork()
-    process.nextTick(() => this.#letGo(line))
+    afterTurn(() => this.#letGo(line))
   }
 
   /** Lets what is written leave. Then the budgets begin. */

@@ -11,9 +11,18 @@ export interface Device {
 
 /** What a text says of a device. */
 export function deviceOf(text: string | undefined): Device {
-  if (text === undefined) return { agent: undefined, address: undefined }
-  const [agent, address] = JSON.parse(text) as readonly (string | null)[]
-  return { agent: agent ?? undefined, address: address ?? undefined }
+  const [agent, address] = textsOf(text)
+  return { agent, address }
+}
+
+/** What is kept is not believed to be what was kept. */
+function textsOf(text: string | undefined): readonly (string | undefined)[] {
+  try {
+    const kept: unknown = text && JSON.parse(text)
+    return Array.isArray(kept) ? kept.map((value) => (typeof value === 'string' ? value : undefined)) : []
+  } catch {
+    return []
+  }
 }
 
 /** The text that is kept of a device. */

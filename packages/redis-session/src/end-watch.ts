@@ -29,8 +29,8 @@ export class EndWatch {
   readonly #settings: EndWatchSettings
   readonly #watched = new Map<string, Watched>()
   #listeners = 0
-  /** Until when each is remembered, the oldest first. */
-  readonly #ended = new Map<string, number>()
+  /** When and why each ended; the oldest first. */
+  readonly #ended = new Map<string, { readonly atMs: number; readonly reason: EndReason }>()
 
   constructor(settings: EndWatchSettings) {
     this.#settings = settings
@@ -59,9 +59,9 @@ export class EndWatch {
 
   /** A session is no more. */
   tell(hash: string, reason: EndReason): void {
-    const { clock, rememberMs, maximum } = this.#settings
+    const { clock, maximum } = this.#settings
     this.#ended.delete(hash)
-    this.#ended.set(hash, clock.nowMs() + rememberMs)
+    this.#ended.set(hash, { atMs: clock.nowMs(), reason })
     for (const oldest of this.#ended.keys()) {
       if (this.#ended.size <= maximum) break
       this.#ended.delete(oldest)
@@ -81,8 +81,10 @@ export class EndWatch {
     }
   }
 
-  /** Whether this session ended within the time that is remembered. */
-  hasEnded(hash: string): boolean {
-    return (this.#ended.get(hash) ?? Number.NEGATIVE_INFINITY) > this.#settings.clock.nowMs()
+  /** Why this session ended within that time, which is at most that which is remembered; undefined when it did not. */
+  whyEnded(hash: string, withinMs = this.#settings.rememberMs): EndReason | undefined {
+    const ended = this.#ended.get(hash)
+    if (ended === undefined || this.#settings.clock.nowMs() - ended.atMs >= withinMs) return undefined
+    return ended.reason
   }
 }

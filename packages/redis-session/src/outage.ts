@@ -7,13 +7,14 @@ import { within } from './clock.ts'
 import { TooLargeError, UnavailableError } from './errors.ts'
 import type { OddityName, OutageEvent } from './events.ts'
 import { channels } from './events.ts'
+import type { LoadedSession } from './loaded-session.ts'
 import { newOwner, type ResolvedOptions } from './options.ts'
 import type { SessionUser } from './principal.ts'
 import { RedisStore } from './redis-store.ts'
-import { type Revocation, RevocationJournal } from './revocation-journal.ts'
+import type { Revocation, Suspect } from './revocation-index.ts'
+import { RevocationJournal } from './revocation-journal.ts'
 import type { SecretRing } from './secret-ring.ts'
 import { type SessionId, successorOf } from './session-id.ts'
-import type { LoadedSession } from './sessions.ts'
 import {
   isBelieved,
   isPending,
@@ -50,9 +51,11 @@ export interface SecondCookie {
 /** The log has as long for each question. */
 const LOG_BUDGET_MS = 1000
 /** Until the next try to tell Redis, when it is there and did not take an end: it had too much to do. */
-const REPLAY_AGAIN_MS = 250
-/** While Redis is away, the ends that others note are read so often; and while the log cannot be read. */
-const LEARN_EVERY_MS = 1000
+const TELL_AGAIN_MS = 250
+/** While Redis is away, the ends that others note are read so often; and while the log was not read as a whole. */
+const LOOK_OFTEN_MS = 1000
+/** And so often otherwise: another process may have lost Redis alone, and have been killed since. */
+const LOOK_MS = 10_000
 
 export class Outage {
   readonly #settings: OutageSettings
@@ -60,8 +63,8 @@ export class Outage {
   readonly #shadows: ShadowMemory
   #beganMs: number | undefined
   #closed = false
-  #cancelReplay: () => void = () => {}
-  #cancelLearn: () => void = () => {}
+  #looks = 0
+  #cancelLook: () => void = () => {}
   readonly #stops: (() => void)[] = []
 
   constructor(settings: OutageSettings) {
@@ -70,11 +73,14 @@ export class Outage {
     this.#journal = new RevocationJournal({
       log: options.revocationLog,
       owner: newOwner(),
+      clock: options.clock,
+      rememberMs: options.outageMs,
+      maxPerUser: options.maxPerUser,
     })
     this.#shadows = new ShadowMemory(options.maxInMemory)
     if (redis === undefined) return
     this.#stops.push(
-      redis.beforeUp((calls) => this.#settle(calls)),
+      redis.beforeUp((calls) => this.#look(calls)),
       redis.onStateChange((state) => {
         if (state === 'down') this.#begin()
         else if (state === 'up') this.#end()
@@ -96,15 +102,13 @@ export class Outage {
   /** Tells Redis what processes before this one could not; for a Redis that was usable before this was made. */
   async begin(): Promise<void> {
     const { redis } = this.#settings
-    if (redis?.available) await this.#settle(redis)
-    if (redis?.available && this.#journal.size > 0) this.#replayIn(REPLAY_AGAIN_MS)
+    if (redis?.available) await this.#look(redis)
   }
 
   close(): void {
     this.#closed = true
     for (const stop of this.#stops) stop()
-    this.#cancelReplay()
-    this.#cancelLearn()
+    this.#cancelLook()
   }
 
   /** What the second cookie shall be of a session that Redis has confirmed just now; undefined when there is none. */
@@ -194,13 +198,17 @@ export class Outage {
       this.#settings.odd('log-failed')
       throw error
     } finally {
-      if (this.#settings.store.available) this.#replayIn(REPLAY_AGAIN_MS)
+      if (this.#settings.store.available) this.#lookIn(TELL_AGAIN_MS)
     }
   }
 
-  /** Whether a session with these names has ended, of which Redis may not know yet. */
-  covers(hashes: readonly string[], createdMs: number, user: SessionUser): boolean {
-    return this.#journal.covers(hashes, createdMs, () => this.#settings.ring.usersOf(user.userId))
+  /** Whether a session has ended, of which Redis may not know yet. */
+  covers({ address }: SessionId, createdMs: number, user: SessionUser): boolean {
+    return this.#journal.covers(this.#suspect([address.hash], createdMs, user))
+  }
+
+  #suspect(hashes: readonly string[], createdMs: number, { userId }: SessionUser): Suspect {
+    return { hashes, createdMs, listsOf: () => this.#settings.ring.usersOf(userId) }
   }
 
   #open(id: SessionId, { name, value }: SecondCookie): Shadow | undefined {
@@ -214,8 +222,8 @@ export class Outage {
     const keys = ring.find(id.kid)
     // A login may have become a session at another process, and ended as that.
     const hashes = shadow.login && keys ? [shadow.hash, successorOf(keys, id).address.hash] : [shadow.hash]
-    if (hashes.some(hasEnded) || this.covers(hashes, shadow.createdMs, shadow.user)) return undefined
-    return shadow
+    const hasEndedHere = this.#journal.remembers(this.#suspect(hashes, shadow.createdMs, shadow.user))
+    return hasEndedHere || hashes.some(hasEnded) ? undefined : shadow
   }
 
   #keep(name: string, shadow: Shadow): string | undefined {
@@ -236,70 +244,77 @@ export class Outage {
     if (this.#beganMs !== undefined) return
     this.#beganMs = this.#settings.options.clock.nowMs()
     this.#publish({ state: 'began', forMs: 0, untold: this.untold })
-    this.#learnAgain()
+    this.#lookIn(this.#nextLookMs(true))
   }
 
   #end(): void {
     if (this.#beganMs === undefined) return
     const forMs = this.#settings.options.clock.nowMs() - this.#beganMs
     this.#beganMs = undefined
-    this.#cancelLearn()
     this.#publish({ state: 'ended', forMs, untold: this.untold })
-    if (this.untold > 0) this.#replayIn(REPLAY_AGAIN_MS)
+    if (this.untold > 0) this.#lookIn(TELL_AGAIN_MS)
   }
 
   #publish(event: OutageEvent): void {
     if (channels.outage.hasSubscribers) channels.outage.publish(event)
   }
 
-  /** What ends elsewhere while Redis is away ends here, too, as soon as it can be read. */
-  #learnAgain(): void {
-    const { options } = this.#settings
-    if (options.revocationLog === undefined) return
-    this.#cancelLearn = options.clock.schedule(LEARN_EVERY_MS, async () => {
-      await this.#learn()
-      if (this.isOn && !this.#closed) this.#learnAgain()
-    })
+  /**
+   * Learns what was noted anywhere, so that it ends here, too; tells Redis all of it, when there is one to be told; and
+   * looks again later.
+   */
+  async #look(calls: RedisCalls | undefined): Promise<void> {
+    this.#cancelLook()
+    this.#looks += 1
+    const own = this.#looks
+    const learnt = await this.#learn()
+    if (calls !== undefined && this.untold > 0) {
+      const store = storeOf(calls)
+      this.#settings.onReplayed(await this.#journal.replay((revocation) => tellLater(store, revocation)))
+    }
+    // One that began later looks again by itself.
+    if (own === this.#looks) this.#lookIn(this.#nextLookMs(learnt))
   }
 
-  /** Answers whether the log could be read. */
+  /** Answers whether the log was read, and all of it. */
   async #learn(): Promise<boolean> {
     try {
-      await within(LOG_BUDGET_MS, this.#settings.options.clock, 'the log of ends', this.#journal.learn())
-      return true
+      return await within(
+        LOG_BUDGET_MS,
+        this.#settings.options.clock,
+        'the log of ends',
+        this.#journal.learn(),
+      )
     } catch {
       this.#settings.odd('log-failed')
       return false
     }
   }
 
-  /** Learns what was noted anywhere, and tells it all. */
-  async #settle(redis: RedisCalls): Promise<void> {
-    this.#cancelReplay()
-    const learnt = await this.#learn()
-    const store = new RedisStore({
-      available: true,
-      run: (...call) => redis.run(...call),
-      call: (...call) => redis.call(...call),
-      key: (...parts) => redis.key(...parts),
-    })
-    if (this.#journal.size > 0) {
-      const told = await this.#journal.replay((revocation) => tellLater(store, revocation))
-      this.#settings.onReplayed(told)
-    }
-    if (!learnt) this.#replayIn(LEARN_EVERY_MS)
+  /** Undefined when there is nothing to look for. */
+  #nextLookMs(learnt: boolean): number | undefined {
+    const { options, store } = this.#settings
+    if (this.untold > 0 && store.available) return TELL_AGAIN_MS
+    if (options.revocationLog === undefined) return undefined
+    return learnt && !this.isOn ? LOOK_MS : LOOK_OFTEN_MS
   }
 
-  #replayIn(delayMs: number): void {
+  #lookIn(delayMs: number | undefined): void {
     const { options, redis } = this.#settings
-    this.#cancelReplay()
-    if (this.#closed) return
-    this.#cancelReplay = options.clock.schedule(delayMs, async () => {
-      if (redis?.available !== true) return
-      await this.#settle(redis)
-      if (this.#journal.size > 0) this.#replayIn(REPLAY_AGAIN_MS)
-    })
+    this.#cancelLook()
+    if (this.#closed || delayMs === undefined) return
+    this.#cancelLook = options.clock.schedule(delayMs, () => this.#look(redis?.available ? redis : undefined))
   }
+}
+
+/** As the one that Redis is always asked by, over a connection that nobody else may use yet. */
+function storeOf(calls: RedisCalls): SessionStore {
+  return new RedisStore({
+    available: true,
+    run: (...call) => calls.run(...call),
+    call: (...call) => calls.call(...call),
+    key: (...parts) => calls.key(...parts),
+  })
 }
 
 /** Tells a store of an end that was noted earlier. */

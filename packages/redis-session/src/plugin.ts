@@ -17,10 +17,12 @@ import {
 } from './errors.ts'
 import { type CookieOptions, checks, resolveCookie, type SessionsOptions } from './options.ts'
 import type { SecondCookie } from './outage.ts'
-import { type CookieChange, Session, type SessionSource } from './session.ts'
+import { Session } from './session.ts'
 import { type CookieForm, clearCookie, duplicate, findCookie, isPublic, setCookie } from './session-cookie.ts'
 import type { DataOf, FieldReaders } from './session-data.ts'
+import type { CookieChange, SessionSource } from './session-state.ts'
 import { Sessions } from './sessions.ts'
+import type { UserSessions } from './user-sessions.ts'
 
 /** Options of the plugin: those of the sessions, and its own. */
 export interface RedisSessionOptions extends SessionsOptions {
@@ -53,7 +55,8 @@ export interface RedisSessionRouteOptions {
 
 /** What `app.redisSession` is. */
 export interface RedisSession
-  extends Pick<Sessions, 'available' | 'list' | 'revoke' | 'revokeAll' | 'statistics'> {
+  extends Pick<Sessions, 'available' | 'statistics'>,
+    Pick<UserSessions, 'list' | 'revoke' | 'revokeAll'> {
   /**
    * Writes what was changed and puts the cookie on the raw answer: for a reply that is about to be hijacked, which no
    * hook sees.
@@ -99,11 +102,15 @@ export function sessionFields<const Readers extends FieldReaders>(
 const RETRY_AFTER_MS = 1000
 const HEALTH_EVERY_MS = 1000
 const kSession = Symbol('holdfast.redis-session')
+/** In the config of routes that read their session by themselves. */
+const kRead = Symbol('holdfast.redis-session.read')
+/** What Fastify prints when there is no route. */
+const NO_ROUTES = '(empty tree)'
 const { control } = Session
 
-/** A request of a scope that was made before this plugin has no such member. */
+/** A request of a scope that was made before this plugin has no such member; false when it was answered without. */
 interface WithSession {
-  [kSession]?: Session | null
+  [kSession]?: Session | null | false
 }
 
 /** What this plugin uses of `app.health`, without needing `@holdfast/health`. */
@@ -147,37 +154,55 @@ async function plugin(app: FastifyInstance, options: RedisSessionOptions): Promi
     get available() {
       return sessions.available
     },
-    list: (userId) => sessions.list(userId),
-    revoke: (userId, id) => sessions.revoke(userId, id),
-    revokeAll: (userId, which) => sessions.revokeAll(userId, which),
+    list: (userId) => sessions.ofUsers.list(userId),
+    revoke: (userId, id) => sessions.ofUsers.revoke(userId, id),
+    revokeAll: (userId, which) => sessions.ofUsers.revokeAll(userId, which),
     statistics: () => sessions.statistics(),
     async commit(request, reply) {
+      await control.underWay(request.session)
       await request.session.commit()
-      for (const header of cookiesOf(request.session, forms)) reply.raw.appendHeader('set-cookie', header)
+      signRaw(reply, cookiesOf(request.session, forms), sessions)
     },
     snapshot,
   } satisfies RedisSession)
 
   app.addHook('onRoute', (route) => readBefore(route, sessions, forms))
-  app.addHook('onSend', (request, reply, _payload, done) => {
-    const session = (request as unknown as WithSession)[kSession]
-    if (!session) {
-      done()
-      return
-    }
+  // Without an await before it, `register()` runs when the routes that follow it are there already: no hook saw them.
+  if (app.printRoutes() !== NO_ROUTES) {
+    app.addHook('onRequest', (request, reply, done) => {
+      const { method, url = request.url, config } = request.routeOptions
+      if (config?.redisSession === undefined || kRead in config) {
+        done()
+        return
+      }
+      const setting = resolveRoute({ method, url, config })
+      if (setting.mode === 'lazy') done()
+      else readFor(setting, sessions, forms)(request, reply, done)
+    })
+  }
+  const settle = (session: Session, reply: FastifyReply, done: (error?: Error) => void) => {
     if (reply.statusCode >= 500) control.drop(session)
     if (!control.isChanged(session)) {
       sign(reply, session, forms, sessions)
       done()
       return
     }
-    control.flush(session).then(
-      () => {
-        sign(reply, session, forms, sessions)
-        done()
-      },
-      (error: Error) => done(error),
-    )
+    control.flush(session).then(() => {
+      sign(reply, session, forms, sessions)
+      done()
+    }, done)
+  }
+  app.addHook('onSend', (request, reply, _payload, done) => {
+    const session = (request as unknown as WithSession)[kSession]
+    if (!session) {
+      ;(request as unknown as WithSession)[kSession] = false
+      done()
+      return
+    }
+    const changes = control.underWay(session)
+    if (changes === undefined) settle(session, reply, done)
+    // Nobody waited for it, and it may say which cookie the answer has, or that there can be none.
+    else changes.then(() => settle(session, reply, done), done)
   })
   if (registry !== undefined) {
     // Loaded only here: prom-client is an optional peer.
@@ -213,6 +238,8 @@ function sessionOf(request: FastifyRequest, sessions: Sessions, forms: CookieFor
   const source = new RequestSource(request, forms)
   if (source.hasTwo) sessions.odd('duplicate-cookie')
   const session = control.open(sessions, source)
+  // Of the answer that has gone nothing can follow any more.
+  if (known === false) control.seal(session)
   holder[kSession] = session
   return session
 }
@@ -270,9 +297,18 @@ function isRead(setting: SessionMode | RedisSessionRouteOptions | false | undefi
 
 /** Routes that need their session have it before anything of their own runs. */
 function readBefore(route: RouteOptions, sessions: Sessions, forms: CookieForms): void {
-  const { mode, fresh } = resolveRoute(route)
-  if (mode === 'lazy') return
-  const read = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => {
+  const setting = resolveRoute(route)
+  if (route.config?.redisSession === undefined) return
+  // A copy: routes may share their config, also with one that was there before this plugin.
+  route.config = Object.assign({}, route.config, { [kRead]: true })
+  if (setting.mode === 'lazy') return
+  route.onRequest = [readFor(setting, sessions, forms), ...[route.onRequest ?? []].flat()]
+}
+
+type ReadingHook = (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction) => void
+
+function readFor({ mode, fresh }: RouteSetting, sessions: Sessions, forms: CookieForms): ReadingHook {
+  return (request, reply, done) => {
     // Who brings no cookie at all is nobody, and nothing has to be read.
     if (mode === 'optional' && request.raw.headers.cookie === undefined) {
       done()
@@ -287,7 +323,6 @@ function readBefore(route: RouteOptions, sessions: Sessions, forms: CookieForms)
       done(refusal)
     }, done)
   }
-  route.onRequest = [read, ...[route.onRequest ?? []].flat()]
 }
 
 function refusalOf(session: Session, fresh: boolean): Error | undefined {
@@ -299,7 +334,12 @@ function unavailable(): Error {
   return withRetryAfter(new UnavailableError('nobody can say who is signed in'), RETRY_AFTER_MS)
 }
 
-function resolveRoute(route: RouteOptions): { readonly mode: SessionMode; readonly fresh: boolean } {
+interface RouteSetting {
+  readonly mode: SessionMode
+  readonly fresh: boolean
+}
+
+function resolveRoute(route: Pick<RouteOptions, 'config'> & { method?: unknown; url: string }): RouteSetting {
   const setting = route.config?.redisSession
   if (setting === undefined || setting === false) return { mode: 'lazy', fresh: false }
   const name = `config.redisSession of ${route.method} ${route.url}`
@@ -329,6 +369,17 @@ function sign(reply: FastifyReply, session: Session, forms: CookieForms, session
   const vary = reply.getHeader('vary')
   if (vary === undefined) reply.header('vary', 'Cookie')
   else if (!/(^|[\s,])(cookie|\*)($|[\s,])/i.test(String(vary))) reply.header('vary', `${vary}, Cookie`)
+}
+
+/** As well, on an answer of which Fastify knows no more. */
+function signRaw({ raw }: FastifyReply, cookies: readonly string[], sessions: Sessions): void {
+  if (cookies.length === 0) return
+  if (isPublic(raw.getHeader('cache-control'))) {
+    sessions.odd('cookie-on-public')
+    return
+  }
+  for (const cookie of cookies) raw.appendHeader('set-cookie', cookie)
+  raw.setHeader('cache-control', 'private, no-store')
 }
 
 const none: readonly string[] = []

@@ -36,6 +36,12 @@ export function userOf(principal: Principal): SessionUser {
   )
 }
 
+/** Raises `HOLDFAST_ERR_REDIS_SESSION_DATA` for what can be no user: nothing would be found, and nothing ended. */
+export function requireUserId(userId: unknown): string {
+  if (isText(userId, MAX_ID)) return userId
+  throw new DataError('userId', `it is a text of 1 to ${MAX_ID} characters`)
+}
+
 export function textOfUser({ userId, tenantId, roles, methods }: SessionUser): string {
   return JSON.stringify({ userId, tenantId, roles, methods })
 }

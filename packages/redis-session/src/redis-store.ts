@@ -102,11 +102,15 @@ export class RedisStore implements SessionStore {
     replaced: Replaced | undefined,
     claim?: Claim,
   ): Promise<Created | { readonly outcome: 'claimed' }> {
-    // A session of another tag is in another slot: it ends by a call of its own, on the way at the same time.
+    // A session of another tag is in another slot: it ends by a call of its own, on the way at the same time, or
+    // before when the new one depends on it.
     const elsewhere = replaced !== undefined && replaced.address.tag !== address.tag ? replaced : undefined
     const near = elsewhere === undefined ? replaced : undefined
-    const destroying = elsewhere && this.destroy(elsewhere.address)
-    if (elsewhere?.mustExist === true && !(await destroying)) return { outcome: 'gone' }
+    const destroying = elsewhere && this.#destroy(elsewhere.address, 'replaced', elsewhere.ifVersion)
+    if (elsewhere?.mustExist === true) {
+      const destroyed = await destroying
+      if (destroyed !== 1) return { outcome: destroyed === CONFLICT ? 'conflict' : 'gone' }
+    }
     const key = this.#keyOf(address)
     const { idleMs, absolute, authenticated } = draft
     const goesOn = 'atMs' in absolute
@@ -169,8 +173,8 @@ export class RedisStore implements SessionStore {
     return this.#run(touchScript, [this.#keyOf(address)], address)
   }
 
-  destroy(address: Address): Promise<boolean> {
-    return this.#run(destroyScript, [this.#keyOf(address)], address)
+  async destroy(address: Address): Promise<boolean> {
+    return (await this.#destroy(address, 'ended')) === 1
   }
 
   async list(user: Address): Promise<readonly ListedSession[]> {
@@ -192,6 +196,10 @@ export class RedisStore implements SessionStore {
 
   revokeAll(user: Address, { except, createdUntilMs }: RevokeAll): Promise<readonly string[]> {
     return this.#run(revokeAllScript, [this.#listOf(user)], user, [except ?? '', createdUntilMs ?? ''])
+  }
+
+  #destroy(address: Address, reason: 'ended' | 'replaced', ifVersion?: number): Promise<number> {
+    return this.#run(destroyScript, [this.#keyOf(address)], address, [reason, ifVersion ?? ''])
   }
 
   /** The first arguments of every script say how the keys of this slot begin. */

@@ -52,7 +52,7 @@ export function clearCookie(form: CookieForm): string {
 
 /** Whether an answer with this `Cache-Control` may be given to others than who asked. */
 export function isPublic(cacheControl: unknown): boolean {
-  return typeof cacheControl === 'string' && /(^|[\s,])(public|s-maxage)($|[\s,=])/i.test(cacheControl)
+  return cacheControl !== undefined && /(^|[\s,])(public|s-maxage)($|[\s,=])/i.test(String(cacheControl))
 }
 
 const EQUALS = 61

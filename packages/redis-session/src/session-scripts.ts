@@ -18,7 +18,10 @@ import type { RedisScript } from '@holdfast/redis-guard'
 
 /** For so long a login can be claimed, and what ended is remembered: the longest outage, and what clocks may differ. */
 const CLAIM_MS = 1_200_000
-/** For so long requests that came together agree on a login that one of them has claimed. */
+/**
+ * For so long requests that came together agree on a login that one of them has claimed; longer, when nobody has used
+ * what came of it, for then its answer was lost.
+ */
 const AGREE_MS = 10_000
 /** Of one user; with more of them, none that happened until then can be claimed. */
 const MAX_MARKS = 64
@@ -88,7 +91,10 @@ local claimed, grave = ARGV[15], slot .. 'g:' .. ARGV[15]
 if call('EXISTS', slot .. 'g:' .. hash) == 1 then return {${GONE}} end
 if claimed ~= '' then
   local state = call('GET', grave)
-  if state then return {tonumber(state) and now - state <= ${AGREE_MS} and ${CLAIMED} or ${GONE}} end
+  if state then
+    local agrees = tonumber(state) and (now - state <= ${AGREE_MS} or call('HGET', key, 't') == state)
+    return {agrees and ${CLAIMED} or ${GONE}}
+  end
   local marks = call('HGETALL', slot .. 'm:' .. list)
   for at = 1, #marks, 2 do
     local kind, one = string.sub(marks[at], 1, 2), string.sub(marks[at], 3)
@@ -230,22 +236,26 @@ return {call('HINCRBY', key, 'v', 1), whole(now), bytes}
   decode: (reply) => reply as readonly unknown[],
 }
 
-/** KEYS session. Answers 1, or 0 when it was not there; then a login by that name cannot be claimed any more. */
-export const destroyScript: RedisScript<boolean> = {
+/**
+ * KEYS session. ARGV[4] `ended` or `replaced`, ARGV[5] the version it must have or ''. Answers 1, `CONFLICT`, or 0 when
+ * it was not there; then a login by that name cannot be claimed any more.
+ */
+export const destroyScript: RedisScript<number> = {
   name: 'session-destroy',
   keys: 1,
   prelude,
   lua: `
-local list = call('HGET', KEYS[1], 'l')
-if list then call('ZREM', lists .. list, hash) end
+local kept = call('HMGET', KEYS[1], 'l', 'v')
+if kept[2] and ARGV[5] ~= '' and ARGV[5] ~= kept[2] then return ${CONFLICT} end
+if kept[1] then call('ZREM', lists .. kept[1], hash) end
 if call('DEL', KEYS[1]) == 0 then
   call('SET', slot .. 'g:' .. hash, 'ended', 'PX', ${CLAIM_MS})
   return 0
 end
-tell('ended', {hash})
+tell(ARGV[4], {hash})
 return 1
 `,
-  decode: (reply) => Number(reply) === 1,
+  decode: Number,
 }
 
 /** KEYS session, list. ARGV[4] the hash of the list. Ends it when it is on the list; answers 1, or 0. */

@@ -2,7 +2,6 @@
  * The session of one request. Nothing is read before somebody asks, nothing is written that was not changed, and who
  * is signed in changes by `login`, `elevate` and `logout` alone, each under a new id.
  */
-import { type Device, textOfDevice } from './device.ts'
 import type { EndListener } from './end-watch.ts'
 import {
   ConflictError,
@@ -15,26 +14,13 @@ import {
 } from './errors.ts'
 import { channels } from './events.ts'
 import { isFresh } from './lifetime.ts'
-import type { SecondCookie } from './outage.ts'
+import type { Beginning } from './loaded-session.ts'
 import { type Principal, type SessionUser, userOf } from './principal.ts'
 import { bytesOf, largestOf } from './session-data.ts'
 import type { SessionId } from './session-id.ts'
-import type { LoadedSession, Sessions } from './sessions.ts'
-import { type Shadow, saysPending } from './shadow.ts'
-import type { SessionRecord } from './store.ts'
-import { Unwritten } from './unwritten.ts'
-
-/** What a request brings along. */
-export interface SessionSource {
-  /** The value of our cookie. */
-  readonly cookie: string | undefined
-  readonly second: SecondCookie
-  /** Whether it is known from the beginning that there is no id, and the route wants to know: nothing has to be read. */
-  readonly isAnonymous: boolean
-  /** Whether this route believes who is signed in without Redis. */
-  readonly believes: boolean
-  readonly device: Device
-}
+import { type CookieChanges, type SessionSource, SessionState } from './session-state.ts'
+import type { Sessions } from './sessions.ts'
+import { type FieldWrites, withWrites } from './unwritten.ts'
 
 /** How a login is to last. */
 export interface LoginOptions<Data> {
@@ -43,17 +29,6 @@ export interface LoginOptions<Data> {
   /** Fields that the new session takes over from the one before. Default none. */
   readonly keep?: readonly (keyof Data & string)[]
 }
-
-/** What becomes of the two cookies with the answer; undefined: nothing. */
-export interface CookieChanges {
-  readonly session: CookieChange | undefined
-  readonly shadow: CookieChange | undefined
-}
-
-/** What becomes of a cookie. */
-export type CookieChange =
-  | { readonly kind: 'set'; readonly value: string; readonly maxAgeMs: number | undefined }
-  | { readonly kind: 'clear' }
 
 /** What the plugin does with the session of a request, and nobody else. */
 export interface SessionControl {
@@ -67,58 +42,56 @@ export interface SessionControl {
   flush(session: Session): Promise<void>
   /** Forgets what was changed: the request failed. */
   drop(session: Session): void
+  /** What was begun and not waited for; undefined when there is nothing of that. */
+  underWay(session: Session): Promise<unknown> | undefined
   /** The cookies that go with the answer, whose head is about to leave. */
   seal(session: Session): CookieChanges
 }
 
 type AnyData = Readonly<Record<string, unknown>>
 
+interface LoginBeginning extends Beginning {
+  readonly user: SessionUser
+  readonly absolute: { readonly afterMs: number }
+}
+
 /** How often `elevate` tries again when another request writes meanwhile. */
 const MAX_ATTEMPTS = 3
 
 export class Session<Data extends object = AnyData> {
   readonly #sessions: Sessions
-  readonly #source: SessionSource
-  #id: SessionId | undefined
-  #idRead = false
-  #loading: Promise<this> | undefined
-  #loaded: LoadedSession | undefined
-  #isLoaded = false
-  #unavailable = false
-  #permanent = false
-  readonly #unwritten = new Unwritten()
-  /** What is believed while Redis is away. */
-  #shadow: Shadow | undefined
-  #cookie: CookieChange | undefined
-  #shadowCookie: CookieChange | undefined
+  readonly #state: SessionState
+  /** Changes that have begun and not ended, each by the work that is done for it. */
+  #changes: Map<() => unknown, Promise<unknown>> | undefined
   #sent = false
 
   private constructor(sessions: Sessions, source: SessionSource) {
     this.#sessions = sessions
-    this.#source = source
-    if (!source.isAnonymous) return
-    this.#idRead = true
-    this.#isLoaded = true
+    this.#state = new SessionState(sessions, source)
   }
 
   /** One object for all sessions: a request pays nothing for what only the plugin may do. */
   static readonly control: SessionControl = {
     open: (sessions, source) => new Session(sessions, source),
-    isChanged: (session) => !session.#unwritten.isEmpty,
-    wasUsed: (session) => session.#idRead,
+    isChanged: (session) => !session.#state.unwritten.isEmpty,
+    wasUsed: (session) => session.#state.wasUsed,
     flush: (session) => session.#flush(),
-    drop: (session) => session.#unwritten.clear(),
+    drop: (session) => session.#state.unwritten.clear(),
+    underWay: (session) => {
+      const changes = session.#changes
+      return changes === undefined || changes.size === 0 ? undefined : Promise.all(changes.values())
+    },
     seal: (session) => session.#seal(),
   }
 
   /** Whether it has been read, so that `user` can be asked for. */
   get isLoaded(): boolean {
-    return this.#isLoaded
+    return this.#state.isLoaded
   }
 
   /** Whether Redis could not say who is signed in; the request is then treated as anonymous. */
   get unavailable(): boolean {
-    return this.#unavailable
+    return this.#state.unavailable
   }
 
   /**
@@ -126,18 +99,18 @@ export class Session<Data extends object = AnyData> {
    * proof. Of the data only `outageFields` can be changed then; `login()` and `logout()` work.
    */
   get degraded(): boolean {
-    return this.#shadow !== undefined
+    return this.#state.shadow !== undefined
   }
 
   /** While `degraded`: when Redis confirmed the session for the last time, or the login. Undefined otherwise. */
   get confirmedAt(): Date | undefined {
-    return this.#shadow && new Date(this.#shadow.confirmedMs)
+    return this.#state.shadow && new Date(this.#state.shadow.confirmedMs)
   }
 
   /** Who is signed in. Raises `HOLDFAST_ERR_REDIS_SESSION_NOT_LOADED`. */
   get user(): SessionUser | undefined {
     this.#requireLoaded('session.user')
-    return this.#loaded?.user
+    return this.#state.loaded?.user
   }
 
   /**
@@ -146,13 +119,13 @@ export class Session<Data extends object = AnyData> {
    */
   get id(): string | undefined {
     this.#requireLoaded('session.id')
-    return this.#id?.address.hash
+    return this.#state.id?.address.hash
   }
 
   /** When the user last proved who he is. */
   get authenticatedAt(): Date | undefined {
     this.#requireLoaded('session.authenticatedAt')
-    const ms = this.#loaded?.record.authenticatedMs
+    const ms = this.#state.loaded?.record.authenticatedMs
     return ms === undefined ? undefined : new Date(ms)
   }
 
@@ -160,27 +133,26 @@ export class Session<Data extends object = AnyData> {
   get isFresh(): boolean {
     this.#requireLoaded('session.isFresh')
     const { clock, freshAuthMs } = this.#sessions.options
-    return isFresh(this.#loaded?.record.authenticatedMs, clock.wallMs(), freshAuthMs)
+    return isFresh(this.#state.loaded?.record.authenticatedMs, clock.wallMs(), freshAuthMs)
   }
 
   /** Reads the session, once: with one call to Redis when there is an id, and none otherwise. */
   load(): Promise<this> {
-    this.#loading ??= this.#load()
-    return this.#loading
+    return this.#state.load().then(() => this)
   }
 
   /** A field of the data. */
   async get<Name extends keyof Data & string>(name: Name): Promise<Data[Name] | undefined> {
     const { form } = this.#sessions
     form.check(name)
-    const own = this.#unwritten.textOf(name)
+    const own = this.#state.unwritten.textOf(name)
     if (own === null) return undefined
     if (own !== undefined) return form.valueOf(name, own) as Data[Name] | undefined
     await this.load()
-    const text = this.#loaded?.record.fields.get(name)
+    const text = this.#state.loaded?.record.fields.get(name)
     if (text === undefined) return undefined
     const value = form.valueOf(name, text)
-    if (value === undefined) this.#sessions.odd('dropped-field', this.#id)
+    if (value === undefined) this.#sessions.odd('dropped-field', this.#state.id)
     return value as Data[Name] | undefined
   }
 
@@ -192,14 +164,14 @@ export class Session<Data extends object = AnyData> {
     this.#requireUnsent('session.set()')
     const text = this.#sessions.form.textOf(name, value)
     this.#checkSize(name, text)
-    this.#unwritten.set(name, text)
+    this.#state.unwritten.set(name, text)
   }
 
   /** Takes a field away. */
   remove(name: keyof Data & string): void {
     this.#requireUnsent('session.remove()')
     this.#sessions.form.check(name)
-    this.#unwritten.remove(name)
+    this.#state.unwritten.remove(name)
   }
 
   /**
@@ -207,7 +179,14 @@ export class Session<Data extends object = AnyData> {
    * somebody was faster, and undefined takes the field away. Answers what it has now. Raises `..._GONE`, `..._DATA`,
    * `..._TOO_LARGE`, `..._CONFLICT` and `..._UNAVAILABLE`.
    */
-  async update<Name extends keyof Data & string>(
+  update<Name extends keyof Data & string>(
+    name: Name,
+    change: (value: Data[Name] | undefined) => Data[Name] | undefined,
+  ): Promise<Data[Name] | undefined> {
+    return this.#follow(() => this.#update(name, change))
+  }
+
+  async #update<Name extends keyof Data & string>(
     name: Name,
     change: (value: Data[Name] | undefined) => Data[Name] | undefined,
   ): Promise<Data[Name] | undefined> {
@@ -221,11 +200,11 @@ export class Session<Data extends object = AnyData> {
       return value === undefined ? undefined : form.textOf(name, value)
     }
     // What this request has changed before goes first.
-    if (!this.#unwritten.isEmpty) await this.#write(false)
+    if (!this.#state.unwritten.isEmpty) await this.#write(false)
     await this.load()
-    if (this.#unavailable || this.degraded)
+    if (this.#state.unavailable || this.degraded)
       throw new UnavailableError(`field "${name}" cannot be changed now`)
-    const id = this.#id
+    const id = this.#state.id
     const text =
       id === undefined ? await this.#beginWith(name, changeText) : await this.#swap(id, name, changeText)
     return text === undefined ? undefined : (form.valueOf(name, text) as Data[Name] | undefined)
@@ -239,6 +218,8 @@ export class Session<Data extends object = AnyData> {
       if (typeof number !== 'number')
         throw new DataError(`field "${name}"`, 'only a number can be incremented')
       sum = number + by
+      if (!Number.isFinite(sum))
+        throw new DataError(`field "${name}"`, `${sum} is no number that can be kept`)
       return sum as Data[Name]
     })
     return sum
@@ -250,6 +231,9 @@ export class Session<Data extends object = AnyData> {
     item: Data[Name] extends readonly (infer Item)[] ? Item : unknown,
     maxItems: number,
   ): Promise<void> {
+    if (!Number.isSafeInteger(maxItems) || maxItems < 1) {
+      throw new DataError(`field "${name}"`, 'maxItems must be a whole number from 1 on')
+    }
     await this.update(name, (value) => {
       const list = value ?? []
       if (!Array.isArray(list)) throw new DataError(`field "${name}"`, 'only a list can be pushed to')
@@ -274,53 +258,95 @@ export class Session<Data extends object = AnyData> {
    */
   onEnd(listener: EndListener): () => void {
     this.#requireLoaded('session.onEnd()')
-    if (this.#id === undefined) throw new UnauthenticatedError()
-    return this.#sessions.onEnd(this.#id, listener)
+    if (this.#state.id === undefined) throw new UnauthenticatedError()
+    return this.#sessions.onEnd(this.#state.id, listener)
   }
 
   /**
    * Signs somebody in, under a new id; the session before it ends. While Redis is away he is signed in as `degraded`
    * says, and gets a session, under one more id, when it is back. Raises `..._FULL` and `..._UNAVAILABLE`.
    */
-  async login(principal: Principal, options: LoginOptions<Data> = {}): Promise<void> {
+  login(principal: Principal, options: LoginOptions<Data> = {}): Promise<void> {
+    return this.#follow(() => this.#login(principal, options))
+  }
+
+  async #login(principal: Principal, options: LoginOptions<Data>): Promise<void> {
     this.#requireUnsent('session.login()')
     const { permanent = false, keep = [] } = options
+    for (const name of keep) this.#sessions.form.check(name)
     const user = userOf(principal)
     if (keep.length > 0) await this.load()
-    const fields = this.#unwritten.over(this.#loaded?.record.fields, new Set(keep))
     const { idleMs, absoluteMs } = this.#sessions.options.profiles[permanent ? 'permanent' : 'default']
-    const id = this.#readId()
-    const beginning = { user, idleMs, absolute: { afterMs: absoluteMs }, device: this.#deviceText(), fields }
-    const old = id && { id, mustExist: false }
-    this.#permanent = permanent
+    // What is changed from now on is changed in the session that begins.
+    const writes = this.#state.unwritten.take()
+    const fields = withWrites(this.#state.loaded?.record.fields, writes, new Set(keep))
+    const device = this.#state.deviceText
+    const beginning = { user, idleMs, absolute: { afterMs: absoluteMs }, device, fields }
     try {
-      const begun = await this.#sessions.begin(beginning, old)
-      // A login that replaces nothing in particular cannot be refused for it.
-      if (typeof begun === 'string') throw new GoneError()
-      this.#adopt(begun)
+      await this.#begin(beginning, permanent)
     } catch (error) {
-      if (!(error instanceof UnavailableError) || !this.#source.believes) throw error
-      await this.#beginSealed(user, fields, absoluteMs, id)
+      this.#state.unwritten.putBack(writes)
+      throw error
     }
     this.#sessions.counts.logins += 1
-    const session = this.#id?.address.hash
+    const session = this.#state.id?.address.hash
     if (channels.login.hasSubscribers) channels.login.publish({ session, userId: user.userId })
+  }
+
+  /** In Redis, or sealed while it is away. */
+  async #begin(beginning: LoginBeginning, permanent: boolean): Promise<void> {
+    const { names, second, believes } = this.#state
+    const [id, ...others] = names
+    try {
+      const begun = await this.#sessions.begin(beginning, id && { id, mustExist: false })
+      // A login that replaces nothing in particular cannot be refused for it.
+      if (typeof begun === 'string') throw new GoneError()
+      await this.#sessions.end(...others)
+      this.#state.adopt(begun, permanent)
+    } catch (error) {
+      if (!(error instanceof UnavailableError) || !believes) throw error
+      const { user, absolute, fields } = beginning
+      const begun = await this.#sessions.beginSealed(second.name, user, { permanent, fields }, names)
+      this.#state.adoptSealed(begun, permanent ? absolute.afterMs : undefined)
+    }
   }
 
   /**
    * Notes that the user has just proved once more who he is, under a new id; everything else stays. Raises `..._GONE`
    * when the session has ended meanwhile, and `..._UNAUTHENTICATED` when nobody is signed in.
    */
-  async elevate(
+  elevate(
     options: { readonly methods?: readonly string[]; readonly roles?: readonly string[] } = {},
   ): Promise<void> {
+    return this.#follow(() => this.#elevateNow(options))
+  }
+
+  async #elevateNow(options: {
+    readonly methods?: readonly string[]
+    readonly roles?: readonly string[]
+  }): Promise<void> {
     this.#requireUnsent('session.elevate()')
+    // What is changed from now on is changed in the session that begins.
+    const writes = this.#state.unwritten.take()
+    try {
+      await this.#elevate(options, writes)
+    } catch (error) {
+      if (!(error instanceof GoneError)) this.#state.unwritten.putBack(writes)
+      throw error
+    }
+  }
+
+  async #elevate(
+    options: { readonly methods?: readonly string[]; readonly roles?: readonly string[] },
+    writes: FieldWrites,
+  ): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
-      await this.load()
-      const [id, loaded] = [this.#id, this.#loaded]
-      if (this.#unavailable || this.degraded) throw new UnavailableError('a proof cannot be noted now')
+      await this.#state.load()
+      const { id, loaded } = this.#state
+      if (this.#state.unavailable || this.degraded) throw new UnavailableError('a proof cannot be noted now')
       if (id === undefined || loaded?.user === undefined) throw new UnauthenticatedError()
-      const user = userOf({ ...loaded.user, ...options })
+      const { methods = loaded.user.methods, roles = loaded.user.roles } = options
+      const user = userOf({ ...loaded.user, methods, roles })
       // What a newer version of the service keeps there goes along.
       const { record } = (await this.#sessions.loadWhole(id)) ?? loaded
       const begun = await this.#sessions.begin(
@@ -328,22 +354,21 @@ export class Session<Data extends object = AnyData> {
           user,
           idleMs: record.idleMs,
           absolute: { atMs: record.absoluteAtMs, createdMs: record.createdMs },
-          device: this.#deviceText(),
-          fields: this.#unwritten.over(record.fields),
+          device: this.#state.deviceText,
+          fields: withWrites(record.fields, writes),
         },
         { id, mustExist: true, ifVersion: record.version },
       )
       if (begun === 'conflict') {
         if (attempt === MAX_ATTEMPTS) throw new ConflictError()
-        this.#loading = undefined
+        await this.#state.reload()
         continue
       }
       if (begun === 'gone') {
-        this.#forget()
+        this.#state.lose(id)
         throw new GoneError()
       }
-      this.#permanent = record.idleMs === this.#sessions.options.profiles.permanent.idleMs
-      this.#adopt(begun)
+      this.#state.adopt(begun, record.idleMs === this.#sessions.options.profiles.permanent.idleMs)
       this.#sessions.counts.elevations += 1
       if (channels.elevate.hasSubscribers) {
         channels.elevate.publish({ session: begun.id.address.hash, userId: user.userId })
@@ -353,28 +378,43 @@ export class Session<Data extends object = AnyData> {
   }
 
   /** Ends the session. */
-  async logout(): Promise<void> {
+  logout(): Promise<void> {
+    return this.#follow(() => this.#logout())
+  }
+
+  async #logout(): Promise<void> {
     this.#requireUnsent('session.logout()')
-    // A login that Redis has not heard of may have become a session meanwhile, which is the one to end.
-    if (this.#source.second.value !== undefined && saysPending(this.#source.second.value)) await this.load()
-    const id = this.#readId()
-    const userId = this.#loaded?.user?.userId
+    const id = this.#state.readId()
+    const userId = this.#state.loaded?.user?.userId
     if (id !== undefined) {
-      await this.#sessions.end(id)
+      await this.#sessions.end(...this.#state.names)
       this.#sessions.counts.logouts += 1
       if (channels.logout.hasSubscribers) channels.logout.publish({ session: id.address.hash, userId })
     }
-    this.#forget()
+    this.#state.forget()
   }
 
   /**
    * Writes what was changed, now. With `compare`, only when nobody else has written since it was loaded. Raises
    * `..._GONE`, `..._CONFLICT`, `..._TOO_LARGE` and `..._UNAVAILABLE`; the changes are then forgotten.
    */
-  async commit({ compare = false }: { readonly compare?: boolean } = {}): Promise<void> {
+  commit({ compare = false }: { readonly compare?: boolean } = {}): Promise<void> {
+    return this.#follow(() => this.#commit(compare))
+  }
+
+  async #commit(compare: boolean): Promise<void> {
     this.#requireUnsent('session.commit()')
     if (compare) this.#requireLoaded('session.commit({ compare: true })')
     await this.#write(compare)
+  }
+
+  /** Work that the answer waits for, also where the handler does not. */
+  #follow<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#changes ??= new Map()
+    const changes = this.#changes
+    const change = work().finally(() => changes.delete(work))
+    changes.set(work, change)
+    return change
   }
 
   async #flush(): Promise<void> {
@@ -386,129 +426,33 @@ export class Session<Data extends object = AnyData> {
   }
 
   #seal(): CookieChanges {
+    // They are on the answer already when it is begun once more, because something else failed.
+    const cookies = this.#sent ? { session: undefined, shadow: undefined } : this.#state.cookies
     this.#sent = true
-    return { session: this.#cookie, shadow: this.#shadowCookie }
-  }
-
-  async #load(): Promise<this> {
-    const id = this.#readId()
-    if (id !== undefined) {
-      try {
-        const loaded = await this.#sessions.load(id)
-        const pending = this.#sessions.outage.pending(id, this.#source.second)
-        if (loaded !== undefined) this.#meet(id, loaded, pending && (await this.#merge(id, loaded, pending)))
-        else if (pending === undefined) this.#forget()
-        else await this.#claim(id, pending)
-      } catch (error) {
-        if (!(error instanceof UnavailableError)) throw error
-        this.#believe(id)
-      }
-    }
-    this.#isLoaded = true
-    return this
-  }
-
-  /** There is no such session: unless somebody signed in by that id while Redis was away. */
-  async #claim(id: SessionId, pending: Shadow): Promise<void> {
-    const claimed = await this.#sessions.claim(id, pending, this.#deviceText())
-    if (claimed === undefined) {
-      this.#forget()
-      return
-    }
-    this.#permanent = claimed.permanent
-    // What this request has changed meanwhile belongs to the session that comes.
-    const { set, removed } = this.#unwritten.take()
-    this.#adopt(claimed)
-    for (const [name, text] of set) this.#unwritten.set(name, text)
-    for (const name of removed) this.#unwritten.remove(name)
-  }
-
-  /** What was changed without Redis is kept; when that cannot be said now, the next request tries again. */
-  async #merge(id: SessionId, found: LoadedSession, pending: Shadow): Promise<LoadedSession | undefined> {
-    try {
-      return await this.#sessions.merge(id, found, pending)
-    } catch (error) {
-      if (error instanceof UnavailableError) return undefined
-      throw error
-    }
-  }
-
-  /** The session is there: what an outage may believe is made anew now and then. */
-  #meet(id: SessionId, found: LoadedSession, merged: LoadedSession | undefined): void {
-    this.#loaded = merged ?? found
-    if (this.#sessions.touch(id, this.#loaded) || merged !== undefined) this.#confirm(id, this.#loaded)
-  }
-
-  #believe(id: SessionId): void {
-    const shadow = this.#source.believes ? this.#sessions.recall(id, this.#source.second) : undefined
-    if (shadow === undefined) this.#unavailable = true
-    else this.#adoptShadow(shadow)
-  }
-
-  #adoptShadow(shadow: Shadow): void {
-    this.#shadow = shadow
-    this.#loaded = { record: recordOf(shadow), user: shadow.user }
-  }
-
-  async #beginSealed(
-    user: SessionUser,
-    fields: ReadonlyMap<string, string>,
-    absoluteMs: number,
-    old: SessionId | undefined,
-  ): Promise<void> {
-    const login = { permanent: this.#permanent, fields }
-    const begun = await this.#sessions.beginSealed(this.#source.second.name, user, login, old)
-    this.#unwritten.clear()
-    this.#id = begun.id
-    this.#idRead = true
-    this.#isLoaded = true
-    this.#unavailable = false
-    this.#loading = Promise.resolve(this)
-    this.#cookie = { kind: 'set', value: begun.id.text, maxAgeMs: this.#permanent ? absoluteMs : undefined }
-    this.#adoptShadow(begun.shadow)
-    this.#sendShadow(begun.sealed)
-  }
-
-  /** The store has just said that the session is there: what an outage may believe is made anew. */
-  #confirm(id: SessionId, loaded: LoadedSession): void {
-    this.#sendShadow(this.#sessions.outage.confirm(this.#source.second.name, id, loaded))
-  }
-
-  #sendShadow(value: string | undefined): void {
-    if (value === undefined) return
-    this.#shadowCookie = { kind: 'set', value, maxAgeMs: this.#sessions.options.outageMs }
-  }
-
-  #readId(): SessionId | undefined {
-    if (this.#idRead) return this.#id
-    this.#idRead = true
-    const { cookie } = this.#source
-    if (cookie !== undefined && cookie !== '') this.#id = this.#sessions.readId(cookie)
-    return this.#id
+    return cookies
   }
 
   async #write(compare: boolean): Promise<void> {
-    if (this.#unwritten.isEmpty) return
+    if (this.#state.unwritten.isEmpty) return
     if (!this.#sessions.available) await this.load()
-    const { set, removed } = this.#unwritten.take()
-    const id = this.#readId()
+    const { set, removed } = this.#state.unwritten.take()
+    const id = this.#state.readId()
     if (id === undefined) {
       if (set.size > 0) await this.#beginAnonymous(set)
       return
     }
-    if (this.#shadow !== undefined) {
-      const { name } = this.#source.second
-      const changed = this.#sessions.outage.change(name, this.#shadow, set, removed)
-      this.#adoptShadow(changed.shadow)
-      this.#sendShadow(changed.sealed)
+    if (this.#state.shadow !== undefined) {
+      const { name } = this.#state.second
+      const changed = this.#sessions.outage.change(name, this.#state.shadow, set, removed)
+      this.#state.adoptShadow(changed.shadow, changed.sealed)
       return
     }
-    const ifVersion = compare ? this.#loaded?.record.version : undefined
+    const ifVersion = compare ? this.#state.loaded?.record.version : undefined
     const change = { set, remove: [...removed], ifVersion }
     const committed = await this.#sessions.commit(id, change)
     switch (committed.outcome) {
       case 'done':
-        this.#keep(id, committed.version, set, removed)
+        this.#state.keep(id, committed.version, { set, removed })
         return
       case 'gone':
         return this.#end(id)
@@ -534,18 +478,22 @@ export class Session<Data extends object = AnyData> {
     name: string,
     change: (text: string | undefined) => string | undefined,
   ): Promise<string | undefined> {
-    const swapped = await this.#sessions.swap(id, name, this.#loaded, change)
+    const swapped = await this.#sessions.swap(id, name, this.#state.loaded, change)
     if (swapped.outcome === 'too-large') throw this.#sessions.form.tooLarge(name)
     if (swapped.outcome === 'gone') return this.#end(id)
-    if (swapped.text === undefined) this.#keep(id, swapped.version, new Map(), new Set([name]))
-    else this.#keep(id, swapped.version, new Map([[name, swapped.text]]), new Set())
-    return swapped.text
+    const { text } = swapped
+    const writes =
+      text === undefined
+        ? { set: new Map(), removed: new Set([name]) }
+        : { set: new Map([[name, text]]), removed: new Set<string>() }
+    this.#state.keep(id, swapped.version, writes)
+    return text
   }
 
   /** It ended under this request. */
   #end(id: SessionId): never {
     this.#sessions.odd('gone', id)
-    this.#forget()
+    this.#state.lose(id)
     throw new GoneError()
   }
 
@@ -553,85 +501,22 @@ export class Session<Data extends object = AnyData> {
     const { idleMs, absoluteMs } = this.#sessions.options.profiles.default
     const absolute = { afterMs: absoluteMs }
     const begun = await this.#sessions.begin({ user: undefined, idleMs, absolute, device: undefined, fields })
-    if (typeof begun !== 'string') this.#adopt(begun)
-  }
-
-  #adopt({ id, record, user }: LoadedSession & { readonly id: SessionId }): void {
-    this.#unwritten.clear()
-    this.#id = id
-    this.#idRead = true
-    this.#isLoaded = true
-    this.#unavailable = false
-    this.#loaded = { record, user }
-    this.#loading = Promise.resolve(this)
-    // A permanent one is kept for as long as it can last; the other as long as the browser.
-    const maxAgeMs = this.#permanent ? record.absoluteAtMs - this.#sessions.options.clock.wallMs() : undefined
-    this.#cookie = { kind: 'set', value: id.text, maxAgeMs }
-    this.#shadow = undefined
-    this.#shadowCookie = this.#source.second.value === undefined ? undefined : { kind: 'clear' }
-    this.#confirm(id, this.#loaded)
-  }
-
-  /** There is no session any more. */
-  #forget(): void {
-    this.#unwritten.clear()
-    this.#id = undefined
-    this.#idRead = true
-    this.#isLoaded = true
-    this.#loaded = undefined
-    this.#loading = Promise.resolve(this)
-    this.#shadow = undefined
-    this.#cookie = this.#source.cookie === undefined ? undefined : { kind: 'clear' }
-    this.#shadowCookie = this.#source.second.value === undefined ? undefined : { kind: 'clear' }
-  }
-
-  #keep(
-    id: SessionId,
-    version: number,
-    set: ReadonlyMap<string, string>,
-    removed: ReadonlySet<string>,
-  ): void {
-    this.#sendShadow(this.#sessions.outage.renew(id, this.#source.second, version))
-    if (this.#loaded === undefined) return
-    const { record } = this.#loaded
-    const fields = new Map([...record.fields, ...set])
-    for (const name of removed) fields.delete(name)
-    this.#loaded = { ...this.#loaded, record: { ...record, version, fields } }
+    if (typeof begun !== 'string') this.#state.adopt(begun)
   }
 
   #checkSize(name: string, text: string): void {
     const { form } = this.#sessions
-    const fields = new Map([...this.#unwritten.over(this.#loaded?.record.fields), [name, text]])
+    const fields = new Map([...this.#state.unwritten.over(this.#state.loaded?.record.fields), [name, text]])
     let bytes = 0
     for (const [each, kept] of fields) bytes += bytesOf(each, kept)
     if (bytes > form.bounds.maxBytes || fields.size > form.bounds.maxFields) throw form.tooLarge(name)
   }
 
-  #deviceText(): string {
-    return textOfDevice(this.#source.device)
-  }
-
   #requireLoaded(what: string): void {
-    if (!this.#isLoaded) throw new NotLoadedError(what)
+    if (!this.#state.isLoaded) throw new NotLoadedError(what)
   }
 
   #requireUnsent(what: string): void {
     if (this.#sent) throw new TooLateError(what)
-  }
-}
-
-/** A session as it is believed: without a proof, and with the data that was changed meanwhile. */
-function recordOf({ version, createdMs, confirmedMs, endsMs, changes }: Shadow): SessionRecord {
-  const texts = [...(changes ?? [])].flatMap(([name, text]) => (text === null ? [] : [[name, text] as const]))
-  return {
-    version,
-    createdMs,
-    touchedMs: confirmedMs,
-    idleMs: endsMs - confirmedMs,
-    absoluteAtMs: endsMs,
-    principal: undefined,
-    authenticatedMs: undefined,
-    device: undefined,
-    fields: new Map(texts),
   }
 }

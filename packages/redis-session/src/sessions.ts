@@ -2,23 +2,21 @@
  * The sessions of a service: what a request does not know. It reads ids, keeps the rules of the store and of the
  * data, counts, and turns every failure of the store into one error.
  */
-import { withRetryAfter } from '@holdfast/footing'
 import { Activity, type SessionStatistics } from './activity.ts'
 import { afterTurn } from './clock.ts'
-import { type Device, deviceOf } from './device.ts'
 import { EndFeed } from './end-feed.ts'
 import type { EndListener } from './end-watch.ts'
 import { ConflictError, FullError, UnavailableError } from './errors.ts'
 import { channels, type OddityName } from './events.ts'
 import { expiryMs, touchIsDue } from './lifetime.ts'
+import type { Beginning, Begun, Claimed, LoadedSession, Predecessor, SealedLogin } from './loaded-session.ts'
 import { Memo } from './memo.ts'
 import { MemoryStore } from './memory-store.ts'
 import { type ResolvedOptions, resolveOptions, type SessionsOptions } from './options.ts'
 import { Outage, type SecondCookie } from './outage.ts'
 import { type SessionUser, textOfUser, userOfText } from './principal.ts'
 import { RedisStore } from './redis-store.ts'
-import type { Revocation } from './revocation-journal.ts'
-import { type Address, isHash, type RingKeys, SecretRing, userAddress } from './secret-ring.ts'
+import { type Address, type RingKeys, SecretRing, userAddress } from './secret-ring.ts'
 import { newCounts, type SessionCounts } from './session-counts.ts'
 import { DataForm } from './session-data.ts'
 import { mintId, readId, type SessionId, successorOf } from './session-id.ts'
@@ -35,66 +33,16 @@ import {
   type SessionStore,
   type Swapped,
 } from './store.ts'
-import {
-  DEVICE,
-  openRecord,
-  plainTexts,
-  sealDraft,
-  sealedTexts,
-  sealFields,
-  type TextForm,
-} from './text-form.ts'
+import { StoreCalls } from './store-calls.ts'
+import { openRecord, plainTexts, sealDraft, sealedTexts, sealFields, type TextForm } from './text-form.ts'
+import { UserSessions } from './user-sessions.ts'
 
-/** A session in the list of its user. */
-export interface UserSession {
-  /** Its name in lists; no secret, and no use as a cookie. */
-  readonly id: string
-  readonly createdAt: Date
-  /** The last use that was noted. */
-  readonly usedAt: Date
-  /** When it ends at the latest. */
-  readonly endsAt: Date
-  readonly authenticatedAt: Date | undefined
-  readonly device: Device
-}
-
-/** A session as a request meets it. */
-export interface LoadedSession {
-  readonly record: SessionRecord
-  readonly user: SessionUser | undefined
-  /** The fields as they are kept, where that is another text. */
-  readonly sealed?: ReadonlyMap<string, string> | undefined
-}
-
-/** What a new session begins with. */
-export interface Beginning {
-  readonly user: SessionUser | undefined
-  readonly idleMs: number
-  readonly absolute: { readonly afterMs: number } | { readonly atMs: number; readonly createdMs: number }
-  readonly device: string | undefined
-  readonly fields: ReadonlyMap<string, string>
-}
-
-/** The session that a new one takes the place of. */
-export interface Predecessor {
-  readonly id: SessionId
-  readonly mustExist: boolean
-  readonly ifVersion?: number | undefined
-}
-
-/** A session that was just made. */
-export interface Begun extends LoadedSession {
-  readonly id: SessionId
-}
-
-/** What a claim comes to: a session, or why there is none. */
-export type Claimed = (Begun & { readonly permanent: boolean }) | undefined
-
-const RETRY_AFTER_MS = 1000
 /** Texts of about 100 bytes, at most 4 kB, and what was read of them. */
 const MAX_MEMO = 2048
 /** Beyond so many tries somebody else is faster all the time. */
 const MAX_SWAPS = 100
+/** For so long requests may come that were under way when their session got another id. */
+const LATE_MS = 60_000
 
 export class Sessions {
   readonly options: ResolvedOptions
@@ -102,6 +50,9 @@ export class Sessions {
   readonly ring: SecretRing
   readonly counts: SessionCounts = newCounts()
   readonly outage: Outage
+  /** What concerns all sessions of a user. */
+  readonly ofUsers: UserSessions
+  readonly #calls: StoreCalls
   readonly #store: SessionStore
   readonly #redisStore: RedisStore | undefined
   readonly #texts: TextForm
@@ -122,7 +73,8 @@ export class Sessions {
     this.form = new DataForm(fields, this.options)
     this.ring = new SecretRing(secrets)
     this.#redisStore = redis && new RedisStore(redis)
-    this.#ends = new EndFeed({ clock, rememberMs: outageMs, maximum: maxInMemory })
+    const rememberMs = Math.max(outageMs, LATE_MS)
+    this.#ends = new EndFeed({ clock, rememberMs, maximum: maxInMemory })
     this.#store = this.#redisStore ?? new MemoryStore(this.options, (...end) => this.#ends.tell(...end))
     this.#texts = encrypt ? sealedTexts(randomBytes) : plainTexts
     if (redis !== undefined) {
@@ -135,11 +87,21 @@ export class Sessions {
       ring: this.ring,
       redis,
       store: this.#store,
-      hasEnded: (hash) => this.#ends.hasEnded(hash),
+      hasEnded: (hash) => this.#ends.whyEnded(hash, outageMs) !== undefined,
       odd: (what, id) => this.odd(what, id),
       onReplayed: (ends) => {
         this.counts.replayed += ends
       },
+    })
+    this.#calls = new StoreCalls({ counts: this.counts, outage: redis && this.outage })
+    this.ofUsers = new UserSessions({
+      calls: this.#calls,
+      store: this.#store,
+      ring: this.ring,
+      texts: this.#texts,
+      counts: this.counts,
+      clock,
+      activity: this.#activity,
     })
   }
 
@@ -212,12 +174,12 @@ export class Sessions {
     name: string,
     user: SessionUser,
     login: { readonly permanent: boolean; readonly fields: ReadonlyMap<string, string> },
-    old: SessionId | undefined,
-  ): Promise<{ readonly id: SessionId; readonly shadow: Shadow; readonly sealed: string | undefined }> {
+    old: readonly SessionId[],
+  ): Promise<SealedLogin> {
     const keys = this.ring.current
     const id = mintId(keys, this.options.randomBytes, userAddress(keys, user.userId).tag)
     const begun = this.outage.login(name, id, user, login)
-    if (old !== undefined) await this.end(old)
+    await this.end(...old)
     this.counts.sealedLogins += 1
     return { id, ...begun }
   }
@@ -244,7 +206,7 @@ export class Sessions {
     }
     const sealed = sealDraft(this.#texts, keys, successor.address, draft)
     const bound = { maxPerUser, whenFull }
-    const claimed = await this.#ask(
+    const claimed = await this.#calls.ask(
       store.claim(successor.address, list, sealed, bound, { hash: id.address.hash }),
     )
     if (claimed.outcome === 'claimed') {
@@ -258,6 +220,7 @@ export class Sessions {
     }
     this.counts.claimed += 1
     this.counts.created += 1
+    for (const hash of claimed.ended) this.#activity?.forget({ tag: list.tag, hash })
     const record = recordOfDraft(draft, claimed.nowMs)
     this.#note(successor, record, user)
     return { id: successor, record, user, permanent }
@@ -298,7 +261,7 @@ export class Sessions {
     const keys = this.#keysOf(id)
     const set = sealFields(this.#texts, keys, id.address, change.set)
     const bounded = { ...change, set, maxBytes, maxFields }
-    const committed = await this.#ask(this.#store.commit(id.address, bounded))
+    const committed = await this.#calls.ask(this.#store.commit(id.address, bounded))
     if (committed.outcome === 'done') this.#committed(id, committed)
     if (committed.outcome === 'conflict') this.counts.conflicts += 1
     return committed
@@ -321,7 +284,7 @@ export class Sessions {
     for (let tries = 1; tries <= MAX_SWAPS; tries += 1) {
       const text = change(present)
       const to = text && this.#texts.sealed(keys, id.address, name, text)
-      const swapped = await this.#ask(this.#store.swap(id.address, { ...this.options, name, from, to }))
+      const swapped = await this.#calls.ask(this.#store.swap(id.address, { ...this.options, name, from, to }))
       if (swapped.outcome === 'done') this.#committed(id, swapped)
       if (swapped.outcome !== 'differs') return { ...swapped, text }
       from = swapped.present
@@ -337,16 +300,35 @@ export class Sessions {
     const { touchedMs, idleMs } = record
     if (!touchIsDue(touchedMs, clock.wallMs(), { idleMs, touchEveryMs })) return false
     this.counts.touches += 1
-    this.#ask(this.#store.touch(id.address)).catch(() => undefined)
+    this.#calls.ask(this.#store.touch(id.address)).catch(() => undefined)
     this.#note(id, { ...record, touchedMs: clock.wallMs() }, user)
     return true
   }
 
-  /** Ends a session; noted for later when Redis cannot be told. Raises `..._UNAVAILABLE` when it cannot be noted. */
-  async end({ address }: SessionId): Promise<void> {
-    this.#activity?.forget(address)
-    this.outage.settled({ address })
-    await this.#tell({ kind: 'session', address }, () => this.#store.destroy(address))
+  /**
+   * The ids under which a session of a request may be kept: a login that happened without Redis may have become a
+   * session at another request, of which this one has not heard.
+   */
+  namesOf(id: SessionId | undefined, second: SecondCookie): readonly SessionId[] {
+    if (id === undefined) return []
+    const isLogin = this.outage.pending(id, second)?.login !== undefined
+    return isLogin ? [id, successorOf(this.#keysOf(id), id)] : [id]
+  }
+
+  /** Ends sessions; noted for later when Redis cannot be told. Raises `..._UNAVAILABLE` when it cannot be noted. */
+  async end(...ids: readonly SessionId[]): Promise<void> {
+    await Promise.all(
+      ids.map(({ address }) => {
+        this.#activity?.forget(address)
+        this.outage.settled({ address })
+        return this.#calls.tell({ kind: 'session', address }, () => this.#store.destroy(address))
+      }),
+    )
+  }
+
+  /** Whether a session has just got another id, as far as this process has heard. */
+  wasReplaced({ address }: SessionId): boolean {
+    return this.#ends.whyEnded(address.hash, LATE_MS) === 'replaced'
   }
 
   /** What is believed of a session while Redis is not usable; undefined while it is. */
@@ -377,87 +359,10 @@ export class Sessions {
     this.#activity?.close()
   }
 
-  /** The sessions of a user, the one used last first. Raises `..._UNAVAILABLE`. */
-  async list(userId: string): Promise<readonly UserSession[]> {
-    const lists = await Promise.all(
-      this.ring.all.map(async (keys) => {
-        const list = userAddress(keys, userId)
-        const found = await this.#ask(this.#store.list(list))
-        return found.map((session): UserSession => {
-          const address = { tag: list.tag, hash: session.hash }
-          const device = session.device && this.#texts.opened(keys, address, DEVICE, session.device)
-          return {
-            id: session.hash,
-            createdAt: new Date(session.createdMs),
-            usedAt: new Date(session.touchedMs),
-            endsAt: new Date(session.absoluteAtMs),
-            authenticatedAt:
-              session.authenticatedMs === undefined ? undefined : new Date(session.authenticatedMs),
-            device: deviceOf(device),
-          }
-        })
-      }),
-    )
-    return lists.flat().sort((a, b) => b.usedAt.getTime() - a.usedAt.getTime())
-  }
-
-  /**
-   * Ends one session of a user, by its name in his list; answers whether it was there, and undefined when Redis will be
-   * told later. Raises `..._UNAVAILABLE` when that cannot be noted.
-   */
-  async revoke(userId: string, id: string): Promise<boolean | undefined> {
-    if (!isHash(id)) return false
-    const ended = await Promise.all(
-      this.ring
-        .usersOf(userId)
-        .map((list) => this.#tell({ kind: 'listed', list, hash: id }, () => this.#store.revoke(list, id))),
-    )
-    if (ended.includes(true)) {
-      this.#revoked([id], userId)
-      return true
-    }
-    return ended.includes(undefined) ? undefined : false
-  }
-
-  /**
-   * Ends all sessions of a user, but one if wanted; answers how many, and undefined when Redis will be told later.
-   * Raises `..._UNAVAILABLE` when that cannot be noted.
-   */
-  async revokeAll(
-    userId: string,
-    options: { readonly except?: string | undefined } = {},
-  ): Promise<number | undefined> {
-    const untilMs = this.options.clock.wallMs()
-    const except = options.except !== undefined && isHash(options.except) ? options.except : undefined
-    const ended = await Promise.all(
-      this.ring
-        .usersOf(userId)
-        .map((list) =>
-          this.#tell({ kind: 'user', list, except, untilMs }, () => this.#store.revokeAll(list, { except })),
-        ),
-    )
-    const hashes = ended.flatMap((hashes) => hashes ?? [])
-    this.#revoked(hashes, userId)
-    return ended.includes(undefined) ? undefined : hashes.length
-  }
-
   /** Counts, and tells whoever listens, what deserves a look. */
   odd(what: OddityName, id?: SessionId): void {
     this.counts.oddities += 1
     if (channels.oddity.hasSubscribers) channels.oddity.publish({ what, session: id?.address.hash })
-  }
-
-  /** Tells the store, or notes it for later; then the answer is undefined. */
-  async #tell<Answer>(revocation: Revocation, told: () => Promise<Answer>): Promise<Answer | undefined> {
-    try {
-      return await this.#ask(told())
-    } catch (error) {
-      if (this.options.redis === undefined) throw error
-      const isNoted = await this.outage.note(revocation).catch(() => false)
-      if (!isNoted) throw error
-      this.counts.journalled += 1
-      return undefined
-    }
   }
 
   /** Makes a session; one that was perhaps made, and that nobody has heard of, is ended later. */
@@ -466,7 +371,7 @@ export class Sessions {
     ...rest: Parameters<SessionStore['create']> extends [Address, ...infer Rest] ? Rest : never
   ) {
     try {
-      return await this.#ask(this.#store.create(id.address, ...rest))
+      return await this.#calls.ask(this.#store.create(id.address, ...rest))
     } catch (error) {
       const { mayHaveRun } = ((error as Error).cause ?? {}) as { readonly mayHaveRun?: boolean }
       // It counts from now on; nobody has to wait until a log has kept it.
@@ -501,22 +406,13 @@ export class Sessions {
     return this.#activity.count()
   }
 
-  #revoked(hashes: readonly string[], userId: string): void {
-    this.counts.revoked += hashes.length
-    for (const { tag } of this.#activity === undefined ? [] : this.ring.usersOf(userId)) {
-      for (const hash of hashes) this.#activity?.forget({ tag, hash })
-    }
-    if (!channels.revoke.hasSubscribers) return
-    for (const session of hashes) channels.revoke.publish({ session, userId })
-  }
-
   #load(id: SessionId, names: readonly string[] | undefined): Promise<LoadedSession | undefined> {
     this.counts.loads += 1
     // On the way of every request: a promise less for each step that could be async.
     return this.#store.load(id.address, names).then(
       (kept) => this.#met(id, kept),
       (cause: Error) => {
-        throw this.#failure(cause)
+        throw this.#calls.failure(cause)
       },
     )
   }
@@ -539,25 +435,12 @@ export class Sessions {
     }
     if (known === undefined) this.#users.set(record.principal, user)
     // It ended here while Redis was away, and Redis may not have been told yet.
-    if (this.outage.covers([id.address.hash], record.createdMs, user)) return undefined
+    if (this.outage.covers(id, record.createdMs, user)) return undefined
     return { record, user, sealed: kept.fields }
   }
 
   #keysOf({ kid }: SessionId): RingKeys {
     return this.ring.find(kid) ?? this.ring.current
-  }
-
-  async #ask<Answer>(asked: Promise<Answer>): Promise<Answer> {
-    try {
-      return await asked
-    } catch (cause) {
-      throw this.#failure(cause as Error)
-    }
-  }
-
-  #failure(cause: Error): Error {
-    this.counts.failures += 1
-    return withRetryAfter(new UnavailableError(cause.message, { cause }), RETRY_AFTER_MS)
   }
 }
 

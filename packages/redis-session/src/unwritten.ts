@@ -46,15 +46,27 @@ export class Unwritten {
     return taken
   }
 
-  /** These fields as they will be; of these names, or all. */
-  over(
-    fields: ReadonlyMap<string, string> = nothing,
-    names?: ReadonlySet<string>,
-  ): ReadonlyMap<string, string> {
-    const merged = new Map([...fields, ...(this.#set ?? nothing)])
-    for (const name of merged.keys()) {
-      if (this.#removed?.has(name) || names?.has(name) === false) merged.delete(name)
-    }
-    return merged
+  /** What was handed over was not written; what was changed since then goes before it. */
+  putBack({ set, removed }: FieldWrites): void {
+    for (const [name, text] of set) if (this.textOf(name) === undefined) this.set(name, text)
+    for (const name of removed) if (this.textOf(name) === undefined) this.remove(name)
   }
+
+  /** These fields as they will be. */
+  over(fields: ReadonlyMap<string, string> = nothing): ReadonlyMap<string, string> {
+    return withWrites(fields, { set: this.#set ?? nothing, removed: this.#removed ?? nobody })
+  }
+}
+
+/** Fields with some writes; of these names, or all. */
+export function withWrites(
+  fields: ReadonlyMap<string, string> = nothing,
+  { set, removed }: FieldWrites,
+  names?: ReadonlySet<string>,
+): ReadonlyMap<string, string> {
+  const merged = new Map([...fields, ...set])
+  for (const name of merged.keys()) {
+    if (removed.has(name) || names?.has(name) === false) merged.delete(name)
+  }
+  return merged
 }

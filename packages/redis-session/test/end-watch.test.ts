@@ -56,11 +56,14 @@ t.test('both of its memories are bounded, and one of them in time', async (t) =>
   t.doesNotThrow(() => watch.watch(address('b'), () => {}))
   for (const hash of ['x', 'y', 'x', 'z']) watch.tell(hash, 'ended')
   t.same(
-    ['x', 'y', 'z'].map((hash) => watch.hasEnded(hash)),
-    [true, false, true],
+    ['x', 'y', 'z'].map((hash) => watch.whyEnded(hash)),
+    ['ended', undefined, 'ended'],
   )
   await clock.advance(99)
-  t.equal(watch.hasEnded('z'), true)
+  t.equal(watch.whyEnded('z'), 'ended')
+  t.equal(watch.whyEnded('z', 99), undefined, 'that was earlier')
+  watch.tell('y', 'replaced')
+  t.equal(watch.whyEnded('y'), 'replaced')
   await clock.advance(1)
-  t.equal(watch.hasEnded('z'), false)
+  t.equal(watch.whyEnded('z'), undefined)
 })

@@ -1,6 +1,9 @@
 import { HandClock, temporaryDirectory, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { FileLog, type RevocationLog } from '../src/index.ts'
+import { RevocationJournal } from '../src/revocation-journal.ts'
+import { SecretRing } from '../src/secret-ring.ts'
+import { readId } from '../src/session-id.ts'
 import { type Outages, startOutages } from './outages.ts'
 import { Browser, secrets, sessionApp } from './session-app.ts'
 
@@ -80,6 +83,26 @@ t.test('what a process noted that was killed is told by the next one, before it 
     // The others know of no log.
     {},
   )
+})
+
+t.test('what one process noted that lost Redis alone, and was killed, is told by the others', async (t) => {
+  const revocationLog = fileLog()
+  const clock = new HandClock()
+  await outage(async ({ guards, browser }) => {
+    const other = await sessionApp({ redis: guards[1], secrets, revocationLog, clock })
+    const copy = browser.at(other)
+    const id = readId(new SecretRing(secrets as [string]), browser.cookies.get('sid') ?? '')
+    t.ok(id)
+    const killed = new RevocationJournal({ log: revocationLog, owner: 'killed', clock, rememberMs: 0 })
+    if (id !== undefined) await killed.note({ kind: 'session', address: id.address })
+    t.equal((await copy.get('/me')).statusCode, 200, 'nobody has told it')
+    await clock.advance(10_000)
+    await waitUntil(() => other.redisSession.snapshot().counts.replayed === 1)
+    t.equal((await copy.get('/me')).statusCode, 401)
+    t.same(await revocationLog.read(10), [])
+    await other.close()
+    t.equal(clock.pendingTimers, 0)
+  })
 })
 
 t.test('a log that does not work keeps Redis from nobody, and no logout is promised', async (t) => {

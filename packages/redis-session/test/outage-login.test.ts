@@ -1,8 +1,19 @@
 import { waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { RedisStore } from '../src/redis-store.ts'
+import { SecretRing } from '../src/secret-ring.ts'
+import { readId } from '../src/session-id.ts'
 import { type Outages, startOutages } from './outages.ts'
-import { Browser } from './session-app.ts'
+import { Browser, secrets } from './session-app.ts'
+
+const ring = new SecretRing(secrets as [string])
+
+/** Where the session of an id would be. */
+function addressOf(sid: string) {
+  const id = readId(ring, sid)
+  if (id === undefined) throw new Error('that is no id')
+  return id.address
+}
 
 let outages: Outages
 const outage: Outages['run'] = (...world) => outages.run(...world)
@@ -116,6 +127,53 @@ t.test('a login of an outage ends as any other does, and cannot be repeated', as
       for (const each of [copy, copyThere]) t.equal((await each.get('/me')).statusCode, 401, name)
       t.match(copy.setCookies, [/^sid=; Max-Age=0/, /^sidf=; Max-Age=0/])
     })
+  }
+})
+
+t.test('a login that was claimed, and nobody heard of it, is claimed again', async (t) => {
+  await outage(async ({ here, there, guards, lose, heal }) => {
+    lose()
+    const browser = new Browser(here)
+    await browser.post('/login', { userId: 'ben' })
+    await heal()
+    const lost = browser.at(there)
+    const { id } = (await lost.get('/me')).json()
+    // A minute ago, by the clock of Redis: requests that come together agree for a shorter time.
+    const [guard] = guards
+    const { tag, hash } = addressOf(browser.cookies.get('sid') ?? '')
+    const session = guard.key('redis-session', tag, 's', id)
+    const atMs = Number(await guard.call('HGET', session, 't')) - 60_000
+    await guard.call('HSET', session, 't', atMs)
+    await guard.call('SET', guard.key('redis-session', tag, 'g', hash), atMs)
+    const late = browser.at(here)
+    t.equal((await late.get('/me')).json().id, id)
+    t.equal(late.cookies.get('sid'), lost.cookies.get('sid'))
+    await guard.call('HSET', session, 't', atMs + 1)
+    t.equal((await browser.get('/me')).statusCode, 401, 'somebody has used what came of it')
+    await here.redisSession.revokeAll('ben')
+  })
+})
+
+t.test('who leaves ends what another request has made of his login, too', async (t) => {
+  for (const onRedisDown of ['sealed-cookie', 'memory'] as const) {
+    for (const leave of ['/logout', '/login']) {
+      await outage(
+        async ({ here, there, lose, heal }) => {
+          lose()
+          const browser = new Browser(here)
+          await browser.post('/login', { userId: 'ben' })
+          await heal()
+          // The answer that had the new id was lost, or is under way still.
+          const other = browser.at(onRedisDown === 'memory' ? here : there)
+          t.equal((await other.get('/me')).statusCode, 200)
+          t.equal((await here.redisSession.list('ben')).length, 1)
+          await browser.post(leave, { userId: 'ann' })
+          t.equal((await other.get('/me')).statusCode, 401, `${onRedisDown}: ${leave}`)
+          t.same(await here.redisSession.list('ben'), [])
+        },
+        { onRedisDown },
+      )
+    }
   }
 })
 
@@ -254,6 +312,29 @@ t.test('what was changed without Redis is kept, where nobody else has changed th
     t.same((await late.get('/data/theme')).json(), { value: 'dark' }, 'of a login of the outage')
     t.equal((await late.get('/me')).statusCode, 200)
   }, options)
+})
+
+t.test('changes that Redis could not be told when it was back are told it later', async (t) => {
+  for (const onRedisDown of ['sealed-cookie', 'memory'] as const) {
+    await outage(
+      async ({ here, guards, browser, lose, heal }) => {
+        lose()
+        await browser.post('/data', { theme: 'dark' })
+        await heal()
+        const [guard] = guards
+        const { run } = guard
+        guard.run = (async (...call: Parameters<typeof run>) => {
+          if (call[0].name === 'session-commit') throw new Error('too much to do')
+          return run.apply(guard, call)
+        }) as typeof run
+        t.equal((await browser.get('/me')).statusCode, 200, onRedisDown)
+        guard.run = run
+        t.same((await browser.get('/data/theme')).json(), { value: 'dark' })
+        t.match(here.redisSession.snapshot().counts, { merged: 1, discarded: 0 })
+      },
+      { outageFields: ['theme'], touchEveryMs: 0, onRedisDown },
+    )
+  }
 })
 
 t.test('what does not fit into a cookie is refused by its name', async (t) => {

@@ -85,6 +85,28 @@ t.test('logouts of an outage hold in it and after it', async (t) => {
   }
 })
 
+t.test('what ended in one outage is not believed in the next one', async (t) => {
+  await outage(
+    async ({ here, browser, lose, heal }) => {
+      const all = new Browser(here)
+      await all.post('/login', { userId: 'ben' })
+      const listed = new Browser(here)
+      const { id } = (await listed.post('/login', { userId: 'carl' })).json()
+      const copies = [browser.at(here), all.at(here), listed.at(here)]
+      lose()
+      await browser.post('/logout')
+      await here.redisSession.revokeAll('ben')
+      await here.redisSession.revoke('carl', id)
+      await heal()
+      await waitUntil(() => here.redisSession.snapshot().untold === 0)
+      lose()
+      for (const copy of copies) t.equal((await copy.get('/me')).statusCode, 503)
+    },
+    // Of what it heard it remembers one alone: as if the words had been lost with the connection.
+    { maxInMemory: 1 },
+  )
+})
+
 t.test('all sessions of a user that are ended in an outage stay so; those made later do not', async (t) => {
   await outage(async ({ here, browser, lose, heal }) => {
     lose()

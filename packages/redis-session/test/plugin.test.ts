@@ -214,6 +214,56 @@ t.test('a session that was not read says so, and one that was sent takes nothing
   await app.close()
 })
 
+t.test('a session that is first asked for when the answer has gone takes nothing, either', async (t) => {
+  const app = await sessionApp()
+  const late = Promise.withResolvers<unknown>()
+  app.post('/answered', async (request, reply) => {
+    await reply.send('sent')
+    const { session } = request
+    const refused = await session.login({ userId: 'ann' }).catch(({ code }) => code)
+    late.resolve([refused, (await session.load()).user?.userId])
+    return reply
+  })
+  const browser = new Browser(app)
+  await browser.post('/login', { userId: 'ben' })
+  t.equal((await browser.post('/answered')).body, 'sent')
+  t.same(await late.promise, ['HOLDFAST_ERR_REDIS_SESSION_TOO_LATE', 'ben'])
+  t.match((await browser.get('/me')).json(), { userId: 'ben' }, 'and what was there goes on')
+  await app.close()
+})
+
+t.test('what a route requires holds when register() was not awaited before it', async (t) => {
+  const shared = { redisSession: 'required' } as const
+  const app = Fastify()
+  app.get('/health', async () => 'ok')
+  app.register(redisSession, { cookie: { secure: false } })
+  app.post('/login', async ({ session }) => {
+    await session.login({ userId: 'ann', roles: ['user'] })
+  })
+  app.get('/me', { config: shared }, async ({ session }) => session.user)
+  app.get(
+    '/perhaps',
+    { config: { redisSession: 'optional' } },
+    async ({ session }) => session.user ?? 'nobody',
+  )
+  app.get('/lazy', { config: { redisSession: 'lazy' } }, async () => 'lazy')
+  app.get('/wrong', { config: { redisSession: 'requierd' as 'required' } }, async () => 'open')
+  app.register(async (scope) => {
+    scope.get('/inside', { config: shared }, async ({ session }) => session.user)
+  })
+  const status = async (url: string) => (await app.inject(url)).statusCode
+  t.equal(await status('/me'), 401)
+  t.equal(await status('/inside'), 401)
+  t.equal((await app.inject({ method: 'HEAD', url: '/me' })).statusCode, 401)
+  t.equal(await status('/wrong'), 500, 'rather than open')
+  for (const url of ['/health', '/perhaps', '/lazy']) t.equal(await status(url), 200, url)
+  const browser = new Browser(app)
+  await browser.post('/login')
+  for (const url of ['/me', '/inside', '/perhaps'])
+    t.match((await browser.get(url)).json(), { userId: 'ann' })
+  await app.close()
+})
+
 t.test('a reply that is hijacked has its cookie, too', async (t) => {
   const app = await sessionApp()
   app.get('/hijacked', async (request, reply) => {
@@ -223,9 +273,47 @@ t.test('a reply that is hijacked has its cookie, too', async (t) => {
     reply.raw.end('raw')
   })
   const browser = new Browser(app)
-  t.equal((await browser.get('/hijacked')).body, 'raw')
+  app.get('/hijacked-for-all', async (request, reply) => {
+    request.session.set('b', 1)
+    reply.raw.setHeader('cache-control', 'public')
+    await app.redisSession.commit(request, reply)
+    reply.hijack()
+    reply.raw.end('raw')
+  })
+  const answer = await browser.get('/hijacked')
+  t.equal(answer.body, 'raw')
+  t.equal(answer.headers['cache-control'], 'private, no-store')
   t.match(browser.setCookies, [/^sid=v1/])
+  const other = new Browser(app)
+  t.equal((await other.get('/hijacked-for-all')).headers['cache-control'], 'public')
+  t.same(other.setCookies, [])
   t.same((await browser.get('/data/a')).json(), { value: 1 })
+  await app.close()
+})
+
+t.test('an answer that is begun once more has its cookie once', async (t) => {
+  const app = await sessionApp()
+  app.addHook('onSend', async (request, reply) => {
+    if (request.url === '/twice' && reply.statusCode === 200) throw new Error('too late')
+  })
+  app.get('/twice', async ({ session }) => session.login({ userId: 'ann' }))
+  const browser = new Browser(app)
+  t.equal((await browser.get('/twice')).statusCode, 500)
+  t.match(browser.setCookies, [/^sid=v1/])
+  t.equal(browser.setCookies.length, 1)
+  t.equal((await browser.get('/me')).statusCode, 200)
+  await app.close()
+})
+
+t.test('who is nobody has no list', async (t) => {
+  const app = await sessionApp()
+  const { list, revoke, revokeAll } = app.redisSession
+  const refused = { code: 'HOLDFAST_ERR_REDIS_SESSION_DATA', message: /userId/ }
+  for (const userId of [undefined, '', 7, 'x'.repeat(129)] as never[]) {
+    await t.rejects(list(userId), refused)
+    await t.rejects(revoke(userId, 'x'.repeat(32)), refused)
+    await t.rejects(revokeAll(userId), refused)
+  }
   await app.close()
 })
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Unwritten } from '../src/unwritten.ts'
+import { Unwritten, withWrites } from '../src/unwritten.ts'
 
 t.test('the last change of a field counts, and is handed over once', async (t) => {
   const unwritten = new Unwritten()
@@ -25,12 +25,33 @@ t.test('the last change of a field counts, and is handed over once', async (t) =
       ['a', '1'],
     ]),
   )
-  t.same(unwritten.over(kept, new Set(['a'])), new Map([['a', '1']]))
   t.same(unwritten.over(), new Map([['a', '1']]))
-  t.same(unwritten.take(), { set: new Map([['a', '1']]), removed: new Set(['b', 'c']) })
+  const taken = unwritten.take()
+  t.same(taken, { set: new Map([['a', '1']]), removed: new Set(['b', 'c']) })
+  t.same(withWrites(kept, taken, new Set(['a'])), new Map([['a', '1']]))
   t.equal(unwritten.isEmpty, true)
   t.same(unwritten.take(), { set: new Map(), removed: new Set() })
   unwritten.set('a', '1')
   unwritten.clear()
   t.equal(unwritten.isEmpty, true)
+})
+
+t.test('what was not written comes back, behind what was changed since then', async (t) => {
+  const unwritten = new Unwritten()
+  for (const name of ['a', 'b', 'c']) unwritten.set(name, 'before')
+  unwritten.remove('d')
+  unwritten.remove('e')
+  const taken = unwritten.take()
+  unwritten.set('a', 'after')
+  unwritten.remove('b')
+  unwritten.set('d', 'after')
+  unwritten.putBack(taken)
+  t.same(unwritten.take(), {
+    set: new Map([
+      ['a', 'after'],
+      ['d', 'after'],
+      ['c', 'before'],
+    ]),
+    removed: new Set(['b', 'e']),
+  })
 })

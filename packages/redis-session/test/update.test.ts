@@ -32,6 +32,9 @@ async function app(options: RedisSessionOptions): Promise<FastifyInstance> {
   app.post('/wrong', async ({ session }) => session.increment('seen'))
   app.post('/wronger', async ({ session }) => session.pushCapped('visits', 1, 3))
   app.post('/unknown', async ({ session }) => session.increment('nothing'))
+  app.post<{ Params: { most: string } }>('/capped/:most', async (request) => {
+    await data.of(request).pushCapped('seen', 'x', Number(request.params.most))
+  })
   return app
 }
 
@@ -91,6 +94,9 @@ t.test('what cannot be changed so says why', async (t) => {
     ['/wrong', /only a number/],
     ['/wronger', /only a list/],
     ['/unknown', /no such field/],
+    ['/visit/x', /NaN is no number/],
+    ['/visit/Infinity', /Infinity is no number/],
+    ...['0', '-1', '1.5', 'x'].map((most) => [`/capped/${most}`, /maxItems must be/] as const),
   ] as const) {
     t.match((await browser.post(url)).json(), { code: 'HOLDFAST_ERR_REDIS_SESSION_DATA', message }, url)
   }

@@ -14,3 +14,6 @@ export const NotOwnerError = createError(
   'HOLDFAST_ERR_TEST_KIT_NOT_OWNER',
   'This process shares the server (pid %s) of another one and cannot %s it',
 )
+
+/** A service, a command or a test has written what nobody may read there. */
+export const SecretsToldError = createError('HOLDFAST_ERR_TEST_KIT_SECRETS_TOLD', 'secrets were told: %s')

@@ -15,7 +15,8 @@ alter table tenants add column sessions_valid_after timestamptz;
 create index users_by_cutoff on users (sessions_valid_after) where sessions_valid_after is not null;
 create index tenants_by_cutoff on tenants (sessions_valid_after) where sessions_valid_after is not null;
 
--- Whoever becomes another role, or is suspended, signs in again, whoever has written that.
+-- Whoever becomes another role, or is suspended, signs in again, whoever has written that. The moment is that of the
+-- trigger, which waits for whoever has locked the row: a sign-in that is dated meanwhile is older.
 create function end_sign_ins() returns trigger language plpgsql as $$
 begin
   new.sessions_valid_after := clock_timestamp();
@@ -23,11 +24,39 @@ begin
 end
 $$;
 
-create trigger users_end_sign_ins before update of role, status, tenant_id on users for each row
-  when ((old.role, old.status, old.tenant_id) is distinct from (new.role, new.status, new.tenant_id))
+create trigger users_end_sign_ins before update of role, status, tenant_id, sessions_valid_after on users for each row
+  when ((old.role, old.status, old.tenant_id, old.sessions_valid_after)
+    is distinct from (new.role, new.status, new.tenant_id, new.sessions_valid_after))
   execute function end_sign_ins();
-create trigger tenants_end_sign_ins before update of status on tenants for each row
-  when (old.status is distinct from new.status) execute function end_sign_ins();
+create trigger tenants_end_sign_ins before update of status, sessions_valid_after on tenants for each row
+  when ((old.status, old.sessions_valid_after) is distinct from (new.status, new.sessions_valid_after))
+  execute function end_sign_ins();
+
+-- Whoever is no more, so that the same holds for them.
+create table ended_sign_ins (
+  -- user:<id> or tenant:<slug>
+  holder text primary key check (length(holder) <= 100),
+  at timestamptz not null
+);
+
+create index ended_sign_ins_by_time on ended_sign_ins (at);
+
+create function note_ended_sign_ins() returns trigger language plpgsql as $$
+begin
+  -- No sign-in lasts for so long.
+  delete from ended_sign_ins where at < clock_timestamp() - interval '31 days';
+  insert into ended_sign_ins (holder, at)
+  values (
+    case tg_table_name when 'users' then 'user:' || (to_jsonb(old) ->> 'id') else 'tenant:' || (to_jsonb(old) ->> 'slug') end,
+    clock_timestamp()
+  )
+  on conflict (holder) do update set at = excluded.at;
+  return null;
+end
+$$;
+
+create trigger users_note_ended_sign_ins after delete on users for each row execute function note_ended_sign_ins();
+create trigger tenants_note_ended_sign_ins after delete on tenants for each row execute function note_ended_sign_ins();
 
 -- Whoever has registered and not yet shown that the mailbox is his. There is no user before that, so nobody can take
 -- an address, or choose the password of somebody else's account, by being the first to register it.
@@ -45,7 +74,8 @@ create index registrations_by_tenant on registrations (tenant_id);
 
 create table password_resets (
   token_digest bytea primary key check (octet_length(token_digest) = 32),
-  user_id bigint not null references users (id) on delete cascade,
+  -- Null: there is no such account. A row all the same, so that asking takes as long, and no mail.
+  user_id bigint references users (id) on delete cascade,
   expires_at timestamptz not null,
   created_at timestamptz not null default clock_timestamp()
 );
@@ -59,8 +89,9 @@ create table refresh_families (
   user_id bigint not null references users (id) on delete cascade,
   -- What the client called itself.
   client text check (length(client) <= 200),
-  -- When the password was given.
   created_at timestamptz not null default clock_timestamp(),
+  -- When the password was last given. It is over when that was before sessions_valid_after of its user or tenant.
+  authenticated_at timestamptz not null default clock_timestamp(),
   last_used_at timestamptz not null default clock_timestamp(),
   -- However often it is refreshed.
   expires_at timestamptz not null,
@@ -99,6 +130,10 @@ drop table refresh_tokens;
 drop table refresh_families;
 drop table password_resets;
 drop table registrations;
+drop trigger users_note_ended_sign_ins on users;
+drop trigger tenants_note_ended_sign_ins on tenants;
+drop function note_ended_sign_ins();
+drop table ended_sign_ins;
 drop trigger users_end_sign_ins on users;
 drop trigger tenants_end_sign_ins on tenants;
 drop function end_sign_ins();

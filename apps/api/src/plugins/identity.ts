@@ -83,14 +83,13 @@ export const identity = fastifyPlugin<IdentityOptions>(
 
     async function admit(request: FastifyRequest): Promise<void> {
       const { access = 'admin' } = request.routeOptions.config
-      const { authorization } = request.headers
-      const isBearer = authorization !== undefined && ANY_BEARER.test(authorization)
+      const isBearer = bringsToken(request)
       const provenance: CrossSiteVerdict = isBearer
         ? { verdict: 'allow' }
         : judgeProvenance(provenanceOf(request), crossSite)
       if (provenance.verdict === 'refuse') throw new ApiCrossSiteError(provenance.why)
       if (access === 'public') return
-      const token = BEARER.exec(authorization ?? '')?.[1]
+      const token = bearerOf(request)
       const asking = isBearer ? (token === undefined ? null : bearer(token)) : session(request)
       // A route that decides by itself has other ways in.
       request.principal =
@@ -130,6 +129,16 @@ export const identity = fastifyPlugin<IdentityOptions>(
   },
 )
 
+/** Whether a request comes with a token, good or not: then its cookies stand for nobody. */
+export function bringsToken({ headers }: Pick<FastifyRequest, 'headers'>): boolean {
+  return headers.authorization !== undefined && ANY_BEARER.test(headers.authorization)
+}
+
+/** The token that a request comes with; undefined where there is none, or what is there can be none. */
+export function bearerOf({ headers }: Pick<FastifyRequest, 'headers'>): string | undefined {
+  return BEARER.exec(headers.authorization ?? '')?.[1]
+}
+
 /** Whoever asks at a route that lets in nobody unknown: throws at another, which is a mistake of ours. */
 export function principalOf({ principal }: Pick<FastifyRequest, 'principal'>): Principal {
   if (principal === null) throw new Error('the route has no config.access that asks who it is')
@@ -147,6 +156,7 @@ function provenanceOf({ method, headers, host, protocol }: FastifyRequest) {
     referer: headers.referer,
     host,
     isHttps: protocol === 'https',
+    hasCookies: headers.cookie !== undefined,
   }
 }
 

@@ -10,6 +10,8 @@ import { exceeds, type JsonBounds } from '../json-bounds.ts'
 /** RFC 9110, 4.1 asks for at least 8,000. */
 const MAX_URL = 8192
 const BOUNDS: JsonBounds = { maxDepth: 32, maxValues: 10_000 }
+/** RFC 3986, 3.2.2, without a comma, with which some servers join two of them; an empty one is allowed. */
+const HOST = /^(?:[\w.~%!$&'()*+;=-]*|\[[\da-f:.]+\])(?::\d*)?$/i
 
 /** What is configured of the bounds. */
 export interface RequestBoundsOptions {
@@ -17,7 +19,7 @@ export interface RequestBoundsOptions {
   readonly maxRequestBytes: number
 }
 
-/** Register it first: its hook comes before all others. */
+/** Register it before whatever answers: its hook comes before theirs. */
 export const requestBounds = fastifyPlugin<RequestBoundsOptions>(
   (app, { maxRequestBytes }, done) => {
     app.addHook('onRoute', (route) => {
@@ -49,9 +51,12 @@ export const requestBounds = fastifyPlugin<RequestBoundsOptions>(
 function ambiguityOf({
   rawHeaders,
   headers,
+  url = '',
   httpVersionMajor,
   httpVersionMinor,
 }: IncomingMessage): string | undefined {
+  // Node's parser reads HTTP/2.0 as if it were 1.0.
+  if (httpVersionMajor !== 1) return 'its version is not HTTP/1'
   let hosts = 0
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = rawHeaders[at] ?? ''
@@ -59,10 +64,18 @@ function ambiguityOf({
   }
   if (hosts > 1) return 'it has more than one Host'
   if (hosts === 0 && httpVersionMinor > 0) return 'it has no Host'
+  if (!HOST.test(headers.host ?? '')) return 'its Host is not the name of a host'
+  if (!url.startsWith('/') && isForAnother(url, headers.host ?? '')) return 'its target and its Host differ'
   const coding = headers['transfer-encoding']
   if (coding === undefined) return undefined
   if (coding.toLowerCase() !== 'chunked') return 'its Transfer-Encoding is not chunked'
-  return httpVersionMajor === 1 && httpVersionMinor === 0 ? 'HTTP/1.0 has no Transfer-Encoding' : undefined
+  return httpVersionMinor === 0 ? 'HTTP/1.0 has no Transfer-Encoding' : undefined
+}
+
+/** Of a target that names its host, as proxies get it, another one than `Host` does. */
+function isForAnother(url: string, host: string): boolean {
+  const named = /^[a-z]{1,10}:\/\/([^/?#]*)/i.exec(url)?.[1]
+  return named !== undefined && named.toLowerCase() !== host.toLowerCase()
 }
 
 /** What comes after it on the same connection is not believed either. */

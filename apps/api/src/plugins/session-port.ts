@@ -26,18 +26,21 @@ export interface ListedSession {
 
 /** What this service needs of sessions. */
 export interface SessionPort {
-  /** Whether sessions can be begun and changed at present. */
+  /** Whether sessions can be changed at present. */
   readonly available: boolean
   /** The session of a request. Rejects when it cannot be known. */
   find(request: FastifyRequest): Promise<SignedInSession | undefined>
-  /** Begins a session with a new id, in place of one that the request has. */
+  /**
+   * Begins a session with a new id, in place of one that the request has. It counts from `sinceMs` on, by the clock of
+   * the database. While whoever keeps sessions cannot be asked it is `believed`, until he can.
+   */
   login(
     request: FastifyRequest,
     principal: { readonly userId: string; readonly tenantId: string; readonly roles: readonly string[] },
-    options: { readonly permanent: boolean },
+    options: { readonly permanent: boolean; readonly sinceMs: number },
   ): Promise<void>
-  /** The password was given again: a new id, and fresh. */
-  elevate(request: FastifyRequest): Promise<void>
+  /** The password was given again: a new id, and fresh. It counts from `sinceMs` on. */
+  elevate(request: FastifyRequest, sinceMs: number): Promise<void>
   /** Ends the session of the request. */
   logout(request: FastifyRequest): Promise<void>
   list(userId: string): Promise<readonly ListedSession[]>

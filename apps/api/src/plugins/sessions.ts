@@ -1,6 +1,6 @@
 // Sessions of browsers: those of @holdfast/redis-session, as this service needs them.
 
-import { withRetryAfter } from '@holdfast/footing'
+import { systemClock, withRetryAfter } from '@holdfast/footing'
 import { redisSession, TableLog, type TableQuery } from '@holdfast/redis-session'
 import type { FastifyInstance } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
@@ -8,11 +8,18 @@ import type { Registry } from 'prom-client'
 import { ApiUserUnavailableError } from '../errors.ts'
 import type { SignInCutoffs } from '../routes/auth/sign-in-cutoffs.ts'
 import type { Secret } from '../secret.ts'
+import { logSessionEvents } from './session-events.ts'
 import type { SessionPort } from './session-port.ts'
 
 const RETRY_MS = 1000
 const HOUR_MS = 3_600_000
 const OUTAGE_MS = 900_000
+/** `undefined_table` of PostgreSQL. */
+const NO_TABLE = '42P01'
+/** In the session: from when on it counts, by the clock of the database. */
+const SINCE = 'since'
+/** What was confirmed may have been over for so long, because nobody had read of it yet. */
+const UNREAD_MS = 10_000
 
 /** How sessions are kept. */
 export interface SessionsOptions {
@@ -28,7 +35,8 @@ export interface SessionsOptions {
 
 /**
  * `request.session` and `app.redisSession`: one hour, or 24 when they are to be remembered. While Redis is away, whoever
- * brings what it has confirmed within the last 15 minutes stays signed in, as a user without further rights.
+ * brings what it has confirmed within the last 15 minutes stays signed in, as a user without further rights, and so is
+ * whoever signs in then.
  */
 export const sessions = fastifyPlugin<SessionsOptions>(
   async (app, { secrets, secure, shared, query, registry }) => {
@@ -39,13 +47,28 @@ export const sessions = fastifyPlugin<SessionsOptions>(
       onRedisDown: 'sealed-cookie',
       outageMs: OUTAGE_MS,
       outageRoles: ['user'],
-      ...(shared && { redis: app.redisGuard, revocationLog: new TableLog(query) }),
+      outageFields: [SINCE],
+      ...(shared && { redis: app.redisGuard, revocationLog: new TableLog(emptyBeforeMigrations(query)) }),
       ...(registry !== undefined && { registry }),
     })
     app.health.addReport('check', 'sessions', () => app.redisSession.snapshot())
+    app.addHook('onClose', logSessionEvents(app.log, systemClock))
   },
   { fastify: '5.x', name: '@holdfast/api/sessions', dependencies: ['@holdfast/health'] },
 )
+
+/** The very first start looks for ends before the migrations have made their table: then none was ever noted. */
+function emptyBeforeMigrations(query: TableQuery): TableQuery {
+  return async (text, values) => {
+    try {
+      return await query(text, values)
+    } catch (error) {
+      const isLook = text.startsWith('select') && (Object(error) as { code?: unknown }).code === NO_TABLE
+      if (isLook) return { rows: [] }
+      throw error
+    }
+  }
+}
 
 /** What the service does with them. */
 export function sessionPort(
@@ -64,17 +87,27 @@ export function sessionPort(
       // In an outage nobody knows when the password was given; it was before the session was confirmed.
       const provenAt = authenticatedAt ?? confirmedAt
       if (!(id && userId && tenantId && roles && provenAt)) return undefined
-      if (cutoffs.isOver({ userId, tenantId }, provenAt.getTime())) {
+      const noted = await session.get(SINCE)
+      const isExact = typeof noted === 'number'
+      const sinceMs = isExact ? noted : provenAt.getTime()
+      const holder = { userId, tenantId }
+      if (cutoffs.isOver(holder, sinceMs)) {
         // It is over in any case; whoever keeps it has not heard of that.
         await session.logout().catch(() => undefined)
         return undefined
       }
+      // It may have been over when it was confirmed, or not.
+      if (!isExact && cutoffs.isOver(holder, sinceMs - UNREAD_MS)) {
+        throw withRetryAfter(new ApiUserUnavailableError(), RETRY_MS)
+      }
       return { id, userId, tenantId, roles, authenticatedAtMs: authenticatedAt?.getTime() ?? 0, believed }
     },
-    async login({ session }, principal, { permanent }) {
-      await session.login({ ...principal, methods: ['pwd'] }, { permanent })
+    async login({ session }, principal, { permanent, sinceMs }) {
+      session.set(SINCE, sinceMs)
+      await session.login({ ...principal, methods: ['pwd'] }, { permanent, keep: [SINCE] })
     },
-    async elevate({ session }) {
+    async elevate({ session }, sinceMs) {
+      session.set(SINCE, sinceMs)
       await session.elevate({ methods: ['pwd'] })
     },
     async logout({ session }) {

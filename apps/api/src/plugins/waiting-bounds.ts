@@ -39,7 +39,7 @@ export const waitingBounds = fastifyPlugin<WaitingBoundsOptions>(
       }
       const cancel = clock.schedule(handlerTimeoutMs, () => {
         // The handler may wake up later: nothing that it does then reaches anybody.
-        if (!reply.sent) takeOver(reply).send(new ApiHandlerTimeoutError())
+        if (!reply.sent && !reply.raw.headersSent) takeOver(reply).send(new ApiHandlerTimeoutError())
       })
       reply.raw.once('close', cancel)
       next()

@@ -2,7 +2,7 @@
 //
 // Guarantees: the algorithm is that of the key, whatever the token says; every claim is there and of its kind; one
 // token has one spelling; no key is fetched from anywhere. Does not know whether the family of a token was revoked
-// meanwhile: that is asked of `standing.ts`.
+// meanwhile: `RefreshRepository.standing` does.
 
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '@holdfast/footing'

@@ -3,12 +3,17 @@
 import { type Kysely, sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
 import type { User } from '../../db/user.ts'
-import type { Cutoff, CutoffSource } from './sign-in-cutoffs.ts'
+import type { Cutoff, CutoffSource, Moment } from './sign-in-cutoffs.ts'
 
 /** An account as signing in needs it. */
 export interface Account extends User {
   /** Undefined: nobody can sign in with a password. */
   readonly passwordHash: string | undefined
+}
+
+/** Somebody whose sign-in counts from a moment on. */
+export interface ConfirmedUser extends User {
+  readonly since: Moment
 }
 
 /** How an account is found. */
@@ -60,6 +65,29 @@ export class AccountRepository implements CutoffSource {
     )
   }
 
+  /**
+   * Who has this account now that its password was verified, and from which moment on that counts; undefined when the
+   * password, or whether he may sign in, has changed meanwhile. Whatever changes any of it later bears a later moment,
+   * because it waits for this; whatever is about to change it is waited for.
+   */
+  async confirm({
+    id,
+    passwordHash,
+  }: Pick<Account, 'id' | 'passwordHash'>): Promise<ConfirmedUser | undefined> {
+    const { rows } = await sql<User & Moment>`
+      with account as materialized (
+        select users.id, tenants.slug as tenant, users.email, users.role
+        from users join tenants on tenants.id = users.tenant_id
+        where users.id = ${id} and users.password_hash = ${passwordHash} and ${ACTIVE}
+        for share
+      ), now as materialized (select clock_timestamp() as at from account)
+      select account.*, ${MOMENT} from account, now`.execute(this.#db)
+    const [row] = rows
+    if (row === undefined) return undefined
+    const { at, atMs, ...user } = row
+    return { ...user, since: { at, atMs } }
+  }
+
   /** Stores a hash of the same password in a newer way; not when the password was changed meanwhile. */
   async upgradeHash(userId: string, from: string, to: string): Promise<boolean> {
     const { numAffectedRows } = await sql`
@@ -70,21 +98,25 @@ export class AccountRepository implements CutoffSource {
   }
 
   /**
-   * Changes a password, ends all token families but `exceptFamilyId`, and every way to reset it. Answers which
-   * families; undefined when the password is no longer the one that was verified.
+   * Changes a password, ends all token families but `exceptFamilyId`, for which the password was given now, and every
+   * way to reset it. Answers which families, and from when on sign-ins count; undefined when the password is no longer
+   * the one that was verified.
    */
   async changePassword(
     userId: string,
     { from, to, exceptFamilyId }: { from: string; to: string; exceptFamilyId?: string | undefined },
-  ): Promise<readonly string[] | undefined> {
-    const { rows } = await sql<{ ended: string[] }>`
+  ): Promise<{ readonly ended: readonly string[]; readonly since: Moment } | undefined> {
+    const { rows } = await sql<Moment & { ended: string[] }>`
       with changed as (
         update users set password_hash = ${to}, password_changed_at = clock_timestamp(),
           sessions_valid_after = clock_timestamp()
         where id = ${userId} and password_hash = ${from} and status = 'active'
-        returning id
+        returning id, sessions_valid_after as at
       ), resets as (
         delete from password_resets using changed where password_resets.user_id = changed.id
+      ), kept as (
+        update refresh_families set authenticated_at = changed.at from changed
+        where refresh_families.user_id = changed.id and refresh_families.id = ${exceptFamilyId ?? null}::uuid
       ), families as (
         update refresh_families set revoked_at = clock_timestamp(), revoked_why = 'password'
         from changed
@@ -92,11 +124,15 @@ export class AccountRepository implements CutoffSource {
           and refresh_families.id is distinct from ${exceptFamilyId ?? null}::uuid
         returning refresh_families.id
       )
-      select ${ENDED} from changed`.execute(this.#db)
-    return rows[0]?.ended
+      select ${ENDED}, ${MOMENT} from changed`.execute(this.#db)
+    const [row] = rows
+    return row && { ended: row.ended, since: { at: row.at, atMs: row.atMs } }
   }
 
-  /** Stores a registration, unless there is such an account already: nobody but the mailbox learns which it was. */
+  /**
+   * Stores a registration, also of an account that there is already: it takes as long, and nothing can come of it. Nobody
+   * but the mailbox learns which it was.
+   */
   async register({
     tenant,
     email,
@@ -116,7 +152,7 @@ export class AccountRepository implements CutoffSource {
       ), stored as (
         insert into registrations (token_digest, tenant_id, email, password_hash, expires_at)
         select ${tokenDigest}, id, ${email}, ${passwordHash}, clock_timestamp() + ${interval(ttlMs)}
-        from tenant where not known
+        from tenant
       )
       select known from tenant`.execute(this.#db)
     const [found] = rows
@@ -143,7 +179,10 @@ export class AccountRepository implements CutoffSource {
     return rows[0]
   }
 
-  /** Stores that the password may be reset with a token; false when there is no such account. Earlier tokens are over. */
+  /**
+   * Stores that the password may be reset with a token; false when there is no such account, for which a token of nobody
+   * is stored, because that takes as long. Earlier tokens are over.
+   */
   async startReset({ tenant, email }: AccountName, tokenDigest: Buffer, ttlMs: number): Promise<boolean> {
     const { rows } = await sql`
       with swept as (
@@ -158,7 +197,7 @@ export class AccountRepository implements CutoffSource {
         delete from password_resets using account where password_resets.user_id = account.id
       ), stored as (
         insert into password_resets (token_digest, user_id, expires_at)
-        select ${tokenDigest}, id, clock_timestamp() + ${interval(ttlMs)} from account
+        values (${tokenDigest}, (select id from account), clock_timestamp() + ${interval(ttlMs)})
       )
       select id from account`.execute(this.#db)
     return rows.length === 1
@@ -178,8 +217,8 @@ export class AccountRepository implements CutoffSource {
   }
 
   /**
-   * Sets a new password, once, and ends every token family of the user. Answers whose, and which families; undefined:
-   * the token is over.
+   * Sets a new password, once, and ends every token family of the user and every other way to reset it. Answers whose,
+   * and which families; undefined: the token is over.
    */
   async completeReset(
     tokenDigest: Buffer,
@@ -195,6 +234,9 @@ export class AccountRepository implements CutoffSource {
         where users.id = taken.user_id and taken.expires_at > clock_timestamp()
           and tenants.id = users.tenant_id and ${ACTIVE}
         returning users.id, tenants.slug as tenant, users.email, users.role
+      ), others as (
+        delete from password_resets using changed
+        where password_resets.user_id = changed.id and token_digest <> ${tokenDigest}
       ), families as (
         update refresh_families set revoked_at = clock_timestamp(), revoked_why = 'password'
         from changed where refresh_families.user_id = changed.id and revoked_at is null
@@ -221,16 +263,18 @@ export class AccountRepository implements CutoffSource {
         union all
         select 'tenant:' || slug, sessions_valid_after
         from tenants where sessions_valid_after >= (select at from first)
+        union all
+        select holder, at from ended_sign_ins where at >= (select at from first)
       )
-      select holder, at::text as at, extract(epoch from at)::double precision * 1000 as "atMs"
+      select holder, ${MOMENT}
       from changes where (at, holder) > ((select at from first), ${after.holder}::text)
       order by changes.at, holder limit ${sql.lit(limit)}`.execute(this.#db)
     return rows
   }
 
   /**
-   * Makes an administrator: a new account, or that of somebody who exists, whose password changes and whose sessions
-   * and tokens end. Undefined when there is no such tenant.
+   * Makes an administrator: a new account, or that of somebody who exists, whose password changes and whose sessions,
+   * tokens and ways to reset it end. Undefined when there is no such tenant.
    */
   async makeAdministrator({ tenant, email }: AccountName, passwordHash: string): Promise<User | undefined> {
     const { rows } = await sql<User>`
@@ -242,6 +286,8 @@ export class AccountRepository implements CutoffSource {
           password_hash = excluded.password_hash, password_changed_at = excluded.password_changed_at,
           sessions_valid_after = excluded.sessions_valid_after
         returning id, email, role
+      ), resets as (
+        delete from password_resets using made where password_resets.user_id = made.id
       ), families as (
         update refresh_families set revoked_at = clock_timestamp(), revoked_why = 'password'
         from made where refresh_families.user_id = made.id and revoked_at is null
@@ -256,6 +302,7 @@ interface AccountRow extends User {
 }
 
 const COLUMNS = sql`users.id, tenants.slug as tenant, users.email, users.role, users.password_hash as "passwordHash"`
+const MOMENT = sql`at::text as at, extract(epoch from at)::double precision * 1000 as "atMs"`
 const ENDED = sql`array(select id::text from families) as ended`
 const ACTIVE = sql`users.status = 'active' and tenants.status = 'active'`
 

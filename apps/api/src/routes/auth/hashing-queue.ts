@@ -59,6 +59,8 @@ export class HashingQueue {
    */
   async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     signal?.throwIfAborted()
+    const refused = this.refusal()
+    if (refused !== undefined) throw refused
     if (this.#running < this.#concurrency) this.#running += 1
     else await this.#turn(signal)
     const beganMs = this.#clock.nowMs()
@@ -73,6 +75,14 @@ export class HashingQueue {
     }
   }
 
+  /** For whoever would find the line full, before anything else is done for him; it counts as refused. */
+  refusal(): ApiPasswordsBusyError | undefined {
+    if (this.#running < this.#concurrency || this.#waiters.size < this.#maxWaiting) return undefined
+    this.#refused += 1
+    const lineMs = ((this.#waiters.size + 1) * this.#meanMs) / this.#concurrency
+    return withRetryAfter(new ApiPasswordsBusyError(), lineMs)
+  }
+
   snapshot(): HashingQueueSnapshot {
     return {
       running: this.#running,
@@ -85,11 +95,6 @@ export class HashingQueue {
 
   /** Whoever ends hands over the place that he had. */
   #turn(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#waiters.size >= this.#maxWaiting) {
-      this.#refused += 1
-      const lineMs = ((this.#waiters.size + 1) * this.#meanMs) / this.#concurrency
-      throw withRetryAfter(new ApiPasswordsBusyError(), lineMs)
-    }
     return new Promise((resolve, reject) => {
       const leave = () => {
         this.#waiters.delete(waiter)

@@ -3,12 +3,14 @@
 //
 // Guarantees: of any number of uses of one token at once exactly one makes a successor, in one statement; the others,
 // and whoever did not hear the answer, get that same successor for ten seconds, as long as nobody has used it. A
-// family that is revoked stays so: its tokens ask it at every use.
+// family that is revoked stays so: its tokens ask it at every use; and so does one whose password was given before
+// `sessions_valid_after` of its user or tenant, whichever of the two was written first.
 
 import { randomUUID } from 'node:crypto'
 import { type Kysely, sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
 import type { User } from '../../db/user.ts'
+import type { ConfirmedUser } from './account-repository.ts'
 import { mintToken, openSuccessor, sealSuccessor, tokenDigest } from './opaque-token.ts'
 
 /** A family of tokens: one sign-in of one client. */
@@ -48,6 +50,8 @@ const FAMILY_TTL = sql.lit('30 days')
 const REPLAY_GRACE = sql.lit('10 seconds')
 /** Older ones are forgotten, and then simply unknown. */
 const USED_TOKENS_KEPT = sql.lit('1 day')
+/** For whoever wants to know what became of a sign-in. */
+const REVOKED_KEPT = sql.lit('1 day')
 /** Sign-ins of one user at a time; the oldest leaves. */
 const MAX_FAMILIES = 20
 
@@ -59,13 +63,14 @@ export class RefreshRepository {
     this.#db = db
   }
 
-  /** A new family with its first token. */
-  async begin(user: User, client: string | undefined): Promise<Refreshed> {
+  /** A new family with its first token, which counts from the moment on from which its user was confirmed. */
+  async begin({ since, ...user }: ConfirmedUser, client: string | undefined): Promise<Refreshed> {
     const token = mintToken('refresh')
     const familyId = randomUUID()
-    const { rows } = await sql<{ createdAt: Date }>`
+    const { rows } = await sql<{ authenticatedAt: Date }>`
       with over as (
-        delete from refresh_families where user_id = ${user.id} and expires_at < clock_timestamp()
+        delete from refresh_families where user_id = ${user.id}
+          and (expires_at < clock_timestamp() or revoked_at < clock_timestamp() - interval ${REVOKED_KEPT})
       ), evicted as (
         update refresh_families set revoked_at = clock_timestamp(), revoked_why = 'evicted'
         where id in (
@@ -74,15 +79,16 @@ export class RefreshRepository {
           order by last_used_at desc offset ${sql.lit(MAX_FAMILIES - 1)}
         )
       ), family as (
-        insert into refresh_families (id, user_id, client, expires_at)
-        values (${familyId}, ${user.id}, ${client ?? null}, clock_timestamp() + interval ${FAMILY_TTL})
-        returning id, created_at
+        insert into refresh_families (id, user_id, client, authenticated_at, expires_at)
+        values (${familyId}, ${user.id}, ${client ?? null}, ${since.at}::timestamptz,
+          clock_timestamp() + interval ${FAMILY_TTL})
+        returning id, authenticated_at
       ), token as (
         insert into refresh_tokens (token_digest, family_id, expires_at)
         select ${tokenDigest(token)}::bytea, id, clock_timestamp() + interval ${TOKEN_TTL} from family
       )
-      select created_at as "createdAt" from family`.execute(this.#db)
-    return { token, familyId, user, authenticatedAt: rows[0]?.createdAt ?? new Date(0) }
+      select authenticated_at as "authenticatedAt" from family`.execute(this.#db)
+    return { token, familyId, user, authenticatedAt: rows[0]?.authenticatedAt ?? new Date(0) }
   }
 
   /** Uses a token. */
@@ -95,8 +101,8 @@ export class RefreshRepository {
         update refresh_tokens set used_at = clock_timestamp(), sealed_successor = ${sealSuccessor(token, successor)}
         from refresh_families as family, users, tenants
         where token_digest = ${digest} and used_at is null and refresh_tokens.expires_at > clock_timestamp()
-          and family.id = refresh_tokens.family_id and ${LIVE_FAMILY}
-          and users.id = family.user_id and tenants.id = users.tenant_id and ${ACTIVE}
+          and family.id = refresh_tokens.family_id
+          and users.id = family.user_id and tenants.id = users.tenant_id and ${STANDING}
         returning ${HOLDER}, family.expires_at as family_expires_at
       ), minted as (
         insert into refresh_tokens (token_digest, family_id, parent_digest, expires_at)
@@ -119,9 +125,11 @@ export class RefreshRepository {
   /** The families of a user that are not over, the one used last first. */
   async families(userId: string): Promise<TokenFamily[]> {
     const { rows } = await sql<Omit<TokenFamily, 'client'> & { client: string | null }>`
-      select id, client, created_at as "createdAt", last_used_at as "lastUsedAt", expires_at as "expiresAt"
+      select family.id, client, family.created_at as "createdAt", last_used_at as "lastUsedAt",
+        expires_at as "expiresAt"
       from refresh_families as family
-      where user_id = ${userId} and ${LIVE_FAMILY}
+      join users on users.id = family.user_id join tenants on tenants.id = users.tenant_id
+      where family.user_id = ${userId} and ${STANDING}
       order by last_used_at desc limit ${sql.lit(MAX_FAMILIES)}`.execute(this.#db)
     return rows.map((row) => ({ ...row, client: row.client ?? undefined }))
   }
@@ -160,7 +168,7 @@ export class RefreshRepository {
     const { rows } = await sql<HolderRow>`
       select ${HOLDER} from refresh_families as family
       join users on users.id = family.user_id join tenants on tenants.id = users.tenant_id
-      where family.id = any(${familyIds}::uuid[]) and ${LIVE_FAMILY} and ${ACTIVE}`.execute(this.#db)
+      where family.id = any(${familyIds}::uuid[]) and ${STANDING}`.execute(this.#db)
     return rows.map((row) => ({ familyId: row.familyId, user: userOf(row) }))
   }
 
@@ -168,7 +176,7 @@ export class RefreshRepository {
   async #usedBefore(token: string, digest: Buffer): Promise<RefreshOutcome> {
     const { rows } = await sql<HolderRow & { sealed: Buffer | null; replayable: boolean; live: boolean }>`
       select ${HOLDER}, refresh_tokens.sealed_successor as sealed,
-        ${LIVE_FAMILY} and ${ACTIVE} as live,
+        ${STANDING} as live,
         coalesce(
           refresh_tokens.used_at > clock_timestamp() - interval ${REPLAY_GRACE} and successor.used_at is null, false
         ) as replayable
@@ -192,8 +200,9 @@ interface HolderRow extends User {
 }
 
 const LIVE_FAMILY = sql`(family.revoked_at is null and family.expires_at > clock_timestamp())`
-const ACTIVE = sql`(users.status = 'active' and tenants.status = 'active')`
-const HOLDER = sql`family.id as "familyId", family.created_at as "authenticatedAt",
+const STANDING = sql`(${LIVE_FAMILY} and users.status = 'active' and tenants.status = 'active'
+  and family.authenticated_at >= greatest(users.sessions_valid_after, tenants.sessions_valid_after, '-infinity'))`
+const HOLDER = sql`family.id as "familyId", family.authenticated_at as "authenticatedAt",
   users.id, tenants.slug as tenant, users.email, users.role`
 
 function refreshed(row: HolderRow, token: string): Refreshed {

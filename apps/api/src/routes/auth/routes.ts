@@ -11,14 +11,14 @@ import {
   ApiSessionUnknownError,
   ApiSignInUnavailableError,
 } from '../../errors.ts'
-import { principalOf } from '../../plugins/identity.ts'
+import { bearerOf, bringsToken, principalOf } from '../../plugins/identity.ts'
 import type { SessionPort } from '../../plugins/session-port.ts'
 import { reasonOf } from '../../reason.ts'
 import { TENANT_SLUG_PATTERN } from '../../tenant-slug.ts'
 import type { FormTokens } from './form-token.ts'
 import { tokenPattern } from './opaque-token.ts'
 import type { RefreshRepository } from './refresh-repository.ts'
-import type { SignIn, TokenPair } from './sign-in.ts'
+import type { Asking, SignIn, TokenPair } from './sign-in.ts'
 
 const MAX_BODY_BYTES = 8192
 const MAX_PASSWORD_LENGTH = 1024
@@ -91,7 +91,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
   const poolGuard = { criticality: 'critical', budgetMs: BUDGET_MS } as const
   const open = { access: 'public', poolGuard } as const
   const patient = { criticality: 'critical', budgetMs: PATIENT_BUDGET_MS } as const
-  const hashing = { access: 'public', poolGuard: patient } as const
+  const hashing = { access: 'public', poolGuard: patient, hashes: true } as const
   const known = { access: 'user', poolGuard } as const
 
   /** At once, where that can be told; the database has noted it in any case, and every process reads that. */
@@ -100,6 +100,18 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
       await sessions.revokeAll(userId, exceptId)
     } catch (error) {
       log.warn({ reason: reasonOf(error), user_id: userId }, 'sessions end a little later')
+    }
+  }
+
+  /** The password is another one by now: when that cannot be noted in the session, its holder signs in with it. */
+  const stay = async (request: FastifyRequest, sinceMs: number): Promise<string | undefined> => {
+    try {
+      await sessions.elevate(request, sinceMs)
+      return (await sessions.find(request))?.id
+    } catch (error) {
+      request.log.warn({ reason: reasonOf(error) }, 'a session ends with its password')
+      await sessions.logout(request).catch(() => undefined)
+      return undefined
     }
   }
 
@@ -150,7 +162,6 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
     },
     async (request, reply) => {
       const { tenant, email, password, remember = false, mode = 'session' } = request.body
-      if (mode === 'session') refuseWithout(sessions)
       const user = await signIn.authenticate({
         tenant,
         email: mailbox(email),
@@ -159,7 +170,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
       })
       request.log.info({ user_id: user.id, tenant, mode }, 'signed in')
       if (mode === 'token') return tokenAnswer(await signIn.startTokens(user, clientOf(request)))
-      await sessions.login(request, sessionOf(user), { permanent: remember })
+      await sessions.login(request, sessionOf(user), { permanent: remember, sinceMs: user.since.atMs })
       return { user_id: user.id, tenant, role: user.role }
     },
   )
@@ -172,7 +183,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
       schema: bodyOf({ refresh_token: { type: 'string', pattern: tokenPattern('refresh') } }),
     },
     async (request) => {
-      return tokenAnswer(await signIn.refreshTokens(request.body.refresh_token))
+      return tokenAnswer(await signIn.refreshTokens(request.body.refresh_token, request.log))
     },
   )
 
@@ -190,19 +201,21 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
       },
     },
     async (request, reply) => {
-      const { principal, body } = request
-      // Also whoever is not signed in any more is signed out now.
-      if (principal !== null) await signIn.end(principal)
+      const { body } = request
+      // Also whoever is not signed in any more is signed out now, and whoever nobody can be asked about is not told so.
+      const token = bearerOf(request)
+      if (token !== undefined) await signIn.endToken(token)
       if (body?.refresh_token !== undefined) await signIn.endFamilyOf(body.refresh_token)
-      if (request.headers.authorization === undefined) await sessions.logout(request)
+      if (!bringsToken(request)) await sessions.logout(request)
       return reply.code(204).send()
     },
   )
 
   app.get('/auth/me', { config: { access: 'user' } }, async (request) => {
-    const { id, tenant, role, authenticatedAtMs, by } = principalOf(request)
+    const { id, tenant, role, authenticatedAtMs, by, believed } = principalOf(request)
     const form = 'session' in by ? { csrf_token: forms.issue(by.session) } : {}
-    const authenticated_at = new Date(authenticatedAtMs).toISOString()
+    // In an outage nobody knows.
+    const authenticated_at = believed ? null : new Date(authenticatedAtMs).toISOString()
     return { user_id: id, tenant, role, authenticated_at, ...form }
   })
 
@@ -272,7 +285,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
     '/auth/password',
     {
       ...shared,
-      config: { access: 'user', poolGuard: patient },
+      config: { access: 'user', poolGuard: patient, hashes: true },
       schema: bodyOf({ password: PASSWORD, new_password: PASSWORD }),
     },
     async (request, reply) => {
@@ -281,9 +294,9 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
       // Whoever asks stays signed in, which cannot be noted without.
       if ('session' in by) refuseWithout(sessions)
       const exceptFamilyId = 'family' in by ? by.family : undefined
-      await signIn.changePassword(id, { password, newPassword, exceptFamilyId, ...asking(request, reply) })
-      if ('session' in by) await sessions.elevate(request)
-      await endSessions(request, id, 'session' in by ? (await sessions.find(request))?.id : undefined)
+      const asked = { password, newPassword, exceptFamilyId, ...asking(request, reply) }
+      const { atMs } = await signIn.changePassword(id, asked)
+      await endSessions(request, id, 'session' in by ? await stay(request, atMs) : undefined)
       return reply.code(204).send()
     },
   )
@@ -310,8 +323,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
     },
     async (request, reply) => {
       const { token, new_password: newPassword } = request.body
-      const { address, signal } = asking(request, reply)
-      const { id } = await signIn.reset(token, newPassword, address, signal)
+      const { id } = await signIn.reset(token, newPassword, asking(request, reply))
       await endSessions(request, id)
       return reply.code(204).send()
     },
@@ -338,18 +350,18 @@ function sessionOf({ id, tenant, role }: User) {
   return { userId: id, tenantId: tenant, roles: rolesUpTo(role) }
 }
 
-/** Before a password is verified for what cannot be begun. */
+/** Before a password is verified for what cannot be done. */
 function refuseWithout({ available }: SessionPort): void {
   if (!available) throw withRetryAfter(new ApiSignInUnavailableError(), RETRY_MS)
 }
 
 /** Not `request.signal`: in Fastify 5.12 that one aborts as soon as the body has been read. */
-function asking({ ip }: FastifyRequest, { raw }: FastifyReply): { address: string; signal: AbortSignal } {
+function asking({ ip, log }: FastifyRequest, { raw }: FastifyReply): Asking {
   const left = new AbortController()
   raw.once('close', () => {
     if (!raw.writableEnded) left.abort(new ApiClientLeftError())
   })
-  return { address: ip, signal: left.signal }
+  return { address: ip, signal: left.signal, log }
 }
 
 /** One mailbox is one account, however it is written. */

@@ -2,18 +2,25 @@
 // tenant was suspended, is signed in by nothing that is older than that.
 //
 // Guarantees: no request asks the database or waits for it; a change shows in every process within one interval, also
-// while Redis is away, and after all processes were killed. While the database is away, what was known last holds.
-// Bounded: of more than 100,000 changes the oldest are forgotten; whoever keeps sessions was told of them long ago.
+// while Redis is away, and after all processes were killed; one that took longer than a minute to commit, within a
+// minute of that. Both moments are those of the database's clock, so that nothing is spared. While the database is away,
+// what was known last holds. Bounded: of more than 100,000 changes the oldest are forgotten, and then no sign-in that is
+// older than those counts, whoever it is of.
 
 import type { Clock } from '@holdfast/footing'
 
-/** A moment before which nothing of a holder counts. */
-export interface Cutoff {
-  /** `user:<id>` or `tenant:<slug>` */
-  readonly holder: string
+/** A moment by the clock of the database. */
+export interface Moment {
   /** As exact as the database has it. */
   readonly at: string
+  /** In milliseconds since the epoch, with a fraction. */
   readonly atMs: number
+}
+
+/** A moment before which nothing of a holder counts. */
+export interface Cutoff extends Moment {
+  /** `user:<id>` or `tenant:<slug>` */
+  readonly holder: string
 }
 
 /** Where they come from. */
@@ -52,16 +59,19 @@ export interface SignInCutoffsSnapshot {
 }
 
 const PAGE = 1000
-/** A statement may commit so much later than its own clock says. */
+/** A statement may commit so much later than its own clock says, and still be seen by the next look. */
 const LATE_COMMIT_MS = 60_000
-/** How far the clocks of PostgreSQL and of whoever dates sign-ins may be apart without signing out who has just come. */
-const CLOCKS_APART_MS = 100
+/** One look of so many goes as far back as a sign-in can, for what was committed later still. */
+const WHOLE_LOOK_EVERY = 12
 
 /** Knows the cutoffs, and asks for new ones in one loop. */
 export class SignInCutoffs {
   readonly #parts: SignInCutoffsParts
   /** The one that changed last at the end. */
   readonly #known = new Map<string, number>()
+  /** What was forgotten is not newer. */
+  #forgottenMs = 0
+  #looks = 0
   #sinceMs: number | undefined
   #lookedMs: number | undefined
   #failing = false
@@ -73,13 +83,14 @@ export class SignInCutoffs {
     this.#parts = parts
   }
 
-  /** Whether somebody has to sign in again who signed in at that time. */
+  /** Whether somebody has to sign in again who signed in at that time, by the clock of the database. */
   isOver({ userId, tenantId }: SignedIn, signedInMs: number): boolean {
     const cutoffMs = Math.max(
       this.#known.get(`user:${userId}`) ?? 0,
       this.#known.get(`tenant:${tenantId}`) ?? 0,
+      this.#forgottenMs,
     )
-    return signedInMs + CLOCKS_APART_MS < cutoffMs
+    return signedInMs < cutoffMs
   }
 
   /** Begins to look, now and then. Resolves after the first look, however it ended. */
@@ -121,8 +132,9 @@ export class SignInCutoffs {
   async #look(): Promise<void> {
     const { source, clock } = this.#parts
     let newestMs = this.#sinceMs
+    const isWhole = newestMs === undefined || this.#looks % WHOLE_LOOK_EVERY === 0
     let from: Parameters<CutoffSource['cutoffs']>[0] = {
-      sinceMs: newestMs === undefined ? undefined : newestMs - LATE_COMMIT_MS,
+      sinceMs: isWhole || newestMs === undefined ? undefined : newestMs - LATE_COMMIT_MS,
     }
     for (;;) {
       const page = await source.cutoffs(from, PAGE)
@@ -134,15 +146,19 @@ export class SignInCutoffs {
       from = { after: last }
     }
     this.#sinceMs = newestMs
+    this.#looks += 1
   }
 
   #remember(holder: string, atMs: number): void {
-    if (this.#known.get(holder) === atMs) return
+    if (this.#known.get(holder) === atMs || atMs <= this.#forgottenMs) return
     this.#known.delete(holder)
     this.#known.set(holder, atMs)
-    for (const oldest of this.#known.keys()) {
-      if (this.#known.size <= this.#parts.maxKept) break
+    const { maxKept, clock } = this.#parts
+    for (const [oldest, oldestMs] of this.#known) {
+      if (this.#known.size <= maxKept) break
       this.#known.delete(oldest)
+      // One that is still to come would sign out everybody, again and again.
+      this.#forgottenMs = Math.max(this.#forgottenMs, Math.min(oldestMs, clock.wallMs()))
     }
   }
 }

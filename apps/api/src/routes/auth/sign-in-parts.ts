@@ -1,6 +1,5 @@
 // What signing in is made of, put together once.
 
-import { availableParallelism } from 'node:os'
 import { type AddressList, systemClock } from '@holdfast/footing'
 import { runInScope } from '@holdfast/pool-guard'
 import type { FastifyInstance } from 'fastify'
@@ -16,7 +15,6 @@ import { AccessTokens } from './access-token.ts'
 import { AccountRepository } from './account-repository.ts'
 import { derivedKey } from './derived-key.ts'
 import { FormTokens } from './form-token.ts'
-import { HashingQueue } from './hashing-queue.ts'
 import { Passwords } from './passwords.ts'
 import { RefreshRepository } from './refresh-repository.ts'
 import { SignIn } from './sign-in.ts'
@@ -24,10 +22,6 @@ import { SignInCutoffs } from './sign-in-cutoffs.ts'
 import { SignInLimits } from './sign-in-limits.ts'
 import { SignInMails } from './sign-in-mails.ts'
 
-/** One core is left for everything else. */
-const HASHING_CONCURRENCY = Math.max(1, availableParallelism() - 1)
-/** With 80 ms for one, whoever is last in line waits for less than three seconds. */
-const MAX_WAITING = 32
 /** Whoever is signed out, suspended or becomes another role is so in every process after this, whatever else fails. */
 const CUTOFF_INTERVAL_MS = 5000
 /** A few megabytes. */
@@ -55,9 +49,7 @@ export function signInParts(app: FastifyInstance, settings: SignInSettings) {
     derivedKey(current, 'csrf'),
     ...previous.map((secret) => derivedKey(secret, 'csrf')),
   ])
-  const passwords = new Passwords(
-    new HashingQueue({ concurrency: HASHING_CONCURRENCY, maxWaiting: MAX_WAITING, clock: systemClock }),
-  )
+  const passwords = new Passwords(app.hashingLine)
   const limits = new SignInLimits({
     limiter: app.tenantRateLimit.limiter,
     texts: {
@@ -103,7 +95,6 @@ export function signInParts(app: FastifyInstance, settings: SignInSettings) {
     outbox,
     ended: (familyIds) => app.endFamilies(familyIds),
     database: () => app.poolGuard.routeMode('critical'),
-    log: app.log,
   })
   return { refresh, tokens, forms, signIn, cutoffs }
 }

@@ -1,13 +1,13 @@
 // Signing in, registering and passwords, without HTTP.
 //
 // Guarantees: whether an account exists shows in no answer and in no work done before it; what a mail is about is sent
-// after the answer. What changes a password ends what was signed in by the old one. While the database is away nothing is
-// computed and nothing counts.
+// after the answer. What changes a password ends what was signed in by the old one, and what is about to be: a sign-in is
+// dated by the database, after its password was verified. While the database is away nothing is computed and nothing
+// counts.
 
 import { withRetryAfter } from '@holdfast/footing'
 import type { RouteMode } from '@holdfast/pool-guard'
 import type { FastifyBaseLogger } from 'fastify'
-import type { Principal } from '../../access-rule.ts'
 import type { User } from '../../db/user.ts'
 import {
   ApiClientLeftError,
@@ -21,11 +21,12 @@ import {
 import type { Outbox } from '../../mail/mailer.ts'
 import { reasonOf } from '../../reason.ts'
 import { ACCESS_TOKEN_TTL_SECONDS, type AccessTokens } from './access-token.ts'
-import type { AccountName, AccountRepository } from './account-repository.ts'
+import type { AccountName, AccountRepository, ConfirmedUser } from './account-repository.ts'
 import { mintToken, tokenDigest } from './opaque-token.ts'
 import { weakness } from './password-rules.ts'
 import type { Passwords } from './passwords.ts'
 import type { Refreshed, RefreshRepository, RevocationReason } from './refresh-repository.ts'
+import type { Moment } from './sign-in-cutoffs.ts'
 import type { Attempt, SignInLimits } from './sign-in-limits.ts'
 import type { SignInMails } from './sign-in-mails.ts'
 
@@ -45,15 +46,20 @@ export interface SignInParts {
   readonly ended: (familyIds: readonly string[]) => void
   /** Whether it makes sense to ask the database at present. */
   readonly database: () => RouteMode
-  readonly log: Pick<FastifyBaseLogger, 'warn' | 'info'>
 }
 
-/** Who tries, from where. */
-export interface Attempting extends AccountName {
-  readonly password: string
+/** Whose request this is. */
+export interface Asking {
   readonly address: string
   /** Aborts when nobody waits for the answer any more. */
   readonly signal: AbortSignal
+  /** That of the request, so that what is noted can be found by its id. */
+  readonly log: Pick<FastifyBaseLogger, 'warn'>
+}
+
+/** Who tries, from where. */
+export interface Attempting extends AccountName, Asking {
+  readonly password: string
 }
 
 /** What a client that keeps tokens gets. */
@@ -71,37 +77,44 @@ export class SignIn {
   }
 
   /**
-   * Who this is.
+   * Who this is, and from when on that counts.
    * @throws {ApiSignInLimitedError}
    * @throws {ApiSignInRefusedError}
    * @throws {ApiPasswordsBusyError}
    * @throws {ApiSignInUnavailableError}
    */
-  async authenticate({ tenant, email, password, address, signal }: Attempting): Promise<User> {
-    const { accounts, passwords, limits, log } = this.#parts
+  async authenticate({ tenant, email, password, address, signal, log }: Attempting): Promise<ConfirmedUser> {
+    const { accounts, passwords, limits } = this.#parts
     this.#refuseWithoutDatabase()
     const attempt = await limits.password(address, { tenant, email })
-    // In the turn of the password: a burst of sign-ins then takes no more connections than one of them.
-    const { holder: account, verdict } = await unlessUndecided(attempt, () =>
-      passwords.verifyOf(() => accounts.find({ tenant, email }), password, signal),
-    )
-    if (account?.passwordHash === undefined || !verdict.matches) {
-      log.warn({ event: 'SECURITY_EVENT', tenant, user_id: account?.id }, 'sign-in refused')
+    const { account, upgraded, confirmed } = await unlessUndecided(attempt, async () => {
+      // In the turn of the password: a burst of sign-ins then takes no more connections than one of them.
+      const find = () => accounts.find({ tenant, email })
+      const { holder, verdict } = await passwords.verifyOf(find, password, signal)
+      const account = holder?.passwordHash === undefined ? undefined : holder
+      const isRight = account !== undefined && verdict.matches
+      return {
+        account,
+        upgraded: verdict.upgraded,
+        confirmed: isRight ? await accounts.confirm(account) : undefined,
+      }
+    })
+    if (account?.passwordHash === undefined || confirmed === undefined) {
+      noteRefused(log, { address, tenant, user_id: account?.id })
       throw new ApiSignInRefusedError()
     }
     attempt.giveBack()
-    const { passwordHash, ...user } = account
-    if (verdict.upgraded !== undefined) {
+    if (upgraded !== undefined) {
       // The next time will do.
-      await accounts.upgradeHash(user.id, passwordHash, verdict.upgraded).catch((error: unknown) => {
-        log.warn({ reason: reasonOf(error), user_id: user.id }, 'a hash was not replaced')
+      await accounts.upgradeHash(confirmed.id, account.passwordHash, upgraded).catch((error: unknown) => {
+        log.warn({ reason: reasonOf(error), user_id: confirmed.id }, 'a hash was not replaced')
       })
     }
-    return user
+    return confirmed
   }
 
   /** A new family of tokens for a client. */
-  async startTokens(user: User, client: string | undefined): Promise<TokenPair> {
+  async startTokens(user: ConfirmedUser, client: string | undefined): Promise<TokenPair> {
     return this.#pairOf(await this.#parts.refresh.begin(user, client))
   }
 
@@ -109,8 +122,8 @@ export class SignIn {
    * The next tokens.
    * @throws {ApiRefreshRefusedError}
    */
-  async refreshTokens(token: string): Promise<TokenPair> {
-    const { refresh, log } = this.#parts
+  async refreshTokens(token: string, log: Asking['log']): Promise<TokenPair> {
+    const { refresh } = this.#parts
     const outcome = await refresh.rotate(token)
     if ('token' in outcome) return this.#pairOf(outcome)
     if (outcome.kind === 'reused') {
@@ -167,35 +180,38 @@ export class SignIn {
 
   /**
    * Changes the password of somebody who is signed in, and ends all that was signed in by it but `exceptFamilyId`.
+   * Answers from when on sign-ins count.
    * @throws {ApiSignInRefusedError} when the old password is wrong.
    * @throws {ApiPasswordWeakError}
    */
   async changePassword(
     userId: string,
-    asked: {
+    asked: Asking & {
       readonly password: string
       readonly newPassword: string
-      readonly address: string
-      readonly signal: AbortSignal
       readonly exceptFamilyId: string | undefined
     },
-  ): Promise<void> {
-    const { accounts, passwords, limits, mails, outbox, log } = this.#parts
-    const { password, newPassword, address, signal, exceptFamilyId } = asked
+  ): Promise<Moment> {
+    const { accounts, passwords, limits, mails, outbox } = this.#parts
+    const { password, newPassword, address, signal, log, exceptFamilyId } = asked
     const account = await accounts.byId(userId)
     if (account?.passwordHash === undefined) throw new ApiSignInRefusedError()
     const { passwordHash } = account
     const attempt = await limits.password(address, account)
     const { matches } = await unlessUndecided(attempt, () => passwords.verify(password, passwordHash, signal))
-    if (!matches) throw new ApiSignInRefusedError()
+    if (!matches) {
+      noteRefused(log, { address, tenant: account.tenant, user_id: userId })
+      throw new ApiSignInRefusedError()
+    }
     attempt.giveBack()
     refuseWeak(newPassword, account)
     const to = await passwords.hash(newPassword, signal)
-    const ended = await accounts.changePassword(userId, { from: passwordHash, to, exceptFamilyId })
-    if (ended === undefined) throw new ApiSignInRefusedError()
-    this.#parts.ended(ended)
+    const changed = await accounts.changePassword(userId, { from: passwordHash, to, exceptFamilyId })
+    if (changed === undefined) throw new ApiSignInRefusedError()
+    this.#parts.ended(changed.ended)
     log.warn({ event: 'SECURITY_EVENT', kind: 'password.changed', user_id: userId }, 'a password was changed')
     outbox.post(mails.passwordChanged(account))
+    return changed.since
   }
 
   /**
@@ -221,8 +237,8 @@ export class SignIn {
    * @throws {ApiMailTokenError}
    * @throws {ApiPasswordWeakError} the token stays good.
    */
-  async reset(token: string, newPassword: string, address: string, signal: AbortSignal): Promise<User> {
-    const { accounts, passwords, limits, mails, outbox, log } = this.#parts
+  async reset(token: string, newPassword: string, { address, signal, log }: Asking): Promise<User> {
+    const { accounts, passwords, limits, mails, outbox } = this.#parts
     this.#refuseWithoutDatabase()
     await limits.other(address)
     const digest = tokenDigest(token)
@@ -238,9 +254,10 @@ export class SignIn {
     return user
   }
 
-  /** Signs out whoever asks with a token; a session is ended where it is kept. */
-  async end({ id, by }: Principal): Promise<void> {
-    if ('family' in by) await this.endFamily(id, by.family, 'logout')
+  /** Signs out whoever asks with an access token, also when it does not stand any more. */
+  async endToken(token: string): Promise<void> {
+    const claims = await this.#parts.tokens.verify(token)
+    if (claims !== undefined) await this.endFamily(claims.userId, claims.familyId, 'logout')
   }
 
   /** Signs out whoever has this refresh token. */
@@ -278,6 +295,14 @@ export class SignIn {
     })
     return { accessToken, refreshToken: token, expiresInSeconds: ACCESS_TOKEN_TTL_SECONDS }
   }
+}
+
+/** Without what was typed as an address: now and then that is a password. */
+function noteRefused(
+  log: Asking['log'],
+  who: { readonly address: string; readonly tenant: string; readonly user_id: string | undefined },
+): void {
+  log.warn({ event: 'SECURITY_EVENT', kind: 'sign-in.refused', ...who }, 'sign-in refused')
 }
 
 /** An attempt that nobody could judge does not count; one whose client has left does. */

@@ -1,5 +1,7 @@
-// What no output of a service may hold, whatever a test does to it: looked for in the output of every service that any
-// test starts.
+// What no output may hold, whatever a test does: looked for in the output of every service and command that a test
+// starts, and by the test runner in that of every test file.
+
+import { SecretsToldError } from './errors.ts'
 
 /** Looks through an output as it comes. */
 export class LeakWatch {
@@ -33,7 +35,7 @@ export class LeakWatch {
 
   /** Throws when anything was found. */
   refuse(): void {
-    if (this.#found.size > 0) throw new Error(`a service has told secrets: ${this.found.join(', ')}`)
+    if (this.#found.size > 0) throw new SecretsToldError(this.found.join(', '))
   }
 }
 
@@ -51,7 +53,7 @@ const SHAPES = [
 ]
 
 function secretsOf(name: string, value: string): readonly string[] {
-  if (/(^|_)(SECRET_KEY(_PREVIOUS)?|METRICS_TOKEN|BOT_TOKEN)$/.test(name)) return long(value)
+  if (/(^|_)(SECRET_KEY(_PREVIOUS)?|METRICS_TOKEN|ADMIN_TOKEN|BOT_TOKEN)$/.test(name)) return long(value)
   const password = name.endsWith('_URL') ? (URL.parse(value)?.password ?? '') : ''
   return [...long(password), ...long(decodeURIComponent(password))]
 }
