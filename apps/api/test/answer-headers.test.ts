@@ -1,17 +1,13 @@
 // The whole set of headers of every kind of answer, as it stands on the wire: whoever gives the answer, on both ports.
 
 import t, { type Test } from 'tap'
-import { buildApp } from '../src/app.ts'
-import { loadConfig } from '../src/config.ts'
-import { createLogs } from '../src/logger.ts'
-import { Secret } from '../src/secret.ts'
 import { STRICT_POLICY } from '../src/security-headers.ts'
+import { loneApp } from './lone-app.ts'
 import { exchange, type RawAnswer } from './raw-exchange.ts'
 
 t.setTimeout(180_000)
 
-const { config } = loadConfig({
-  LOG_LEVEL: 'silent',
+const fastify = await loneApp(t, {
   API_HOST: '127.0.0.1',
   ENABLE_METRICS: 'true',
   METRICS_TOKEN: 'a-token-for-tests',
@@ -23,13 +19,6 @@ const { config } = loadConfig({
   REQUEST_TIMEOUT: '1s',
   HANDLER_TIMEOUT: '2s',
 })
-const { fastify } = await buildApp({
-  config,
-  logs: createLogs(config, false),
-  dataDirectory: undefined,
-  databaseUrl: new Secret('postgres://nobody@127.0.0.1:1/nothing'),
-})
-t.teardown(() => fastify.close())
 fastify.get('/fault', { config: { access: 'public' } }, async () => {
   throw new Error('secret of the inside')
 })

@@ -2,26 +2,15 @@
 // for each kind of answer that a browser may show: a page, a document, a theme, and the answer that signs somebody in.
 
 import t, { type Test } from 'tap'
-import { buildApp } from '../src/app.ts'
-import { loadConfig } from '../src/config.ts'
-import { createLogs } from '../src/logger.ts'
-import { Secret } from '../src/secret.ts'
+import { loneApp } from './lone-app.ts'
 import { exchange, type RawAnswer } from './raw-exchange.ts'
 
 t.setTimeout(120_000)
 
-const { config } = loadConfig({
-  LOG_LEVEL: 'silent',
+const fastify = await loneApp(t, {
   SESSION_SECURE: 'true',
   SECRET_KEY: 'a-secret-of-more-than-32-characters-for-tests',
 })
-const { fastify } = await buildApp({
-  config,
-  logs: createLogs(config, false),
-  dataDirectory: undefined,
-  databaseUrl: new Secret('postgres://nobody@127.0.0.1:1/nothing'),
-})
-t.teardown(() => fastify.close())
 fastify.post('/signed-in', { config: { access: 'public' } }, async ({ session }) => {
   await session.login({ userId: '7', tenantId: 'acme', roles: ['user'] })
   return {}

@@ -5,11 +5,9 @@ import { readdir, readFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
-import { createLogs } from '../src/logger.ts'
 import { parseThemeDocument } from '../src/routes/public-theme/theme.ts'
-import { Secret } from '../src/secret.ts'
+import { loneApp } from './lone-app.ts'
 import { exchange } from './raw-exchange.ts'
 
 t.setTimeout(120_000)
@@ -27,25 +25,21 @@ const INSIDE = [
 const [databaseHost, databaseUser, databasePassword, redisHost] = INSIDE
 
 async function serviceWith(t: Test, environment: Readonly<Record<string, string>> = {}) {
-  const { config } = loadConfig({
-    LOG_LEVEL: 'silent',
-    API_HOST: '127.0.0.1',
-    ENABLE_METRICS: 'true',
-    METRICS_TOKEN: TOKEN,
-    REDIS_URL: `redis://:${databasePassword}@${redisHost}.invalid:6379`,
-    ABUSE_MAX_PER_MINUTE: '1000000',
-    RATE_LIMITS_IP: '1000000/minute',
-    ...environment,
-  })
-  const { fastify } = await buildApp({
-    config,
-    logs: createLogs(config, false),
-    dataDirectory: undefined,
-    databaseUrl: new Secret(
-      `postgres://${databaseUser}:${databasePassword}@${databaseHost}.invalid:5432/nothing`,
-    ),
-  })
-  t.teardown(() => fastify.close())
+  const fastify = await loneApp(
+    t,
+    {
+      API_HOST: '127.0.0.1',
+      ENABLE_METRICS: 'true',
+      METRICS_TOKEN: TOKEN,
+      REDIS_URL: `redis://:${databasePassword}@${redisHost}.invalid:6379`,
+      ABUSE_MAX_PER_MINUTE: '1000000',
+      RATE_LIMITS_IP: '1000000/minute',
+      ...environment,
+    },
+    {
+      databaseUrl: `postgres://${databaseUser}:${databasePassword}@${databaseHost}.invalid:5432/nothing`,
+    },
+  )
   fastify.get('/who', { config: { access: 'public' } }, async ({ ip, protocol, host }) => ({
     ip,
     protocol,

@@ -2,30 +2,19 @@
 
 import { MaintenanceError } from '@holdfast/error-pages'
 import t from 'tap'
-import { buildApp } from '../src/app.ts'
-import { loadConfig } from '../src/config.ts'
-import { createLogs } from '../src/logger.ts'
 import type { PublicTheme } from '../src/routes/public-theme/public-theme.ts'
 import { completeTheme, parseThemeDocument } from '../src/routes/public-theme/theme.ts'
-import { Secret } from '../src/secret.ts'
+import { loneApp } from './lone-app.ts'
 import { exchange } from './raw-exchange.ts'
 
 t.setTimeout(120_000)
 
-const { config } = loadConfig({
-  LOG_LEVEL: 'silent',
+const fastify = await loneApp(t, {
   ENABLE_METRICS: 'true',
   METRICS_TOKEN: 'a-token-for-tests',
   RATE_LIMITS_IP: '1000000/minute',
   ABUSE_MAX_PER_MINUTE: '1000000',
 })
-const { fastify } = await buildApp({
-  config,
-  logs: createLogs(config, false),
-  dataDirectory: undefined,
-  databaseUrl: new Secret('postgres://nobody@127.0.0.1:1/nothing'),
-})
-t.teardown(() => fastify.close())
 
 /** What a person may write who wants others to run it. */
 const MARKUP = [

@@ -4,29 +4,12 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import type { InjectOptions } from 'fastify'
 import t, { type Test } from 'tap'
-import { buildApp } from '../src/app.ts'
-import { loadConfig } from '../src/config.ts'
-import { createLogs } from '../src/logger.ts'
-import { Secret } from '../src/secret.ts'
+import { loneApp } from './lone-app.ts'
 
 t.setTimeout(120_000)
 
-async function setUp(t: Pick<Test, 'teardown'>, environment: Readonly<Record<string, string>> = {}) {
-  const { config } = loadConfig({
-    LOG_LEVEL: 'silent',
-    ENABLE_METRICS: 'true',
-    METRICS_TOKEN: 'a-token-for-tests',
-    ...environment,
-  })
-  const { fastify } = await buildApp({
-    config,
-    logs: createLogs(config, false),
-    dataDirectory: undefined,
-    databaseUrl: new Secret('postgres://nobody@127.0.0.1:1/nothing'),
-  })
-  t.teardown(() => fastify.close())
-  return fastify
-}
+const setUp = (t: Pick<Test, 'teardown'>, environment: Readonly<Record<string, string>> = {}) =>
+  loneApp(t, { ENABLE_METRICS: 'true', METRICS_TOKEN: 'a-token-for-tests', ...environment })
 
 const fastify = await setUp(t)
 const url = new URL(await fastify.listen({ host: '127.0.0.1', port: 0 }))

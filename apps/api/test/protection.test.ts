@@ -2,29 +2,18 @@
 
 import { connect } from 'node:net'
 import t, { type Test } from 'tap'
-import { buildApp } from '../src/app.ts'
-import { loadConfig } from '../src/config.ts'
 import { exceeds } from '../src/json-bounds.ts'
-import { createLogs } from '../src/logger.ts'
-import { Secret } from '../src/secret.ts'
+import { loneApp } from './lone-app.ts'
 import { exchange, type RawAnswer } from './raw-exchange.ts'
 
 t.setTimeout(120_000)
 
-const { config } = loadConfig({
-  LOG_LEVEL: 'silent',
+const fastify = await loneApp(t, {
   ENABLE_METRICS: 'true',
   METRICS_TOKEN: 'a-token-for-tests',
   RATE_LIMITS_IP: '100000/minute',
   MAX_REQUEST_BYTES: '2048',
 })
-const { fastify } = await buildApp({
-  config,
-  logs: createLogs(config, false),
-  dataDirectory: undefined,
-  databaseUrl: new Secret('postgres://nobody@127.0.0.1:1/nothing'),
-})
-t.teardown(() => fastify.close())
 let handled = 0
 fastify.addHook('preHandler', async () => {
   handled += 1

@@ -3,11 +3,8 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import t from 'tap'
-import { buildApp } from '../src/app.ts'
-import { loadConfig } from '../src/config.ts'
-import { createLogs } from '../src/logger.ts'
-import { Secret } from '../src/secret.ts'
 import { TENANT_SLUG_PATTERN } from '../src/tenant-slug.ts'
+import { loneApp } from './lone-app.ts'
 
 t.setTimeout(120_000)
 
@@ -19,20 +16,12 @@ subscribe('fastify.initialization', (message) => {
   fastify.addHook('onRoute', (route) => void routes.push(route))
 })
 
-const { config } = loadConfig({
-  LOG_LEVEL: 'silent',
+const fastify = await loneApp(t, {
   ENABLE_METRICS: 'true',
   METRICS_TOKEN: 'a-token-for-tests',
   RATE_LIMITS_IP: '100000/minute',
   RATE_LIMITS_TENANT: '100000/minute',
 })
-const { fastify } = await buildApp({
-  config,
-  logs: createLogs(config, false),
-  dataDirectory: undefined,
-  databaseUrl: new Secret('postgres://nobody@127.0.0.1:1/nothing'),
-})
-t.teardown(() => fastify.close())
 await fastify.ready()
 const routes = routesOf.get(fastify) ?? []
 

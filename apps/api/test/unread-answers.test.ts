@@ -5,10 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import { buildApp } from '../src/app.ts'
-import { loadConfig } from '../src/config.ts'
-import { createLogs } from '../src/logger.ts'
-import { Secret } from '../src/secret.ts'
+import { loneApp } from './lone-app.ts'
 
 t.setTimeout(120_000)
 
@@ -16,14 +13,7 @@ t.setTimeout(120_000)
 const BYTES = 20_000_000
 const PAUSE_MS = 200
 
-const { config } = loadConfig({ LOG_LEVEL: 'silent', REQUEST_TIMEOUT: '1s', HANDLER_TIMEOUT: '2s' })
-const { fastify } = await buildApp({
-  config,
-  logs: createLogs(config, false),
-  dataDirectory: undefined,
-  databaseUrl: new Secret('postgres://nobody@127.0.0.1:1/nothing'),
-})
-t.teardown(() => fastify.close())
+const fastify = await loneApp(t, { REQUEST_TIMEOUT: '1s', HANDLER_TIMEOUT: '2s' })
 fastify.get('/large', { config: { access: 'public' } }, async () => 'x'.repeat(BYTES))
 const { port } = new URL(await fastify.listen({ host: '127.0.0.1', port: 0 }))
 

@@ -3,7 +3,6 @@
  * to be told before this process uses it again.
  */
 import type { RedisCalls } from '@holdfast/redis-guard'
-import { within } from './clock.ts'
 import { TooLargeError, UnavailableError } from './errors.ts'
 import type { OddityName, OutageEvent } from './events.ts'
 import { channels } from './events.ts'
@@ -29,6 +28,7 @@ import {
   withChanges,
 } from './shadow.ts'
 import type { SessionRedis, SessionStore } from './store.ts'
+import { within } from './within.ts'
 
 export interface OutageSettings {
   readonly options: ResolvedOptions

@@ -2,8 +2,8 @@
  * The sessions of a service: what a request does not know. It reads ids, keeps the rules of the store and of the
  * data, counts, and turns every failure of the store into one error.
  */
+import { afterTurn } from '@holdfast/footing'
 import { Activity, type SessionStatistics } from './activity.ts'
-import { afterTurn } from './clock.ts'
 import { EndFeed } from './end-feed.ts'
 import type { EndListener } from './end-watch.ts'
 import { ConflictError, FullError, UnavailableError } from './errors.ts'

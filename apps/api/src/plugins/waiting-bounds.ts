@@ -3,7 +3,7 @@
 // Not Fastify's `handlerTimeout`: in 5.12 on Node 24 it ends as soon as a body has been read, so that a request with a
 // body has none, and it costs a bare route almost half as much again.
 
-import { type Clock, takeOver } from '@holdfast/footing'
+import { type Clock, isProbe, takeOver } from '@holdfast/footing'
 import { fastifyPlugin } from 'fastify-plugin'
 import { ApiHandlerTimeoutError } from '../errors.ts'
 
@@ -33,7 +33,7 @@ export const waitingBounds = fastifyPlugin<WaitingBoundsOptions>(
   (app, { handlerTimeoutMs, maxConnections, clock }, done) => {
     app.addHook('onRequest', (request, reply, next) => {
       const { config } = request.routeOptions
-      if (config.waits === false || (config as { readonly health?: string }).health === 'probe') {
+      if (config.waits === false || isProbe(config)) {
         next()
         return
       }

@@ -14,7 +14,7 @@ export interface Provenance {
   /** `app.example:8443`, as the browser has it. */
   readonly host: string
   readonly isHttps: boolean
-  /** Whether it has any cookies. */
+  /** Any at all: a browser may have added them, and whether one of them is a session's has not been looked at. */
   readonly hasCookies: boolean
 }
 

@@ -1,13 +1,5 @@
 import { type Clock, holdProcess } from '@holdfast/footing'
 
-/**
- * Calls back after this turn of the event loop, in which all requests that came together are read. No waiting, so a
- * clock moved by hand does not have it.
- */
-export function afterTurn(callback: () => void): void {
-  setImmediate(callback)
-}
-
 /** Settles like `work`, or rejects when it has not settled within `limitMs`. */
 export function within<Value>(
   limitMs: number,
