@@ -510,8 +510,8 @@ export class Lifecycle {
       this.#appClosed = true
       this.#look()
     }
-    // After the first sweep: Node itself closes what is idle without having read what has come.
-    this.#appClosing ??= new Promise<void>((resolve) => afterTurn(resolve))
+    // Before Fastify does it, in the middle of a turn.
+    this.#appClosing ??= Promise.resolve(this.#sockets?.stopListening())
       .then(() => app?.close())
       .catch(failed)
       .then(over)

@@ -6,6 +6,7 @@
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { afterTurn } from '@holdfast/footing'
 
 const latest = Symbol('the latest answer on this connection')
 
@@ -22,6 +23,11 @@ export interface OpenRequest {
 
 const MAX_PATH = 200
 const MAX_NAMED = 10
+/** A client that has connected is about to ask. */
+const YOUNG_MS = 500
+/** Some of them are without a new connection, or there is a flood. */
+const MAX_TURNS = 1000
+const SHORT_TURN_MS = 0.2
 
 /** The connections of one HTTP/1 server. */
 export class SocketTable {
@@ -34,6 +40,7 @@ export class SocketTable {
   /** Connections made since the drain began that have not asked for anything, and when. */
   readonly #unused = new Map<Socket, number>()
   readonly #stopWatching: () => void
+  #accepted = 0
   #leaving = false
   #draining = false
   #lastRequestMs = Number.NEGATIVE_INFINITY
@@ -120,9 +127,45 @@ export class SocketTable {
     return last
   }
 
-  /** Destroys the connections on which nobody waits for an answer: idle, silent, half a request. */
+  /**
+   * Stops listening, right after a short turn of the event loop in which nobody connected: who has connected and was
+   * not accepted when a listener closes is reset, and may have sent a request already. Never rejects.
+   */
+  stopListening(): Promise<void> {
+    return new Promise((resolve) => {
+      let turns = 0
+      let accepted = -1
+      let beganMs = 0
+      // Node calls it when a server closes, wherever in a turn that is: a request that has come may not have been read.
+      this.#server.closeIdleConnections = () => {}
+      const look = () => {
+        turns += 1
+        const nowMs = this.#nowMs()
+        const isQuiet = accepted === this.#accepted && nowMs - beganMs <= SHORT_TURN_MS
+        if (!isQuiet && turns < MAX_TURNS) {
+          accepted = this.#accepted
+          beganMs = nowMs
+          afterTurn(look)
+          return
+        }
+        if (this.#server.listening) this.#server.close()
+        resolve()
+      }
+      look()
+    })
+  }
+
+  /**
+   * Destroys the connections on which nobody waits for an answer: idle, silent, half a request. One that is so young that
+   * its request may be under way is spared.
+   */
   sweep(): void {
-    for (const connection of this.#open) if (!isWaiting(connection)) connection.destroy()
+    const youngMs = this.#nowMs() - YOUNG_MS
+    for (const connection of this.#open) {
+      const isYoung = (this.#unused.get(connection) ?? Number.NEGATIVE_INFINITY) > youngMs
+      // One that is at its end already has its last bytes to send.
+      if (!isYoung && !connection.writableEnded && !isWaiting(connection)) connection.destroy()
+    }
     for (const socket of this.#handshaking.values()) socket.destroy()
   }
 
@@ -143,6 +186,7 @@ export class SocketTable {
     const remote = remoteEnd(socket)
     this.#handshaking.delete(remote)
     this.#open.add(socket)
+    this.#accepted += 1
     if (this.#draining) this.#unused.set(socket, this.#nowMs())
     socket.once('close', () => {
       this.#open.delete(socket)
