@@ -55,3 +55,10 @@ export const StepTimeoutError = createError<[kind: string, name: string, timeout
   'the %s step "%s" is not over after %d ms and is left behind',
   500,
 )
+
+/** A check of a deployment took longer than its time: what it found. */
+export const CheckTimeoutError = createError<[timeoutMs: number]>(
+  'HOLDFAST_ERR_LIFECYCLE_CHECK_TIMEOUT',
+  'there was no answer within %d ms',
+  500,
+)

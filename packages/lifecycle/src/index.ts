@@ -1,4 +1,16 @@
 export type { Clock, MetricsRegistry } from '@holdfast/footing'
+export {
+  type CheckRun,
+  checkDeployment,
+  type DeploymentCheck,
+  type DeploymentCheckResult,
+  type DeploymentReport,
+  exitCodeOf,
+  type Finding,
+  type Found,
+  type Verdict,
+} from './deployment-check.ts'
+export { reportBody, reportJunit, reportText } from './deployment-report.ts'
 export * as errors from './errors.ts'
 export type { PhaseEvent, StateEvent } from './events.ts'
 export {
