@@ -350,11 +350,12 @@ export class Lifecycle {
     await this.#drainWork
   }
 
-  /** Fastify has closed. */
+  /** Fastify has closed, but for what was registered before the plugin: the end of somebody else's `app.close()`. */
   async closed(): Promise<void> {
+    if (this.#ownExit) return
     this.#appClosed = true
     await this.#runCloseSteps()
-    if (!this.#ownExit) await this.ended
+    await this.ended
   }
 
   /** Everything, as plain data. */

@@ -9,9 +9,11 @@ import type { Socket } from 'node:net'
 import { afterTurn } from '@holdfast/footing'
 
 const latest = Symbol('the latest answer on this connection')
+const since = Symbol('when this connection was made')
 
 interface Connection extends Socket {
   [latest]?: ServerResponse
+  [since]?: number
 }
 
 /** A request without its answer. */
@@ -36,9 +38,7 @@ export class SocketTable {
   readonly #isProbe: (path: string) => boolean
   readonly #open = new Set<Connection>()
   /** Connections without a TLS handshake so far, by their remote end. */
-  readonly #handshaking = new Map<string, Socket>()
-  /** Connections made since the drain began that have not asked for anything, and when. */
-  readonly #unused = new Map<Socket, number>()
+  readonly #handshaking = new Map<string, Connection>()
   readonly #stopWatching: () => void
   #accepted = 0
   #leaving = false
@@ -51,8 +51,8 @@ export class SocketTable {
     this.#nowMs = nowMs
     this.#isProbe = isProbe
     const secure = isSecure(server)
-    const onConnection = (socket: Socket) => this.#add(socket)
-    const onRaw = (socket: Socket) => this.#addHandshake(socket)
+    const onConnection = (socket: Connection) => this.#add(socket)
+    const onRaw = (socket: Connection) => this.#addHandshake(socket)
     const onRequest = (request: IncomingMessage, response: ServerResponse) => this.#note(request, response)
     // First, so that an answer that is given at once already says `Connection: close`.
     server.prependListener('request', onRequest)
@@ -123,7 +123,10 @@ export class SocketTable {
    */
   lastArrivalMs(): number {
     let last = this.#lastRequestMs
-    for (const atMs of this.#unused.values()) if (atMs > last) last = atMs
+    for (const connection of this.#open) {
+      const atMs = connection[latest] === undefined ? (connection[since] ?? 0) : 0
+      if (atMs > last) last = atMs
+    }
     return last
   }
 
@@ -160,13 +163,13 @@ export class SocketTable {
    * its request may be under way is spared.
    */
   sweep(): void {
-    const youngMs = this.#nowMs() - YOUNG_MS
-    for (const connection of this.#open) {
-      const isYoung = (this.#unused.get(connection) ?? Number.NEGATIVE_INFINITY) > youngMs
+    const nowMs = this.#nowMs()
+    for (const connection of [...this.#open, ...this.#handshaking.values()]) {
+      const { [latest]: answer, [since]: madeMs = 0 } = connection
+      const isYoung = answer === undefined && nowMs - madeMs < YOUNG_MS
       // One that is at its end already has its last bytes to send.
       if (!isYoung && !connection.writableEnded && !isWaiting(connection)) connection.destroy()
     }
-    for (const socket of this.#handshaking.values()) socket.destroy()
   }
 
   /** Destroys all connections; answers how many waited for an answer. */
@@ -187,15 +190,14 @@ export class SocketTable {
     this.#handshaking.delete(remote)
     this.#open.add(socket)
     this.#accepted += 1
-    if (this.#draining) this.#unused.set(socket, this.#nowMs())
-    socket.once('close', () => {
-      this.#open.delete(socket)
-      this.#unused.delete(socket)
-    })
+    socket[since] = this.#nowMs()
+    socket.once('close', () => this.#open.delete(socket))
   }
 
-  #addHandshake(socket: Socket): void {
+  #addHandshake(socket: Connection): void {
     const remote = remoteEnd(socket)
+    this.#accepted += 1
+    socket[since] = this.#nowMs()
     this.#handshaking.set(remote, socket)
     socket.once('close', () => {
       // A port can be in use again.
@@ -209,7 +211,6 @@ export class SocketTable {
     if (!this.#leaving) return
     response.shouldKeepAlive = false
     if (!this.#draining) return
-    this.#unused.delete(connection)
     if (this.#isProbe(pathOf(request))) return
     this.#lastRequestMs = this.#nowMs()
     this.#drained += 1
