@@ -62,3 +62,17 @@ export const CheckTimeoutError = createError<[timeoutMs: number]>(
   'there was no answer within %d ms',
   500,
 )
+
+/** A worker does not start, and so none does. */
+export const WorkerFailedError = createError<[place: number, what: string]>(
+  'HOLDFAST_ERR_LIFECYCLE_WORKER_FAILED',
+  'worker %d %s',
+  500,
+)
+
+/** The successor of a worker does not serve: the restart ends there. */
+export const RestartFailedError = createError<[place: number]>(
+  'HOLDFAST_ERR_LIFECYCLE_RESTART_FAILED',
+  'the successor of worker %d does not serve; it and those after it stay what they were',
+  500,
+)

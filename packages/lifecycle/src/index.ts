@@ -27,3 +27,9 @@ export { default, type LifecyclePluginOptions, lifecycle } from './plugin.ts'
 export type { ShutdownStage } from './shutdown.ts'
 export type { ProcessPort } from './signals.ts'
 export { type PhaseOutcome, type PhaseRecord, type StartPhase, startPhases } from './start-up.ts'
+export {
+  type ForkedWorker,
+  WorkerFleet,
+  type WorkerFleetSettings,
+  type WorkerFleetSnapshot,
+} from './worker-fleet.ts'
