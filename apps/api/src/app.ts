@@ -26,7 +26,7 @@ import { Kysely } from 'kysely'
 import { Registry } from 'prom-client'
 import { isFresh } from './access-rule.ts'
 import { bearerGuard } from './bearer.ts'
-import type { Config } from './config.ts'
+import { type Config, processesOf, secretFiles } from './config.ts'
 import type { Database } from './db/database.ts'
 import { patientPool, servicePool } from './db/pool-options.ts'
 import { prepare } from './db/preparation.ts'
@@ -38,6 +38,7 @@ import { Once } from './once.ts'
 import { addressLimit } from './plugins/address-limit.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
 import { identity } from './plugins/identity.ts'
+import { isWorker } from './primary.ts'
 import { registerMaintenance } from './plugins/maintenance.ts'
 import { DatabaseJournal } from './plugins/maintenance-journal.ts'
 import { operationTimes } from './plugins/operation-times.ts'
@@ -54,6 +55,7 @@ import { botMetrics } from './routes/bots/bot-metrics.ts'
 import { BotRepository } from './routes/bots/bot-repository.ts'
 import { BotStatusPages } from './routes/bots/bot-status.ts'
 import { bots } from './routes/bots/routes.ts'
+import { operatorDeployment } from './routes/operator-deployment/routes.ts'
 import { operatorLifecycle } from './routes/operator-lifecycle/routes.ts'
 import { operatorLimits } from './routes/operator-limits/routes.ts'
 import { registerPublicTheme } from './routes/public-theme/register.ts'
@@ -188,6 +190,7 @@ export async function buildApp({
       environment: config.environment,
       tenant: tenantOf,
       component: componentOf,
+      cluster: isWorker,
     })
     await fastify.register(operationTimes)
   }
@@ -275,7 +278,7 @@ export async function buildApp({
     exemptAddresses: exempt,
     ...policySet(limits),
     leases: LEASES[config.rateLimitsLeases],
-    processes: config.apiWorkers,
+    processes: processesOf(config),
     staleLimit: STALE_THEMES,
     headers: ['draft', 'x-ratelimit', 'x-rate-limit'],
     page: fastify.errorPages.pageFor,
@@ -306,6 +309,10 @@ export async function buildApp({
   await fastify.register(trafficReports)
   await fastify.register(operatorLimits, { settings: limits, authorize: authorizeOperator })
   await fastify.register(operatorLifecycle, { authorize: authorizeOperator })
+  await fastify.register(operatorDeployment, {
+    deployment: { config, warnings: [], secretFiles: secretFiles() },
+    authorize: authorizeOperator,
+  })
 
   // What the refresher asks, nobody waits for: it takes the connections that are left, and pauses under pressure.
   const { firstTurn } = await runInScope({ criticality: 'background', route: 'theme refresher' }, () =>
