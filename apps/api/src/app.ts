@@ -26,7 +26,7 @@ import { Kysely } from 'kysely'
 import { Registry } from 'prom-client'
 import { isFresh } from './access-rule.ts'
 import { bearerGuard } from './bearer.ts'
-import type { Config } from './config.ts'
+import { type Config, processesOf, secretFiles } from './config.ts'
 import type { Database } from './db/database.ts'
 import { patientPool, servicePool } from './db/pool-options.ts'
 import { prepare } from './db/preparation.ts'
@@ -49,12 +49,14 @@ import { statedAccess } from './plugins/stated-access.ts'
 import { trafficRedis } from './plugins/traffic-redis.ts'
 import { trafficReports } from './plugins/traffic-reports.ts'
 import { waitingBounds } from './plugins/waiting-bounds.ts'
+import { isWorker } from './primary.ts'
 import { auth } from './routes/auth/routes.ts'
 import { signInParts } from './routes/auth/sign-in-parts.ts'
 import { botMetrics } from './routes/bots/bot-metrics.ts'
 import { BotRepository } from './routes/bots/bot-repository.ts'
 import { BotStatusPages } from './routes/bots/bot-status.ts'
 import { bots } from './routes/bots/routes.ts'
+import { operatorDeployment } from './routes/operator-deployment/routes.ts'
 import { operatorLifecycle } from './routes/operator-lifecycle/routes.ts'
 import { operatorLimits } from './routes/operator-limits/routes.ts'
 import { registerPublicTheme } from './routes/public-theme/register.ts'
@@ -191,6 +193,7 @@ export async function buildApp({
       environment: config.environment,
       tenant: tenantOf,
       component: componentOf,
+      cluster: isWorker,
     })
     await fastify.register(operationTimes)
   }
@@ -280,7 +283,7 @@ export async function buildApp({
     exemptAddresses: exempt,
     ...policySet(limits),
     leases: LEASES[config.rateLimitsLeases],
-    processes: config.apiWorkers,
+    processes: processesOf(config),
     staleLimit: STALE_THEMES,
     headers: ['draft', 'x-ratelimit', 'x-rate-limit'],
     page: fastify.errorPages.pageFor,
@@ -311,6 +314,10 @@ export async function buildApp({
   await fastify.register(trafficReports)
   await fastify.register(operatorLimits, { settings: limits, authorize: authorizeOperator })
   await fastify.register(operatorLifecycle, { authorize: authorizeOperator })
+  await fastify.register(operatorDeployment, {
+    deployment: { config, warnings: [], secretFiles: secretFiles() },
+    authorize: authorizeOperator,
+  })
 
   // What the refresher asks, nobody waits for: it takes the connections that are left, and pauses under pressure.
   const { firstTurn } = await runInScope({ criticality: 'background', route: 'theme refresher' }, () =>

@@ -1,7 +1,7 @@
 // The only reader of the environment. One table names every variable; the type of the configuration, its
 // validation and the README's table come from it.
 
-import { readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { addressLimit, limit, overrides } from './limit-setting.ts'
 import { nearest } from './nearest.ts'
@@ -48,9 +48,14 @@ const SETTINGS = {
   apiPort: setting('API_PORT', port, '8000', 'Port to listen on; `0` takes any free one.'),
   apiWorkers: setting(
     'API_WORKERS',
-    integer(1, 10_000),
+    integer(1, 256),
     '1',
-    'How many processes of this service run on one Redis, on all machines together. They count each other there; this is for those that start while it is away, of which each then takes that part of every limit.',
+    'How many processes serve on this machine. From two on they are workers of one that serves nobody itself: it starts those that end again, and on `SIGHUP` replaces them one after the other.',
+  ),
+  apiProcesses: optional(
+    'API_PROCESSES',
+    integer(1, 10_000),
+    'How many processes of this service run on one Redis, on all machines together. They count each other there; this is for those that start while it is away, of which each then takes that part of every limit. Unset: `API_WORKERS`.',
   ),
   managementPort: optional(
     'MANAGEMENT_PORT',
@@ -131,8 +136,18 @@ const SETTINGS = {
   shutdownRequestsMs: setting(
     'SHUTDOWN_REQUESTS',
     duration(0, 3_600_000),
-    '10s',
-    'Longest time after that for requests under way.',
+    '30s',
+    'Longest time after that for requests under way; as long as `HANDLER_TIMEOUT`, and none is cut.',
+  ),
+  shutdownGraceMs: optional(
+    'SHUTDOWN_GRACE',
+    duration(0, 3_600_000),
+    'After how long whoever ends the service kills it (`terminationGracePeriodSeconds`, `stop_grace_period`). Looked at by `check` alone, which says when the way down may take longer.',
+  ),
+  proxyKeepAliveMs: optional(
+    'PROXY_KEEP_ALIVE',
+    duration(0, 3_600_000),
+    'For how long the proxy in front keeps a connection that nobody uses. Looked at by `check` alone: shorter than the 72 s of the service, or a request can meet a connection that ends.',
   ),
   maxConnections: setting(
     'MAX_CONNECTIONS',
@@ -460,6 +475,31 @@ export function callerDirectory(environment: Environment = process.env): string 
   return given(environment, 'INIT_CWD') ?? process.cwd()
 }
 
+/** How many processes of this service there are, on all machines together. */
+export function processesOf({
+  apiProcesses,
+  apiWorkers,
+}: Pick<Config, 'apiProcesses' | 'apiWorkers'>): number {
+  return apiProcesses ?? apiWorkers
+}
+
+/** A file that a secret is read from. */
+export interface SecretFile {
+  /** The variable that names it. */
+  readonly name: string
+  readonly path: string
+}
+
+/** The files that secrets are read from, those that are there. */
+export function secretFiles(environment: Environment = process.env): SecretFile[] {
+  return Object.values<Setting<unknown>>(SETTINGS)
+    .filter(({ secret }) => secret)
+    .flatMap(({ name }) => {
+      const path = given(environment, `${name}_FILE`)
+      return path === undefined || !existsSync(path) ? [] : [{ name: `${name}_FILE`, path }]
+    })
+}
+
 /** Whether this process is a package script: npm and pnpm tell it the script's name. */
 export function isStartedByPackageManager(environment: Environment = process.env): boolean {
   return given(environment, 'npm_lifecycle_event') !== undefined
@@ -687,9 +727,10 @@ function warningsOf(config: Config, environment: Environment): string[] {
     warnings.push('SMTP_URL is unset: nobody can register, nor reset a password')
   }
   if (config.redisUrl === undefined && config.rateLimitRedisUrl === undefined) {
-    if (config.apiWorkers > 1) {
-      const times = `${config.apiWorkers} processes let pass ${config.apiWorkers} times each limit`
-      warnings.push(`API_WORKERS does nothing without Redis: ${times}`)
+    const processes = processesOf(config)
+    if (processes > 1) {
+      const name = config.apiProcesses === undefined ? 'API_WORKERS' : 'API_PROCESSES'
+      warnings.push(`${name} without Redis: ${processes} processes let pass ${processes} times each limit`)
     }
     if (config.rateLimitsLeases !== 'off') {
       warnings.push('RATE_LIMITS_LEASES does nothing without Redis: there is nobody to lend')

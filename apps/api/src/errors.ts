@@ -316,3 +316,17 @@ export const ApiStoppingError = createError(
   'this instance is on its way down and out of rotation already',
   409,
 )
+
+/** In production, something of the deployment must not be as it is. */
+export const ApiDeploymentUnfitError = createError<[what: string]>(
+  'HOLDFAST_ERR_API_DEPLOYMENT_UNFIT',
+  'this deployment must not run like this:%s',
+  500,
+)
+
+/** Where several processes serve, one of them did not end in order. */
+export const ApiWorkerEndedError = createError<[code: number]>(
+  'HOLDFAST_ERR_API_WORKER_ENDED',
+  'a worker ended with %d',
+  500,
+)

@@ -1,9 +1,11 @@
-// configuration -> a database of its own, when it has none -> app -> health -> listen, and back again on a signal.
+// configuration -> checks -> a database of its own, when it has none -> app -> health -> listen, and back again on a
+// signal.
 
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { Lifecycle } from '@holdfast/lifecycle'
+import { systemClock } from '@holdfast/footing'
+import { checkDeployment, Lifecycle } from '@holdfast/lifecycle'
 import type { Logs } from '@holdfast/logging'
 import type { FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
@@ -15,11 +17,14 @@ import {
   isStartedByPackageManager,
   type LoadedConfig,
   loadConfig,
+  secretFiles,
 } from './config.ts'
 import { DEMO_CREDENTIALS_FILE } from './db/demo-tenants.ts'
 import { startDevelopmentDatabase } from './db/development-database.ts'
+import { checksOfStart } from './deployment/deployment-checks.ts'
 import {
   ApiDatabaseUnsafeError,
+  ApiDeploymentUnfitError,
   ApiListenError,
   ApiMigrationChangedError,
   ApiMigrationsPendingError,
@@ -28,9 +33,18 @@ import {
 import { onLauncherGone } from './launcher.ts'
 import { createLogs } from './logger.ts'
 import { Once } from './once.ts'
+import {
+  isPrimary,
+  isWorker,
+  leaveTerminalToPrimary,
+  lifecycleOf,
+  runPrimary,
+  serveUnderPrimary,
+} from './primary.ts'
 import { reasonOf } from './reason.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
 import { Secret } from './secret.ts'
+import { shutdownTimes } from './shutdown-times.ts'
 import { type Running, startSummary } from './start-summary.ts'
 
 // How long the start waits for the first look into the database: it either answers soon or is not waited for.
@@ -38,17 +52,23 @@ const DATABASE_BUDGET_MS = 2000
 /** The same for health: what is critical there answers soon, or the service says that it is not ready. */
 const HEALTH_BUDGET_MS = 2000
 const OWN_DATABASE_BUDGET_MS = 8000
-/** Without a balancer in front nobody has to notice anything. */
-const DEPLOYED = ['production', 'staging']
-const DEPLOYED_DRAIN_MS = 10_000
+/** A first start makes a whole PostgreSQL. */
+const PATIENTLY = { timeoutMs: 120_000 }
 
 /** Starts the service. `heard` is called as soon as it hears signals itself. */
 export async function start(heard: () => void): Promise<void> {
   let life: Lifecycle | undefined
   try {
     const loaded = loadConfig()
-    const logs = createLogs(loaded.config, process.stdout.isTTY === true)
-    life = new Lifecycle({ ...timesOf(loaded.config), log: logs.logger })
+    const { config } = loaded
+    const logs = createLogs(config, process.stdout.isTTY === true)
+    life = new Lifecycle({
+      ...shutdownTimes(config),
+      ...lifecycleOf(config),
+      healthTimeoutMs: HEALTH_BUDGET_MS,
+      log: logs.logger,
+    })
+    leaveTerminalToPrimary()
     heard()
     life.configured()
     await run(loaded, logs, life)
@@ -61,13 +81,14 @@ export async function start(heard: () => void): Promise<void> {
   }
 }
 
-async function run(
-  { config, warnings }: LoadedConfig,
-  logs: Logs<FastifyRequest>,
-  life: Lifecycle,
-): Promise<void> {
+async function run(loaded: LoadedConfig, logs: Logs<FastifyRequest>, life: Lifecycle): Promise<void> {
+  const { config, warnings } = loaded
   const { logger } = logs
-  for (const warning of warnings) logger.warn(warning)
+  // What the primary has said need not be said by every worker.
+  if (!isWorker) {
+    for (const warning of warnings) logger.warn(warning)
+    await life.phase('checks', () => passGate(loaded, logger))
+  }
   const directory = dataDirectory(config)
   const usableDirectory = makeDirectory(directory, logger)
   const own = new Once(() => startDevelopmentDatabase(directory, { log: logger }))
@@ -75,21 +96,32 @@ async function run(
     timeoutMs: OWN_DATABASE_BUDGET_MS,
   })
   life.onForce(() => own.value?.kill())
-  if (isStartedByPackageManager()) onLauncherGone(() => life.stop('the package manager above has ended'))
+  if (!isWorker && isStartedByPackageManager())
+    onLauncherGone(() => life.stop('the package manager above has ended'))
 
-  const { fastify, firstTurn } = await life.phase('connect', async () => {
-    const databaseUrl = config.databaseUrl ?? new Secret((await own.get()).url)
-    return buildApp({ config, logs, dataDirectory: usableDirectory, databaseUrl, lifecycle: life })
-  })
-  const turn = await life.phase('migrations', async () => {
-    await fastify.ready()
-    return within(firstTurn, DATABASE_BUDGET_MS)
-  })
+  if (isPrimary(config)) return runPrimary(config, life, logger, own)
+  const { fastify, firstTurn } = await life.phase(
+    'connect',
+    async () => {
+      const databaseUrl = config.databaseUrl ?? new Secret((await own.get()).url)
+      return buildApp({ config, logs, dataDirectory: usableDirectory, databaseUrl, lifecycle: life })
+    },
+    PATIENTLY,
+  )
+  const turn = await life.phase(
+    'migrations',
+    async () => {
+      await fastify.ready()
+      return within(firstTurn, DATABASE_BUDGET_MS)
+    },
+    PATIENTLY,
+  )
   if (turn?.ok === false && isRefusal(turn.error)) throw turn.error
   await life.listen(() => listen(fastify, config))
   const url = localUrl(fastify.server.address())
   const themes = describe(turn)
   life.started({ url, themes })
+  if (isWorker) return serveUnderPrimary(life)
   tell(config, {
     config,
     url,
@@ -102,13 +134,27 @@ async function run(
   })
 }
 
-function timesOf({ environment, shutdownDrainMs, shutdownMinDrainMs, shutdownRequestsMs }: Config) {
-  const drainMs = shutdownDrainMs ?? (DEPLOYED.includes(environment) ? DEPLOYED_DRAIN_MS : 0)
-  return {
-    drainMs,
-    minDrainMs: Math.min(shutdownMinDrainMs, drainMs),
-    requestTimeoutMs: shutdownRequestsMs,
-    healthTimeoutMs: HEALTH_BUDGET_MS,
+/**
+ * What can be looked at without asking anybody. In production a failure ends the start, elsewhere it is told; the
+ * database and its migrations have their turn when it is asked.
+ */
+async function passGate({ config }: LoadedConfig, logger: Logger): Promise<void> {
+  const report = await checkDeployment(checksOfStart({ config, warnings: [], secretFiles: secretFiles() }), {
+    clock: systemClock,
+  })
+  const isProduction = config.environment === 'production'
+  const findings = report.checks.flatMap(({ name, findings }) =>
+    findings.map((found) => ({ name, ...found })),
+  )
+  const failed = findings.filter(({ verdict }) => verdict === 'fail')
+  if (isProduction && failed.length > 0) {
+    throw new ApiDeploymentUnfitError(
+      failed.map(({ name, message, hint = '' }) => `\n  ${name}: ${message}. ${hint}`).join(''),
+    )
+  }
+  for (const { name, verdict, message, hint } of findings) {
+    const isTold = verdict === 'fail' || (isProduction && verdict === 'warn')
+    if (isTold) logger.warn({ check: name, hint }, message)
   }
 }
 
@@ -152,7 +198,7 @@ function isExplained(error: unknown): error is Error {
     error instanceof ConfigError ||
     error instanceof ApiListenError ||
     isRefusal(error) ||
-    code === 'HOLDFAST_ERR_HEALTH_MANAGEMENT_LISTEN'
+    ['HOLDFAST_ERR_HEALTH_MANAGEMENT_LISTEN', 'HOLDFAST_ERR_LIFECYCLE_PHASE_TIMEOUT'].includes(code)
   )
 }
 
@@ -163,6 +209,7 @@ function isRefusal(error: unknown): error is Error {
     ApiMigrationsPendingError,
     ApiMigrationChangedError,
     ApiNoDevelopmentDatabaseError,
+    ApiDeploymentUnfitError,
   ].some((refusal) => error instanceof refusal)
 }
 

@@ -175,10 +175,10 @@ t.test('limits of single tenants are JSON, and what is wrong with it is told', a
 })
 
 t.test('leases are off, on or strict, and the processes are a number', async (t) => {
-  t.match(loadConfig({}).config, { rateLimitsLeases: 'off', apiWorkers: 1 })
+  t.match(loadConfig({}).config, { rateLimitsLeases: 'off', apiWorkers: 1, apiProcesses: undefined })
   const shared = { REDIS_URL: 'redis://127.0.0.1' }
-  const given = loadConfig({ ...shared, RATE_LIMITS_LEASES: 'strict', API_WORKERS: '12' })
-  t.match(given, { config: { rateLimitsLeases: 'strict', apiWorkers: 12 }, warnings: [] })
+  const given = loadConfig({ ...shared, RATE_LIMITS_LEASES: 'strict', API_PROCESSES: '12' })
+  t.match(given, { config: { rateLimitsLeases: 'strict', apiProcesses: 12 }, warnings: [] })
   t.strictSame(namesOf({ RATE_LIMITS_LEASES: 'true', API_WORKERS: '0' }), [
     'API_WORKERS',
     'RATE_LIMITS_LEASES',
@@ -338,11 +338,12 @@ t.test('variables that nothing reads are pointed out, with the one that was mean
 
 t.test('what does nothing without Redis is pointed out', async (t) => {
   const warningsOf = (environment: Record<string, string>) => loadConfig(environment).warnings
-  const shared = { API_WORKERS: '4', RATE_LIMITS_LEASES: 'strict' }
-  t.match(warningsOf(shared), [/^API_WORKERS .*4 times each limit/, /^RATE_LIMITS_LEASES .*without Redis/])
+  const shared = { API_PROCESSES: '4', RATE_LIMITS_LEASES: 'strict' }
+  t.match(warningsOf(shared), [/^API_PROCESSES .*4 times each limit/, /^RATE_LIMITS_LEASES .*without Redis/])
   for (const name of ['REDIS_URL', 'RATE_LIMIT_REDIS_URL']) {
     t.strictSame(warningsOf({ ...shared, [name]: 'redis://127.0.0.1' }), [])
   }
+  t.match(warningsOf({ API_WORKERS: '2' }), [/^API_WORKERS .*2 times each limit/])
   t.strictSame(warningsOf({ API_WORKERS: '1', RATE_LIMITS_LEASES: 'off' }), [])
 })
 

@@ -134,7 +134,7 @@ t.test('production holds a moment, not ready any more, and tells its way in two 
   })
   t.match(
     service.stdout,
-    /"phases":\{"config":\d+,"connect":\d+,"migrations":\d+,"health":\d+,"listen":\d+,"ready":\d+\},"msg":"started"/,
+    /"phases":\{"config":\d+,"checks":\d+,"connect":\d+,"migrations":\d+,"health":\d+,"listen":\d+,"ready":\d+\},"msg":"started"/,
   )
   service.kill('SIGTERM')
   await waitUntil(async () => (await readiness(service.url)).code === 503)

@@ -55,3 +55,24 @@ export const StepTimeoutError = createError<[kind: string, name: string, timeout
   'the %s step "%s" is not over after %d ms and is left behind',
   500,
 )
+
+/** A check of a deployment took longer than its time: what it found. */
+export const CheckTimeoutError = createError<[timeoutMs: number]>(
+  'HOLDFAST_ERR_LIFECYCLE_CHECK_TIMEOUT',
+  'there was no answer within %d ms',
+  500,
+)
+
+/** A worker does not start, and so none does. */
+export const WorkerFailedError = createError<[place: number, what: string]>(
+  'HOLDFAST_ERR_LIFECYCLE_WORKER_FAILED',
+  'worker %d %s',
+  500,
+)
+
+/** The successor of a worker does not serve: the restart ends there. */
+export const RestartFailedError = createError<[place: number]>(
+  'HOLDFAST_ERR_LIFECYCLE_RESTART_FAILED',
+  'the successor of worker %d does not serve; it and those after it stay what they were',
+  500,
+)

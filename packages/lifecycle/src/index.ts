@@ -1,4 +1,16 @@
 export type { Clock, MetricsRegistry } from '@holdfast/footing'
+export {
+  type CheckRun,
+  checkDeployment,
+  type DeploymentCheck,
+  type DeploymentCheckResult,
+  type DeploymentReport,
+  exitCodeOf,
+  type Finding,
+  type Found,
+  type Verdict,
+} from './deployment-check.ts'
+export { reportBody, reportJunit, reportText } from './deployment-report.ts'
 export * as errors from './errors.ts'
 export type { PhaseEvent, StateEvent } from './events.ts'
 export {
@@ -15,3 +27,9 @@ export { default, type LifecyclePluginOptions, lifecycle } from './plugin.ts'
 export type { ShutdownStage } from './shutdown.ts'
 export type { ProcessPort } from './signals.ts'
 export { type PhaseOutcome, type PhaseRecord, type StartPhase, startPhases } from './start-up.ts'
+export {
+  type ForkedWorker,
+  WorkerFleet,
+  type WorkerFleetSettings,
+  type WorkerFleetSnapshot,
+} from './worker-fleet.ts'

@@ -350,11 +350,12 @@ export class Lifecycle {
     await this.#drainWork
   }
 
-  /** Fastify has closed. */
+  /** Fastify has closed, but for what was registered before the plugin: the end of somebody else's `app.close()`. */
   async closed(): Promise<void> {
+    if (this.#ownExit) return
     this.#appClosed = true
     await this.#runCloseSteps()
-    if (!this.#ownExit) await this.ended
+    await this.ended
   }
 
   /** Everything, as plain data. */
@@ -510,8 +511,8 @@ export class Lifecycle {
       this.#appClosed = true
       this.#look()
     }
-    // After the first sweep: Node itself closes what is idle without having read what has come.
-    this.#appClosing ??= new Promise<void>((resolve) => afterTurn(resolve))
+    // Before Fastify does it, in the middle of a turn.
+    this.#appClosing ??= Promise.resolve(this.#sockets?.stopListening())
       .then(() => app?.close())
       .catch(failed)
       .then(over)

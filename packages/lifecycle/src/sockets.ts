@@ -6,11 +6,14 @@
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { afterTurn } from '@holdfast/footing'
 
 const latest = Symbol('the latest answer on this connection')
+const since = Symbol('when this connection was made')
 
 interface Connection extends Socket {
   [latest]?: ServerResponse
+  [since]?: number
 }
 
 /** A request without its answer. */
@@ -22,6 +25,11 @@ export interface OpenRequest {
 
 const MAX_PATH = 200
 const MAX_NAMED = 10
+/** A client that has connected is about to ask. */
+const YOUNG_MS = 500
+/** Some of them are without a new connection, or there is a flood. */
+const MAX_TURNS = 1000
+const SHORT_TURN_MS = 0.2
 
 /** The connections of one HTTP/1 server. */
 export class SocketTable {
@@ -30,10 +38,9 @@ export class SocketTable {
   readonly #isProbe: (path: string) => boolean
   readonly #open = new Set<Connection>()
   /** Connections without a TLS handshake so far, by their remote end. */
-  readonly #handshaking = new Map<string, Socket>()
-  /** Connections made since the drain began that have not asked for anything, and when. */
-  readonly #unused = new Map<Socket, number>()
+  readonly #handshaking = new Map<string, Connection>()
   readonly #stopWatching: () => void
+  #accepted = 0
   #leaving = false
   #draining = false
   #lastRequestMs = Number.NEGATIVE_INFINITY
@@ -44,8 +51,8 @@ export class SocketTable {
     this.#nowMs = nowMs
     this.#isProbe = isProbe
     const secure = isSecure(server)
-    const onConnection = (socket: Socket) => this.#add(socket)
-    const onRaw = (socket: Socket) => this.#addHandshake(socket)
+    const onConnection = (socket: Connection) => this.#add(socket)
+    const onRaw = (socket: Connection) => this.#addHandshake(socket)
     const onRequest = (request: IncomingMessage, response: ServerResponse) => this.#note(request, response)
     // First, so that an answer that is given at once already says `Connection: close`.
     server.prependListener('request', onRequest)
@@ -116,14 +123,53 @@ export class SocketTable {
    */
   lastArrivalMs(): number {
     let last = this.#lastRequestMs
-    for (const atMs of this.#unused.values()) if (atMs > last) last = atMs
+    for (const connection of this.#open) {
+      const atMs = connection[latest] === undefined ? (connection[since] ?? 0) : 0
+      if (atMs > last) last = atMs
+    }
     return last
   }
 
-  /** Destroys the connections on which nobody waits for an answer: idle, silent, half a request. */
+  /**
+   * Stops listening, right after a short turn of the event loop in which nobody connected: who has connected and was
+   * not accepted when a listener closes is reset, and may have sent a request already. Never rejects.
+   */
+  stopListening(): Promise<void> {
+    return new Promise((resolve) => {
+      let turns = 0
+      let accepted = -1
+      let beganMs = 0
+      // Node calls it when a server closes, wherever in a turn that is: a request that has come may not have been read.
+      this.#server.closeIdleConnections = () => {}
+      const look = () => {
+        turns += 1
+        const nowMs = this.#nowMs()
+        const isQuiet = accepted === this.#accepted && nowMs - beganMs <= SHORT_TURN_MS
+        if (!isQuiet && turns < MAX_TURNS) {
+          accepted = this.#accepted
+          beganMs = nowMs
+          afterTurn(look)
+          return
+        }
+        if (this.#server.listening) this.#server.close()
+        resolve()
+      }
+      look()
+    })
+  }
+
+  /**
+   * Destroys the connections on which nobody waits for an answer: idle, silent, half a request. One that is so young that
+   * its request may be under way is spared.
+   */
   sweep(): void {
-    for (const connection of this.#open) if (!isWaiting(connection)) connection.destroy()
-    for (const socket of this.#handshaking.values()) socket.destroy()
+    const nowMs = this.#nowMs()
+    for (const connection of [...this.#open, ...this.#handshaking.values()]) {
+      const { [latest]: answer, [since]: madeMs = 0 } = connection
+      const isYoung = answer === undefined && nowMs - madeMs < YOUNG_MS
+      // One that is at its end already has its last bytes to send.
+      if (!isYoung && !connection.writableEnded && !isWaiting(connection)) connection.destroy()
+    }
   }
 
   /** Destroys all connections; answers how many waited for an answer. */
@@ -143,15 +189,15 @@ export class SocketTable {
     const remote = remoteEnd(socket)
     this.#handshaking.delete(remote)
     this.#open.add(socket)
-    if (this.#draining) this.#unused.set(socket, this.#nowMs())
-    socket.once('close', () => {
-      this.#open.delete(socket)
-      this.#unused.delete(socket)
-    })
+    this.#accepted += 1
+    socket[since] = this.#nowMs()
+    socket.once('close', () => this.#open.delete(socket))
   }
 
-  #addHandshake(socket: Socket): void {
+  #addHandshake(socket: Connection): void {
     const remote = remoteEnd(socket)
+    this.#accepted += 1
+    socket[since] = this.#nowMs()
     this.#handshaking.set(remote, socket)
     socket.once('close', () => {
       // A port can be in use again.
@@ -165,7 +211,6 @@ export class SocketTable {
     if (!this.#leaving) return
     response.shouldKeepAlive = false
     if (!this.#draining) return
-    this.#unused.delete(connection)
     if (this.#isProbe(pathOf(request))) return
     this.#lastRequestMs = this.#nowMs()
     this.#drained += 1

@@ -14,7 +14,7 @@ function provision(names: readonly string[], env = process.env) {
 
 t.test('is quiet when all is there', async (t) => {
   // Without names it would bring the browser, which these tests do without.
-  for (const names of [['redis', 'pgbouncer', 'haproxy'], ['redis']]) {
+  for (const names of [['redis', 'pgbouncer', 'haproxy', 'nginx'], ['redis']]) {
     const { status, stdout, stderr } = provision(names)
     t.same([status, stdout, stderr], [0, '', ''])
   }
@@ -46,7 +46,7 @@ t.test('says what to do about a browser that cannot be had', async (t) => {
 t.test('refuses a name that it does not know', async (t) => {
   const { status, stderr } = provision(['mysql'])
   t.equal(status, 1)
-  t.match(stderr, /redis, pgbouncer, haproxy, prometheus, chromium, and not mysql/)
+  t.match(stderr, /redis, pgbouncer, haproxy, nginx, prometheus, chromium, and not mysql/)
 })
 
 t.test('a launcher without its program says how to get it', async (t) => {

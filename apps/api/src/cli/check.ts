@@ -1,0 +1,97 @@
+// pnpm --filter @holdfast/api check [--format text|json|junit] [--url http://host:port]
+
+import { parseArgs } from 'node:util'
+import { systemClock } from '@holdfast/footing'
+import {
+  checkDeployment,
+  type DeploymentCheck,
+  exitCodeOf,
+  reportBody,
+  reportJunit,
+  reportText,
+} from '@holdfast/lifecycle'
+import { PoolGuard } from '@holdfast/pool-guard'
+import { ConfigError, dataDirectory, type LoadedConfig, loadConfig, secretFiles } from '../config.ts'
+import { findDevelopmentDatabase } from '../db/development-database.ts'
+import { servicePool } from '../db/pool-options.ts'
+import { allChecks, configurationChecks } from '../deployment/deployment-checks.ts'
+import { reasonOf } from '../reason.ts'
+import { Secret } from '../secret.ts'
+
+const USAGE = `usage: pnpm --filter @holdfast/api check [--format text|json|junit] [--url http://host:port]
+  looks at settings, secrets, files, packages, the database, its migrations and Redis, and changes nothing
+  --url     a service that runs: its probes are asked, too
+  --format  text (the default), json, or junit for a build
+  exit code 0: all is well; 1: with a warning; 2: something must not be like this`
+
+const FORMATS = {
+  text: reportText,
+  json: (report: Parameters<typeof reportBody>[0]) => JSON.stringify(reportBody(report), null, 2),
+  junit: reportJunit,
+} as const
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    args: process.argv.slice(2).filter((word) => word !== '--'),
+    options: {
+      format: { type: 'string', default: 'text' },
+      url: { type: 'string' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  })
+  if (values.help) {
+    console.log(USAGE)
+    return 0
+  }
+  const { format, url } = values
+  if (!isFormat(format)) throw new Error(`there is no format ${format}`)
+  if (url !== undefined && !URL.canParse(url)) throw new Error(`${url} is no URL`)
+  const { checks, close } = await gather(url)
+  try {
+    const report = await checkDeployment(checks, { clock: systemClock })
+    console.log(FORMATS[format](report))
+    return exitCodeOf(report)
+  } finally {
+    await close()
+  }
+}
+
+async function gather(
+  url: string | undefined,
+): Promise<{ checks: readonly DeploymentCheck[]; close: () => Promise<void> }> {
+  let loaded: LoadedConfig
+  try {
+    loaded = loadConfig()
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    return { checks: configurationChecks(error), close: async () => {} }
+  }
+  const { config } = loaded
+  const given = config.databaseUrl?.reveal() ?? (await findDevelopmentDatabase(dataDirectory(config)))
+  // With the limits of the service, which are what is looked at, and one connection.
+  const one = { max: 1, min: 0, maxOverflow: 0, breaker: false as const }
+  const pool =
+    given === undefined ? undefined : new PoolGuard({ ...servicePool(config, new Secret(given)), ...one })
+  const ask =
+    url === undefined
+      ? undefined
+      : async (path: string, signal: AbortSignal) => {
+          const answer = await fetch(new URL(path, url), { signal, redirect: 'manual' })
+          await answer.body?.cancel()
+          return answer.status
+        }
+  const deployment = { ...loaded, secretFiles: secretFiles() }
+  const checks = allChecks(deployment, { pool, ask, nowMs: () => systemClock.nowMs() })
+  return { checks, close: async () => pool?.close() }
+}
+
+function isFormat(format: string): format is keyof typeof FORMATS {
+  return Object.hasOwn(FORMATS, format)
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  console.error(`${reasonOf(error)}\n${USAGE}`)
+  process.exitCode = 2
+}
