@@ -15,6 +15,7 @@ import { healthz } from './healthz.ts'
 import { herd } from './herd.ts'
 import { limitDenied, limitHot, limitMemory, limitRedis } from './limit.ts'
 import { limitFlood } from './limit-flood.ts'
+import { maintenance } from './maintenance.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { overload } from './overload.ts'
 import { session } from './session.ts'
@@ -38,6 +39,7 @@ export const rows: readonly Row[] = [
   abuse,
   oneAtATime,
   session,
+  maintenance,
   headers,
   healthz,
   api,
