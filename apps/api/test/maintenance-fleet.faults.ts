@@ -121,3 +121,27 @@ t.test('a window begins and ends in all processes by itself', async (t) => {
   await Promise.all([switched(one, false), switched(two, false)])
   t.ok(Date.now() >= until - 50, 'and not before its end')
 })
+
+t.test('PostgreSQL is dead: it can be closed and opened all the same, and is recorded later', async (t) => {
+  const { postgres, start } = await startProcessFleet(t, {})
+  const one = await start()
+  await waitUntil(async () => (await turn(one, 'disable')).status === 200, {
+    timeoutMs: 60_000,
+    what: 'Redis',
+  })
+  await postgres.kill9()
+  t.match(await turn(one, 'enable', { reason: 'the database is dead' }), {
+    status: 200,
+    body: { recorded: false },
+  })
+  t.equal(await isClosed(one), true)
+  await postgres.restart()
+  await waitUntil(
+    async () => {
+      const { body } = await ask(one.url, 'GET', '/admin/maintenance/history', undefined, OPERATOR)
+      return body.items?.some(({ reason }) => reason === 'the database is dead') === true
+    },
+    { timeoutMs: 120_000, what: 'the row of the change' },
+  )
+  t.match(await turn(one, 'disable'), { status: 200, body: { recorded: true } })
+})

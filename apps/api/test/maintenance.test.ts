@@ -165,6 +165,27 @@ t.test('one tenant is closed for its users and in its paths', async (t) => {
   )
 })
 
+t.test('a bypass lets a user try out what is closed, until all are revoked', async (t) => {
+  const { of, post, remove } = await start(t)
+  const user = await of(TRADER)
+  const issued = await post('/admin/maintenance/bypasses', { duration_ms: 60_000 })
+  t.match(issued, { status: 201, body: { token: String, header: 'x-maintenance-bypass' } })
+  await post('/admin/maintenance/enable')
+  const token = String(issued.body['token'])
+  const starting = async (headers: Readonly<Record<string, string>>) =>
+    (await post('/api/bot/start', { bot_id: '999999' }, { ...user, ...headers })).status
+  t.equal(await starting({}), 503)
+  t.equal(await starting({ 'x-maintenance-bypass': token }), 404, 'there is no such bot')
+  t.equal(await starting({ 'x-maintenance-bypass': `${token.slice(0, -2)}xx` }), 503)
+  const taken = await post('/api/status/maintenance/bypass', { token }, {})
+  t.equal(taken.status, 204)
+  const cookie = String(taken.headers.get('set-cookie')).split(';')[0] ?? ''
+  t.equal(await starting({ cookie }), 404)
+  t.equal((await remove('/admin/maintenance/bypasses')).status, 200)
+  t.equal(await starting({ 'x-maintenance-bypass': token }), 503)
+  t.equal(await starting({ cookie }), 503)
+})
+
 t.test('the banner, its severity, and the settings of a start', async (t) => {
   const { get, post } = await start(t, {
     MAINTENANCE_MODE_DEFAULT: 'true',

@@ -3,7 +3,7 @@
  * is in force; everything else happens when something changes, in the background.
  */
 import { createHash } from 'node:crypto'
-import { type Clock, LONGEST_TIMER_MS, wholeSeconds, withRetryAfter } from '@holdfast/footing'
+import { type Clock, LONGEST_TIMER_MS, withRetryAfter } from '@holdfast/footing'
 import { type BannerInput, bannerAt, holds, readBanner, type ShownBanner } from './banner.ts'
 import { BreakGlass, type Override } from './break-glass.ts'
 import { type Bypass, readBypass, signBypass } from './bypass.ts'
@@ -237,7 +237,7 @@ export class Maintenance {
     const change = {
       action: 'rule.set',
       subject: rule.id,
-      ...told({ reason: rule.reason, ...note }),
+      ...told({ ...note, reason: note.reason ?? rule.reason }),
     } as const
     const changed = await this.#change((state, nowMs) => withRule(state, rule, nowMs), change, note)
     return { ...changed, rule }
@@ -540,18 +540,13 @@ export class Maintenance {
 const PASS: Verdict = { pass: true }
 
 /** A block of one tenant without an end is no maintenance: there is nothing to wait for. */
-export function isIndefiniteForTenant({ mode, scope, untilMs, retryAfterMs: given }: Rule): boolean {
+function isIndefiniteForTenant({ mode, scope, untilMs, retryAfterMs: given }: Rule): boolean {
   return mode === 'block' && scope.tenant !== undefined && untilMs === undefined && given === undefined
 }
 
 /** The `ETag` of what a status says. */
 export function etagOf(body: string): string {
   return `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`
-}
-
-/** A `Retry-After` in whole seconds. */
-export function secondsOf(ms: number | undefined): number | undefined {
-  return ms === undefined ? undefined : wholeSeconds(ms)
 }
 
 function statusAt({ banner }: MaintenanceState, rules: readonly Rule[], wallMs: number): Status {

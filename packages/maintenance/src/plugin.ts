@@ -282,12 +282,11 @@ async function addOperatorRoutes(
   const authorisation = new Authorisation(authorize, authorizeTimeoutMs, clock)
   await app.register(
     async (scope) => {
-      const parse = scope.getDefaultJsonParser('error', 'error')
-      scope.removeContentTypeParser('application/json')
-      // Who has nothing to say may say that it is JSON all the same.
-      scope.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
-        if (body === '') done(null, undefined)
-        else parse(request, body, done)
+      scope.addHook('onRequest', ({ headers }, _reply, done) => {
+        const length = headers['transfer-encoding'] ?? headers['content-length'] ?? '0'
+        // Who has nothing to say may say that it is JSON all the same.
+        if (length === '0') delete headers['content-type']
+        done()
       })
       scope.addHook('preHandler', (request, reply, done) => {
         authorisation.decide(request, (authorised) => {
@@ -305,12 +304,8 @@ async function addOperatorRoutes(
           // Whoever closes the service must be able to open it.
           config: { maintenance: false },
           async handler(request, reply) {
-            const asked = {
-              ...request,
-              params: request.params,
-              query: request.query,
-              body: request.body,
-            } as Asked
+            const { params, query, body: given } = request
+            const asked = { params: params as Asked['params'], query, body: given }
             const by = actor?.(request)
             const note = { by, requestId: String(request.id) }
             const { statusCode = 200, body } = await answer(maintenance, asked, { note, rule, bypass })

@@ -75,6 +75,9 @@ export class Replica {
   #lookingFor: Promise<boolean> | undefined
   #again = false
   #journalRead: boolean
+  #readingJournal: Promise<void> | undefined
+  /** The last version in the journal, as a start has found it. */
+  #recordedVersion: number | undefined
   #unrecorded: Entry[] = []
   #recording: Promise<void> | undefined
   #heard = false
@@ -110,9 +113,12 @@ export class Replica {
   async start(): Promise<void> {
     const { store, startupWaitMs, log } = this.#parts
     this.#stopListening = store.onChange(() => void this.sync())
-    const reading = store
-      .ready(startupWaitMs)
-      .then((isReady) => (isReady ? this.sync() : this.#readJournal()))
+    const journal = this.#readJournal()
+    const reading = store.ready(startupWaitMs).then(async (isReady) => {
+      if (isReady) await this.sync()
+      // Whoever has heard of a state need not wait for an older one.
+      if (this.#kept === undefined) await journal
+    })
     await this.#within(startupWaitMs, reading)
     this.#syncLater()
     if (!this.#heard) {
@@ -156,6 +162,8 @@ export class Replica {
       const { version } = this.#state
       if (expected !== undefined && expected !== version) throw new ConflictError(version)
       const text = textOf({ ...edit(this.#state, this.wallMs()), change })
+      // What nobody could read would be in force nowhere.
+      stateFrom(text, version)
       const known = Math.max(version, this.#kept?.version ?? 0)
       const written = await store.write(text, known).catch((cause: unknown) => {
         // It may have been carried out.
@@ -218,11 +226,8 @@ export class Replica {
     do {
       this.#again = false
       succeeded = store.available && (await this.#ask())
-      if (!this.#journalRead) {
-        const reading = this.#readJournal()
-        // Whoever has heard of a state need not wait for an older one.
-        if (this.#kept === undefined) await reading
-      }
+      // Not waited for: what the store says is in force.
+      void this.#readJournal()
       // What others have made a hint of while the store was away, it will tell when it is back.
     } while (this.#again && succeeded && !this.#closed)
     if (this.#unrecorded.length > 0) void this.#writeJournal()
@@ -241,6 +246,7 @@ export class Replica {
       await this.#take(reading, known)
       this.#syncs += 1
       this.#parts.looked()
+      this.#recordWhatWasFound()
       return true
     } catch {
       this.#failures += 1
@@ -260,37 +266,45 @@ export class Replica {
     }
   }
 
-  /** Once: from then on the store knows, or this process tells it. */
-  async #readJournal(): Promise<boolean> {
+  /** Once: from then on the store knows, or this process tells it. Never rejects. */
+  #readJournal(): Promise<void> {
+    if (this.#journalRead) return Promise.resolve()
+    this.#readingJournal ??= this.#askJournal().finally(() => {
+      this.#readingJournal = undefined
+    })
+    return this.#readingJournal
+  }
+
+  async #askJournal(): Promise<void> {
     const { journal, store, log } = this.#parts
-    if (journal === undefined || this.#journalRead) return true
     try {
-      const entry = await journal.latest()
-      if (this.#closed || this.#journalRead) return true
+      const entry = await journal?.latest()
+      if (this.#closed) return
       this.#journalRead = true
       this.#heard = true
-      const known = this.#kept?.version ?? 0
-      if (entry !== undefined && entry.version > known) {
-        this.#adopt(entry)
-        if (store.available) await store.restore(entry)
-      } else if (
-        this.#kept !== undefined &&
-        (entry?.version ?? 0) < known &&
-        this.#state.change !== undefined
-      ) {
-        // Whoever made the change ended before it was written down.
-        const { version, text } = this.#kept
-        void this.#record({ version, atMs: version, change: this.#state.change, text })
-      }
-      return true
+      this.#recordedVersion = entry?.version ?? 0
+      this.#recordWhatWasFound()
+      if (entry === undefined || entry.version <= (this.#kept?.version ?? 0)) return
+      this.#adopt(entry)
+      if (store.available) await store.restore(entry)
     } catch (err) {
       if (!this.#heard) log.warn({ err }, 'the journal of maintenance cannot be read')
-      return false
     }
+  }
+
+  /** What a start finds in the store and not in the journal: whoever made the change ended before it was written. */
+  #recordWhatWasFound(): void {
+    const recorded = this.#recordedVersion
+    if (recorded === undefined || this.#syncs === 0) return
+    this.#recordedVersion = undefined
+    const { version, change } = this.#state
+    if (change === undefined || version <= recorded || version !== this.#kept?.version) return
+    void this.#record({ version, atMs: version, change, text: this.#kept.text })
   }
 
   async #record(entry: Entry): Promise<boolean | undefined> {
     if (this.#parts.journal === undefined) return undefined
+    this.#recordedVersion = undefined
     if (this.#unrecorded.length >= MAX_UNRECORDED) {
       const [oldest] = this.#unrecorded.splice(0, 1)
       this.#parts.log.error(

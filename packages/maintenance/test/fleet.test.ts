@@ -210,6 +210,17 @@ t.test(
   },
 )
 
+t.test('what nobody could read is not written', async (t) => {
+  const fleet = new HandFleet()
+  const one = await fleet.process()
+  for (const note of [{ by: '' }, { by: 'x'.repeat(1001) }, { reason: '' }, { requestId: '' }]) {
+    await t.rejects(one.set({}, note), { code: 'HOLDFAST_ERR_MAINTENANCE_RULE' })
+  }
+  t.same(one.rules(), [])
+  await one.set({ reason: 'of the rule' }, { by: 'alice', reason: undefined })
+  t.match(one.state.change, { by: 'alice', reason: 'of the rule' })
+})
+
 t.test('a state of another version is not kept to, and that is said once', async (t) => {
   const fleet = new HandFleet()
   const one = await fleet.process()

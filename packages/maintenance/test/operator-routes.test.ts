@@ -57,14 +57,27 @@ t.test('enable and disable without more are those of the settings', async (t) =>
   t.equal((await app.inject({ method: 'POST', url: '/api/bot/start' })).statusCode, 200)
 })
 
-t.test('an empty body that says it is JSON is none', async (t) => {
-  const app = await serviceWith(t)
-  const headers = { ...TOKEN, 'content-type': 'application/json' }
-  const url = '/admin/maintenance/enable'
-  t.equal((await app.inject({ method: 'POST', url, headers, payload: '' })).statusCode, 200)
-  t.equal((await app.inject({ method: 'POST', url, headers, payload: '{' })).statusCode, 400)
-  t.equal((await app.inject({ method: 'POST', url, headers, payload: '{"__proto__":{}}' })).statusCode, 400)
-})
+t.test(
+  'an empty body that says it is JSON is none, and what reads bodies is that of the application',
+  async (t) => {
+    const app = await serviceWith(t)
+    const headers = { ...TOKEN, 'content-type': 'application/json' }
+    const url = '/admin/maintenance/enable'
+    t.equal((await app.inject({ method: 'POST', url, headers })).statusCode, 200)
+    t.equal((await app.inject({ method: 'POST', url, headers, payload: '' })).statusCode, 200)
+    t.equal((await app.inject({ method: 'POST', url, headers, payload: '{' })).statusCode, 400)
+    t.equal((await app.inject({ method: 'POST', url, headers, payload: '{"__proto__":{}}' })).statusCode, 400)
+    const own = Fastify()
+    t.teardown(() => own.close())
+    own.removeContentTypeParser('application/json')
+    own.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, _body, done) => {
+      done(Object.assign(new Error('read by the application'), { statusCode: 422 }))
+    })
+    await own.register(maintenance, { admin: { authorize: () => true } })
+    t.equal((await own.inject({ method: 'POST', url, headers, payload: '{}' })).statusCode, 422)
+    t.equal((await own.inject({ method: 'POST', url, headers })).statusCode, 200)
+  },
+)
 
 t.test('enable takes everything that a rule has', async (t) => {
   const app = await serviceWith(t)

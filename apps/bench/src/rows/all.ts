@@ -16,6 +16,7 @@ import { herd } from './herd.ts'
 import { limitDenied, limitHot, limitMemory, limitRedis } from './limit.ts'
 import { limitFlood } from './limit-flood.ts'
 import { logging } from './logging.ts'
+import { maintenance } from './maintenance.ts'
 import { measuredRoute } from './measured-route.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { overload } from './overload.ts'
@@ -42,6 +43,7 @@ export const rows: readonly Row[] = [
   abuse,
   oneAtATime,
   session,
+  maintenance,
   headers,
   recordRequest,
   scrape,
