@@ -37,6 +37,8 @@ export async function startNginx({ http, port }: NginxOptions): Promise<RealServ
         directory,
         probe: () => probeTcp(port, '', ''),
         stopSignal: 'SIGTERM',
+        // A worker outlives a master that was killed; a master that is told to end takes its worker along.
+        orphanSignal: 'INT',
         orphanDirectory: directory,
       }
     },
