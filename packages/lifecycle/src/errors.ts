@@ -71,8 +71,8 @@ export const WorkerFailedError = createError<[place: number, what: string]>(
 )
 
 /** The successor of a worker does not serve: the restart ends there. */
-export const RestartFailedError = createError<[place: number]>(
+export const RestartFailedError = createError<[place: number, what: string]>(
   'HOLDFAST_ERR_LIFECYCLE_RESTART_FAILED',
-  'the successor of worker %d does not serve; it and those after it stay what they were',
+  'the successor of worker %d %s; it and those after it stay what they were',
   500,
 )

@@ -28,6 +28,7 @@ export type { ShutdownStage } from './shutdown.ts'
 export type { ProcessPort } from './signals.ts'
 export { type PhaseOutcome, type PhaseRecord, type StartPhase, startPhases } from './start-up.ts'
 export {
+  type EndReason,
   type ForkedWorker,
   WorkerFleet,
   type WorkerFleetSettings,

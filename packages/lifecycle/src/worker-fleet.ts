@@ -9,6 +9,9 @@ import { type Clock, holdProcess } from '@holdfast/footing'
 import { OptionError, RestartFailedError, StoppedError, WorkerFailedError } from './errors.ts'
 import type { LifecycleLog } from './options.ts'
 
+/** Why a worker is told to end: others serve in its place, or all of them end. */
+export type EndReason = 'replaced' | 'stopping'
+
 /** A process that was forked. */
 export interface ForkedWorker {
   readonly pid: number
@@ -16,8 +19,8 @@ export interface ForkedWorker {
   readonly ready: Promise<void>
   /** Resolves with its exit code; 1 where a signal ended it. */
   readonly exited: Promise<number>
-  /** Tells it to end in order. */
-  end(): void
+  /** Tells it to end in order; told again, it shortens what is left of its way down. */
+  end(reason: EndReason): void
   /** Ends it at once. */
   kill(): void
 }
@@ -26,11 +29,11 @@ export interface ForkedWorker {
 export interface WorkerFleetSettings {
   /** How many, at least 1 and at most 256. */
   readonly workers: number
-  /** Forks the worker of a place, which is counted from 0. */
+  /** Forks the worker of a place, which is counted from 0. What it throws counts as a worker that has ended. */
   readonly fork: (place: number) => ForkedWorker
   readonly clock: Clock
   readonly log: LifecycleLog
-  /** Longest time until one serves. Default 60,000 ms. */
+  /** Longest time until one serves; then it is killed. Default 60,000 ms. */
   readonly readyTimeoutMs?: number
   /** Longest time until one that was told to end has ended. Default 60,000 ms; longer than its own way down. */
   readonly endTimeoutMs?: number
@@ -48,10 +51,14 @@ export interface WorkerFleetSnapshot {
 interface Place {
   readonly place: number
   worker: ForkedWorker | undefined
+  /** Somebody has served here: whoever ends from now on is started again. */
+  served: boolean
   startedMs: number
   /** Ends in a row, each soon after a start. */
   failures: number
+  /** Whoever replaces its worker sees to it that there is one. */
   replacing: boolean
+  /** Gives up the next start. */
   cancel: () => void
 }
 
@@ -65,9 +72,13 @@ const STABLE_MS = 60_000
 export class WorkerFleet {
   readonly #settings: WorkerFleetSettings
   readonly #places: Place[]
+  /** All that have not ended, those that are replaced and those that are to replace them included. */
+  readonly #living = new Set<ForkedWorker>()
+  /** Those that were told to end. */
+  readonly #ending = new Map<ForkedWorker, Promise<number>>()
   readonly #readyTimeoutMs: number
   readonly #endTimeoutMs: number
-  #started = false
+  #starting: Promise<void> | undefined
   #stopping: Promise<number> | undefined
   #restarting: Promise<void> | undefined
   #lost = 0
@@ -84,6 +95,7 @@ export class WorkerFleet {
     this.#places = Array.from({ length: workers }, (_, place) => ({
       place,
       worker: undefined,
+      served: false,
       startedMs: 0,
       failures: 0,
       replacing: false,
@@ -92,29 +104,19 @@ export class WorkerFleet {
   }
 
   /**
-   * Starts all, and resolves when all serve. When one does not, the others end and this rejects with
-   * `HOLDFAST_ERR_LIFECYCLE_WORKER_FAILED`: what keeps one from starting keeps all.
+   * Starts all, once, and resolves when all serve. When one does not, the others end and this rejects with
+   * `HOLDFAST_ERR_LIFECYCLE_WORKER_FAILED`: what keeps one from starting keeps all. A stop in between rejects it with
+   * `HOLDFAST_ERR_LIFECYCLE_STOPPED`.
    */
-  async start(): Promise<void> {
-    const begun = this.#places.map(async (place) => {
-      const outcome = await this.#outcome(this.#begin(place))
-      if (outcome === 'ready') return
-      const what = outcome === 'late' ? 'does not serve in time' : `ended with ${outcome}`
-      throw new WorkerFailedError(place.place, what)
-    })
-    try {
-      await Promise.all(begun)
-      this.#started = true
-    } catch (error) {
-      await this.stop()
-      throw error
-    }
+  start(): Promise<void> {
+    this.#starting ??= this.#startAll()
+    return this.#starting
   }
 
   /**
-   * Replaces each in turn: its successor first, and when that serves it is told to end. Rejects with
-   * `HOLDFAST_ERR_LIFECYCLE_RESTART_FAILED` at the first successor that does not serve; it and those after it stay what
-   * they were. Who calls while one runs waits for that one.
+   * Replaces each in turn, once all have started: its successor first, and when that serves it is told to end. Rejects
+   * with `HOLDFAST_ERR_LIFECYCLE_RESTART_FAILED` at the first successor that does not serve: its place and those after it
+   * stay what they were. Who calls while one runs waits for that one.
    */
   restart(): Promise<void> {
     if (this.#stopping !== undefined) return Promise.reject(new StoppedError('a restart cannot begin'))
@@ -130,9 +132,9 @@ export class WorkerFleet {
     return this.#stopping
   }
 
-  /** Tells all that are left again, on a further signal: each shortens what is left of its own way down. */
+  /** Tells all that are left again, on a further signal. */
   endAgain(): void {
-    for (const { worker } of this.#places) worker?.end()
+    for (const worker of this.#living) worker.end('stopping')
   }
 
   /** Everything, as plain data. */
@@ -144,19 +146,58 @@ export class WorkerFleet {
     }
   }
 
+  async #startAll(): Promise<void> {
+    const begun = this.#places.map(async (place) => {
+      const outcome = await this.#outcome(this.#begin(place))
+      if (this.#stopping !== undefined) throw new StoppedError('the start was interrupted')
+      if (outcome === 'ready') return
+      throw new WorkerFailedError(place.place, wordOf(outcome))
+    })
+    try {
+      await Promise.all(begun)
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+  }
+
   #begin(place: Place): ForkedWorker {
-    const worker = this.#settings.fork(place.place)
+    const worker = this.#fork(place)
+    this.#adopt(place, worker)
+    return worker
+  }
+
+  #fork({ place }: Place): ForkedWorker {
+    const worker = this.#tryToFork(place)
+    this.#living.add(worker)
+    worker.exited.then(() => this.#living.delete(worker))
+    return worker
+  }
+
+  #tryToFork(place: number): ForkedWorker {
+    try {
+      return this.#settings.fork(place)
+    } catch (error) {
+      this.#settings.log.error({ place, err: error }, 'a worker cannot be forked')
+      return unborn
+    }
+  }
+
+  #adopt(place: Place, worker: ForkedWorker): void {
     place.worker = worker
     place.startedMs = this.#settings.clock.nowMs()
+    worker.ready.then(() => {
+      place.served = true
+    })
     worker.exited.then((code) => this.#ended(place, worker, code))
-    return worker
   }
 
   #ended(place: Place, worker: ForkedWorker, code: number): void {
     // One that was replaced is nobody's any more.
     if (place.worker !== worker) return
     place.worker = undefined
-    if (this.#stopping !== undefined || !this.#started) return
+    // Of a first one that never served start() tells.
+    if (this.#stopping !== undefined || !place.served) return
     const { clock, log } = this.#settings
     this.#lost += 1
     const livedMs = clock.nowMs() - place.startedMs
@@ -166,11 +207,14 @@ export class WorkerFleet {
       { place: place.place, pid: worker.pid, code, livedMs: Math.round(livedMs), waitMs },
       'a worker has ended',
     )
-    if (place.replacing) return
+    if (!place.replacing) this.#reviveIn(place, waitMs)
+  }
+
+  #reviveIn(place: Place, waitMs: number): void {
     const release = holdProcess()
-    const cancel = clock.schedule(waitMs, () => {
+    const cancel = this.#settings.clock.schedule(waitMs, () => {
       release()
-      this.#begin(place)
+      this.#revive(place)
     })
     place.cancel = () => {
       release()
@@ -178,42 +222,50 @@ export class WorkerFleet {
     }
   }
 
+  async #revive(place: Place): Promise<void> {
+    const worker = this.#begin(place)
+    const outcome = await this.#outcome(worker)
+    // It may have been told to end, or replaced, meanwhile: others see to that.
+    if (place.worker !== worker || this.#ending.has(worker)) return
+    const { pid } = worker
+    if (outcome === 'ready') this.#settings.log.info({ place: place.place, pid }, 'a worker serves again')
+    if (outcome !== 'late') return
+    this.#settings.log.error({ place: place.place, pid }, 'a worker does not serve in time and is killed')
+    worker.kill()
+  }
+
   async #replaceAll(): Promise<void> {
-    for (const place of this.#places) {
-      if (this.#stopping !== undefined) throw new StoppedError('the restart was interrupted')
-      await this.#replace(place)
-    }
+    await this.start()
+    for (const place of this.#places) await this.#replace(place)
   }
 
   async #replace(place: Place): Promise<void> {
-    const { log, fork, clock } = this.#settings
+    if (this.#stopping !== undefined) throw new StoppedError('the restart was interrupted')
     place.replacing = true
     place.cancel()
-    const old = place.worker
-    try {
-      const successor = fork(place.place)
-      const outcome = await this.#outcome(successor)
-      if (outcome !== 'ready' || this.#stopping !== undefined) {
-        successor.kill()
-        await successor.exited
-        // It may have been lost meanwhile.
-        if (place.worker === undefined && this.#stopping === undefined) this.#begin(place)
-        throw new RestartFailedError(place.place)
-      }
-      const before = place.worker
-      place.worker = successor
-      place.startedMs = clock.nowMs()
-      place.failures = 0
-      successor.exited.then((code) => this.#ended(place, successor, code))
-      log.info({ place: place.place, pid: successor.pid, instead_of: old?.pid }, 'a worker is replaced')
-      if (before !== undefined) await this.#end(before)
-    } finally {
-      place.replacing = false
+    const successor = this.#fork(place)
+    const outcome = await this.#outcome(successor)
+    place.replacing = false
+    // It ends with all the others.
+    if (this.#stopping !== undefined) throw new StoppedError('the restart was interrupted')
+    const before = place.worker
+    if (outcome !== 'ready') {
+      successor.kill()
+      // Lost meanwhile.
+      if (before === undefined) this.#revive(place)
+      throw new RestartFailedError(place.place, wordOf(outcome))
     }
+    place.failures = 0
+    this.#adopt(place, successor)
+    this.#settings.log.info(
+      { place: place.place, pid: successor.pid, instead_of: before?.pid },
+      'a worker is replaced',
+    )
+    if (before !== undefined) await this.#end(before, 'replaced')
   }
 
   /** Whether it serves, ended before, or took too long. */
-  #outcome(worker: ForkedWorker): Promise<'ready' | 'late' | number> {
+  #outcome(worker: ForkedWorker): Promise<Outcome> {
     const late = Promise.withResolvers<'late'>()
     const release = holdProcess()
     const cancel = this.#settings.clock.schedule(this.#readyTimeoutMs, () => late.resolve('late'))
@@ -224,26 +276,44 @@ export class WorkerFleet {
     })
   }
 
-  /** Tells one to end; answers its exit code. */
-  async #end(worker: ForkedWorker): Promise<number> {
+  /** Tells one to end, once; answers its exit code. */
+  #end(worker: ForkedWorker, reason: EndReason): Promise<number> {
+    const under = this.#ending.get(worker)
+    if (under !== undefined) return under
     const release = holdProcess()
     const cancel = this.#settings.clock.schedule(this.#endTimeoutMs, () => {
       this.#settings.log.error({ pid: worker.pid }, 'a worker does not end and is killed')
       worker.kill()
     })
-    worker.end()
-    try {
-      return await worker.exited
-    } finally {
+    const ended = worker.exited.finally(() => {
       cancel()
       release()
-    }
+      this.#ending.delete(worker)
+    })
+    this.#ending.set(worker, ended)
+    worker.end(reason)
+    return ended
   }
 
   async #endAll(): Promise<number> {
     for (const place of this.#places) place.cancel()
-    const workers = this.#places.flatMap(({ worker }) => worker ?? [])
-    const codes = await Promise.all(workers.map((worker) => this.#end(worker)))
+    const codes = await Promise.all([...this.#living].map((worker) => this.#end(worker, 'stopping')))
     return Math.max(0, ...codes)
   }
+}
+
+/** Whether a worker serves, ended with a code, or took too long. */
+type Outcome = 'ready' | 'late' | number
+
+function wordOf(outcome: Outcome): string {
+  return outcome === 'late' ? 'does not serve in time' : `ended with ${outcome}`
+}
+
+/** In place of one that could not be forked. */
+const unborn: ForkedWorker = {
+  pid: 0,
+  ready: new Promise(() => {}),
+  exited: Promise.resolve(1),
+  end() {},
+  kill() {},
 }
