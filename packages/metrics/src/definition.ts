@@ -42,7 +42,10 @@ export type CounterDefinition<Rules extends LabelRules> = Definition<Rules>
 export interface GaugeDefinition<Rules extends LabelRules> extends Definition<Rules> {
   /** Of several processes. Default `sum`. */
   readonly aggregate?: Aggregate
-  /** Called before each scrape, at once, to set what is only known then. A throw leaves the values as they are. */
+  /**
+   * Called before each scrape, to set what is only known then; may answer a promise. A throw, or a rejection, leaves the
+   * values as they are; a promise that takes longer than `collectTimeoutMs` has the gauge left out of that scrape.
+   */
   readonly collect?: () => void
 }
 

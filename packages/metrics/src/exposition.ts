@@ -47,28 +47,37 @@ export async function expose(metrics: readonly MetricLike[], options: ExposeOpti
   const openMetrics = format === 'openmetrics'
   const plain = Object.keys(defaultLabels).length === 0
   // All at once, in one turn: several of them may share what they look at.
-  const reading = metrics.map((metric) => (metric instanceof Family && plain ? metric : within(read(metric))))
+  const reading = metrics.map((metric) =>
+    metric instanceof Family && plain ? upToDate(metric, within) : within(read(metric)),
+  )
   for (const one of reading) if (one instanceof Promise) one.catch(() => {})
   let text = ''
   for (const [at, one] of reading.entries()) {
-    if (one instanceof Family) {
-      text += head(one, openMetrics)
-      for (const lines of one.lines(openMetrics)) {
+    try {
+      const told = one instanceof Promise ? await one : one
+      for (const lines of told instanceof Family
+        ? linesOfFamily(told, openMetrics)
+        : [linesOf(told, defaultLabels, openMetrics)]) {
         text += lines
         const paused = pause()
         if (paused !== undefined) await paused
       }
-      continue
-    }
-    try {
-      text += linesOf(await one, defaultLabels, openMetrics)
     } catch {
       unread(metrics[at]?.name ?? '')
     }
-    const paused = pause()
-    if (paused !== undefined) await paused
   }
   return openMetrics ? `${text}# EOF\n` : text
+}
+
+/** The family itself, or, where it has to ask first, a promise of it. */
+function upToDate(family: Family, within: ExposeOptions['within']): Family | Promise<Family> {
+  const collecting = family.collect()
+  return collecting === undefined ? family : within(collecting).then(() => family)
+}
+
+function* linesOfFamily(family: Family, openMetrics: boolean): Generator<string, void, void> {
+  yield head(family, openMetrics)
+  yield* family.lines(openMetrics)
 }
 
 /** A synchronous throw is one more metric that cannot be read. */

@@ -34,8 +34,10 @@ export interface FamilyParts<R extends Row> {
   readonly aggregate?: Aggregate
   readonly rows: () => Iterable<R>
   readonly form: Form<R>
+  /** The names of its labels, as clients of Prometheus have them. */
+  readonly labelNames?: readonly string[]
   /** Called before the rows are read. */
-  readonly collect?: (() => void) | undefined
+  readonly collect?: (() => Promise<void> | undefined) | undefined
   readonly reset: () => void
 }
 
@@ -61,6 +63,7 @@ export class Family<R extends Row = Row> {
   readonly help: string
   readonly type: MetricType
   readonly aggregator: string
+  readonly labelNames: readonly string[]
   readonly #parts: FamilyParts<R>
 
   constructor(parts: FamilyParts<R>) {
@@ -68,19 +71,20 @@ export class Family<R extends Row = Row> {
     this.help = parts.help
     this.type = parts.type
     this.aggregator = AGGREGATORS[parts.aggregate ?? 'sum']
+    this.labelNames = parts.labelNames ?? []
     this.#parts = parts
+  }
+
+  /** Brings the rows up to date: before they are read. Answers a promise where that takes a while. */
+  collect(): Promise<void> | undefined {
+    return this.#parts.collect?.()
   }
 
   /** For a registry of prom-client, and whoever reads it. */
   async get(): Promise<Collected> {
-    return this.collected()
-  }
-
-  /** The same at once. */
-  collected(): Collected {
+    await this.collect()
     const { name, help, type, aggregator } = this
-    const { rows, form, collect } = this.#parts
-    collect?.()
+    const { rows, form } = this.#parts
     const values: Sample[] = []
     for (const row of rows()) values.push(...form.samples(name, row))
     return { name, help, type, aggregator, values }
@@ -88,8 +92,7 @@ export class Family<R extends Row = Row> {
 
   /** The lines of each series, one after the other. */
   *lines(exemplars: boolean): Generator<string, void, void> {
-    const { rows, form, collect } = this.#parts
-    collect?.()
+    const { rows, form } = this.#parts
     for (const row of rows()) yield form.lines(this.name, row, exemplars)
   }
 

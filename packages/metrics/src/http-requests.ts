@@ -25,15 +25,19 @@ const MOST_STATUS = 599
 export class RouteRecorder {
   readonly #byMethod = new Map<string, StatusRows>()
   readonly #make: (method: string) => StatusRows
+  readonly #noRoom: (() => void) | undefined
 
-  constructor(make: (method: string) => StatusRows) {
+  /** `noRoom` is called for each request, where they are those of routes that found none. */
+  constructor(make: (method: string) => StatusRows, noRoom?: () => void) {
     this.#make = make
+    this.#noRoom = noRoom
   }
 
   /** Counts one that has ended. */
   record(method: string, status: number, seconds: number, exemplar?: Omit<Exemplar, 'value'>): void {
     const rows = this.#byMethod.get(method) ?? this.#add(method)
     rows.at(status).observe(seconds, exemplar)
+    this.#noRoom?.()
   }
 
   /** Counts are read from there. */
@@ -91,6 +95,7 @@ export class HttpRequests {
   readonly #routes = new Map<string, RouteRecorder>()
   readonly #maxRoutes: number
   readonly #makeRow: (labels: Readonly<Record<string, string>>) => HistogramRow
+  readonly #noRoom: () => void
 
   /** Raises `HOLDFAST_ERR_METRICS_DUPLICATE`. */
   constructor(
@@ -98,13 +103,15 @@ export class HttpRequests {
     { buckets, maxRoutes }: { readonly buckets: Float64Array; readonly maxRoutes: number },
   ) {
     this.#maxRoutes = maxRoutes
+    this.#noRoom = () => set.overflowed(REQUESTS.name, 'route')
     this.#makeRow = set.histogramRow(REQUEST_SECONDS.name, buckets)
     const rows = () => this.#rows()
     const reset = () => {
       for (const row of this.#rows()) row.reset()
     }
-    set.add(new Family({ ...REQUESTS, type: 'counter', form: COUNT_FORM, rows, reset }))
-    set.add(new Family({ ...REQUEST_SECONDS, type: 'histogram', form: HISTOGRAM_FORM, rows, reset }))
+    const both = { labelNames: ['method', 'route', 'status'], rows, reset }
+    set.add(new Family({ ...REQUESTS, type: 'counter', form: COUNT_FORM, ...both }))
+    set.add(new Family({ ...REQUEST_SECONDS, type: 'histogram', form: HISTOGRAM_FORM, ...both }))
     const flying = [this.inFlight]
     // What is under way goes on being so.
     set.add(
@@ -121,6 +128,7 @@ export class HttpRequests {
     if (this.#routes.size >= this.#maxRoutes + BUILT_IN) return this.route(OTHER_ROUTES)
     const recorder = new RouteRecorder(
       (method) => new StatusRows((status) => this.#makeRow({ method, route: template, status })),
+      template === OTHER_ROUTES ? this.#noRoom : undefined,
     )
     this.#routes.set(template, recorder)
     return recorder

@@ -9,6 +9,7 @@ import {
   type HistogramDefinition,
   type LabelRules,
   type LabelsOf,
+  type ResolvedDefinition,
   resolveBuckets,
   resolveDefinition,
 } from './definition.ts'
@@ -53,7 +54,8 @@ type Labels = Readonly<Record<string, unknown>>
 /** All that is made with one registry. */
 export class MetricSet {
   readonly registry: RegistryLike
-  readonly #overflowed: Overflowed
+  /** Counts a value of a label that found no room; `told` hears of the first. */
+  readonly overflowed: Overflowed
   readonly #refused: (metric: string) => void
 
   /** `told` hears of every label that has no room, the first time. */
@@ -63,7 +65,7 @@ export class MetricSet {
     const lost: Overflowed = () => {}
     const overflows = this.#counter(LABEL_OVERFLOW, lost)
     const refusals = this.#counter(VALUES_REFUSED, lost)
-    this.#overflowed = (metric, label) => {
+    this.overflowed = (metric, label) => {
       overflows.inc({ metric, label })
       const key = `${metric} ${label}`
       if (heard.has(key) || heard.size >= MAX_TOLD) return
@@ -75,7 +77,7 @@ export class MetricSet {
 
   /** Raises `HOLDFAST_ERR_METRICS_DEFINITION` and `HOLDFAST_ERR_METRICS_DUPLICATE`. */
   counter<const Rules extends LabelRules = NoLabels>(definition: CounterDefinition<Rules>): Counter<Rules> {
-    return this.#counter(definition, this.#overflowed)
+    return this.#counter(definition, this.overflowed)
   }
 
   /** Raises `HOLDFAST_ERR_METRICS_DEFINITION` and `HOLDFAST_ERR_METRICS_DUPLICATE`. */
@@ -84,8 +86,8 @@ export class MetricSet {
     const { aggregate = 'sum', collect } = definition
     const checks = checksOf(resolved.name)
     checks.oneOf('aggregate', aggregate, ['sum', 'max', 'min', 'average', 'newest'])
-    checks.synchronous('collect', collect)
-    const series = new Series(resolved, (labels) => new GaugeRow(labels), this.#overflowed)
+    checks.callable('collect', collect)
+    const series = new Series(resolved, (labels) => new GaugeRow(labels), this.overflowed)
     this.#register(resolved, 'gauge', series, {
       form: VALUE_FORM,
       aggregate,
@@ -105,7 +107,7 @@ export class MetricSet {
   ): Histogram<Rules> {
     const resolved = resolveDefinition('histogram', definition, ['buckets'])
     const bounds = resolveBuckets(definition)
-    const series = new Series(resolved, this.histogramRow(resolved.name, bounds), this.#overflowed)
+    const series = new Series(resolved, this.histogramRow(resolved.name, bounds), this.overflowed)
     series.makeAhead()
     this.#register(resolved, 'histogram', series, { form: HISTOGRAM_FORM })
     return {
@@ -166,7 +168,7 @@ export class MetricSet {
   }
 
   #register<R extends Row & { reset(): void }>(
-    { name, help }: { readonly name: string; readonly help: string },
+    { name, help, labels }: ResolvedDefinition,
     type: 'counter' | 'gauge' | 'histogram',
     series: Series<R>,
     rest: Pick<ConstructorParameters<typeof Family<R>>[0], 'form' | 'aggregate' | 'collect'>,
@@ -174,7 +176,8 @@ export class MetricSet {
     const reset = () => {
       for (const row of series.rows()) row.reset()
     }
-    this.add(new Family<R>({ name, help, type, rows: () => series.rows(), reset, ...rest }))
+    const labelNames = Object.keys(labels)
+    this.add(new Family<R>({ name, help, type, labelNames, rows: () => series.rows(), reset, ...rest }))
   }
 }
 
@@ -198,11 +201,15 @@ function recording<R extends Row, First, Second>(
 
 const NO_LABELS: Labels = {}
 
-function contained(collect: () => void): void {
+/** The values stay what they were: a gauge that cannot be read takes no scrape with it. */
+function contained(collect: () => unknown): Promise<void> | undefined {
   try {
-    collect()
+    const answer = collect()
+    if (!(answer instanceof Promise)) return undefined
+    const ignore = (): void => {}
+    return answer.then(ignore, ignore)
   } catch {
-    // The values stay what they were: a gauge that cannot be read takes no scrape with it.
+    return undefined
   }
 }
 

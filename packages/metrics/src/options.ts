@@ -50,6 +50,8 @@ export interface MetricsOptions<Request = unknown> {
   readonly runtime?: boolean
   /** A metric of the registry that cannot be read in so many ms is left out of the scrape. Default 500. */
   readonly collectTimeoutMs?: number
+  /** A scrape is told again for so many ms, 1000 at most. Default 0: only to who asks while it is under way. */
+  readonly keepMs?: number
   /**
    * Whether this is a worker of `node:cluster` whose primary has called `collectCluster()`: then whoever asks gets the
    * metrics of all workers. Default `false`.
@@ -82,12 +84,14 @@ export interface ResolvedOptions<Request> {
   readonly component: (error: unknown) => string
   readonly runtime: boolean
   readonly collectTimeoutMs: number
+  readonly keepMs: number
   readonly cluster: boolean
   readonly maxOperations: number
   readonly clock: Clock
   readonly runtimeClock: RuntimeClock
 }
 
+const MAX_KEPT_MS = 1000
 const checks = new OptionChecks((option, expected, received) => new OptionError(option, expected, received))
 
 /** Validates the options of `register()`; raises `HOLDFAST_ERR_METRICS_OPTION`. */
@@ -116,6 +120,7 @@ export function resolveOptions<Request>(options: MetricsOptions<Request>): Resol
     component: checks.synchronous('component', options.component) ?? componentOf,
     runtime: checks.flag('runtime', options.runtime ?? true),
     collectTimeoutMs: checks.duration('collectTimeoutMs', options.collectTimeoutMs ?? 500, 1),
+    keepMs: checks.duration('keepMs', options.keepMs ?? 0, 0, MAX_KEPT_MS),
     cluster: checks.flag('cluster', options.cluster ?? false),
     maxOperations: checks.count('maxOperations', options.maxOperations ?? 50, 0, 1000),
     clock: checks.having('clock', options.clock, ['nowMs', 'wallMs', 'schedule']) ?? systemClock,

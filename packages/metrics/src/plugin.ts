@@ -1,7 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { promisify } from 'node:util'
-import { gzip } from 'node:zlib'
 import { Authorisation } from '@holdfast/footing'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
@@ -19,6 +17,7 @@ import { type MetricsOptions, type ResolvedOptions, resolveOptions } from './opt
 import type { Exemplar } from './row.ts'
 import { collectRuntime } from './runtime.ts'
 import { Scrapes } from './scrape.ts'
+import { SharedScrapes } from './shared-scrapes.ts'
 
 /** What `app.metrics` is. */
 export interface Metrics extends Pick<MetricSet, 'counter' | 'gauge' | 'histogram' | 'registry'> {
@@ -75,7 +74,6 @@ const LEAST_GZIPPED = 1024
 /** Of what the client did, the parser cannot be blamed. */
 const RESETS = ['ECONNRESET', 'EPIPE']
 const MAX_EXEMPLAR = 128
-const zip = promisify(gzip)
 
 /**
  * The plugin; decorates the instance with `metrics`. Register it first, with `await`, so that whatever another hook
@@ -106,6 +104,7 @@ export const metrics = fp(
       timeoutMs: options.collectTimeoutMs,
       unread: (metric) => unread.inc({ metric }),
     })
+    const own = new SharedScrapes((format) => scrapes.read(format), { clock, keepMs: 0 })
 
     function begin(response: Recorded, request: FastifyRequest | undefined): void {
       response[RECORDING] = { startedMs: clock.nowMs(), request, ended: false }
@@ -154,7 +153,7 @@ export const metrics = fp(
       histogram: (definition) => set.histogram(definition),
       countError: (type, part) => errors(type, part),
       recordTime: (operation, ms) => operations.record(operation, ms),
-      scrape: (format = 'text') => scrapes.read(format),
+      scrape: async (format = 'text') => (await own.read(format)).text,
       snapshot: () => ({
         inFlight: requests.inFlight.value,
         operations: operations.snapshot(),
@@ -190,19 +189,19 @@ export const metrics = fp(
       stopRuntime()
       await worker?.close()
     })
-    const read = (format: Format): Promise<string> =>
-      worker === undefined ? scrapes.read(format) : worker.read(format)
+    const shown = new SharedScrapes((format) => (worker ?? scrapes).read(format), options)
 
     const answer = async ({ headers }: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
       const format = formatOf(headers.accept)
-      const text = await read(format)
+      const scraped = await shown.read(format)
       reply
         .type(CONTENT_TYPES[format])
         .header('cache-control', 'no-store')
         .header('vary', 'accept, accept-encoding')
+      const { text } = scraped
       if (text.length < LEAST_GZIPPED || !takesGzip(headers['accept-encoding']?.toString()))
         return reply.send(text)
-      return reply.header('content-encoding', 'gzip').send(await zip(text))
+      return reply.header('content-encoding', 'gzip').send(await scraped.zipped())
     }
     if (options.path !== false) {
       const config = { ...options.routeConfig, metrics: false as const }

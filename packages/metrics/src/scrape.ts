@@ -1,6 +1,6 @@
 /*
- * Scrapes of one registry. Guarantees: collectors that ask at one time share one scrape of each format; a scrape lets go
- * of the event loop after `SLICE_MS` of work; a metric that does not answer within `timeoutMs` is left out.
+ * Scrapes of one registry. Guarantees: a scrape lets go of the event loop after `SLICE_MS` of work; a metric that does
+ * not answer within `timeoutMs` is left out.
  */
 import { afterTurn, type Clock } from '@holdfast/footing'
 import type { Format } from './accept.ts'
@@ -25,22 +25,13 @@ const LOOK_AFTER = 32
 /** Reads the metrics of a registry. */
 export class Scrapes {
   readonly #settings: ScrapeSettings
-  readonly #running = new Map<Format, Promise<string>>()
 
   constructor(settings: ScrapeSettings) {
     this.#settings = settings
   }
 
   /** The text of all metrics. */
-  read(format: Format): Promise<string> {
-    const running = this.#running.get(format)
-    if (running !== undefined) return running
-    const reading = this.#read(format).finally(() => this.#running.delete(format))
-    this.#running.set(format, reading)
-    return reading
-  }
-
-  async #read(format: Format): Promise<string> {
+  async read(format: Format): Promise<string> {
     const { registry, clock, timeoutMs, unread } = this.#settings
     let beganMs = clock.nowMs()
     let series = 0

@@ -223,6 +223,7 @@ t.test(
     t.match(text, /^http_requests_total\{method="GET",route="\/early",status="200"\} 1$/m)
     t.match(text, /^http_requests_total\{method="GET",route="\/a",status="200"\} 1$/m)
     t.match(text, /^http_requests_total\{method="GET",route="other",status="200"\} 2$/m)
+    t.match(text, /^metrics_label_overflow_total\{metric="http_requests_total",label="route"\} 2$/m)
   },
 )
 

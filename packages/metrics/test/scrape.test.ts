@@ -5,7 +5,9 @@ import { MetricSet, OwnRegistry, type RegistryLike } from '@holdfast/metrics'
 import { HandClock } from '@holdfast/test-kit'
 import { Counter, Gauge, Histogram, Registry, Summary } from 'prom-client'
 import t from 'tap'
+import type { Format } from '../src/accept.ts'
 import { Scrapes } from '../src/scrape.ts'
+import { SharedScrapes } from '../src/shared-scrapes.ts'
 import { promtoolCheck } from './promtool.ts'
 
 t.setTimeout(60_000)
@@ -87,6 +89,30 @@ t.test('a metric that fails or does not answer is left out, and takes nothing wi
   t.equal(clock.pendingTimers, 0)
 })
 
+t.test('a gauge of ours may ask, too, and is left out when it takes too long', async (t) => {
+  const registry = new OwnRegistry()
+  const clock = new HandClock()
+  const set = new MetricSet(registry)
+  const unread: string[] = []
+  let answer: () => Promise<number> = async () => 7
+  const running = set.gauge({
+    name: 'running',
+    help: 'Running',
+    collect: () => answer().then((count) => running.set(count)),
+  })
+  const scrapes = scrapesOf(registry, clock, (name) => unread.push(name))
+  t.match(await scrapes.read('text'), /^running 7$/m)
+  answer = () => Promise.reject(new Error('away'))
+  t.match(await scrapes.read('text'), /^running 7$/m, 'a rejection leaves it as it was')
+  answer = () => new Promise(() => {})
+  const reading = scrapes.read('text')
+  await clock.advance(500)
+  t.notMatch(await reading, 'running')
+  t.strictSame(unread, ['running'])
+  answer = async () => 8
+  t.match((await registry.getSingleMetric('running')?.get()) as object, { values: [{ value: 8 }] })
+})
+
 t.test('who asks at the same time gets the same scrape', async (t) => {
   const registry = new OwnRegistry()
   let reads = 0
@@ -99,11 +125,42 @@ t.test('who asks at the same time gets the same scrape', async (t) => {
       return { name: 'counted', help: 'Counted', type: 'gauge', values: [{ value: reads, labels: {} }] }
     },
   })
+  const clock = new HandClock()
   const scrapes = scrapesOf(registry)
-  const texts = await Promise.all([scrapes.read('text'), scrapes.read('text'), scrapes.read('text')])
+  const read = (format: Format) => scrapes.read(format)
+  const shared = new SharedScrapes(read, { clock, keepMs: 0 })
+  const texts = await Promise.all([shared.read('text'), shared.read('text'), shared.read('text')])
   t.equal(new Set(texts).size, 1)
   t.equal(reads, 1)
-  t.match(await scrapes.read('text'), 'counted 2')
+  t.match((await shared.read('text')).text, 'counted 2')
+
+  const kept = new SharedScrapes(read, { clock, keepMs: 1000 })
+  t.match((await kept.read('text')).text, 'counted 3')
+  await clock.advance(999)
+  const again = await kept.read('text')
+  t.match(again.text, 'counted 3')
+  t.equal(await again.zipped(), await again.zipped(), 'zipped once')
+  t.match((await kept.read('openmetrics')).text, 'counted 4', 'each format is its own')
+  await clock.advance(1)
+  t.match((await kept.read('text')).text, 'counted 5')
+})
+
+t.test('a scrape that fails is told to who waits for it, and the next one is new', async (t) => {
+  let fails = true
+  const shared = new SharedScrapes(
+    async () => {
+      if (fails) throw new Error('the primary is silent')
+      return 'fine 1'
+    },
+    { clock: new HandClock(), keepMs: 1000 },
+  )
+  const both = await Promise.allSettled([shared.read('text'), shared.read('text')])
+  t.strictSame(
+    both.map(({ status }) => status),
+    ['rejected', 'rejected'],
+  )
+  fails = false
+  t.equal((await shared.read('text')).text, 'fine 1')
 })
 
 t.test('a large scrape lets others work in between', async (t) => {
