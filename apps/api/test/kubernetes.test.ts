@@ -7,9 +7,11 @@ import t, { type Test } from 'tap'
 import { parseAllDocuments } from 'yaml'
 import { manifests, rendered } from '../deploy/kubernetes/manifests.ts'
 import { PORTS } from '../deploy/kubernetes/naming.ts'
-import { MOST_PODS, ownerSecrets, secrets, settings } from '../deploy/kubernetes/settings.ts'
-import * as web from '../deploy/kubernetes/web.ts'
+import { PROCESSES, type ProcessKind, web as webKind } from '../deploy/kubernetes/processes.ts'
+import { GRACE_SECONDS, MOST_PODS, ownerSecrets, secrets, settings } from '../deploy/kubernetes/settings.ts'
+import { workload } from '../deploy/kubernetes/workload.ts'
 import { loadConfig } from '../src/config.ts'
+import { settingsChecks } from '../src/deployment/settings-checks.ts'
 import { deployedFile } from './deployed-pgbouncer.ts'
 import { freshDatabase } from './fresh-database.ts'
 import { runCommand } from './run-command.ts'
@@ -29,6 +31,7 @@ const environment: Readonly<Record<string, string>> = {
   ),
 }
 
+const web = workload(webKind)
 const [container] = web.deployment.spec?.template.spec?.containers ?? []
 const probes = [container?.startupProbe, container?.livenessProbe, container?.readinessProbe].flatMap(
   (probe) => (probe === undefined ? [] : [probe]),
@@ -86,20 +89,72 @@ t.test('all pods together fit into the pool that PgBouncer keeps for the web', a
   t.ok((MOST_PODS + 1) * (dbWebPoolMax + dbMaxOverflow) <= Number(clients))
 })
 
-t.test('a pod has the time that its slowest request needs', async (t) => {
-  const grace = web.deployment.spec?.template.spec?.terminationGracePeriodSeconds ?? 0
-  t.ok(grace * 1000 > loadConfig(environment).config.handlerTimeoutMs + 15_000)
+t.test('a pod has the time that the whole way down may take, as the service itself adds it up', async (t) => {
+  const wayDown = async (more: Readonly<Record<string, string>> = {}) => {
+    const { config } = loadConfig({ ...environment, ...more })
+    const check = settingsChecks(config, []).find(({ name }) => name === 'shutdown')
+    const signal = AbortSignal.timeout(1000)
+    return [await check?.run({ signal })].flat().map((finding) => finding?.verdict)
+  }
+  for (const kind of PROCESSES) {
+    const spec = workload(kind).deployment.spec?.template.spec
+    t.equal(spec?.terminationGracePeriodSeconds, GRACE_SECONDS)
+    t.equal(spec?.containers[0]?.lifecycle, undefined, 'no hook takes a part of it')
+  }
+  t.equal(settings.SHUTDOWN_GRACE, `${GRACE_SECONDS}s`)
+  t.strictSame(await wayDown(), ['pass'])
+  t.strictSame(await wayDown({ SHUTDOWN_REQUESTS: '50s' }), ['pass', 'fail'])
+})
+
+t.test('each kind of process is replaced without one missing, and none may more than it must', async (t) => {
+  for (const kind of PROCESSES) {
+    const { deployment, policy, disruptions } = workload(kind)
+    t.match(deployment.spec?.strategy?.rollingUpdate, { maxUnavailable: 0, maxSurge: 1 })
+    const pod = deployment.spec?.template.spec
+    t.match(pod?.securityContext, { runAsNonRoot: true })
+    t.match(pod?.containers[0]?.securityContext, {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    })
+    t.equal(pod?.automountServiceAccountToken, false)
+    t.ok(pod?.containers[0]?.resources?.limits?.['memory'])
+    t.strictSame(policy.spec?.podSelector?.matchLabels, deployment.spec?.selector.matchLabels)
+    t.strictSame(policy.spec?.policyTypes, ['Ingress', 'Egress'])
+    t.strictSame(disruptions.spec?.selector?.matchLabels, deployment.spec?.selector.matchLabels)
+  }
+})
+
+t.test('another kind of process is one entry: it gets what fits it, and nobody in', async (t) => {
+  const worker: ProcessKind = {
+    ...webKind,
+    component: 'migration',
+    pods: { fewest: 2, most: 2 },
+    serves: false,
+    environment: { LOG_LEVEL: 'debug' },
+  }
+  const made = workload(worker)
+  t.strictSame(Object.keys(made), ['policy', 'deployment', 'disruptions'])
+  for (const resource of Object.values(made)) t.doesNotThrow(() => resource.validate())
+  t.equal(made.deployment.spec?.replicas, 2)
+  const [container] = made.deployment.spec?.template.spec?.containers ?? []
+  t.strictSame(container?.env, [{ name: 'LOG_LEVEL', value: 'debug' }])
+  t.strictSame(
+    container?.ports?.map(({ name }) => name),
+    ['management'],
+  )
+  t.equal(made.policy.spec?.ingress?.length, 1, 'but for whoever scrapes')
 })
 
 t.test('whatever selects pods selects those of the deployment, and each port has a name there', async (t) => {
   const template = web.deployment.spec?.template
   const labels = template?.metadata?.labels
-  t.strictSame(web.service.spec?.selector, labels)
+  t.strictSame(web.service?.spec?.selector, labels)
   t.strictSame(web.deployment.spec?.selector.matchLabels, labels)
   t.strictSame(web.disruptions.spec?.selector?.matchLabels, labels)
-  t.equal(web.autoscaler.spec?.scaleTargetRef.name, web.deployment.metadata?.name)
+  t.equal(web.autoscaler?.spec?.scaleTargetRef.name, web.deployment.metadata?.name)
   const ports = (container?.ports ?? []).map(({ name }) => name)
-  t.ok(ports.includes(String(web.service.spec?.ports?.[0]?.targetPort)))
+  t.ok(ports.includes(String(web.service?.spec?.ports?.[0]?.targetPort)))
   t.equal(probes.length, 3)
   for (const { httpGet } of probes) t.ok(ports.includes(String(httpGet?.port)))
 })

@@ -3,8 +3,9 @@
 import { stringify } from 'yaml'
 import { migration } from './migration.ts'
 import * as network from './network.ts'
+import { PROCESSES } from './processes.ts'
 import { configMap, namespace, secretExamples } from './settings.ts'
-import { autoscaler, deployment, disruptions, service } from './web.ts'
+import { workload } from './workload.ts'
 
 /** A resource that knows Kubernetes' schema. */
 interface Resource {
@@ -18,9 +19,11 @@ export const manifests: Readonly<Record<string, readonly Resource[]>> = {
   '00-namespace.yaml': [namespace],
   '10-settings.yaml': [configMap],
   '10-secrets.example.yaml': secretExamples,
-  '20-network.yaml': [network.nobody, network.web, network.migration],
+  '20-network.yaml': [network.nobody, network.migration],
   '30-migration.yaml': [migration],
-  '40-web.yaml': [deployment, service, autoscaler, disruptions],
+  ...Object.fromEntries(
+    PROCESSES.map((kind) => [`40-${kind.component}.yaml`, Object.values<Resource>(workload(kind))]),
+  ),
 }
 
 /** A file as it stands in `manifests/`. */

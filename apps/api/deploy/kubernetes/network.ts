@@ -2,6 +2,7 @@
 
 import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1'
 import { metadata, NAMESPACE, PORTS, selects } from './naming.ts'
+import type { ProcessKind } from './processes.ts'
 
 const ofNamespace = (name: string) => ({
   namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': name } },
@@ -17,24 +18,30 @@ export const nobody = new NetworkPolicy({
   spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'] },
 })
 
-export const web = new NetworkPolicy({
-  metadata: metadata('holdfast-web', 'web'),
-  spec: {
-    podSelector: { matchLabels: selects('web') },
-    policyTypes: ['Ingress', 'Egress'],
-    ingress: [
-      { from: [ofNamespace('ingress-nginx')], ports: tcp(PORTS.http) },
-      // Metrics and every detail of the health routes, without a token. Probes come from the node, which is let in.
-      { from: [ofNamespace('monitoring')], ports: tcp(PORTS.management) },
-    ],
-    egress: [
-      names,
-      { to: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'pgbouncer' } } }], ports: tcp(6432) },
-      { to: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'redis' } } }], ports: tcp(6379) },
-      { to: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'smtp' } } }], ports: tcp(587) },
-    ],
-  },
-})
+/** Who may talk to the pods of a kind of process. */
+export function policyOf({ component, serves }: ProcessKind, name: string) {
+  return new NetworkPolicy({
+    metadata: metadata(name, component),
+    spec: {
+      podSelector: { matchLabels: selects(component) },
+      policyTypes: ['Ingress', 'Egress'],
+      ingress: [
+        ...(serves ? [{ from: [ofNamespace('ingress-nginx')], ports: tcp(PORTS.http) }] : []),
+        // Metrics and every detail of the health routes, without a token. Probes come from the node, which is let in.
+        { from: [ofNamespace('monitoring')], ports: tcp(PORTS.management) },
+      ],
+      egress: [
+        names,
+        {
+          to: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'pgbouncer' } } }],
+          ports: tcp(6432),
+        },
+        { to: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'redis' } } }], ports: tcp(6379) },
+        { to: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'smtp' } } }], ports: tcp(587) },
+      ],
+    },
+  })
+}
 
 export const migration = new NetworkPolicy({
   metadata: metadata('holdfast-migration', 'migration'),

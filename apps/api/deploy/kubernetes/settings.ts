@@ -8,6 +8,9 @@ export const MOST_PODS = 6
 /** Fewest, so that one may be lost while another is replaced. */
 export const FEWEST_PODS = 3
 
+/** How long a pod has to end: announcing it, the slowest request (HANDLER_TIMEOUT) and closing, with room. */
+export const GRACE_SECONDS = 60
+
 /** Settings of every process. */
 export const settings = {
   ENVIRONMENT: 'production',
@@ -21,6 +24,8 @@ export const settings = {
   // Six pods share the sixty connections that PgBouncer keeps for the web.
   DB_WEB_POOL_MAX: '10',
   DB_MAX_OVERFLOW: '5',
+  // Nothing but `check` reads it: whether the way down fits.
+  SHUTDOWN_GRACE: `${GRACE_SECONDS}s`,
   PUBLIC_URL: 'https://holdfast.example.com',
 } as const
 
