@@ -70,6 +70,7 @@ import { ID_HEADER } from './secured-response.ts'
 import { securityHeaders } from './security-headers.ts'
 import { serverBounds } from './server-bounds.ts'
 import { serviceSecrets } from './service-secrets.ts'
+import { refuseTunnels, unreadAnswers } from './unreadable-requests.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
 const PAUSE_MS = 1000
@@ -148,7 +149,11 @@ export async function buildApp({
     classify: classifyUnavailable,
   })
   const { loggerInstance: logger, logController } = serverOptions(logs)
-  const bounds = { ...errors.serverOptions, ...serverBounds(config, headers, logs) }
+  const bounds = {
+    ...errors.serverOptions,
+    ...serverBounds(config, headers, logs),
+    clientErrorHandler: unreadAnswers(errors, logs),
+  }
   const fastify = Fastify({
     ...bounds,
     // Whoever names no host gets the same answer as whoever names two.
@@ -169,6 +174,7 @@ export async function buildApp({
     ajv: { customOptions: { removeAdditional: false } },
     bodyLimit: config.maxRequestBytes,
   })
+  refuseTunnels(fastify.server, bounds.clientErrorHandler)
   // By credentials that were refused, not by the status of an answer: any page can have its visitors ask without.
   const chargeWrongToken = ({ ip }: FastifyRequest) => fastify.abuseGuard.charge(ip, config.abuseWrongToken)
   const isAdmin = ({ principal }: FastifyRequest) =>

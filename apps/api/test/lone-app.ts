@@ -1,6 +1,7 @@
 // The service inside the test's process, whose databases are away: for what needs none.
 
-import type { FastifyInstance } from 'fastify'
+import type { Logs } from '@holdfast/logging'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Test } from 'tap'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
@@ -11,18 +12,20 @@ import { Secret } from '../src/secret.ts'
 export interface LoneAppOptions {
   /** Default a PostgreSQL at which nobody listens. */
   readonly databaseUrl?: string
+  /** Default: silent ones. */
+  readonly logs?: Logs<FastifyRequest>
 }
 
-/** Builds it, silent and not listening; it closes with the test. */
+/** Builds it, not listening; it closes with the test. */
 export async function loneApp(
   t: Pick<Test, 'teardown'>,
   environment: Readonly<Record<string, string>> = {},
-  { databaseUrl = 'postgres://nobody@127.0.0.1:1/nothing' }: LoneAppOptions = {},
+  { databaseUrl = 'postgres://nobody@127.0.0.1:1/nothing', logs }: LoneAppOptions = {},
 ): Promise<FastifyInstance> {
   const { config } = loadConfig({ LOG_LEVEL: 'silent', ...environment })
   const { fastify } = await buildApp({
     config,
-    logs: createLogs(config, false),
+    logs: logs ?? createLogs(config, false),
     dataDirectory: undefined,
     databaseUrl: new Secret(databaseUrl),
   })

@@ -1,5 +1,13 @@
 export { Authorisation } from './authorisation.ts'
 export {
+  answerBare,
+  type BareAnswer,
+  type BareSocket,
+  canAnswer,
+  responseOn,
+  statusOfUnread,
+} from './bare-answer.ts'
+export {
   type AddressBits,
   AddressList,
   addressText,

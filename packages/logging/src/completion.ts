@@ -8,6 +8,9 @@ export type CompletionLevel = 'info' | 'warn' | 'error'
 /** As nginx has it, and as metrics count it: whoever asked did not wait for an answer. */
 export const CLIENT_CLOSED_REQUEST = 499
 
+/** The message of a completion line. */
+export const COMPLETED = 'request completed'
+
 /** What is known of an answer when it is over. */
 export interface Outcome {
   /** Of the answer; meaningless where `answered` is false. */

@@ -29,3 +29,4 @@ export {
 export { isHarmlessId } from './request-ids.ts'
 export type { Carrier } from './request-scope.ts'
 export { formatTraceParent, parseTraceParent, type TraceParent } from './trace-parent.ts'
+export type { UnreadAnswer } from './unread-requests.ts'

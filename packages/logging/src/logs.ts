@@ -9,7 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { isProbe } from '@holdfast/footing'
 import type { Logger } from 'pino'
-import { bytesOf, CompletionLine, type Outcome, roundedMs, verdictOf } from './completion.ts'
+import { bytesOf, COMPLETED, CompletionLine, type Outcome, roundedMs, verdictOf } from './completion.ts'
 import { type EventType, publishEvent, publishLevel } from './events.ts'
 import { bindScope, createGuardedLogger, FinishedLine } from './guarded-logger.ts'
 import { type Level, LevelControl, type LevelState } from './level-control.ts'
@@ -37,6 +37,7 @@ import { Scrubber } from './scrubber.ts'
 import { SecretNames } from './secret-names.ts'
 import { serializersOf } from './serializers.ts'
 import { splitDestination } from './split-destination.ts'
+import { type UnreadAnswer, UnreadRequests } from './unread-requests.ts'
 
 /** Counters as plain data, since the start. */
 export interface LogsSnapshot {
@@ -49,6 +50,8 @@ export interface LogsSnapshot {
   readonly unsampled: number
   /** Lines that were lost: nobody read them fast enough, or a file could not be written. */
   readonly dropped: number
+  /** Lines of what could not be read that were left out, of a flood of it. */
+  readonly unreadLeftOut: number
 }
 
 /** How long an operation may take, and what else its line says. */
@@ -77,7 +80,6 @@ const LEVEL_OF_EVENT = {
 } as const
 const MAX_PENDING = 16_777_216
 const STANDARD_OUTPUT = 1
-const COMPLETED = 'request completed'
 const SCOPE = Symbol('the scope of a request')
 
 interface Scoped {
@@ -103,6 +105,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
   readonly #isGuarded: boolean
   readonly #written: Record<string, number> = {}
   readonly #told: Record<string, number> = {}
+  readonly #unread: UnreadRequests
   #unsampled = 0
 
   /** Raises `HOLDFAST_ERR_LOGGING_OPTION`. */
@@ -159,6 +162,19 @@ export class Logs<Request extends RequestLike = RequestLike> {
     }
     this.#files = opened
     if (opened.length > 0) process.once('exit', this.#onExit)
+    this.#unread = new UnreadRequests({
+      ids: this.#source.ids,
+      clock,
+      scopeOf: (request) => this.scopeOf(request),
+      end: (scope, response, status) => {
+        response.statusCode = status
+        scope.answeredPast = true
+        this.#complete(scope, response)
+      },
+      warn: (line, message) => {
+        if (isEnabled(this.logger, 'warn')) this.logger.warn(line, message)
+      },
+    })
     this.#level = new LevelControl({
       configured: resolved.level,
       clock,
@@ -210,6 +226,14 @@ export class Logs<Request extends RequestLike = RequestLike> {
     response.on('close', end)
     // One that waits behind another of its connection is never told when that connection ends.
     if (response.socket === null) waitFor(response.req.socket, response, end)
+  }
+
+  /**
+   * Who names an answer that is written to a bare socket, in `clientError`: the request that waits there for one, or
+   * nobody. Told what was `written`, it is in the log. `request` where there is one without a response: a `CONNECT`.
+   */
+  unread(socket: object, request?: IncomingMessage): UnreadAnswer {
+    return this.#unread.answerOn(socket, request)
   }
 
   /** Runs a job; what it logs carries its ids. */
@@ -297,6 +321,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
       events: { ...this.#told },
       unsampled: this.#unsampled,
       dropped: this.#files.reduce((sum, file) => sum + file.dropped, 0),
+      unreadLeftOut: this.#unread.leftOut,
     }
   }
 
@@ -308,6 +333,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
   /** Brings the configured level back, writes what waits, and takes no more lines. */
   async close(): Promise<void> {
     this.resetLevel()
+    this.#unread.close()
     await Promise.all(this.#files.map((file) => file.close()))
     process.off('exit', this.#onExit)
   }
@@ -329,8 +355,8 @@ export class Logs<Request extends RequestLike = RequestLike> {
     const durationMs = this.#options.clock.nowMs() - scope.startedMs
     const outcome: Outcome = {
       status: response.statusCode,
-      answered: response.headersSent,
-      finished: isFinished(response),
+      answered: response.headersSent || scope.answeredPast,
+      finished: scope.answeredPast || isFinished(response),
       failed: scope.failure !== undefined,
       durationMs,
       slowMs,

@@ -61,6 +61,16 @@ function describe(given: MetricsRegistry, shown: () => readonly Labelled<LogsSna
     },
   })
   new Counter({
+    name: 'holdfast_logging_unread_left_out_total',
+    help: 'Lines of what could not be read that were left out, of a flood of it',
+    labelNames: ['app'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { labels, snapshot } of shown()) this.inc(labels, snapshot.unreadLeftOut)
+    },
+  })
+  new Counter({
     name: 'holdfast_logging_dropped_total',
     help: 'Lines that were lost because nobody read them fast enough or they could not be written',
     labelNames: ['app'],

@@ -1,4 +1,5 @@
 import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { Authorisation, type MetricsRegistry, systemClock } from '@holdfast/footing'
 import {
   type FastifyBaseLogger,
@@ -8,6 +9,7 @@ import {
   LogController,
 } from 'fastify'
 import fp from 'fastify-plugin'
+import { answerUnread } from './bare-answer.ts'
 import { AlreadyRegisteredError, ForbiddenError, LevelError, UnauthenticatedError } from './errors.ts'
 import { EVENT_TYPES, type EventType } from './events.ts'
 import { ID_LABEL } from './guarded-logger.ts'
@@ -84,6 +86,8 @@ export function serverOptions(logs: Logs<FastifyRequest>) {
     logController: new OneLineController(logs),
     genReqId: (raw: object) => logs.scopeOf(raw as IncomingMessage).correlationId,
     http: { ServerResponse: identifiedResponse(logs) },
+    clientErrorHandler: (error: unknown, socket: Socket) =>
+      answerUnread(error, socket, () => logs.unread(socket)),
   }
 }
 

@@ -44,6 +44,8 @@ export class RequestScope implements LogScope {
   reply: ReplyLike | undefined
   /** What went wrong with the answer after it had begun. */
   failure: unknown
+  /** Whether its answer was written to the bare socket, past its response. */
+  answeredPast = false
   /** Whether somebody watches for the end of its answer. */
   followed = false
   /** Whether the line of this request is written, or was left out on purpose. */

@@ -83,6 +83,7 @@ t.test('metrics are read from a snapshot', async (t) => {
     'holdfast_logging_events_total{app="shop",type="SECURITY_EVENT"} 1',
     'holdfast_logging_unsampled_total{app="shop"} 1',
     'holdfast_logging_dropped_total{app="shop"} 0',
+    'holdfast_logging_unread_left_out_total{app="shop"} 0',
   ]) {
     t.match(text, row)
   }
