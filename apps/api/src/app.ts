@@ -50,6 +50,7 @@ import { trafficRedis } from './plugins/traffic-redis.ts'
 import { trafficReports } from './plugins/traffic-reports.ts'
 import { waitingBounds } from './plugins/waiting-bounds.ts'
 import { isWorker } from './primary.ts'
+import { exemplarOf } from './request-exemplar.ts'
 import { auth } from './routes/auth/routes.ts'
 import { signInParts } from './routes/auth/sign-in-parts.ts'
 import { botMetrics } from './routes/bots/bot-metrics.ts'
@@ -199,6 +200,7 @@ export async function buildApp({
       environment: config.environment,
       tenant: tenantOf,
       component: componentOf,
+      exemplar: ({ raw }) => exemplarOf(logs.scopeOf(raw)),
       cluster: isWorker,
     })
     await fastify.register(operationTimes)
@@ -346,7 +348,8 @@ export async function buildApp({
   await fastify.register(bots, {
     repository: botRepository,
     pages: new BotStatusPages(botRepository, fastify.staleCache),
-    counters: registry && botMetrics(registry, botRepository, fastify.staleCache),
+    counters:
+      registry === undefined ? undefined : botMetrics(fastify.metrics, botRepository, fastify.staleCache),
   })
   await fastify.register(auth, { ...parts, sessions: kept })
   fastify.accessStated()

@@ -2,7 +2,6 @@
 
 /** For `collectCluster()`. What is not here adds up. */
 export const WORKER_GAUGES = {
-  active_bots: 'max',
   circuit_breaker_state: 'max',
   db_pool_usage_percent: 'max',
   db_pool_usage_ratio: 'max',

@@ -88,6 +88,31 @@ t.test('a collector that knows OpenMetrics gets it', async (t) => {
   const text = await scrape({ accept: 'application/openmetrics-text;version=1.0.0,text/plain;q=0.5' })
   t.match(text, /# TYPE http_requests counter\n/)
   t.match(text, /# EOF\n$/)
+  t.notMatch(text, ' # {', 'nobody was traced yet')
+})
+
+t.test('of a request that is traced its bucket has the trace, and the id that its line has', async (t) => {
+  const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
+  const ask = (flags: string, id: string) =>
+    fetch(`${service.url}/acme/api/public/load-theme`, {
+      headers: {
+        traceparent: `00-${traceId}-00f067aa0ba902b7-${flags}`,
+        'x-correlation-id': id,
+      },
+    })
+  const longest = `shop-${'7'.repeat(59)}`
+  await (await ask('00', 'shop-unsampled')).text()
+  await (await ask('01', longest)).text()
+  const accept = 'application/openmetrics-text'
+  await waitUntil(async () => (await scrape({ accept })).includes(longest))
+  const text = await scrape({ accept })
+  const bucket = new RegExp(
+    `^http_request_duration_seconds_bucket\\{.*\\} \\d+ # \\{trace_id="${traceId}",correlation_id="${longest}"\\} [\\d.e-]+ [\\d.]+$`,
+    'm',
+  )
+  t.match(text, bucket)
+  t.notMatch(text, 'shop-unsampled')
+  t.notMatch(await scrape(), ' # {', 'text has none')
 })
 
 t.test('unknown paths and made-up tenants leave the series as few as they were', async (t) => {
