@@ -26,6 +26,8 @@ export interface GuardedLoggerParts {
   readonly lines: LineMaker
   /** Makes what stands under these names safe, in place of the scrubber. */
   readonly serializers: Readonly<Record<string, (value: unknown) => unknown>>
+  /** ISO 8601. */
+  readonly time: () => string
   readonly destination: DestinationStream
   /** The scope of a line whose logger has none of its own. */
   readonly currentScope: () => LogScope | undefined
@@ -35,12 +37,12 @@ export interface GuardedLoggerParts {
 
 /** Makes the logger. */
 export function createGuardedLogger(parts: GuardedLoggerParts): Logger {
-  const { level, lines, serializers, destination, currentScope, onLine } = parts
+  const { level, lines, serializers, time, destination, currentScope, onLine } = parts
   const root: Logger & Guarded = pino(
     {
       level,
       base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
+      timestamp: () => `,"time":"${time()}"`,
       serializers: { ...serializers },
       mixin: (given, number, logger) => {
         onLine(number)

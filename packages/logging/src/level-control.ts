@@ -9,6 +9,22 @@ export const LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'tra
 /** A level of pino. */
 export type Level = (typeof LEVELS)[number]
 
+/** As lines have them. */
+export const NUMBERS: Readonly<Record<Level, number>> = {
+  silent: Number.POSITIVE_INFINITY,
+  fatal: 60,
+  error: 50,
+  warn: 40,
+  info: 30,
+  debug: 20,
+  trace: 10,
+}
+
+/** Whether a logger writes lines of this level. */
+export function isEnabled(logger: { readonly level?: string }, level: Level): boolean {
+  return NUMBERS[level] >= (NUMBERS[logger.level as Level] ?? 0)
+}
+
 /** The longest time that another level can be in force, in ms: a day. */
 export const MAX_CHANGE_MS = 86_400_000
 

@@ -7,23 +7,24 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { isProbe } from '@holdfast/footing'
 import type { Logger } from 'pino'
-import { bytesOf, COMPLETED, CompletionLine, type Outcome, roundedMs, verdictOf } from './completion.ts'
+import { COMPLETED, roundedMs } from './completion.ts'
 import { type EventType, publishEvent, publishLevel } from './events.ts'
 import { bindScope, createGuardedLogger, FinishedLine } from './guarded-logger.ts'
-import { type Level, LevelControl, type LevelState } from './level-control.ts'
+import { isEnabled, type Level, LevelControl, type LevelState } from './level-control.ts'
 import { LineFile } from './line-file.ts'
+import { lineTime } from './line-time.ts'
 import { type Line, LineMaker, type LogScope } from './log-line.ts'
 import { MAX_TEXT, maskText } from './masked-text.ts'
 import {
+  type Destination,
   type ForeignLogger,
-  type LoggedRouteOptions,
   type LogsOptions,
   type ResolvedOptions,
   resolveOptions,
 } from './options.ts'
 import { CORRELATION_HEADER, IdSource, REQUEST_HEADER } from './request-ids.ts'
+import { RequestLines, type TextLines } from './request-lines.ts'
 import {
   type Carrier,
   JobScope,
@@ -32,11 +33,10 @@ import {
   RequestScope,
   type ScopeSource,
 } from './request-scope.ts'
-import { isSampled } from './sampling.ts'
 import { Scrubber } from './scrubber.ts'
 import { SecretNames } from './secret-names.ts'
 import { serializersOf } from './serializers.ts'
-import { splitDestination } from './split-destination.ts'
+import { METADATA, SplitDestination } from './split-destination.ts'
 import { type UnreadAnswer, UnreadRequests } from './unread-requests.ts'
 
 /** Counters as plain data, since the start. */
@@ -62,15 +62,6 @@ export interface TimedOptions {
   readonly fields?: object
 }
 
-const NUMBERS: Readonly<Record<Level, number>> = {
-  silent: Number.POSITIVE_INFINITY,
-  fatal: 60,
-  error: 50,
-  warn: 40,
-  info: 30,
-  debug: 20,
-  trace: 10,
-}
 const LEVEL_OF_EVENT = {
   USER_ACTION: 'info',
   SYSTEM_EVENT: 'info',
@@ -106,7 +97,9 @@ export class Logs<Request extends RequestLike = RequestLike> {
   readonly #written: Record<string, number> = {}
   readonly #told: Record<string, number> = {}
   readonly #unread: UnreadRequests
-  #unsampled = 0
+  readonly #requests: RequestLines
+  /** The one listener for the end of every answer. */
+  readonly #onClose = whenClosed((response) => this.#complete(this.scopeOf(response.req), response))
 
   /** Raises `HOLDFAST_ERR_LOGGING_OPTION`. */
   constructor(options: LogsOptions<Request> = {}) {
@@ -137,6 +130,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
       opened.push(file)
       return file
     }
+    let text: TextLines | undefined
     if (resolved.logger !== undefined) {
       // Its own lines are its own business; those of this package go through it.
       this.logger = resolved.logger as Logger
@@ -144,22 +138,42 @@ export class Logs<Request extends RequestLike = RequestLike> {
     } else {
       const main = resolved.destination ?? open(STANDARD_OUTPUT)
       const { directory = '', name = '' } = files ?? {}
+      const destination =
+        files === undefined
+          ? main
+          : new SplitDestination(main, {
+              all: open(`${directory}/${name}.log`, files),
+              errors: open(`${directory}/${name}.error.log`, files),
+            })
+      const time = lineTime(clock)
+      const onLine = (number: number): void => this.#count(number)
       this.logger = createGuardedLogger({
         level: resolved.level,
         lines: this.#lines,
         serializers: { ...serializersOf(scrubber), msg: maskMessage },
-        destination:
-          files === undefined
-            ? main
-            : splitDestination(main, {
-                all: open(`${directory}/${name}.log`, files),
-                errors: open(`${directory}/${name}.error.log`, files),
-              }),
+        time,
+        destination,
         currentScope: () => this.#storage.getStore(),
-        onLine: (number) => this.#count(number),
+        onLine,
       })
+      if (takesText(destination)) {
+        text = {
+          time,
+          write(level, line) {
+            onLine(level)
+            if (destination instanceof SplitDestination) destination.lastLevel = level
+            destination.write(line)
+          },
+        }
+      }
       this.#always = this.logger.child({}, { level: 'trace' })
     }
+    this.#requests = new RequestLines({
+      ...resolved,
+      logger: this.logger,
+      isGuarded: this.#isGuarded,
+      text,
+    })
     this.#files = opened
     if (opened.length > 0) process.once('exit', this.#onExit)
     this.#unread = new UnreadRequests({
@@ -222,10 +236,10 @@ export class Logs<Request extends RequestLike = RequestLike> {
     const scope = this.scopeOf(response.req)
     if (scope.followed) return
     scope.followed = true
-    const end = () => this.#complete(scope, response)
-    response.on('close', end)
+    response.on('close', this.#onClose)
     // One that waits behind another of its connection is never told when that connection ends.
-    if (response.socket === null) waitFor(response.req.socket, response, end)
+    if (response.socket === null)
+      waitFor(response.req.socket, response, () => this.#complete(scope, response))
   }
 
   /**
@@ -319,7 +333,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
       level: this.#level.state,
       lines: { ...this.#written },
       events: { ...this.#told },
-      unsampled: this.#unsampled,
+      unsampled: this.#requests.unsampled,
       dropped: this.#files.reduce((sum, file) => sum + file.dropped, 0),
       unreadLeftOut: this.#unread.leftOut,
     }
@@ -344,54 +358,9 @@ export class Logs<Request extends RequestLike = RequestLike> {
 
   #complete(scope: RequestScope, response: ServerResponse): void {
     if (scope.completed) return
-    this.#tell(scope, response)
-    scope.complete()
-  }
-
-  #tell(scope: RequestScope, response: ServerResponse): void {
-    const { url: route, config } = scope.request?.routeOptions ?? {}
-    const settings = (config as { readonly logging?: LoggedRouteOptions | false } | undefined)?.logging
-    const { slowMs = this.#options.slowMs, sample = this.#options.sampleSuccess } = settings || {}
-    const durationMs = this.#options.clock.nowMs() - scope.startedMs
-    const outcome: Outcome = {
-      status: response.statusCode,
-      answered: response.headersSent || scope.answeredPast,
-      finished: scope.answeredPast || isFinished(response),
-      failed: scope.failure !== undefined,
-      durationMs,
-      slowMs,
-    }
-    const { level, status, aborted, slow } = verdictOf(outcome)
-    if (level === 'info') {
-      const isQuiet = settings === false || isProbe(config) || this.#options.quietRoutes.has(route ?? '')
-      if (isQuiet) return
-      if (!isSampled(scope.correlationId, sample)) {
-        this.#unsampled++
-        return
-      }
-    }
-    // That of the request, where its route has a level of its own; a foreign one would add ids of its own.
-    const logger = this.#isGuarded ? ((scope.request?.log as Logger | undefined) ?? this.logger) : this.logger
-    if (!isEnabled(logger, level)) return
-    const line = new CompletionLine({
-      correlation_id: scope.correlationId,
-      request_id: scope.requestId,
-      trace_id: scope.trace?.traceId,
-      span_id: scope.spanId,
-      tenant: scope.tenant,
-      user_id: scope.user,
-      method: scope.method,
-      route,
-      path: scope.path,
-      status,
-      duration_ms: roundedMs(durationMs),
-      // The answer to a HEAD tells how long another one would be.
-      bytes: scope.method === 'HEAD' ? undefined : bytesOf(scope.reply?.getHeader('content-length')),
-      aborted: aborted || undefined,
-      slow: slow || undefined,
-      err: scope.failure,
-    })
-    logger[level](line, COMPLETED)
+    scope.settle()
+    this.#requests.tell(scope, response)
+    scope.release()
   }
 
   #count(number: number): void {
@@ -405,13 +374,15 @@ export class Logs<Request extends RequestLike = RequestLike> {
   }
 }
 
-function isEnabled(logger: Logger, level: 'info' | 'warn' | 'error'): boolean {
-  return NUMBERS[level] >= (NUMBERS[logger.level as Level] ?? 0)
+/** A stream that pino tells more than the line gets its lines from pino alone. */
+function takesText(destination: Destination): boolean {
+  return destination instanceof SplitDestination || !(METADATA in destination)
 }
 
-/** All of it was written, or at least given to a connection that lives, as that of `app.inject()`. */
-function isFinished({ writableFinished, writableEnded, socket }: ServerResponse): boolean {
-  return writableFinished || (writableEnded && socket?.destroyed === false)
+function whenClosed(tell: (response: ServerResponse) => void): (this: ServerResponse) => void {
+  return function (this: ServerResponse) {
+    tell(this)
+  }
 }
 
 /** One listener for each connection, however many requests wait on it. */

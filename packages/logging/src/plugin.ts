@@ -1,4 +1,9 @@
-import { type IncomingMessage, type OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import {
+  type IncomingMessage,
+  type OutgoingHttpHeader,
+  type OutgoingHttpHeaders,
+  ServerResponse,
+} from 'node:http'
 import type { Socket } from 'node:net'
 import { Authorisation, type MetricsRegistry, systemClock } from '@holdfast/footing'
 import {
@@ -24,7 +29,7 @@ import {
   type LogsOptions,
 } from './options.ts'
 import { CORRELATION_HEADER, REQUEST_HEADER } from './request-ids.ts'
-import type { Carrier } from './request-scope.ts'
+import type { Carrier, RequestScope } from './request-scope.ts'
 
 /** Options of the plugin: those of `Logs`, and its own. */
 export interface LoggingOptions extends LogsOptions<FastifyRequest> {
@@ -107,7 +112,7 @@ export function identifiedResponse(
         const [status, headers] = given
         // As Fastify does it. Headers that are set one by one are written slower.
         if (given.length === 2 && isPlain(headers) && this.getHeaderNames().length === 0) {
-          return super.writeHead(status as number, named(logs.idHeadersOf(this.req), headers))
+          return super.writeHead(status as number, named(logs.scopeOf(this.req), headers))
         }
         nameRequest(logs, this)
       }
@@ -122,13 +127,20 @@ function isPlain(given: unknown): given is OutgoingHttpHeaders {
   return typeof given === 'object' && given !== null && !Array.isArray(given)
 }
 
-/** The headers of an answer, and the ids where it has none of its own. */
-function named(ids: Readonly<Record<string, string>>, given: OutgoingHttpHeaders): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = { ...ids, ...given }
+/** The headers of an answer, names and values in turn, and the ids where it has none of its own. */
+function named({ correlationId, requestId }: RequestScope, given: OutgoingHttpHeaders): OutgoingHttpHeader[] {
+  const headers: OutgoingHttpHeader[] = []
+  let hasCorrelation = false
+  let hasRequest = false
   for (const name in given) {
-    // Two forms of one name would be two headers.
-    if (name !== name.toLowerCase() && name.toLowerCase() in ids) delete headers[name.toLowerCase()]
+    // What Node refuses as a value it must see.
+    headers.push(name, given[name] as OutgoingHttpHeader)
+    if (name.length === CORRELATION_HEADER.length)
+      hasCorrelation ||= name.toLowerCase() === CORRELATION_HEADER
+    else if (name.length === REQUEST_HEADER.length) hasRequest ||= name.toLowerCase() === REQUEST_HEADER
   }
+  if (!hasCorrelation) headers.push(CORRELATION_HEADER, correlationId)
+  if (!hasRequest) headers.push(REQUEST_HEADER, requestId)
   return headers
 }
 

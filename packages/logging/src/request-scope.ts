@@ -37,8 +37,10 @@ export class RequestScope implements LogScope {
   readonly requestId: string
   readonly trace: TraceParent | undefined
   readonly startedMs: number
-  /** What lines say of it is remembered when it is over; the request itself is not kept. */
-  #raw: Pick<IncomingMessage, 'method' | 'url' | 'headers'>
+  readonly method: string | undefined
+  /** Undefined when it is over: what lines say of it is remembered then, and the request itself is not kept. */
+  #raw: Pick<IncomingMessage, 'url' | 'headers'> | undefined
+  #path: string | undefined
   /** Set when Fastify has the request; what Node answers itself has none. */
   request: RequestLike | undefined
   reply: ReplyLike | undefined
@@ -58,6 +60,7 @@ export class RequestScope implements LogScope {
   constructor(raw: IncomingMessage, source: ScopeSource) {
     this.#source = source
     this.#raw = raw
+    this.method = raw.method
     this.startedMs = source.nowMs()
     this.requestId = source.ids.next()
     const { headers } = raw
@@ -84,13 +87,10 @@ export class RequestScope implements LogScope {
     return this.completed ? this.#user : this.#known(this.#source.user)
   }
 
-  get method(): string | undefined {
-    return this.#raw.method
-  }
-
   /** Without its query, which carries what people type and what links grant. */
   get path(): string {
-    const { url = '/' } = this.#raw
+    if (this.#path !== undefined) return this.#path
+    const { url = '/' } = this.#raw ?? {}
     const end = url.search(/[?#;]/)
     return (end === -1 ? url : url.slice(0, end)).slice(0, MAX_PATH)
   }
@@ -111,15 +111,20 @@ export class RequestScope implements LogScope {
 
   /** Headers for what is asked on behalf of this request. */
   outgoing(): Record<string, string> {
-    return outgoing(this.correlationId, this.trace, this.spanId, this.#raw.headers['tracestate'])
+    return outgoing(this.correlationId, this.trace, this.spanId, this.#raw?.headers['tracestate'])
   }
 
-  /** The answer is over. Whoever goes on under this scope, a timer perhaps, does not keep the request alive. */
-  complete(): void {
+  /** The answer is over: what lines say of the request is from now on what it is now. */
+  settle(): void {
     this.#tenant = this.tenant
     this.#user = this.user
+    this.#path = this.path
     this.completed = true
-    this.#raw = { method: this.#raw.method, url: this.path, headers: {} }
+  }
+
+  /** Whoever goes on under this scope, a timer perhaps, does not keep the request alive. */
+  release(): void {
+    this.#raw = undefined
     this.request = undefined
     this.reply = undefined
     this.failure = undefined

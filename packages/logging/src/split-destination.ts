@@ -3,7 +3,7 @@
 import type { Destination } from './options.ts'
 
 /** pino tells the level of a line to a stream that has this. */
-const METADATA = Symbol.for('pino.metadata')
+export const METADATA: unique symbol = Symbol.for('pino.metadata') as never
 const ERROR = 50
 
 /** Where lines go besides the destination. */
@@ -13,14 +13,21 @@ export interface Files {
 }
 
 /** A destination that writes to all. */
-export function splitDestination(main: Destination, { all, errors }: Files): Destination {
-  return {
-    [METADATA]: true,
-    lastLevel: 0,
-    write(line: string) {
-      main.write(line)
-      all.write(line)
-      if (this.lastLevel >= ERROR) errors.write(line)
-    },
-  } as Destination & { lastLevel: number }
+export class SplitDestination implements Destination {
+  readonly [METADATA] = true
+  /** Set by pino before each line. */
+  lastLevel = 0
+  readonly #main: Destination
+  readonly #files: Files
+
+  constructor(main: Destination, files: Files) {
+    this.#main = main
+    this.#files = files
+  }
+
+  write(line: string): void {
+    this.#main.write(line)
+    this.#files.all.write(line)
+    if (this.lastLevel >= ERROR) this.#files.errors.write(line)
+  }
 }
