@@ -9,8 +9,8 @@ import { Secret } from '../src/secret.ts'
 import { bearerOf } from './bearer-of.ts'
 import { demoDatabase, testPool } from './fresh-database.ts'
 import { ServiceApp } from './service-app.ts'
-import { TEST_SETTINGS } from './service-process.ts'
-import { ask } from './sign-in-client.ts'
+import { scratchDirectory, TEST_SETTINGS } from './service-process.ts'
+import { ask, Browser, credentialsOf, demoAccounts } from './sign-in-client.ts'
 
 t.setTimeout(240_000)
 
@@ -149,6 +149,25 @@ t.test('everything closed: sign-in, probes, metrics, status and the way back sta
   t.equal((await get('/admin/limits', OPERATOR)).status, 200)
   t.equal((await post('/admin/maintenance/disable')).status, 200)
   t.equal((await get('/acme/api/public/load-theme')).status, 200)
+})
+
+t.test('everything may only read: whoever is signed in reads, and whoever signs in is let in', async (t) => {
+  const directory = scratchDirectory(t)
+  const databaseUrl = await demoDatabase(postgres.url, directory)
+  const { url } = await ServiceApp.start(t, { DATABASE_URL: databaseUrl, ADMIN_TOKEN: TOKEN }, directory)
+  const trader = credentialsOf(demoAccounts(directory), 'user')
+  const before = new Browser()
+  t.equal((await before.post(url, '/auth/login', trader)).status, 200)
+  const everything = { scope: 'all', mode: 'read-only' }
+  t.equal((await ask(url, 'POST', '/admin/maintenance/enable', everything, OPERATOR)).status, 200)
+  const meanwhile = new Browser()
+  t.equal((await meanwhile.post(url, '/auth/login', trader)).status, 200)
+  for (const browser of [before, meanwhile]) {
+    t.equal((await browser.get(url, '/auth/me')).status, 200)
+    t.equal((await browser.get(url, '/api/bot/status')).status, 200)
+    t.equal((await browser.post(url, '/api/bot/start', { bot_id: '999999' })).status, 503)
+    t.equal((await browser.post(url, '/auth/logout')).status, 204)
+  }
 })
 
 t.test('one tenant is closed for its users and in its paths', async (t) => {

@@ -111,6 +111,32 @@ t.test('every route has its rule, and a change of one shows here', (t) => {
   t.end()
 })
 
+/** All else is open by construction: to see how things are, to sign in, and to open it again. */
+const CLOSED = `GET /:tenant/api/public/load-theme
+GET /:tenant/api/theme/history
+GET /api/bot/status
+POST /:tenant/api/theme/preview-events
+POST /api/bot/recover
+POST /api/bot/start
+POST /api/bot/stop
+POST /auth/password
+POST /auth/password/forgot
+POST /auth/password/reset
+POST /auth/register
+POST /auth/verify`
+
+t.test('a rule that closes everything closes these routes, and no other', async (t) => {
+  await fastify.maintenance.set({ allow: { roles: [] } })
+  const closed: string[] = []
+  for (const route of fastify.accessRules.keys()) {
+    const [method = 'GET', path = '/'] = route.split(' ')
+    const { body } = await fastify.inject({ method: method as 'GET', url: path.replaceAll(/:\w+/g, 'acme') })
+    if (body.includes('HOLDFAST_ERR_MAINTENANCE_ACTIVE')) closed.push(route)
+  }
+  await fastify.maintenance.clear()
+  t.equal(closed.toSorted().join('\n'), CLOSED)
+})
+
 /** Places that are not ours, as browsers read them (OWASP, unvalidated redirects). */
 const ELSEWHERE = [
   '//evil.example',

@@ -2,20 +2,22 @@
  * What is closed at this moment, and for whom: `app.maintenance`. A request asks `plan`, which is undefined when nothing
  * is in force; everything else happens when something changes, in the background.
  */
-import { createHash } from 'node:crypto'
 import { type Clock, LONGEST_TIMER_MS, withRetryAfter } from '@holdfast/footing'
-import { type BannerInput, bannerAt, holds, readBanner, type ShownBanner } from './banner.ts'
+import { type BannerInput, holds, readBanner } from './banner.ts'
 import { BreakGlass, type Override } from './break-glass.ts'
-import { type Bypass, readBypass, signBypass } from './bypass.ts'
-import { ActiveError, BypassError, UnknownError } from './errors.ts'
+import type { Bypass } from './bypass.ts'
+import { Bypasses, type IssuedBypass } from './bypasses.ts'
+import { ActiveError, UnknownError } from './errors.ts'
 import { publishBegun, publishChanged, publishEnded, publishRefused } from './events.ts'
 import { inputs } from './inputs.ts'
 import type { Entry } from './journal.ts'
+import { type Note, told } from './note.ts'
 import type { MaintenanceSettings } from './options.ts'
 import {
   type ActiveRule,
   type Asker,
   decide,
+  mayOnlyRead,
   nextChangeMs,
   type Plan,
   planAt,
@@ -24,8 +26,9 @@ import {
   type Verdict,
 } from './plan.ts'
 import { presenceText, type Quiescence, quiescenceOf } from './quiescence.ts'
-import { type Changed, type Log, Replica, type ReplicaCounts } from './replica.ts'
+import { type Changed, type Log, Replica } from './replica.ts'
 import { type Mode, type Rule, type RuleInput, readRule, type Scope } from './rule.ts'
+import type { MaintenanceSnapshot } from './snapshot.ts'
 import {
   type Change,
   type MaintenanceState,
@@ -35,70 +38,9 @@ import {
   withoutRules,
   withRule,
 } from './state.ts'
+import { type RuleInfo, type Status, stateOf, statusAt } from './status.ts'
 import type { MaintenanceStore } from './store.ts'
 import { type Write, WritesInFlight } from './writes-in-flight.ts'
-
-/** Who changes something, and why; for the journal and the log. */
-export interface Note {
-  readonly by?: string | undefined
-  readonly reason?: string | undefined
-  readonly requestId?: string | undefined
-  /** The change is refused when this is not the version of the state. Default: it is made in any case. */
-  readonly version?: number | undefined
-}
-
-/** What everybody may know. */
-export interface Status {
-  /** Whether a rule holds that closes something, and not for one tenant alone. */
-  readonly maintenanceEnabled: boolean
-  /** Empty when there is none. */
-  readonly bannerMessage: string
-  readonly banner: ShownBanner | undefined
-  /** Rules that hold or are announced, without those of one tenant. */
-  readonly rules: readonly ShownRule[]
-}
-
-/** A rule as everybody may see it. */
-export interface ShownRule {
-  readonly mode: Mode
-  readonly group: string | undefined
-  readonly message: string | undefined
-  readonly active: boolean
-  readonly fromMs: number | undefined
-  readonly untilMs: number | undefined
-}
-
-/** A rule as operators see it. */
-export interface RuleInfo extends Rule {
-  /** `overridden`: a setting or a file says something else here. */
-  readonly state: 'scheduled' | 'active' | 'ended' | 'overridden'
-}
-
-/** A bypass that was given out. */
-export interface IssuedBypass {
-  readonly token: string
-  readonly id: string
-  readonly untilMs: number
-}
-
-/** The numbers, as plain data. */
-export interface MaintenanceSnapshot {
-  readonly version: number
-  readonly enabled: boolean
-  /** Rules that hold, by mode. */
-  readonly active: Readonly<Record<Mode, number>>
-  /** Rules that are to begin. */
-  readonly scheduled: number
-  readonly override: Override['origin'] | undefined
-  /** Whether the store or the journal was ever read. */
-  readonly heard: boolean
-  /** Requests that were refused, by mode. */
-  readonly refused: Readonly<Record<ActiveRule['mode'], number>>
-  /** Requests that a rule would have refused, and that passed, by why. */
-  readonly passed: Readonly<Record<'address' | 'role' | 'bypass' | 'path', number>>
-  readonly writesInFlight: number
-  readonly replica: ReplicaCounts
-}
 
 /** What it is made of beside its settings. */
 export interface MaintenanceParts {
@@ -109,7 +51,6 @@ export interface MaintenanceParts {
 const MODES: readonly Mode[] = ['block', 'read-only', 'drain-writes', 'banner-only']
 const MAX_REMEMBERED = 100
 const MAX_HISTORY = 100
-const MAX_BYPASS_MS = 7 * 86_400_000
 /** Ends of writes that come together are told together. */
 const REPORT_AFTER_MS = 20
 /** A process that tells others of every write would do nothing else. */
@@ -123,6 +64,7 @@ export class Maintenance {
   readonly #replica: Replica
   readonly #breakGlass: BreakGlass
   readonly #writes: WritesInFlight
+  readonly #bypasses: Bypasses
   /** What led to the last states, the latest last; for a history without a journal. */
   readonly #remembered: Entry[] = []
   readonly #refused = { block: 0, 'read-only': 0, 'drain-writes': 0 }
@@ -155,6 +97,12 @@ export class Maintenance {
     this.#log = log
     this.#clock = clock
     this.#writes = new WritesInFlight(() => this.#writeEnded())
+    this.#bypasses = new Bypasses({
+      settings,
+      log,
+      epoch: () => this.state.epoch,
+      wallMs: () => this.wallMs(),
+    })
     this.#breakGlass = new BreakGlass({
       force,
       file,
@@ -310,35 +258,27 @@ export class Maintenance {
     return quiescenceOf(id, await this.#replica.members(), { version: this.state.version, syncMs })
   }
 
-  /** Gives out a bypass for so many ms, at most a week. Raises `HOLDFAST_ERR_MAINTENANCE_UNKNOWN` without keys. */
-  issueBypass(ms: number): IssuedBypass {
-    const { keys } = this.#bypassing()
-    inputs.duration('ms', ms, 1000, MAX_BYPASS_MS)
-    const bypass = {
-      untilMs: this.wallMs() + ms,
-      epoch: this.state.epoch,
-      id: this.#settings.newId(),
-    }
-    return { token: signBypass(bypass, keys), id: bypass.id, untilMs: bypass.untilMs }
+  /**
+   * Gives out a bypass for so many ms, at most a week, and says so in the log. Raises `HOLDFAST_ERR_MAINTENANCE_UNKNOWN`
+   * without keys.
+   */
+  issueBypass(ms: number, note: Note = {}): IssuedBypass {
+    return this.#bypasses.issue(ms, note)
   }
 
   /** What a bypass says, when it is one that holds. Raises `HOLDFAST_ERR_MAINTENANCE_BYPASS`. */
   readBypass(token: string | undefined): Bypass {
-    const bypass = this.findBypass(token)
-    if (bypass === undefined) throw new BypassError()
-    return bypass
+    return this.#bypasses.read(token)
   }
 
   /** What a bypass says; undefined when it is none that holds. */
   findBypass(token: string | undefined): Bypass | undefined {
-    const { bypass } = this.#settings
-    if (bypass === undefined || token === undefined) return undefined
-    return readBypass(token, bypass.keys, { epoch: this.state.epoch, wallMs: this.wallMs() })
+    return this.#bypasses.find(token)
   }
 
-  /** Ends all bypasses in all processes. */
-  revokeBypasses(note: Note = {}): Promise<Changed> {
-    this.#bypassing()
+  /** Ends all bypasses in all processes. Raises as `set`, and `HOLDFAST_ERR_MAINTENANCE_UNKNOWN` without keys. */
+  async revokeBypasses(note: Note = {}): Promise<Changed> {
+    this.#bypasses.keys()
     return this.#change(withNextEpoch, { action: 'bypass.revoked', ...told(note) }, note)
   }
 
@@ -349,15 +289,11 @@ export class Maintenance {
 
   /** Whether a request that passes must change nothing all the same. */
   isReadOnly(route: RouteFacts, asker: Asker): boolean {
-    if (this.#plan === undefined || route.open) return false
-    // What would become of it if it were a change.
-    const verdict = decide(this.#plan, route, { ...askerOf(asker), method: 'POST' })
-    return verdict.pass !== true && verdict.active.mode !== 'block'
+    return this.#plan !== undefined && mayOnlyRead(this.#plan, route, asker)
   }
 
   /** How long whoever is refused by a rule is to wait, in ms; undefined when nobody can know. */
   retryAfterMs({ rule }: ActiveRule): number | undefined {
-    if (isIndefiniteForTenant(rule)) return undefined
     const { random, retryAfterMs: otherwiseMs } = this.#settings
     return retryAfterMs(rule, { wallMs: this.wallMs(), random: random(), otherwiseMs })
   }
@@ -423,6 +359,7 @@ export class Maintenance {
     return {
       version: this.state.version,
       enabled: this.#status.maintenanceEnabled,
+      banner: this.#status.banner !== undefined,
       active,
       scheduled: this.#rules().filter((rule) => stateOf(rule, wallMs) === 'scheduled').length,
       override: this.override?.origin,
@@ -432,12 +369,6 @@ export class Maintenance {
       writesInFlight: this.#writes.size,
       replica: this.#replica.counts(),
     }
-  }
-
-  #bypassing() {
-    const { bypass } = this.#settings
-    if (bypass === undefined) throw new UnknownError('key for bypasses')
-    return bypass
   }
 
   async #change(edit: Parameters<Replica['change']>[0], change: Change, { version }: Note): Promise<Changed> {
@@ -538,57 +469,3 @@ export class Maintenance {
 }
 
 const PASS: Verdict = { pass: true }
-
-/** A block of one tenant without an end is no maintenance: there is nothing to wait for. */
-function isIndefiniteForTenant({ mode, scope, untilMs, retryAfterMs: given }: Rule): boolean {
-  return mode === 'block' && scope.tenant !== undefined && untilMs === undefined && given === undefined
-}
-
-/** The `ETag` of what a status says. */
-export function etagOf(body: string): string {
-  return `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`
-}
-
-function statusAt({ banner }: MaintenanceState, rules: readonly Rule[], wallMs: number): Status {
-  const shown = bannerAt(banner, rules, wallMs)
-  const public_ = rules.filter(({ scope }) => scope.tenant === undefined)
-  return {
-    maintenanceEnabled: public_.some((rule) => rule.mode !== 'banner-only' && holds(rule, wallMs)),
-    bannerMessage: shown?.message ?? '',
-    banner: shown,
-    rules: public_
-      .filter(
-        ({ fromMs = 0, untilMs = wallMs + 1, announceMs }) =>
-          untilMs > wallMs && fromMs - announceMs <= wallMs,
-      )
-      .map((rule) => ({
-        mode: rule.mode,
-        group: rule.scope.group,
-        message: rule.message,
-        active: holds(rule, wallMs),
-        fromMs: rule.fromMs,
-        untilMs: rule.untilMs,
-      })),
-  }
-}
-
-function stateOf(rule: Rule, wallMs: number): 'scheduled' | 'active' | 'ended' {
-  if (holds(rule, wallMs)) return 'active'
-  return rule.fromMs !== undefined && wallMs < rule.fromMs ? 'scheduled' : 'ended'
-}
-
-function told({ by, reason, requestId }: Note): Omit<Change, 'action'> {
-  const entries = Object.entries({ by, reason, requestId }).filter(([, value]) => value !== undefined)
-  return Object.fromEntries(entries)
-}
-
-/** Its methods as members of a plain object: they may be getters of a class. */
-function askerOf(asker: Asker): Asker {
-  return {
-    method: asker.method,
-    tenant: () => asker.tenant(),
-    address: () => asker.address(),
-    roles: () => asker.roles(),
-    hasBypass: () => asker.hasBypass(),
-  }
-}

@@ -1,7 +1,7 @@
 import { type Labelled, type MetricsRegistry, SharedMetrics } from '@holdfast/footing'
 import { Counter, Gauge, type Registry } from 'prom-client'
 import { checks } from './inputs.ts'
-import type { MaintenanceSnapshot } from './maintenance.ts'
+import type { MaintenanceSnapshot } from './snapshot.ts'
 
 const modes = ['block', 'read-only', 'drain-writes', 'banner-only'] as const
 const refusing = ['block', 'read-only', 'drain-writes'] as const
@@ -36,6 +36,11 @@ const gauges: readonly Described[] = [
     name: 'holdfast_maintenance_enabled',
     help: 'Whether a part of the service is closed, for more than one tenant: 1 or 0',
     read: ({ enabled }) => (enabled ? 1 : 0),
+  },
+  {
+    name: 'holdfast_maintenance_banner',
+    help: 'Whether everybody is shown a banner: 1 or 0',
+    read: ({ banner }) => (banner ? 1 : 0),
   },
   {
     name: 'holdfast_maintenance_scheduled',

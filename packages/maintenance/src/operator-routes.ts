@@ -6,12 +6,14 @@
 import type { Severity } from './banner.ts'
 import { InputMembers } from './input-members.ts'
 import type { Entry } from './journal.ts'
-import type { Maintenance, Note, RuleInfo } from './maintenance.ts'
+import type { Maintenance } from './maintenance.ts'
+import type { Note } from './note.ts'
 import type { BypassOptions } from './options.ts'
 import type { ProcessQuiescence } from './quiescence.ts'
 import { instant } from './refusal.ts'
 import type { Changed } from './replica.ts'
 import type { Mode, Rule, RuleInput, Scope } from './rule.ts'
+import type { RuleInfo } from './status.ts'
 
 /** What an operator asked, as it came. */
 export interface Asked {
@@ -32,6 +34,8 @@ export interface Around {
   /** The rule of `enable` without more. */
   readonly rule: Rule
   readonly bypass: Required<BypassOptions> | undefined
+  /** The groups that routes here belong to. */
+  readonly groups: ReadonlySet<string>
 }
 
 /** One row. */
@@ -56,13 +60,12 @@ export const operatorRoutes: readonly OperatorRoute[] = [
   {
     method: 'POST',
     path: '/maintenance/enable',
-    async answer(maintenance, { body }, { note, rule }) {
+    async answer(maintenance, { body }, { note, rule, groups }) {
       const members = InputMembers.of(body)
       const given = { ...inputOf(rule), ...ruleMembers(members) }
       // The name of the usual rule is for the usual scope.
       if (members.has('scope') && !members.has('id')) Object.assign(given, { id: undefined })
-      const changed = await maintenance.set(definedOnly(given), noteOf(members, note))
-      return { body: { ...changeBody(maintenance, changed), rule: ruleBody(changed.rule) } }
+      return { body: await set(maintenance, given, noteOf(members, note), groups) }
     },
   },
   {
@@ -83,18 +86,18 @@ export const operatorRoutes: readonly OperatorRoute[] = [
   {
     method: 'PUT',
     path: '/maintenance/rules/:id',
-    async answer(maintenance, { params, body }, { note }) {
+    async answer(maintenance, { params, body }, { note, groups }) {
       const members = InputMembers.of(body)
       const rule = { ...ruleMembers(members), id: params['id'] ?? '' }
-      const changed = await maintenance.set(definedOnly(rule), noteOf(members, note))
-      return { body: { ...changeBody(maintenance, changed), rule: ruleBody(changed.rule) } }
+      return { body: await set(maintenance, rule, noteOf(members, note), groups) }
     },
   },
   {
     method: 'DELETE',
     path: '/maintenance/rules/:id',
-    async answer(maintenance, { params }, { note }) {
-      return { body: changeBody(maintenance, await maintenance.remove(params['id'] ?? '', note)) }
+    async answer(maintenance, { params, query }, { note }) {
+      const noted = noteOf(noteMembers(query), note)
+      return { body: changeBody(maintenance, await maintenance.remove(params['id'] ?? '', noted)) }
     },
   },
   {
@@ -120,10 +123,13 @@ export const operatorRoutes: readonly OperatorRoute[] = [
   {
     method: 'POST',
     path: '/maintenance/bypasses',
-    answer(maintenance, { body }, { bypass }) {
+    answer(maintenance, { body }, { note, bypass }) {
       const members = InputMembers.of(body)
-      members.onlyKnown(['duration_ms'])
-      const issued = maintenance.issueBypass(members.number('duration_ms', 1000) ?? bypass?.defaultMs ?? 0)
+      members.onlyKnown(['duration_ms', 'reason'])
+      const issued = maintenance.issueBypass(
+        members.number('duration_ms', 1000) ?? bypass?.defaultMs ?? 0,
+        noteOf(members, note),
+      )
       return {
         statusCode: 201,
         body: {
@@ -138,8 +144,9 @@ export const operatorRoutes: readonly OperatorRoute[] = [
   {
     method: 'DELETE',
     path: '/maintenance/bypasses',
-    async answer(maintenance, _asked, { note }) {
-      return { body: changeBody(maintenance, await maintenance.revokeBypasses(note)) }
+    async answer(maintenance, { query }, { note }) {
+      const noted = noteOf(noteMembers(query), note)
+      return { body: changeBody(maintenance, await maintenance.revokeBypasses(noted)) }
     },
   },
   {
@@ -161,9 +168,8 @@ export const operatorRoutes: readonly OperatorRoute[] = [
     method: 'POST',
     path: '/banner/clear',
     async answer(maintenance, { body }, { note }) {
-      const members = InputMembers.of(body)
-      members.onlyKnown(['reason', 'version'])
-      return { body: changeBody(maintenance, await maintenance.clearBanner(noteOf(members, note))) }
+      const noted = noteOf(noteMembers(body), note)
+      return { body: changeBody(maintenance, await maintenance.clearBanner(noted)) }
     },
   },
 ]
@@ -194,8 +200,35 @@ function ruleMembers(members: InputMembers): Partial<RuleInput> {
   )
 }
 
+async function set(
+  maintenance: Maintenance,
+  given: Partial<RuleInput>,
+  note: Note,
+  groups: ReadonlySet<string>,
+): Promise<object> {
+  const changed = await maintenance.set(definedOnly(given), note)
+  const { rule } = changed
+  const { group } = rule.scope
+  // Another process, or work in the background, may have one: it is no mistake for certain.
+  const isUnknown = group !== undefined && !groups.has(group)
+  return {
+    ...changeBody(maintenance, changed),
+    rule: ruleBody(rule),
+    warning: isUnknown
+      ? `no route here is of the group "${group}", but of ${[...groups].join(', ') || 'none'}`
+      : null,
+  }
+}
+
 function noteOf(members: InputMembers, note: Note): Note {
   return { ...note, reason: members.line('reason'), version: members.number('version', 0) }
+}
+
+/** Of what takes nothing else; a DELETE has it in its query, because nobody need read its body. */
+function noteMembers(given: unknown): InputMembers {
+  const members = InputMembers.of(given)
+  members.onlyKnown(['reason', 'version'])
+  return members
 }
 
 /** A rule as it would be given. */

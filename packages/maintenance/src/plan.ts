@@ -120,15 +120,36 @@ export function decide(plan: Plan, route: RouteFacts, asker: Asker): Verdict {
   return passed
 }
 
-/** How long whoever is refused by a rule has to wait: until it ends, and up to a tenth more, so that not all come at once. */
+/** Whether a request that passes must change nothing all the same: a rule would refuse it if it did, and lets it read. */
+export function mayOnlyRead(plan: Plan, route: RouteFacts, asker: Asker): boolean {
+  if (route.open) return false
+  const writer: Asker = {
+    method: 'POST',
+    // They may be getters and methods of a class.
+    tenant: () => asker.tenant(),
+    address: () => asker.address(),
+    roles: () => asker.roles(),
+    hasBypass: () => asker.hasBypass(),
+  }
+  return plan
+    .about(route.group)
+    .some((active) => active.mode !== 'block' && decideBy(active, route, writer).pass !== true)
+}
+
+/**
+ * How long whoever is refused by a rule has to wait: until it ends, and up to a tenth more, so that not all come at once.
+ * Undefined for one tenant that is blocked without an end: there is nothing to wait for.
+ */
 export function retryAfterMs(
-  { untilMs, retryAfterMs: given }: Rule,
+  { mode, scope, untilMs, retryAfterMs: given }: Rule,
   {
     wallMs,
     random,
     otherwiseMs,
   }: { readonly wallMs: number; readonly random: number; readonly otherwiseMs: number },
-): number {
+): number | undefined {
+  const isEndless = untilMs === undefined && given === undefined
+  if (isEndless && mode === 'block' && scope.tenant !== undefined) return undefined
   const leftMs = untilMs === undefined ? (given ?? otherwiseMs) : Math.max(0, untilMs - wallMs)
   return leftMs + Math.min(leftMs / 10, LONGEST_JITTER_MS) * random
 }

@@ -1,4 +1,4 @@
-import { Authorisation, isProbe, RefusalPages } from '@holdfast/footing'
+import { Authorisation, type Clock, isProbe, RefusalPages } from '@holdfast/footing'
 import type {
   FastifyInstance,
   FastifyPluginAsync,
@@ -11,7 +11,7 @@ import fastifyPlugin from 'fastify-plugin'
 import { AlreadyRegisteredError, ForbiddenError, UnauthenticatedError } from './errors.ts'
 import { Maintenance } from './maintenance.ts'
 import { MemoryStore } from './memory-store.ts'
-import { type Asked, MAX_BODY_BYTES, operatorRoutes } from './operator-routes.ts'
+import { type Around, type Asked, MAX_BODY_BYTES, operatorRoutes } from './operator-routes.ts'
 import {
   checkRoute,
   type MaintenanceOptions,
@@ -19,7 +19,7 @@ import {
   type ResolvedAdmin,
   resolveOptions,
 } from './options.ts'
-import { type ActiveRule, beginsWith, isWrite, type RouteFacts, type Verdict } from './plan.ts'
+import { type ActiveRule, beginsWith, isWrite, type RouteFacts } from './plan.ts'
 import { publicRoutes } from './public-routes.ts'
 import { RedisStore } from './redis-store.ts'
 import { PROBLEM_TYPE, problemOf, refusalOf } from './refusal.ts'
@@ -50,6 +50,8 @@ interface HealthReports {
   addReport(page: 'check', name: string, produce: () => object): unknown
 }
 
+/** The most characters of who changed something, and with which request. */
+const MAX_NOTE = 200
 const WRITING = { readOnly: false }
 const READING = { readOnly: true }
 const NOWHERE: RouteFacts = { group: undefined, path: undefined, open: false }
@@ -96,7 +98,8 @@ const plugin: FastifyPluginAsync<MaintenanceOptions<FastifyRequest>> = async (ap
       handler: (request, reply) => answer(request, reply),
     })
   }
-  if (admin !== undefined) await addOperatorRoutes(app, maintenance, admin, options)
+  if (admin !== undefined)
+    await addOperatorRoutes(app, maintenance, admin, { ...options, groups: gate.groupsInUse })
   app.addHook('onReady', () => maintenance.start())
   app.addHook('onClose', () => maintenance.close())
 }
@@ -106,6 +109,8 @@ class RequestGate {
   readonly #maintenance: Maintenance
   readonly #sources: AskerSources<FastifyRequest>
   readonly #groups: readonly (readonly [group: string, paths: readonly string[]])[]
+  /** Those that routes belong to. */
+  readonly groupsInUse = new Set<string>()
   readonly #open: readonly string[]
   readonly #pages: RefusalPages<FastifyRequest>
   /** By the `config` of the route, which is one object for all of its requests. */
@@ -125,8 +130,8 @@ class RequestGate {
     }: ReturnType<typeof resolveOptions<FastifyRequest>>,
   ) {
     this.#maintenance = maintenance
-    const isBypass = (token: string) => maintenance.findBypass(token) !== undefined
-    this.#sources = { tenant, roles, address, bypass, isBypass }
+    const findBypass = maintenance.findBypass.bind(maintenance)
+    this.#sources = { tenant, roles, address, bypass, findBypass }
     this.#groups = Object.entries(groups)
     this.#open = open
     this.#pages = new RefusalPages(page, clock)
@@ -134,20 +139,25 @@ class RequestGate {
 
   /** Goes on, or answers. `isKnown`: whether it is found out already who asks. */
   enter(request: FastifyRequest, reply: FastifyReply, isKnown: boolean, done: HookHandlerDoneFunction): void {
-    const verdict = this.#judge(request, isKnown)
+    const asker = new RequestAsker(request, this.#sources, isKnown)
+    const verdict = this.#maintenance.judge(this.#factsOf(request), asker)
     if (verdict.pass === false) {
       this.#refuse(request, reply, verdict.active)
       return
     }
     if (isKnown && verdict.pass === true && verdict.by !== undefined) {
       this.#maintenance.countPassed(verdict.by)
+      if (verdict.by === 'bypass') {
+        request.log.info({ bypass: asker.bypass()?.id }, 'a bypass of maintenance was used')
+      }
     }
     done()
   }
 
   /** The same for a request that was let in before: true when it may go on. */
   mayBegin(request: FastifyRequest, reply: FastifyReply): boolean {
-    const verdict = this.#judge(request, true)
+    const asker = new RequestAsker(request, this.#sources, true)
+    const verdict = this.#maintenance.judge(this.#factsOf(request), asker)
     if (verdict.pass === false) this.#refuse(request, reply, verdict.active)
     return verdict.pass !== false
   }
@@ -163,6 +173,8 @@ class RequestGate {
     const { url, config, method, handler, onRequest } = route
     const setting = config?.maintenance
     if (setting !== undefined && setting !== false) checkRoute(url, setting)
+    const facts = this.#read(config, url)
+    if (facts.group !== undefined) this.groupsInUse.add(facts.group)
     const hooks = [onRequest ?? []].flat()
     // What answers in its first hook does nothing that could be closed.
     if (hooks.some((hook) => (hook as unknown) === handler)) return
@@ -174,7 +186,6 @@ class RequestGate {
       ...hooks,
     ]
     if (![method].flat().some(isWrite)) return
-    const facts = this.#read(config, url)
     const mayBegin = this.mayBegin.bind(this)
     const { tenant } = this.#sources
     route.handler = function (request, reply) {
@@ -189,11 +200,6 @@ class RequestGate {
         () => maintenance.endWrite(write),
       )
     }
-  }
-
-  #judge(request: FastifyRequest, isKnown: boolean): Verdict {
-    const asker = new RequestAsker(request, this.#sources, isKnown)
-    return this.#maintenance.judge(this.#factsOf(request), asker)
   }
 
   #refuse(request: FastifyRequest, reply: FastifyReply, active: ActiveRule): void {
@@ -272,20 +278,26 @@ function untilEnd(work: () => unknown, reply: FastifyReply, end: () => void): un
   return result
 }
 
+/** Whether a body follows. HTTP/2 need not say how long it is. */
+function hasBody({ headers, raw }: FastifyRequest): boolean {
+  const { stream } = raw as { stream?: { endAfterHeaders?: boolean } }
+  const length = headers['transfer-encoding'] ?? headers['content-length']
+  return length === undefined ? stream?.endAfterHeaders === false : length !== '0'
+}
+
 /** Nobody may use these routes without `authorize`, which is asked late, so that it can read who asks. */
 async function addOperatorRoutes(
   app: FastifyInstance,
   maintenance: Maintenance,
   { prefix, authorize, authorizeTimeoutMs, actor }: ResolvedAdmin<FastifyRequest>,
-  { clock, rule, bypass }: ReturnType<typeof resolveOptions<FastifyRequest>>,
+  { clock, ...around }: Omit<Around, 'note'> & { readonly clock: Clock },
 ): Promise<void> {
   const authorisation = new Authorisation(authorize, authorizeTimeoutMs, clock)
   await app.register(
     async (scope) => {
-      scope.addHook('onRequest', ({ headers }, _reply, done) => {
-        const length = headers['transfer-encoding'] ?? headers['content-length'] ?? '0'
+      scope.addHook('onRequest', (request, _reply, done) => {
         // Who has nothing to say may say that it is JSON all the same.
-        if (length === '0') delete headers['content-type']
+        if (!hasBody(request)) delete request.headers['content-type']
         done()
       })
       scope.addHook('preHandler', (request, reply, done) => {
@@ -306,9 +318,10 @@ async function addOperatorRoutes(
           async handler(request, reply) {
             const { params, query, body: given } = request
             const asked = { params: params as Asked['params'], query, body: given }
-            const by = actor?.(request)
-            const note = { by, requestId: String(request.id) }
-            const { statusCode = 200, body } = await answer(maintenance, asked, { note, rule, bypass })
+            // Whatever he is called, he can open what is closed.
+            const by = actor?.(request)?.slice(0, MAX_NOTE) || undefined
+            const note = { by, requestId: String(request.id).slice(0, MAX_NOTE) }
+            const { statusCode = 200, body } = await answer(maintenance, asked, { ...around, note })
             return reply.code(statusCode).header('cache-control', 'no-store').send(body)
           },
         })

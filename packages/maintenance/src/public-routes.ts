@@ -4,9 +4,10 @@
  */
 
 import { InputMembers } from './input-members.ts'
-import { etagOf, type Maintenance, type Status } from './maintenance.ts'
+import type { Maintenance } from './maintenance.ts'
 import type { BypassOptions } from './options.ts'
 import { instant } from './refusal.ts'
+import { etagOf, type Status } from './status.ts'
 
 /** What this needs of a Fastify request. */
 export interface PublicRequest {

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { cookieOf } from './bypass.ts'
+import { type Bypass, cookieOf } from './bypass.ts'
 import type { Asker } from './plan.ts'
 
 /** What this needs of a Fastify request. */
@@ -16,7 +16,7 @@ export interface AskerSources<Request> {
   readonly address: ((request: Request) => string | undefined) | undefined
   /** The header and the cookie of bypasses; undefined: there are none. */
   readonly bypass: { readonly header: string; readonly cookie: string } | undefined
-  readonly isBypass: (token: string) => boolean
+  readonly findBypass: (token: string | undefined) => Bypass | undefined
 }
 
 /** Whoever sends a request, as far as rules ask. Made only while a rule holds. */
@@ -53,11 +53,15 @@ export class RequestAsker<Request extends RequestLike> implements Asker {
   }
 
   hasBypass(): boolean {
-    const { bypass, isBypass } = this.#sources
-    if (bypass === undefined) return false
+    return this.bypass() !== undefined
+  }
+
+  /** The way past maintenance that it brings, if it holds. */
+  bypass(): Bypass | undefined {
+    const { bypass, findBypass } = this.#sources
+    if (bypass === undefined) return undefined
     const { headers } = this.#request
     const given = headers[bypass.header]
-    const token = typeof given === 'string' ? given : cookieOf(headers.cookie, bypass.cookie)
-    return token !== undefined && isBypass(token)
+    return findBypass(typeof given === 'string' ? given : cookieOf(headers.cookie, bypass.cookie))
   }
 }

@@ -34,8 +34,8 @@ export type Moment = number | Date | string
 export interface RuleInput {
   /** Its name, by which it is replaced and removed. Default: made of its scope. */
   readonly id?: string
-  /** Default: everything. */
-  readonly scope?: Scope
+  /** Default `all`: everything. */
+  readonly scope?: Scope | 'all'
   /** Default `block`. */
   readonly mode?: Mode
   /** The methods it is about. Default: all with `block`, else all but GET, HEAD, OPTIONS and TRACE. */
@@ -176,7 +176,10 @@ function readInstant(text: string): number {
   return isDay ? Date.parse(upper) : Number.NaN
 }
 
-function scopeOf(given: Scope): Scope {
+function scopeOf(given: Scope | 'all'): Scope {
+  if (given === 'all') return {}
+  if (typeof given === 'string')
+    inputs.refuse('scope', '"all", or an object with "group" and "tenant"', given)
   inputs.object('scope', given)
   inputs.onlyKnown('scope.', given, ['group', 'tenant'])
   const { group, tenant } = given

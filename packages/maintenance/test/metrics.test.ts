@@ -9,6 +9,7 @@ t.test('a scrape shows the snapshot, and a second one does not count twice', asy
   t.teardown(() => app.close())
   await app.register(maintenance, { registry, roles: () => ['admin'] })
   app.post('/', async () => 'ok')
+  await app.maintenance.setBanner({ message: 'Tonight.' })
   await app.maintenance.set({ mode: 'read-only' })
   await app.maintenance.set({ id: 'later', from: app.maintenance.wallMs() + 60_000 })
   await app.inject({ method: 'POST', url: '/' })
@@ -17,6 +18,7 @@ t.test('a scrape shows the snapshot, and a second one does not count twice', asy
   const text = await registry.metrics()
   for (const line of [
     'holdfast_maintenance_enabled 1',
+    'holdfast_maintenance_banner 1',
     'holdfast_maintenance_active{mode="read-only"} 1',
     'holdfast_maintenance_active{mode="block"} 0',
     'holdfast_maintenance_refused_total{mode="read-only"} 1',

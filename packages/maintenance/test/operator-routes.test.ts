@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { connect } from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { maintenance } from '../src/index.ts'
@@ -262,4 +265,68 @@ t.test('what a file or a setting says is shown', async (t) => {
     changed_by: null,
     override: { origin: 'setting', rules: [{ id: 'maintenance' }] },
   })
+})
+
+t.test('a body that nobody has said the length of is read: over HTTP/2 as well', async (t) => {
+  const app = Fastify({ http2: true })
+  t.teardown(() => app.close())
+  // The types know one kind of server; what is registered does not mind.
+  await app.register(maintenance as never, { admin: { authorize: () => true } } as never)
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const session = connect(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`)
+  t.teardown(() => session.destroy())
+  const enable = async (payload?: string) => {
+    const request = session.request(
+      { ':method': 'POST', ':path': '/admin/maintenance/enable', 'content-type': 'application/json' },
+      { endStream: payload === undefined },
+    )
+    if (payload !== undefined) request.end(payload)
+    request.setEncoding('utf8')
+    let text = ''
+    request.on('data', (chunk: string) => {
+      text += chunk
+    })
+    await once(request, 'end')
+    return JSON.parse(text)
+  }
+  t.match(await enable('{"mode":"read-only"}'), { rule: { mode: 'read-only' } })
+  t.match(await enable(), { rule: { mode: 'block' } })
+})
+
+t.test('why something was taken out is said in the query, and which version was meant', async (t) => {
+  const app = await serviceWith(t)
+  const { body } = await ask(app, 'PUT', '/admin/maintenance/rules/a', { scope: 'all' })
+  t.same(body.rule.scope, {})
+  const url = '/admin/maintenance/rules/a'
+  t.equal((await ask(app, 'DELETE', `${url}?version=${body.version - 1}`)).status, 409)
+  t.equal((await ask(app, 'DELETE', `${url}?force=1`)).status, 400)
+  t.equal((await ask(app, 'DELETE', `${url}?version=${body.version}&reason=all%20paid`)).status, 200)
+  t.equal((await ask(app, 'DELETE', '/admin/maintenance/bypasses?reason=lost')).status, 200)
+  t.match((await ask(app, 'GET', '/admin/maintenance/history')).body.items, [
+    { action: 'bypass.revoked', reason: 'lost' },
+    { action: 'rule.removed', reason: 'all paid' },
+    { action: 'rule.set' },
+  ])
+})
+
+t.test('a group that no route here belongs to is set, and said to be one', async (t) => {
+  const app = await serviceWith(t)
+  app.get('/odds', { config: { maintenance: { group: 'odds' } } }, async () => 'odds')
+  const warningOf = async (group: string) =>
+    (await ask(app, 'PUT', '/admin/maintenance/rules/a', { scope: { group } })).body.warning
+  t.same([await warningOf('bots'), await warningOf('odds')], [null, null])
+  t.equal(await warningOf('bot'), 'no route here is of the group "bot", but of bots, odds')
+  t.equal((await ask(app, 'POST', '/admin/maintenance/enable', { scope: 'all' })).body.warning, null)
+})
+
+t.test('whatever an operator is called, he can open what is closed', async (t) => {
+  for (const [name, by] of [
+    ['', null],
+    ['x'.repeat(5000), 'x'.repeat(200)],
+  ] as const) {
+    const app = await serviceWith(t, { admin: { authorize: () => true, actor: () => name } })
+    t.equal((await ask(app, 'POST', '/admin/maintenance/enable')).status, 200)
+    t.equal((await ask(app, 'POST', '/admin/maintenance/disable')).status, 200)
+    t.match((await ask(app, 'GET', '/admin/maintenance/history')).body.items, [{ by }, { by }])
+  }
 })

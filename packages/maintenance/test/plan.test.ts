@@ -5,6 +5,7 @@ import {
   beginsWith,
   decide,
   isWrite,
+  mayOnlyRead,
   nextChangeMs,
   type Plan,
   planAt,
@@ -198,4 +199,20 @@ t.test('a path begins with another at a whole segment', async (t) => {
   t.equal(beginsWith('/api/bots', ['/api/bot']), false)
   t.equal(beginsWith('/api', ['/']), true)
   t.equal(beginsWith(undefined, ['/']), false)
+})
+
+t.test('what may only read is what a rule lets read and would refuse to write', async (t) => {
+  const reading = asker({ method: 'GET' })
+  const may = (...rules: readonly RuleInput[]) => mayOnlyRead(planOf(...rules) as Plan, bots, reading)
+  t.equal(may({ mode: 'read-only' }), true)
+  t.equal(may({ mode: 'drain-writes', scope: { group: 'bots' } }), true)
+  t.equal(may({ mode: 'block', methods: ['POST'] }), false, 'such a rule says nothing of what reads')
+  t.equal(
+    may({ mode: 'block', methods: ['POST'] }, { id: 'read', mode: 'read-only' }),
+    true,
+    'whatever others say',
+  )
+  t.equal(may({ mode: 'read-only', scope: { tenant: 'acme' } }), false)
+  t.equal(may({ mode: 'read-only', allow: { paths: ['/api/bot'] } }), false)
+  t.equal(mayOnlyRead(planOf({ mode: 'read-only' }) as Plan, { ...bots, open: true }, reading), false)
 })

@@ -163,6 +163,23 @@ t.test('addresses and bypasses pass, and are counted', async (t) => {
   }
 })
 
+t.test('the log says who got a bypass and where it was used, and not what it is', async (t) => {
+  const lines: string[] = []
+  const app = Fastify({ logger: { stream: { write: (line: string) => void lines.push(line) } } })
+  t.teardown(() => app.close())
+  await app.register(maintenance, { bypass: { keys: [KEY] } })
+  app.get('/', async () => 'ok')
+  const { token, id } = app.maintenance.issueBypass(60_000, { by: 'alice', reason: 'change 4711' })
+  const headers = { 'x-maintenance-bypass': token }
+  t.equal((await app.inject({ url: '/', headers })).statusCode, 200)
+  const ofBypasses = () => lines.map((line) => JSON.parse(line)).filter(({ bypass }) => bypass === id)
+  t.match(ofBypasses(), [{ by: 'alice', reason: 'change 4711', until: /Z$/, msg: /was given out/ }])
+  await app.maintenance.set({})
+  t.equal((await app.inject({ url: '/', headers })).statusCode, 200)
+  t.match(ofBypasses().at(-1), { reqId: String, msg: /was used/ })
+  t.notMatch(lines.join(''), token)
+})
+
 t.test('a secure cookie is bound to its host', async (t) => {
   const app = await serviceWith(t, { bypass: { keys: [KEY] } })
   const { token } = app.maintenance.issueBypass(60_000)

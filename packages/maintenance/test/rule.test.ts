@@ -34,6 +34,7 @@ t.test('what was read is read again as it is, by whoever is told of it', async (
 
 t.test('a rule without a name is named for its scope, so that the same said twice is one rule', async (t) => {
   t.equal(idOf({}), 'all')
+  t.same(readRule({ scope: 'all' }), readRule({}))
   t.equal(idOf({ group: 'bots' }), 'group:bots')
   t.equal(idOf({ tenant: 'acme' }), 'tenant:acme')
   t.equal(idOf({ group: 'bots', tenant: 'acme' }), 'group:bots.tenant:acme')
@@ -80,7 +81,7 @@ t.test('whatever could not be kept, told and shown is refused, with what was rec
     [{ scope: { group: 'a/b' } }, /"scope.group" must be a name/],
     [{ scope: { tenant: '' } }, /"scope.tenant" must be a name/],
     [{ scope: { tenants: 'acme' } }, /"scope.tenants" must be left out/],
-    [{ scope: 'all' }, /"scope" must be an object, received "all"/],
+    [{ scope: 'bots' }, /"scope" must be "all", or an object with "group" and "tenant", received "bots"/],
     [{ methods: [] }, /"methods" must be left out, or at least one/],
     [{ methods: ['post'] }, /"methods" must be a list of methods such as POST, received "post"/],
     [{ methods: 'POST' }, /"methods" must be a list of at most 20 methods/],
