@@ -46,10 +46,12 @@ import { redis } from './plugins/redis.ts'
 import { requestBounds } from './plugins/request-bounds.ts'
 import { sessionPort, sessions } from './plugins/sessions.ts'
 import { statedAccess } from './plugins/stated-access.ts'
+import { toldEvents } from './plugins/told-events.ts'
 import { trafficRedis } from './plugins/traffic-redis.ts'
 import { trafficReports } from './plugins/traffic-reports.ts'
 import { waitingBounds } from './plugins/waiting-bounds.ts'
 import { isWorker } from './primary.ts'
+import { RareEvents } from './rare-events.ts'
 import { exemplarOf } from './request-exemplar.ts'
 import { auth } from './routes/auth/routes.ts'
 import { signInParts } from './routes/auth/sign-in-parts.ts'
@@ -176,8 +178,12 @@ export async function buildApp({
     bodyLimit: config.maxRequestBytes,
   })
   refuseTunnels(fastify.server, bounds.clientErrorHandler)
+  const rare = new RareEvents((...event) => fastify.logging.event(...event), systemClock)
   // By credentials that were refused, not by the status of an answer: any page can have its visitors ask without.
-  const chargeWrongToken = ({ ip }: FastifyRequest) => fastify.abuseGuard.charge(ip, config.abuseWrongToken)
+  const chargeWrongToken = ({ ip }: FastifyRequest) => {
+    rare.tell('SECURITY_EVENT', 'operator-token.refused', { address: ip })
+    fastify.abuseGuard.charge(ip, config.abuseWrongToken)
+  }
   const isAdmin = ({ principal }: FastifyRequest) =>
     principal?.role === 'admin' && isFresh(principal, systemClock.wallMs())
   const hasToken = bearerGuard(config.metricsToken, chargeWrongToken)
@@ -205,6 +211,7 @@ export async function buildApp({
     })
     await fastify.register(operationTimes)
   }
+  await fastify.register(toldEvents)
   await fastify.register(waitingBounds, { ...config, clock: systemClock })
   await fastify.register(requestBounds, config)
   await fastify.register(health, {
@@ -267,14 +274,20 @@ export async function buildApp({
   })
   await fastify.register(hashingLine)
   const preparation = new Once(() =>
-    prepare(fastify.poolGuard, {
-      mayChange: config.environment !== 'production',
-      patient: patientPool(config, config.databaseMigrationUrl ?? databaseUrl, 'preparation'),
-      log: logger,
-      dataDirectory,
-      // Nobody sets up the roles of a database that the service starts for itself.
-      adviceLevel: config.databaseUrl === undefined ? 'debug' : 'warn',
-    }),
+    fastify.logging.timed(
+      'database.preparation',
+      () =>
+        prepare(fastify.poolGuard, {
+          mayChange: config.environment !== 'production',
+          patient: patientPool(config, config.databaseMigrationUrl ?? databaseUrl, 'preparation'),
+          log: logger,
+          dataDirectory,
+          // Nobody sets up the roles of a database that the service starts for itself.
+          adviceLevel: config.databaseUrl === undefined ? 'debug' : 'warn',
+        }),
+      // Migrations take their time.
+      { slowMs: 60_000 },
+    ),
   )
   await registerMaintenance(fastify, {
     config,

@@ -13,6 +13,12 @@ export const EVENT_TYPES = [
 /** The type of an event. */
 export type EventType = (typeof EVENT_TYPES)[number]
 
+/** How loudly an event is told. */
+export const EVENT_LEVELS = ['info', 'warn', 'error'] as const
+
+/** The level of an event. */
+export type EventLevel = (typeof EVENT_LEVELS)[number]
+
 /** Message on `holdfast:logging:event`: an event was told, whether or not the level of the log lets it through. */
 export interface ToldEvent {
   readonly type: EventType

@@ -6,7 +6,7 @@ export {
   OptionError,
   UnauthenticatedError,
 } from './errors.ts'
-export { EVENT_TYPES, type EventType, type LevelEvent, type ToldEvent } from './events.ts'
+export { EVENT_TYPES, type EventLevel, type EventType, type LevelEvent, type ToldEvent } from './events.ts'
 export { LEVELS, type Level, type LevelState } from './level-control.ts'
 export { Logs, type LogsSnapshot, type TimedOptions } from './logs.ts'
 export { maskText } from './masked-text.ts'

@@ -9,7 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import { COMPLETED, roundedMs } from './completion.ts'
-import { type EventType, publishEvent, publishLevel } from './events.ts'
+import { type EventLevel, type EventType, publishEvent, publishLevel } from './events.ts'
 import { bindScope, createGuardedLogger, FinishedLine } from './guarded-logger.ts'
 import { isEnabled, type Level, LevelControl, type LevelState } from './level-control.ts'
 import { LineFile } from './line-file.ts'
@@ -279,12 +279,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
    * Tells an event. SECURITY_EVENT is written whatever the level is (but for `silent`); all are published on
    * `holdfast:logging:event`. Never throws.
    */
-  event(
-    type: EventType,
-    event: string,
-    fields?: object,
-    level: 'info' | 'warn' | 'error' = LEVEL_OF_EVENT[type],
-  ): void {
+  event(type: EventType, event: string, fields?: object, level: EventLevel = LEVEL_OF_EVENT[type]): void {
     this.#told[type] = (this.#told[type] ?? 0) + 1
     const scope = this.#storage.getStore()
     const own: Line = { event_type: type, event }

@@ -16,7 +16,7 @@ import {
 import fp from 'fastify-plugin'
 import { answerUnread } from './bare-answer.ts'
 import { AlreadyRegisteredError, ForbiddenError, LevelError, UnauthenticatedError } from './errors.ts'
-import { EVENT_TYPES, type EventType } from './events.ts'
+import { EVENT_LEVELS, EVENT_TYPES, type EventLevel, type EventType } from './events.ts'
 import { ID_LABEL } from './guarded-logger.ts'
 import { LEVELS, levelOf, MAX_CHANGE_MS } from './level-control.ts'
 import { Logs, type LogsSnapshot, type TimedOptions } from './logs.ts'
@@ -50,9 +50,11 @@ export interface LoggingOptions extends LogsOptions<FastifyRequest> {
 export interface Logging {
   /**
    * Tells an event of one of the five types, with the ids of the request or job it belongs to. A SECURITY_EVENT is
-   * written whatever the level is. Never throws.
+   * written whatever the level is. `level` is `warn` for that type, `error` for an ERROR_EVENT, and `info` for the others,
+   * when it is left out. A type or level that there is not, and an event without a name, are refused with
+   * `HOLDFAST_ERR_LOGGING_OPTION`; else it never throws.
    */
-  event(type: EventType, event: string, fields?: object): void
+  event(type: EventType, event: string, fields?: object, level?: EventLevel): void
   /** Runs an operation and tells how long it took; slow ones as a warning. What it answers or throws is passed on. */
   timed<T>(operation: string, run: () => T | PromiseLike<T>, options?: TimedOptions): Promise<Awaited<T>>
   /** Runs a job whose lines carry its ids. */
@@ -218,8 +220,13 @@ export const logging = fp(
     const logs = given ?? new Logs<FastifyRequest>({ logger: app.log, ...rest })
 
     app.decorate('logging', {
-      event: (type, event, fields) =>
-        logs.event(checks.oneOf('type', type, EVENT_TYPES), checks.text('event', event, 128), fields),
+      event: (type, event, fields, level) =>
+        logs.event(
+          checks.oneOf('type', type, EVENT_TYPES),
+          checks.text('event', event, 128),
+          fields,
+          level && checks.oneOf('level', level, EVENT_LEVELS),
+        ),
       timed: (operation, run, timing) => logs.timed(operation, run, timing),
       run: (carrier, job) => logs.run(carrier, job),
       carrier: () => logs.carrier(),

@@ -56,13 +56,19 @@ export const operatorLifecycle = fastifyPlugin<OperatorLifecycleOptions>(
       { ...guarded, schema: { body: REASON } },
       async ({ body }, reply) => {
         if (!app.lifecycle.cordon(body.reason)) throw new ApiStoppingError()
+        app.logging.event('SECURITY_EVENT', 'instance.cordoned', { reason: body.reason })
         return answer(reply)
       },
     )
     app.post('/admin/lifecycle/uncordon', guarded, async (_request, reply) => {
       app.lifecycle.uncordon()
+      app.logging.event('SECURITY_EVENT', 'instance.uncordoned')
       return answer(reply)
     })
   },
-  { fastify: '5.x', name: '@holdfast/api/operator-lifecycle', dependencies: ['@holdfast/lifecycle'] },
+  {
+    fastify: '5.x',
+    name: '@holdfast/api/operator-lifecycle',
+    dependencies: ['@holdfast/lifecycle', '@holdfast/logging'],
+  },
 )
