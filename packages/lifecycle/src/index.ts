@@ -24,7 +24,7 @@ export {
 } from './lifecycle.ts'
 export type { LifecycleLog, LifecycleOptions } from './options.ts'
 export { default, type LifecyclePluginOptions, lifecycle } from './plugin.ts'
-export type { ShutdownStage } from './shutdown.ts'
+export type { ShutdownStage, StageRecord } from './shutdown.ts'
 export type { ProcessPort } from './signals.ts'
 export { type PhaseOutcome, type PhaseRecord, type StartPhase, startPhases } from './start-up.ts'
 export {

@@ -1,6 +1,7 @@
 // One service from its first instant to its exit code: phases up, a cordon that can be lifted, stages down. What is
 // decided is decided in start-up.ts and shutdown.ts; this file asks them and does what they say.
 
+import type { IncomingMessage } from 'node:http'
 import { afterTurn, holdProcess } from '@holdfast/footing'
 import { AlreadyRegisteredError, PhaseOrderError, PhaseTimeoutError, StoppedError } from './errors.ts'
 import { channels } from './events.ts'
@@ -19,6 +20,8 @@ import {
   hearAgain,
   type Shutdown,
   type ShutdownStage,
+  type StageRecord,
+  stagesSoFar,
 } from './shutdown.ts'
 import { listenToProcess } from './signals.ts'
 import { type OpenRequest, SocketTable, speaksHttp1 } from './sockets.ts'
@@ -45,11 +48,16 @@ export interface Ending {
   readonly reason: string
   /** 0: in order. 1: something was left behind, an exception began it, or somebody asked for it. */
   readonly exitCode: number
+  /** From the signal to the end of the hold. */
   readonly drainMs: number
-  /** From the end of the hold to the last plugin. */
+  /** From there to the last step of `onClose()`. */
   readonly closeMs: number
+  /** How long each stage took, in ms. */
+  readonly stages: Readonly<Partial<Record<ShutdownStage, number>>>
   /** Requests that came while draining, and were answered like any other. */
   readonly drainedRequests: number
+  /** Requests that got no answer, so that a balancer asks another instance (`turnAwayMs`). */
+  readonly turnedAwayRequests: number
   /** Connections that were destroyed while somebody waited for an answer. */
   readonly cutRequests: number
   /** What was not over in its time, in words. */
@@ -66,6 +74,8 @@ export interface LifecycleSnapshot {
   readonly cordon: { readonly reason: string; readonly forMs: number } | undefined
   /** The stage of the way down; undefined while there is none. */
   readonly stage: ShutdownStage | undefined
+  /** How long each stage of the way down has taken so far. */
+  readonly stages: readonly StageRecord[]
   readonly connections: number
   readonly inFlight: number
 }
@@ -340,6 +350,16 @@ export class Lifecycle {
     return this.ended
   }
 
+  /** Whether the options ask that requests be turned away (`turnAwayMs`). */
+  get turnsRequestsAway(): boolean {
+    return this.#options.times.turnAwayMs > 0
+  }
+
+  /** Whether this request was turned away: its connection is destroyed, and nobody is to execute it. */
+  turnedAway(request: IncomingMessage): boolean {
+    return this.#sockets?.turnedThisAway(request) ?? false
+  }
+
   /** Fastify closes: by our own doing, or by that of somebody who leaves the process alone. */
   async closing(): Promise<void> {
     if (!this.stopping) {
@@ -367,6 +387,7 @@ export class Lifecycle {
       startedInMs: this.#startedInMs,
       cordon: cordon && { reason: cordon.reason, forMs: this.#options.clock.nowMs() - cordon.sinceMs },
       stage: this.#shutdown?.stage,
+      stages: this.#shutdown === undefined ? [] : stagesSoFar(this.#shutdown, this.#options.clock.nowMs()),
       connections: this.#sockets?.open ?? 0,
       inFlight: this.#sockets?.inFlight ?? 0,
     }
@@ -476,6 +497,7 @@ export class Lifecycle {
   #seen() {
     return {
       lastArrivalMs: this.#sockets?.lastArrivalMs() ?? Number.NEGATIVE_INFINITY,
+      turnedAway: this.#sockets?.turnedAway ?? 0,
       stepsRunning: this.#drainSteps.running.length,
       startRunning: this.#startWork !== undefined,
       serverClosed: this.#sockets?.closed ?? this.#serverClosed,
@@ -485,6 +507,7 @@ export class Lifecycle {
 
   #enterStages(before: Shutdown, after: Shutdown): void {
     const enters = (stage: ShutdownStage) => !hasReached(before, stage) && hasReached(after, stage)
+    this.#sockets?.turnAway(after.stage === 'turn-away')
     if (enters('requests')) this.#close()
     if (after.overran.includes('requests') && !before.overran.includes('requests')) {
       this.#abortController.abort(new StoppedError(this.#reason))
@@ -533,7 +556,11 @@ export class Lifecycle {
         exitCode,
         drainMs: Math.round(this.#closeBeganMs - (shutdown?.beganMs ?? 0)),
         closeMs: Math.round(clock.nowMs() - this.#closeBeganMs),
+        stages: Object.fromEntries(
+          shutdown?.stages.map(({ stage, durationMs }) => [stage, Math.round(durationMs)]) ?? [],
+        ),
         drainedRequests: this.#sockets?.drained ?? 0,
+        turnedAwayRequests: this.#sockets?.turnedAway ?? 0,
         cutRequests: this.#cutRequests,
         held: this.#held,
       }

@@ -56,6 +56,20 @@ function describe(given: MetricsRegistry, shown: () => readonly Labelled<Lifecyc
     },
   })
   new Gauge({
+    name: 'lifecycle_shutdown_stage_seconds',
+    help: 'How long each stage of the way down has taken so far; absent before',
+    labelNames: ['app', 'stage'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { labels, snapshot } of shown()) {
+        for (const { stage, durationMs } of snapshot.stages) {
+          this.set({ ...labels, stage }, durationMs / 1000)
+        }
+      }
+    },
+  })
+  new Gauge({
     name: 'lifecycle_connections',
     help: 'Connections of HTTP/1 clients',
     labelNames: ['app'],

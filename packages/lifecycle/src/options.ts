@@ -22,6 +22,13 @@ export interface LifecycleOptions {
   readonly minDrainMs?: number
   /** Without a request for so long, the hold ends before `drainMs`. Probes do not count. Default 1500. */
   readonly quietMs?: number
+  /**
+   * For a balancer that does not ask for readiness and learns from failures alone, as nginx does: when requests still come
+   * at the end of the hold, a GET or HEAD gets no answer and its connection ends, so that the balancer asks another
+   * instance and leaves this one alone, until none comes, for so long at most. Only behind a balancer that asks again by
+   * itself, as nginx does by default (`proxy_next_upstream error`). Default 0: never.
+   */
+  readonly turnAwayMs?: number
   /** Longest time for requests under way after that. Default 10,000. */
   readonly requestTimeoutMs?: number
   /** Time between `abortSignal` and the end of all connections. Default 1000. */
@@ -95,6 +102,7 @@ export function resolveOptions(options: LifecycleOptions): ResolvedLifecycle {
     drainMs,
     minDrainMs: checks.duration('minDrainMs', options.minDrainMs ?? Math.min(2000, drainMs), 0, drainMs),
     quietMs: checks.duration('quietMs', options.quietMs ?? 1500),
+    turnAwayMs: checks.duration('turnAwayMs', options.turnAwayMs ?? 0),
     requestTimeoutMs: checks.duration('requestTimeoutMs', options.requestTimeoutMs ?? 10_000),
     abortGraceMs: checks.duration('abortGraceMs', options.abortGraceMs ?? 1000),
     closeTimeoutMs: checks.duration('closeTimeoutMs', options.closeTimeoutMs ?? 5000),

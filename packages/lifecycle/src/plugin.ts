@@ -58,6 +58,12 @@ async function plugin(app: FastifyInstance, options: LifecyclePluginOptions): Pr
     // Not awaited: Fastify waits for nothing here, and closing may come in between.
     lifecycle.noteListening().catch(() => {})
   })
+  if (lifecycle.turnsRequestsAway) {
+    app.addHook('onRequest', (request, reply, done) => {
+      if (!lifecycle.turnedAway(request.raw)) return done()
+      reply.hijack()
+    })
+  }
   app.addHook('preClose', () => lifecycle.closing())
   app.addHook('onClose', () => lifecycle.closed())
   if (registry !== undefined) {

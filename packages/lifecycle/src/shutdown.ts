@@ -2,12 +2,19 @@
  * The way down, stage by stage: given what is seen now, which stage is it. Every stage but the last has a longest time,
  * so the sum of them bounds the whole; no stage comes back. Knows neither a clock nor sockets: it is told both.
  *
- * hold: still served, while balancers notice · requests: nobody new, who is in is answered · aborted: handlers were told
- * to stop · cut: connections were destroyed · hooks: plugins close · over: what is left is given up, or nothing is left.
+ * hold: still served, while balancers notice · turn-away: a balancer that notices nothing but failures is given some that
+ * it mends by itself · requests: nobody new, who is in is answered · aborted: handlers were told to stop · cut: connections
+ * were destroyed · hooks: plugins close · over: what is left is given up, or nothing is left.
  */
 
 /** A stage of the way down. */
-export type ShutdownStage = 'hold' | 'requests' | 'aborted' | 'cut' | 'hooks' | 'over'
+export type ShutdownStage = 'hold' | 'turn-away' | 'requests' | 'aborted' | 'cut' | 'hooks' | 'over'
+
+/** One stage as plain data. */
+export interface StageRecord {
+  readonly stage: ShutdownStage
+  readonly durationMs: number
+}
 
 /** What ends the hold early: traffic that has ceased, or work of the start that has; `none`: there is no hold. */
 export type HoldFor = 'traffic' | 'start' | 'none'
@@ -25,6 +32,8 @@ export interface Shutdown {
   readonly skipped: boolean
   /** What was not over when its time was. */
   readonly overran: readonly ShutdownStage[]
+  /** How long each stage took that is over. */
+  readonly stages: readonly StageRecord[]
 }
 
 /** Times of the way down, in ms. */
@@ -32,6 +41,7 @@ export interface ShutdownTimes {
   readonly drainMs: number
   readonly minDrainMs: number
   readonly quietMs: number
+  readonly turnAwayMs: number
   readonly requestTimeoutMs: number
   readonly abortGraceMs: number
   readonly closeTimeoutMs: number
@@ -42,6 +52,8 @@ export interface ShutdownTimes {
 export interface Seen {
   /** When somebody last asked for something that is no probe; -Infinity: never since the drain began. */
   readonly lastArrivalMs: number
+  /** Requests that were turned away. */
+  readonly turnedAway: number
   /** Work that the hold waits for beyond its time: drain steps, each with a time of its own. */
   readonly stepsRunning: number
   /** Work of a start that was under way. */
@@ -54,7 +66,9 @@ export interface Seen {
 
 /** How long a signal during the start waits for what is under way there. */
 export const START_GRACE_MS = 1000
-const order: readonly ShutdownStage[] = ['hold', 'requests', 'aborted', 'cut', 'hooks', 'over']
+/** Nobody has come for so long after one was turned away: whoever sent it sends no more for now. */
+export const AWAY_QUIET_MS = 150
+const order: readonly ShutdownStage[] = ['hold', 'turn-away', 'requests', 'aborted', 'cut', 'hooks', 'over']
 
 /** Begins the way down. */
 export function beginShutdown(holdFor: HoldFor, nowMs: number, signalled: boolean): Shutdown {
@@ -66,6 +80,7 @@ export function beginShutdown(holdFor: HoldFor, nowMs: number, signalled: boolea
     signalMs: signalled ? nowMs : undefined,
     skipped: false,
     overran: [],
+    stages: [],
   }
 }
 
@@ -85,10 +100,17 @@ function step(shutdown: Shutdown, seen: Seen, nowMs: number, times: ShutdownTime
     stage,
     stageMs: nowMs,
     overran: overran ? [...shutdown.overran, shutdown.stage] : shutdown.overran,
+    stages: [...shutdown.stages, { stage: shutdown.stage, durationMs: forMs }],
   })
   switch (shutdown.stage) {
     case 'hold':
-      return shutdown.skipped || holdIsOver(shutdown.holdFor, forMs, seen, nowMs, times)
+      if (shutdown.skipped) return go('requests')
+      if (!holdIsOver(shutdown.holdFor, forMs, seen, nowMs, times)) return shutdown
+      return go(isPassedOver(shutdown.holdFor, seen, nowMs, times) ? 'turn-away' : 'requests')
+    case 'turn-away':
+      return shutdown.skipped ||
+        forMs >= times.turnAwayMs ||
+        (seen.turnedAway > 0 && nowMs - seen.lastArrivalMs >= AWAY_QUIET_MS)
         ? go('requests')
         : shutdown
     case 'requests':
@@ -122,6 +144,16 @@ function holdIsOver(
   return forMs >= drainMs || (forMs >= minDrainMs && quietForMs >= quietMs)
 }
 
+/** Whether somebody still sends requests here, as if nothing had been said. */
+function isPassedOver(
+  holdFor: HoldFor,
+  { lastArrivalMs }: Seen,
+  nowMs: number,
+  { turnAwayMs, quietMs }: ShutdownTimes,
+): boolean {
+  return holdFor === 'traffic' && turnAwayMs > 0 && nowMs - lastArrivalMs < quietMs
+}
+
 /** What one more signal means. */
 export type Repeated = 'same-press' | 'skip-hold' | 'force'
 
@@ -138,10 +170,15 @@ export function hearAgain(
     return { answer: 'same-press', shutdown }
   }
   const heard = { ...shutdown, signalMs: nowMs }
-  if (shutdown.stage === 'hold' && !shutdown.skipped) {
+  if (!hasReached(shutdown, 'requests') && !shutdown.skipped) {
     return { answer: 'skip-hold', shutdown: { ...heard, skipped: true } }
   }
   return { answer: 'force', shutdown: heard }
+}
+
+/** How long each stage has taken so far, the present one included. */
+export function stagesSoFar({ stages, stage, stageMs }: Shutdown, nowMs: number): readonly StageRecord[] {
+  return stage === 'over' ? stages : [...stages, { stage, durationMs: nowMs - stageMs }]
 }
 
 /** Whether a stage has been reached. */

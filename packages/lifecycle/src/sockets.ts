@@ -9,9 +9,11 @@ import type { Socket } from 'node:net'
 import { afterTurn } from '@holdfast/footing'
 
 const latest = Symbol('the latest answer on this connection')
+const away = Symbol('the request on this connection was turned away')
 const since = Symbol('when this connection was made')
 
 interface Connection extends Socket {
+  [away]?: boolean
   [latest]?: ServerResponse
   [since]?: number
 }
@@ -25,6 +27,8 @@ export interface OpenRequest {
 
 const MAX_PATH = 200
 const MAX_NAMED = 10
+/** Methods of requests without a body, which change nothing. */
+const REPEATABLE: ReadonlySet<string> = new Set(['GET', 'HEAD'])
 /** A client that has connected is about to ask. */
 const YOUNG_MS = 500
 /** Some of them are without a new connection, or there is a flood. */
@@ -45,6 +49,8 @@ export class SocketTable {
   #draining = false
   #lastRequestMs = Number.NEGATIVE_INFINITY
   #drained = 0
+  #turningAway = false
+  #turnedAway = 0
 
   constructor(server: Server, nowMs: () => number, isProbe: (path: string) => boolean) {
     this.#server = server
@@ -82,6 +88,11 @@ export class SocketTable {
     return this.#drained
   }
 
+  /** Requests that were turned away. */
+  get turnedAway(): number {
+    return this.#turnedAway
+  }
+
   /** Whether nobody is connected and nobody can be. */
   get closed(): boolean {
     return !this.#server.listening && this.open === 0
@@ -115,6 +126,17 @@ export class SocketTable {
   drain(): void {
     this.#draining = true
     this.sendAway(true)
+  }
+
+  /** From now on the connection of a GET or HEAD is destroyed without an answer; `false` takes that back. */
+  turnAway(turning: boolean): void {
+    this.#turningAway = turning
+  }
+
+  /** Whether that became of this request, so that nobody is to execute it. */
+  turnedThisAway(request: IncomingMessage): boolean {
+    const connection: Connection = request.socket
+    return connection[away] === true
   }
 
   /**
@@ -207,12 +229,20 @@ export class SocketTable {
 
   #note(request: IncomingMessage, response: ServerResponse): void {
     const connection: Connection = request.socket
+    const isNext = this.#turningAway && isWaiting(connection)
     connection[latest] = response
     if (!this.#leaving) return
     response.shouldKeepAlive = false
     if (!this.#draining) return
     if (this.#isProbe(pathOf(request))) return
     this.#lastRequestMs = this.#nowMs()
+    // The one before on this connection, sent without waiting, is answered.
+    if (this.#turningAway && !isNext && REPEATABLE.has(request.method ?? '')) {
+      this.#turnedAway += 1
+      connection[away] = true
+      connection.destroy()
+      return
+    }
     this.#drained += 1
   }
 }

@@ -8,6 +8,7 @@ t.test('the defaults are those of the README, and 0 is a value', async (t) => {
       drainMs: 10_000,
       minDrainMs: 2000,
       quietMs: 1500,
+      turnAwayMs: 0,
       requestTimeoutMs: 10_000,
       abortGraceMs: 1000,
       closeTimeoutMs: 5000,

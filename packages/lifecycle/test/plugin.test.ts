@@ -85,6 +85,49 @@ t.test('the hold ends early when only probes come, and not while clients do', as
   await waitUntil(() => fresh.closed)
 })
 
+t.test(
+  'a balancer that goes on sending has a GET turned away, unexecuted, and its POST answered',
+  async (t) => {
+    const served = await servedApp(
+      t,
+      { drainMs: 300, minDrainMs: 100, quietMs: 200, turnAwayMs: 60_000 },
+      { listens: false, server: { return503OnClosing: false } },
+    )
+    let executed = 0
+    served.app.addHook('preHandler', async () => {
+      executed += 1
+    })
+    await served.app.listen({ port: 0, host: '127.0.0.1' })
+    const port = portOf(served)
+    await waitUntil(() => served.app.lifecycle.ready)
+    const early = new RawClient(t, port)
+    early.ask('/gate')
+    await waitUntil(() => served.app.lifecycle.snapshot().inFlight === 1)
+    served.process.emit('SIGTERM')
+    await waitUntil(async () => {
+      await answerOf(port, '/', 'POST')
+      return served.app.lifecycle.snapshot().stage === 'turn-away'
+    })
+    t.equal((await answerOf(port, '/readyz')).status, 503, 'probes are answered')
+    // What came before on the same connection is not taken away.
+    early.ask('/')
+    t.equal((await answerOf(port, '/', 'POST')).status, 404, 'as is what might be done twice')
+    t.notOk(early.closed)
+    const before = executed
+    const turned = new RawClient(t, port)
+    turned.ask('/')
+    await waitUntil(() => turned.closed)
+    t.equal(turned.answers, 0)
+    t.equal(executed, before)
+    served.gate.resolve('late')
+    const ending = await served.app.lifecycle.ended
+    t.match(ending, { exitCode: 0, turnedAwayRequests: 1, held: [] })
+    t.match(Object.keys(ending.stages), ['hold', 'turn-away', 'requests', 'hooks'])
+    await waitUntil(() => early.closed)
+    t.match(early.text, /late/)
+  },
+)
+
 t.test('requests under way have their time, are told, and are cut and named', async (t) => {
   const served = await servedApp(t, { drainMs: 0, requestTimeoutMs: 200, abortGraceMs: 100 })
   await waitUntil(() => served.app.lifecycle.ready)
@@ -315,4 +358,7 @@ t.test('metrics tell state, phases, connections and requests', async (t) => {
   t.match(text, /lifecycle_startup_seconds\{app="shop"\} \d/)
   t.match(text, /lifecycle_connections\{app="shop"\} 1\n/)
   t.match(text, /lifecycle_requests_in_flight\{app="shop"\} 1\n/)
+  t.notMatch(text, /lifecycle_shutdown_stage_seconds\{/)
+  served.process.emit('SIGTERM')
+  t.match(await registry.metrics(), /lifecycle_shutdown_stage_seconds\{app="shop",stage="hold"\} \d/)
 })

@@ -1,20 +1,21 @@
 // An instance of a service that is replaced while it is used, in a process of its own.
-// Arguments: its port, the file in which it notes what it executes, and how it ends: `lifecycle`, or `naive`, which
-// closes at once, as one does without it.
+// Arguments: its port, the file in which it notes what it executes, how it ends (`lifecycle`, or `naive`, which closes at
+// once, as one does without it), and whether its balancer is `passive`: learns from failures alone.
 
 import { appendFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { health } from '@holdfast/health'
 import Fastify from 'fastify'
 import { Lifecycle, lifecycle } from '../src/index.ts'
-import { HOLD, SLOW_MS } from './rolling-terms.ts'
+import { HOLD, SLOW_MS, TURN_AWAY_MS } from './rolling-terms.ts'
 
-const [port = '', executed = '', way = ''] = process.argv.slice(2)
+const [port = '', executed = '', way = '', passive = ''] = process.argv.slice(2)
 // While closing, what still arrives on open connections is served.
 const app = Fastify({ return503OnClosing: false, keepAliveTimeout: 60_000 })
 await app.register(health)
 if (way === 'lifecycle') {
-  const life = new Lifecycle({ ...HOLD, log: logToOutput() })
+  const turnAwayMs = passive === 'passive' ? TURN_AWAY_MS : 0
+  const life = new Lifecycle({ ...HOLD, turnAwayMs, log: logToOutput() })
   await app.register(lifecycle, { lifecycle: life })
 } else {
   // Alone, close() waits for connections that are kept for as long as they are.

@@ -45,7 +45,8 @@ export async function rollingRestart({
   const executedFile = join(directory, 'executed')
   writeFileSync(executedFile, '')
   const ports = [await freePort(), await freePort()]
-  const begin = (instance: number) => Instance.start(ports[instance] ?? 0, executedFile, way)
+  const terms = [way, balancer === 'nginx' ? 'passive' : 'active']
+  const begin = (instance: number) => Instance.start(ports[instance] ?? 0, executedFile, terms)
   const instances = await Promise.all([begin(0), begin(1)])
   const front = await balancers[balancer](ports)
   const stopClients = startClients(front.port, clients, random)
@@ -77,15 +78,15 @@ class Instance {
   readonly #child: ChildProcess
   readonly #port: number
 
-  static async start(port: number, executedFile: string, way: string): Promise<Instance> {
-    const instance = new Instance(port, executedFile, way)
+  static async start(port: number, executedFile: string, terms: readonly string[]): Promise<Instance> {
+    const instance = new Instance(port, executedFile, terms)
     await waitUntil(() => instance.#isReady(), { timeoutMs: 60_000, intervalMs: 50, what: 'an instance' })
     return instance
   }
 
-  private constructor(port: number, executedFile: string, way: string) {
+  private constructor(port: number, executedFile: string, terms: readonly string[]) {
     this.#port = port
-    const args = ['--conditions=@holdfast/source', program, String(port), executedFile, way]
+    const args = ['--conditions=@holdfast/source', program, String(port), executedFile, ...terms]
     this.#child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] })
   }
 

@@ -78,9 +78,10 @@ export class RawClient {
 export function answerOf(
   port: number,
   path: string,
+  method = 'GET',
 ): Promise<{ status: number; connection: string | undefined }> {
   return new Promise((resolve, reject) => {
-    const asked = request({ port, path, host: '127.0.0.1', agent: false }, (answer) => {
+    const asked = request({ port, path, method, host: '127.0.0.1', agent: false }, (answer) => {
       answer.resume()
       answer.on('end', () =>
         resolve({ status: answer.statusCode ?? 0, connection: answer.headers.connection }),

@@ -1,6 +1,7 @@
 import { seededRandom } from '@holdfast/test-kit'
 import t from 'tap'
 import {
+  AWAY_QUIET_MS,
   advance,
   beginShutdown,
   hasReached,
@@ -8,12 +9,14 @@ import {
   type Seen,
   type ShutdownStage,
   START_GRACE_MS,
+  stagesSoFar,
 } from '../src/shutdown.ts'
 
 const times = {
   drainMs: 10_000,
   minDrainMs: 2000,
   quietMs: 1500,
+  turnAwayMs: 0,
   requestTimeoutMs: 8000,
   abortGraceMs: 1000,
   closeTimeoutMs: 5000,
@@ -21,6 +24,7 @@ const times = {
 }
 const busy: Seen = {
   lastArrivalMs: Number.NEGATIVE_INFINITY,
+  turnedAway: 0,
   stepsRunning: 0,
   startRunning: false,
   serverClosed: false,
@@ -39,6 +43,43 @@ t.test('with traffic it goes on until nobody came for a while, and ends at its l
   t.equal(stageAt(5500, { lastArrivalMs: 4000 }), 'requests')
   t.equal(stageAt(9999, { lastArrivalMs: 9998 }), 'hold')
   t.equal(stageAt(10_000, { lastArrivalMs: 9998 }), 'requests')
+})
+
+t.test(
+  'who still sends requests at the end of the hold has some turned away, when that is asked for',
+  async (t) => {
+    const terms = { ...times, turnAwayMs: 500 }
+    const begun = beginShutdown('traffic', 0, true)
+    t.equal(advance(begun, busy, 2000, terms).stage, 'requests', 'nobody came')
+    const away = advance(begun, { ...busy, lastArrivalMs: 9990 }, 10_000, terms)
+    t.equal(away.stage, 'turn-away')
+    t.equal(
+      advance(begun, { ...busy, lastArrivalMs: 9990 }, 10_000, times).stage,
+      'requests',
+      'not asked for',
+    )
+    const quiet = { ...busy, lastArrivalMs: 10_020, turnedAway: 1 }
+    t.equal(advance(away, quiet, 10_020 + AWAY_QUIET_MS - 1, terms).stage, 'turn-away')
+    t.equal(advance(away, quiet, 10_020 + AWAY_QUIET_MS, terms).stage, 'requests', 'it worked')
+    const posts = { ...busy, lastArrivalMs: 10_020 }
+    t.equal(advance(away, posts, 10_499, terms).stage, 'turn-away')
+    t.equal(advance(away, posts, 10_500, terms).stage, 'requests', 'nothing could be turned away')
+    const { answer, shutdown } = hearAgain(away, 10_010, terms)
+    t.equal(answer, 'skip-hold')
+    t.equal(advance(shutdown, quiet, 10_020, terms).stage, 'requests')
+  },
+)
+
+t.test('how long each stage takes is kept, the present one so far', async (t) => {
+  const begun = beginShutdown('traffic', 1000, true)
+  t.strictSame(stagesSoFar(begun, 1700), [{ stage: 'hold', durationMs: 700 }])
+  const hooks = advance(advance(begun, busy, 3000, times), { ...busy, serverClosed: true }, 3040, times)
+  const over = advance(hooks, { ...busy, serverClosed: true, appClosed: true }, 3100, times)
+  t.strictSame(stagesSoFar(over, 9999), [
+    { stage: 'hold', durationMs: 2000 },
+    { stage: 'requests', durationMs: 40 },
+    { stage: 'hooks', durationMs: 60 },
+  ])
 })
 
 t.test('steps are waited for, also beyond the longest hold', async (t) => {
@@ -113,8 +154,9 @@ t.test('where there is no hold to skip, the second one ends at once', async (t) 
 t.test('whatever is seen, stages only go forward and all of it is bounded', async (t) => {
   const random = seededRandom()
   random.announce(t)
-  const order: readonly ShutdownStage[] = ['hold', 'requests', 'aborted', 'cut', 'hooks', 'over']
+  const order: readonly ShutdownStage[] = ['hold', 'turn-away', 'requests', 'aborted', 'cut', 'hooks', 'over']
   for (let run = 0; run < 300; run += 1) {
+    const terms = { ...times, turnAwayMs: random.pick([0, 500]) }
     const holdFor = random.pick(['traffic', 'start', 'none'] as const)
     let at = beginShutdown(holdFor, 0, true)
     let nowMs = 0
@@ -125,16 +167,20 @@ t.test('whatever is seen, stages only go forward and all of it is bounded', asyn
       const seen = {
         lastArrivalMs: random.next() < 0.5 ? nowMs : busy.lastArrivalMs,
         stepsRunning: nowMs < 5000 && random.next() < 0.5 ? 1 : 0,
+        turnedAway: random.int(0, 1),
         startRunning: random.next() < 0.5,
         serverClosed: random.next() < 0.02,
         appClosed,
       }
-      const next = advance(at, seen, nowMs, times)
+      const next = advance(at, seen, nowMs, terms)
       if (order.indexOf(next.stage) < order.indexOf(at.stage)) t.fail(`${at.stage} -> ${next.stage}`)
       at = next
     }
-    const longest = times.drainMs + times.requestTimeoutMs + times.abortGraceMs + 2 * times.closeTimeoutMs
-    if (nowMs > longest + 6 * 400) t.fail(`it took ${nowMs} ms`)
+    const spentMs = at.stages.reduce((sum, { durationMs }) => sum + durationMs, 0)
+    if (spentMs !== nowMs) t.fail(`the stages are ${spentMs} of ${nowMs} ms`)
+    const longest =
+      times.drainMs + 500 + times.requestTimeoutMs + times.abortGraceMs + 2 * times.closeTimeoutMs
+    if (nowMs > longest + 7 * 400) t.fail(`it took ${nowMs} ms`)
   }
   t.ok(hasReached(beginShutdown('none', 0, false), 'hold'))
 })
