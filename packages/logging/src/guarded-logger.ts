@@ -10,11 +10,13 @@ export const ID_LABEL = 'correlation_id'
 const SCOPE = Symbol('the scope of a logger')
 const BINDINGS = Symbol('what a logger says in each line')
 const ID = Symbol('the id that a logger was given')
+const PLAIN = Symbol('a logger that adds nothing to a line that is complete')
 
 interface Guarded {
   [SCOPE]?: LogScope
   [BINDINGS]?: Line | undefined
   [ID]?: unknown
+  [PLAIN]?: boolean
 }
 
 /** A line that is complete: it is written as it is. */
@@ -65,10 +67,12 @@ export function createGuardedLogger(parts: GuardedLoggerParts): Logger {
       options === undefined || isEmpty(options) ? Object.create(this) : makeChild.call(this, {}, options)
     const id = (given as Line)[ID_LABEL]
     if (id !== undefined) made[ID] = id
+    if (options !== undefined && changesLines(options, serializersOf(this))) made[PLAIN] = false
     if (hasMore(given)) made[BINDINGS] = lines.bindings(this[BINDINGS], given, serializersOf(made))
     return made
   }
   return Object.assign(root, {
+    [PLAIN]: true,
     child,
     bindings(this: Guarded) {
       return { ...this[BINDINGS] }
@@ -84,6 +88,20 @@ type MakeChild = (this: Guarded, given: object, options?: object) => Guarded
 /** From now on the lines of this logger, and of its children, are of this scope. */
 export function bindScope(logger: object, scope: LogScope): void {
   ;(logger as Guarded)[SCOPE] = scope
+}
+
+/** Whether a line that is complete is written by this logger as it is, so that it can as well be written past it. */
+export function isPlain(logger: object): boolean {
+  return (logger as Guarded)[PLAIN] === true
+}
+
+/** Fastify gives its own child the serializers that it has found here. */
+function changesLines(options: object, known: Readonly<Record<string, unknown>>): boolean {
+  const { level: _level, serializers = {}, ...rest } = options as { level?: unknown; serializers?: object }
+  return (
+    Object.values(rest).some((value) => value !== undefined) ||
+    Object.entries(serializers).some(([name, serializer]) => known[name] !== serializer)
+  )
 }
 
 function serializersOf(logger: object): Readonly<Record<string, unknown>> {

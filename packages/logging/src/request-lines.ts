@@ -12,6 +12,7 @@ import {
   verdictOf,
 } from './completion.ts'
 import { completionText } from './completion-text.ts'
+import { isPlain } from './guarded-logger.ts'
 import { isEnabled, NUMBERS } from './level-control.ts'
 import type { RequestScope } from './request-scope.ts'
 import { type RouteDefaults, RoutesSeen } from './route-lines.ts'
@@ -91,17 +92,12 @@ export class RequestLines {
       slow: slow || undefined,
       err: scope.failure,
     }
-    if (text !== undefined && fields.err === undefined && isPlainChild(logger, root)) {
+    if (text !== undefined && fields.err === undefined && isPlain(logger)) {
       const number = NUMBERS[level]
       const frame = { level: number, time: text.time(), msg: COMPLETED, routeText: route.text }
       text.write(number, completionText(frame, fields))
     } else logger[level](new CompletionLine(fields), COMPLETED)
   }
-}
-
-/** Not one that somebody made to write its lines in another way. */
-function isPlainChild(logger: Logger, root: Logger): boolean {
-  return logger === root || Object.getPrototypeOf(logger) === root
 }
 
 /** All of it was written, or at least given to a connection that lives, as that of `app.inject()`. */

@@ -2,7 +2,10 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { HandClock, temporaryDirectory } from '@holdfast/test-kit'
+import fastify, { type FastifyBaseLogger } from 'fastify'
+import { pino } from 'pino'
 import t, { type Test } from 'tap'
+import { isPlain } from '../src/guarded-logger.ts'
 import { Logs } from '../src/index.ts'
 import { LineReader } from './line-reader.ts'
 
@@ -63,6 +66,16 @@ t.test('errors, requests and secrets are safe in any line', async (t) => {
     req: { method: 'GET', path: '/x', host: 'h', remote_address: '::1' },
     res: { status: 200 },
   })
+})
+
+t.test('a logger is plain until somebody gives it ways of its own', async (t) => {
+  const { logs } = logsWith()
+  const serializers = { err: String }
+  t.ok(isPlain(fastify({ loggerInstance: logs.logger as FastifyBaseLogger }).log.child({ a: 1 })))
+  t.ok(isPlain(logs.logger.child({}, { level: 'warn' })))
+  t.notOk(isPlain(logs.logger.child({}, { msgPrefix: 'x' }).child({ a: 1 })))
+  t.notOk(isPlain(logs.logger.child({}, { serializers })))
+  t.notOk(isPlain(pino()))
 })
 
 t.test('children are as pino has them', async (t) => {

@@ -23,6 +23,7 @@ import { overload } from './overload.ts'
 import { recordRequest } from './record-request.ts'
 import { scrape } from './scrape.ts'
 import { session } from './session.ts'
+import { stack, stackSteady } from './stack.ts'
 import { theme } from './theme.ts'
 
 export const rows: readonly Row[] = [
@@ -49,6 +50,8 @@ export const rows: readonly Row[] = [
   scrape,
   measuredRoute,
   logging,
+  stack,
+  stackSteady,
   healthz,
   api,
   overload,
