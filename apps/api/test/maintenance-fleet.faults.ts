@@ -122,6 +122,31 @@ t.test('a window begins and ends in all processes by itself', async (t) => {
   t.ok(Date.now() >= until - 50, 'and not before its end')
 })
 
+t.test('workers without Redis find it in the database, within six seconds', async (t) => {
+  const { start } = await startProcessFleet(t, { REDIS_URL: '', API_WORKERS: '2' })
+  const service = await start()
+  /** By workers in turn, as a new connection goes to the next one. */
+  const isClosedByAll = async (closed: boolean) => {
+    for (let at = 0; at < 6; at += 1) {
+      const { status } = await ask(
+        service.url,
+        'POST',
+        '/api/bot/start',
+        { bot_id: '1' },
+        { connection: 'close' },
+      )
+      if ((status === 503) !== closed) return false
+    }
+    return true
+  }
+  for (const closed of [true, false]) {
+    t.match(await turn(service, closed ? 'enable' : 'disable'), { status: 200, body: { recorded: true } })
+    const sinceMs = performance.now()
+    await waitUntil(() => isClosedByAll(closed), { timeoutMs: 60_000, intervalMs: 50, what: 'all to know' })
+    t.comment(`all ${closed ? 'closed' : 'open'} after ${Math.round(performance.now() - sinceMs)} ms`)
+  }
+})
+
 t.test('PostgreSQL is dead: it can be closed and opened all the same, and is recorded later', async (t) => {
   const { postgres, start } = await startProcessFleet(t, {})
   const one = await start()

@@ -84,6 +84,7 @@ export class Maintenance {
       clock,
       random,
       journal,
+      scattered,
       syncMs,
       startupWaitMs,
       initial,
@@ -115,6 +116,7 @@ export class Maintenance {
     this.#replica = new Replica({
       store,
       journal,
+      followsJournal: scattered && journal !== undefined,
       clock,
       random,
       syncMs,
@@ -254,8 +256,11 @@ export class Maintenance {
     if (rule === undefined) throw new UnknownError(`rule "${id}" that drains writes`)
     // What this process knows of itself may be newer than what it has told.
     await this.#replica.sync()
-    const { syncMs } = this.#settings
-    return quiescenceOf(id, await this.#replica.members(), { version: this.state.version, syncMs })
+    const { syncMs, scattered } = this.#settings
+    const { heardForMs, members } = await this.#replica.members()
+    // Of processes that do not share the store nothing is ever heard.
+    const heard = { heardForMs: scattered ? 0 : heardForMs, members }
+    return quiescenceOf(id, heard, { version: this.state.version, syncMs })
   }
 
   /**

@@ -54,6 +54,11 @@ export interface MaintenanceOptions<Request = unknown> {
   readonly redis?: MaintenanceRedis | undefined
   /** Where changes are kept for good: for the history, and for a start after Redis has lost everything. Default: nowhere. */
   readonly journal?: MaintenanceJournal | undefined
+  /**
+   * How many processes serve, for those without a Redis: from two on they follow the journal, every `syncMs`, and nothing
+   * is ever said to be quiescent. Default 1.
+   */
+  readonly processes?: number
   /** What holds as long as nobody has changed anything. Default: nothing. */
   readonly initial?: InitialOptions
   /** `on` or `off` whatever others say, in this process alone. Default: what others say. */
@@ -112,6 +117,8 @@ export interface MaintenanceOptions<Request = unknown> {
 /** The settings of the maintenance itself, without Fastify. */
 export interface MaintenanceSettings {
   readonly journal: MaintenanceJournal | undefined
+  /** Whether there are others that the store knows nothing of. */
+  readonly scattered: boolean
   readonly initial: MaintenanceState
   readonly force: 'on' | 'off' | undefined
   readonly file: string | undefined
@@ -156,6 +163,7 @@ export interface ResolvedAdmin<Request> {
 
 const MESSAGE = 'This part of the service is closed for maintenance. What was saved before is safe.'
 const MIN_KEY = 32
+const MAX_PROCESSES = 100_000
 const MAX_GROUPS = 100
 const MAX_PATHS = 200
 const NAME = /^[A-Za-z0-9][\w.:-]{0,63}$/
@@ -165,6 +173,7 @@ const TOKEN_NAME = /^[!#$%&'*+.^_`|~\w-]{1,64}$/
 /** Fills in the defaults; raises `HOLDFAST_ERR_MAINTENANCE_OPTION` for a wrong value and for an unknown name. */
 export function resolveOptions<Request>(options: MaintenanceOptions<Request>): ResolvedOptions<Request> {
   checks.object('options', options)
+  const processes = checks.count('processes', options.processes ?? 1, 1, MAX_PROCESSES)
   const resolved = {
     name: nameOf('name', options.name ?? 'service'),
     redis: checks.having('redis', options.redis, ['run', 'key', 'subscribe', 'onStateChange', 'ready']),
@@ -192,9 +201,10 @@ export function resolveOptions<Request>(options: MaintenanceOptions<Request>): R
     clock: checks.having('clock', options.clock, ['nowMs', 'wallMs', 'schedule']) ?? systemClock,
     random: checks.callable('random', options.random) ?? Math.random,
   }
-  checks.onlyKnown('', options, Object.keys(resolved))
+  checks.onlyKnown('', options, [...Object.keys(resolved), 'processes'])
+  const scattered = processes > 1 && resolved.redis === undefined
   const processName = `${hostname().slice(0, 100)}:${process.pid}:${newId()}`
-  return { ...resolved, processName, newId }
+  return { ...resolved, scattered, processName, newId }
 }
 
 function newId(): string {

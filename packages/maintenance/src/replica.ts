@@ -23,6 +23,8 @@ export interface Log {
 export interface ReplicaParts {
   readonly store: MaintenanceStore
   readonly journal: MaintenanceJournal | undefined
+  /** Whether there are processes that share the journal, and no store. */
+  readonly followsJournal: boolean
   readonly clock: Clock
   /** In [0, 1). */
   readonly random: () => number
@@ -61,7 +63,7 @@ export interface ReplicaCounts {
 const RETRY_MS = 1000
 const MAX_ATTEMPTS = 5
 const MAX_UNRECORDED = 100
-const RECORD_WAIT_MS = 1000
+const JOURNAL_WAIT_MS = 1000
 const STORE_WAIT_MS = 1000
 
 /** The state of one process. */
@@ -158,6 +160,7 @@ export class Replica {
     const { store } = this.#parts
     // It may be about to come back, and whoever asks can wait for that.
     if (!store.available) await store.ready(STORE_WAIT_MS)
+    if (this.#parts.followsJournal) await this.#within(JOURNAL_WAIT_MS, this.#readJournal())
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       const { version } = this.#state
       if (expected !== undefined && expected !== version) throw new ConflictError(version)
@@ -266,9 +269,9 @@ export class Replica {
     }
   }
 
-  /** Once: from then on the store knows, or this process tells it. Never rejects. */
+  /** Once: from then on the store knows, or this process tells it; else where others cannot tell. Never rejects. */
   #readJournal(): Promise<void> {
-    if (this.#journalRead) return Promise.resolve()
+    if (this.#journalRead && !this.#parts.followsJournal) return Promise.resolve()
     this.#readingJournal ??= this.#askJournal().finally(() => {
       this.#readingJournal = undefined
     })
@@ -280,9 +283,9 @@ export class Replica {
     try {
       const entry = await journal?.latest()
       if (this.#closed) return
+      if (!this.#journalRead) this.#recordedVersion = entry?.version ?? 0
       this.#journalRead = true
       this.#heard = true
-      this.#recordedVersion = entry?.version ?? 0
       this.#recordWhatWasFound()
       if (entry === undefined || entry.version <= (this.#kept?.version ?? 0)) return
       this.#adopt(entry)
@@ -313,7 +316,7 @@ export class Replica {
       )
     }
     this.#unrecorded.push(entry)
-    await this.#within(RECORD_WAIT_MS, this.#writeJournal())
+    await this.#within(JOURNAL_WAIT_MS, this.#writeJournal())
     return !this.#unrecorded.includes(entry)
   }
 

@@ -274,3 +274,34 @@ t.test('windows begin and end in all processes by the clock of the store', async
   await fleet.clock.advance(1000)
   t.notOk(isClosed(one))
 })
+
+t.test('processes without a store follow the journal, and none says that all is quiescent', async (t) => {
+  const [here, there] = [new HandFleet(), new HandFleet()]
+  const { journal } = here
+  const [one, two] = [
+    await here.process({ journal, processes: 2 }),
+    await there.process({ journal, processes: 2 }),
+  ]
+  await one.set({ id: 'a', mode: 'drain-writes' })
+  t.notOk(isClosed(two))
+  await there.clock.advance(5000)
+  t.ok(isClosed(two))
+  t.same(two.state, one.state)
+  await two.set({ id: 'b' })
+  await one.set({ id: 'c' })
+  t.same(
+    one.rules().map(({ id }) => id),
+    ['a', 'b', 'c'],
+    'a change is made to the last one, whoever made that',
+  )
+  t.equal(journal.entries.length, 3)
+  await here.clock.advance(60_000)
+  t.match(await one.quiescence('a'), { quiescent: false, complete: false })
+  journal.broken = true
+  const { recorded } = await one.clear()
+  t.equal(recorded, false)
+  journal.broken = false
+  await here.clock.advance(5000)
+  await there.clock.advance(5000)
+  t.notOk(isClosed(two), 'as soon as the journal has it')
+})

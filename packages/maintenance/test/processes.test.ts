@@ -57,16 +57,28 @@ t.test('drained: quiescent when the write at the other has ended, though its cli
   const socket = connect((two.server.address() as AddressInfo).port, '127.0.0.1')
   socket.write('POST /slow HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n')
   await until('the write to begin', () => isRunning)
+  const settled = Promise.withResolvers<void>()
+  const settling = two.maintenance.write({ group: 'settlement' }, () => settled.promise)
   await one.maintenance.set({ id: 'drain', mode: 'drain-writes' })
   await until('the other to say what it does', async () => {
     const { inFlight, processes } = await one.maintenance.quiescence('drain')
-    return inFlight === 1 && processes.length === 2
+    return inFlight === 2 && processes.length === 2
   })
+  await t.rejects(
+    two.maintenance.write({ group: 'settlement' }, () => t.fail('it began')),
+    {
+      code: 'HOLDFAST_ERR_MAINTENANCE_ACTIVE',
+    },
+  )
   const closed = once(socket, 'close')
   socket.destroy()
   await closed
   t.equal((await one.maintenance.quiescence('drain')).quiescent, false)
   slow.resolve()
+  await until('the request to end', async () => (await one.maintenance.quiescence('drain')).inFlight === 1)
+  t.equal((await one.maintenance.quiescence('drain')).quiescent, false, 'work in the background is under way')
+  settled.resolve()
+  await settling
   await until('the end of it', async () => (await one.maintenance.quiescence('drain')).quiescent)
   await two.close()
   t.equal((await one.maintenance.quiescence('drain')).processes.length, 1, 'whoever ends says goodbye')

@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { type MaintenanceJournal, maintenance, type RuleInput } from '@holdfast/maintenance'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Registry } from 'prom-client'
-import { type Config, callerDirectory } from '../config.ts'
+import { type Config, callerDirectory, processesOf } from '../config.ts'
 import { derivedKey } from '../routes/auth/derived-key.ts'
 import type { Secret } from '../secret.ts'
 
@@ -38,6 +38,7 @@ export async function registerMaintenance(
   await app.register(maintenance, {
     ...(app.hasDecorator('redisGuard') && { redis: app.redisGuard }),
     journal,
+    processes: processesOf(config),
     initial: {
       rules: maintenanceModeDefault ? [USUAL] : [],
       ...(broadcastBanner !== undefined && { banner: { message: broadcastBanner } }),
