@@ -176,12 +176,23 @@ t.test('Node and packages are those that were asked for', async (t) => {
   const manifest = {
     version: '1.0.0',
     engines: { node: '>=24.7' },
-    dependencies: { a: '^1.2.3', b: '^0.2.3', c: 'workspace:*', d: '2.0.0', e: '^1.0.0' },
+    dependencies: {
+      a: '^1.2.3',
+      b: '^0.2.3',
+      c: 'workspace:*',
+      d: '2.0.0',
+      e: '^1.0.0',
+      // What `pnpm deploy` writes for packages of the workspace.
+      '@holdfast/f': '@holdfast/f@file:///build/packages/f',
+      '@holdfast/g': '@holdfast/g@file:///build/packages/g',
+    },
   }
   t.match(nodeFinding(manifest, '24.7.0'), { verdict: 'pass' })
   t.match(nodeFinding(manifest, '24.6.9'), { verdict: 'fail', message: /Node 24\.6\.9, .* wants >=24\.7/ })
   t.match(nodeFinding({ version: '1.0.0' }, '1.0.0'), { verdict: 'pass' })
-  const installed = new Map(Object.entries({ a: '1.2.2', b: '0.3.0', c: '9.9.9', d: '2.0.1' }))
+  const installed = new Map(
+    Object.entries({ a: '1.2.2', b: '0.3.0', c: '9.9.9', d: '2.0.1', '@holdfast/f': '0.0.0' }),
+  )
   const found = dependencyFindings(manifest, (name) => installed.get(name))
   t.strictSame(
     found.map(({ message }: Finding) => message),
@@ -190,6 +201,7 @@ t.test('Node and packages are those that were asked for', async (t) => {
       'b is 0.3.0, wanted is ^0.2.3',
       'd is 2.0.1, wanted is 2.0.0',
       'e is not installed',
+      '@holdfast/g is not installed',
     ],
   )
   const ranges: [version: string, range: string, within: boolean][] = [

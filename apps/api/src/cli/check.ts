@@ -68,10 +68,11 @@ async function gather(
   }
   const { config } = loaded
   const given = config.databaseUrl?.reveal() ?? (await findDevelopmentDatabase(dataDirectory(config)))
-  // With the limits of the service, which are what is looked at, and one connection.
-  const one = { max: 1, min: 0, maxOverflow: 0, breaker: false as const }
+  // With the limits of the service, which are what is looked at, and a connection for each of the two checks that ask at
+  // the same time: on a slow way the one that waits would give up.
+  const own = { max: 2, min: 0, maxOverflow: 0, reserve: 0, breaker: false as const }
   const pool =
-    given === undefined ? undefined : new PoolGuard({ ...servicePool(config, new Secret(given)), ...one })
+    given === undefined ? undefined : new PoolGuard({ ...servicePool(config, new Secret(given)), ...own })
   const ask =
     url === undefined
       ? undefined

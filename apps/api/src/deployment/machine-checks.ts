@@ -48,7 +48,7 @@ export function dependencyFindings(
   const wrong = names.flatMap((name): Finding[] => {
     const wanted = dependencies[name] ?? ''
     const version = installed(name)
-    if (version !== undefined && (wanted.startsWith('workspace:') || isWithin(version, wanted))) return []
+    if (version !== undefined && (isPlace(wanted) || isWithin(version, wanted))) return []
     return [
       {
         verdict: 'fail',
@@ -60,6 +60,11 @@ export function dependencyFindings(
   })
   const message = `${names.length} packages are there`
   return wrong.length > 0 ? wrong : [{ verdict: 'pass', message, data: { packages: names.length } }]
+}
+
+/** Whether it says where a package is, and not which version: `workspace:*`, or what `pnpm deploy` makes of that. */
+function isPlace(wanted: string): boolean {
+  return /^(@?[\w./-]+@)?(workspace|file|link):/.test(wanted)
 }
 
 function fileFindings(config: Config, secretFiles: readonly SecretFile[]): Finding[] {
