@@ -133,6 +133,12 @@ const SETTINGS = {
     '2s',
     'Shortest such time, where there is one: as long as a balancer needs to notice. Later it ends as soon as nobody asks.',
   ),
+  shutdownTurnAwayMs: setting(
+    'SHUTDOWN_TURN_AWAY',
+    duration(0, 1000),
+    '0s',
+    'Behind nginx `500ms`, else `0s`: how long at most, when requests still come at the end of `SHUTDOWN_DRAIN`, GET and HEAD get no answer, so that a proxy that does not ask for readiness asks another instance. Not with `API_WORKERS` above 1.',
+  ),
   shutdownRequestsMs: setting(
     'SHUTDOWN_REQUESTS',
     duration(0, 3_600_000),

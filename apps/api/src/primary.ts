@@ -64,7 +64,8 @@ const primaryProcess = new PrimaryProcess()
 export function lifecycleOf(config: Config): LifecycleOptions {
   // A primary has nobody to serve meanwhile: its workers hold.
   if (isPrimary(config)) return { drainMs: 0, minDrainMs: 0, process: primaryProcess }
-  return isWorker ? { signals: ['SIGTERM'] } : {}
+  // One worker goes and the instance stays: a proxy that is turned away would leave all of it alone.
+  return isWorker ? { signals: ['SIGTERM'], turnAwayMs: 0 } : {}
 }
 
 /** What the terminal sends to all of them is for the primary to act on. */

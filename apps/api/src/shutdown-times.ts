@@ -8,11 +8,12 @@ const DEPLOYED_DRAIN_MS = 10_000
 
 /** In milliseconds, as `Lifecycle` takes them. */
 export function shutdownTimes(config: Config) {
-  const { environment, shutdownDrainMs, shutdownMinDrainMs, shutdownRequestsMs } = config
+  const { environment, shutdownDrainMs, shutdownMinDrainMs, shutdownTurnAwayMs, shutdownRequestsMs } = config
   const drainMs = shutdownDrainMs ?? (DEPLOYED.includes(environment) ? DEPLOYED_DRAIN_MS : 0)
   return {
     drainMs,
     minDrainMs: Math.min(shutdownMinDrainMs, drainMs),
+    turnAwayMs: shutdownTurnAwayMs,
     requestTimeoutMs: shutdownRequestsMs,
   }
 }

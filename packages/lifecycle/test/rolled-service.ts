@@ -7,15 +7,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { health } from '@holdfast/health'
 import Fastify from 'fastify'
 import { Lifecycle, lifecycle } from '../src/index.ts'
-import { HOLD, SLOW_MS, TURN_AWAY_MS } from './rolling-terms.ts'
+import { HOLD, PASSIVE_HOLD, SLOW_MS } from './rolling-terms.ts'
 
 const [port = '', executed = '', way = '', passive = ''] = process.argv.slice(2)
 // While closing, what still arrives on open connections is served.
 const app = Fastify({ return503OnClosing: false, keepAliveTimeout: 60_000 })
 await app.register(health)
 if (way === 'lifecycle') {
-  const turnAwayMs = passive === 'passive' ? TURN_AWAY_MS : 0
-  const life = new Lifecycle({ ...HOLD, turnAwayMs, log: logToOutput() })
+  const hold = passive === 'passive' ? PASSIVE_HOLD : HOLD
+  const life = new Lifecycle({ ...hold, log: logToOutput() })
   await app.register(lifecycle, { lifecycle: life })
 } else {
   // Alone, close() waits for connections that are kept for as long as they are.
