@@ -3,11 +3,14 @@
 // itself. The values that protect are constant, and a name that the answer sets itself stays as the answer has it.
 
 import {
-  type IncomingMessage,
+  IncomingMessage,
   type OutgoingHttpHeader,
   type OutgoingHttpHeaders,
   ServerResponse,
+  validateHeaderName,
+  validateHeaderValue,
 } from 'node:http'
+import { Socket } from 'node:net'
 
 type Given = OutgoingHttpHeaders | OutgoingHttpHeader[]
 
@@ -20,13 +23,45 @@ export function securedResponse(
   idsOf: (request: IncomingMessage) => Readonly<Record<string, string>>,
 ): typeof ServerResponse {
   const constant = Object.entries(headers).flat()
+  for (const [name, value] of Object.entries(headers)) {
+    validateHeaderName(name)
+    validateHeaderValue(name, value)
+  }
+  // Of the same text for every answer Node would look at each name and value again.
+  const block = Object.entries(headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('')
+  const special = new Set([...Object.keys(headers), ...SENT_AT_ONCE])
+  const takesText = keepsHeadAsText()
 
   return class SecuredResponse<Request extends IncomingMessage> extends ServerResponse<Request> {
     override writeHead(status: number, reasonOrHeaders?: string | Given, headersAfterReason?: Given): this {
       const withReason = typeof reasonOrHeaders === 'string'
+      if (takesText && !withReason && headersAfterReason === undefined && !this.headersSent) {
+        const own = this.#named(reasonOrHeaders)
+        if (own !== undefined) {
+          super.writeHead(status, own)
+          withText(this, block)
+          return this
+        }
+      }
       const all = this.#secured(withReason ? headersAfterReason : (headersAfterReason ?? reasonOrHeaders))
       // Node reads one argument less where there is no reason.
       return withReason ? super.writeHead(status, reasonOrHeaders, all) : super.writeHead(status, all)
+    }
+
+    /** Names and values of an answer like those of Fastify, and the ids; undefined where it says something special. */
+    #named(given: Given | undefined): OutgoingHttpHeader[] | undefined {
+      if (Array.isArray(given) || this.getHeaderNames().length > 0) return undefined
+      const own: OutgoingHttpHeader[] = []
+      const ids = idsOf(this.req)
+      for (const name in given) {
+        if (special.has(name) || name in ids || name !== name.toLowerCase()) return undefined
+        // What is no value is for Node to refuse.
+        own.push(name, given[name] as OutgoingHttpHeader)
+      }
+      for (const name in ids) own.push(name, ids[name] as string)
+      return own
     }
 
     #secured(given: Given | undefined): Given {
@@ -60,6 +95,26 @@ export function securedResponse(
       })
     }
   }
+}
+
+/** With these, Node may send the head at once. */
+const SENT_AT_ONCE = ['expect']
+
+/** The head of an answer as Node keeps it until it is sent, with the empty line at its end. */
+interface WithHead {
+  _header?: unknown
+}
+
+/** Whether this version of Node keeps it, and so: it is no documented member. */
+function keepsHeadAsText(): boolean {
+  const probe = new ServerResponse(new IncomingMessage(new Socket())).writeHead(200)
+  const { _header: head } = probe as WithHead
+  return typeof head === 'string' && head.endsWith('\r\n\r\n')
+}
+
+function withText(response: object, block: string): void {
+  const head = (response as WithHead)._header as string
+  ;(response as WithHead)._header = `${head.slice(0, -2)}${block}\r\n`
 }
 
 function pairs(flat: readonly OutgoingHttpHeader[]): OutgoingHttpHeaders {

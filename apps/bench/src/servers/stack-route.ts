@@ -5,8 +5,10 @@
  * stack: `ours`, `peers` (@fastify/helmet, fastify-metrics with its histogram alone, pino's two lines, @fastify/session
  * and @fastify/rate-limit in Redis, opossum, maintenance as a flag in memory), `peers-read-only` (the same with sessions
  * that are only read: users who are active are then signed out), or `bare`. A thousand users ask in turn; which of them
- * a request is of is decided here, before any library looks. Everybody's lines go to the same kind of stream.
+ * a request is of is decided here, before any library looks. Everybody's lines go to a file.
  */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import cookie from '@fastify/cookie'
 import helmet from '@fastify/helmet'
 import rateLimit from '@fastify/rate-limit'
@@ -26,11 +28,14 @@ import { Redis } from 'ioredis'
 import CircuitBreaker from 'opossum'
 import { pino } from 'pino'
 import { redisUrl } from '../config.ts'
+import { benchDirectory } from '../harness/child.ts'
 import { answerParent } from '../harness/parent.ts'
 import { listen } from './listen.ts'
 import { plainSessions } from './plain-sessions.ts'
 
 const stack = process.argv[2] ?? 'bare'
+const directory = join(benchDirectory, '.data', 'stack-log')
+const nobody = { write() {} }
 
 const USERS = 1000
 const SECRET = 'a secret of the bench, of no use to anybody'
@@ -60,11 +65,6 @@ async function serverOf(): Promise<FastifyInstance> {
   server.get('/ready', async () => 'ready')
   server.get('/me', async () => profileOf('user-1'))
   return server
-}
-
-/** Where the lines of everybody go. */
-function lines() {
-  return pino.destination({ dest: '/dev/null', sync: false })
 }
 
 function profileOf(user: string) {
@@ -98,7 +98,12 @@ async function ours(): Promise<FastifyInstance> {
   const headers = await securityHeaders({ contentSecurityPolicy: STRICT_POLICY, xssProtection: '0' })
   const { fields, of } = sessionFields({})
   const user = (request: FastifyRequest) => of(request).user?.userId
-  const logs = new Logs<FastifyRequest>({ destination: lines(), tenant: () => 'acme', user })
+  const logs = new Logs<FastifyRequest>({
+    destination: nobody,
+    files: { directory },
+    tenant: () => 'acme',
+    user,
+  })
   const options = serverOptions(logs)
   const secured = securedResponse(headers, (request) => logs.idHeadersOf(request))
   const server = fastify({ ...options, http: { ServerResponse: identifiedResponse(logs, secured) } })
@@ -132,7 +137,9 @@ async function ours(): Promise<FastifyInstance> {
 
 /** As their documentation has it, and as cheap as it may be where there is a choice. */
 async function peers(): Promise<FastifyInstance> {
-  const server = fastify({ logger: { level: 'info', stream: lines() } })
+  mkdirSync(directory, { recursive: true })
+  const stream = pino.destination({ dest: join(directory, 'peers.log'), append: false, sync: false })
+  const server = fastify({ logger: { level: 'info', stream } })
   takeTurns(server)
   const redis = new Redis(redisUrl() ?? '')
   const kept = (request: FastifyRequest) => request.session as unknown as { userId?: string }
