@@ -115,8 +115,7 @@ async function checkRow(t: Test, row: Row): Promise<void> {
   const { headers, body } = answer
   const names = [...headers.keys()].filter((name) => name !== 'ended')
   const expected = { ...PROTECTION, ...instead }
-  // What is no request has one id, and no request of its own.
-  const ids = own === ON_SOCKET ? ['x-correlation-id'] : ['x-correlation-id', 'x-request-id']
+  const ids = ['x-correlation-id', 'x-request-id']
   t.same(names.toSorted(), [...Object.keys(expected), ...ids, ...own].toSorted(), what)
   for (const [name, value] of Object.entries(expected)) {
     if (page && name === 'content-security-policy') continue
