@@ -1,6 +1,8 @@
 // What operators close, and what everybody is told of it: over HTTP, as the requirements have it.
 
-import { startPostgres } from '@holdfast/test-kit'
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { startPostgres, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
@@ -241,6 +243,23 @@ t.test('a start finds what was in force in the database, and a setting wins', as
     rules: [{ id: 'tonight', state: 'overridden' }],
   })
   t.equal((await one.remove('/admin/maintenance/rules/tonight')).status, 200)
+})
+
+t.test('a file closes and opens a process, whatever operators said', async (t) => {
+  const file = join(scratchDirectory(t), 'maintenance')
+  const { get, post } = await start(t, { MAINTENANCE_FILE: file })
+  const isClosed = async () => (await post('/api/bot/start', { bot_id: '1' }, {})).status === 503
+  const until = (what: string, closed: boolean) =>
+    waitUntil(async () => (await isClosed()) === closed, { timeoutMs: 60_000, what })
+  t.equal(await isClosed(), false)
+  writeFileSync(file, '')
+  await until('a file to close it', true)
+  t.match((await get('/admin/maintenance', OPERATOR)).body, { override: { origin: 'file' }, rules: [] })
+  await post('/admin/maintenance/enable')
+  writeFileSync(file, 'off')
+  await until('a file to open it', false)
+  rmSync(file)
+  await until('operators to be heard again', true)
 })
 
 t.test('a GET that writes is stopped by the database while bots can only be looked at', async (t) => {
