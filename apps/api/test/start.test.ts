@@ -105,7 +105,7 @@ t.test('a signal during the start ends it, without an error', async (t) => {
     DATA_DIRECTORY: scratchDirectory(t),
     DB_CONN_TIMEOUT: '500ms',
   })
-  await waitUntil(() => service.stdout.includes('health phase changed'))
+  await waitUntil(() => service.stdout.includes('health phase changed'), { timeoutMs: 60_000 })
   t.notMatch(service.stdout, '"started"')
   t.strictSame(await service.stop(), CLEAN)
   t.equal(service.stderr, '')
@@ -118,7 +118,7 @@ t.test('a signal before anything is loaded ends it with 0', async (t) => {
     DATA_DIRECTORY: scratchDirectory(t),
     NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(TELLS_WHEN_IT_HEARS)}`,
   })
-  await waitUntil(() => service.stderr.includes('hears'))
+  await waitUntil(() => service.stderr.includes('hears'), { timeoutMs: 60_000 })
   t.strictSame(await service.stop(), CLEAN)
   t.notMatch(service.stdout, '"started"')
 })
