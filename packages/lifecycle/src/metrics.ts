@@ -44,6 +44,18 @@ function describe(given: MetricsRegistry, shown: () => readonly Labelled<Lifecyc
     },
   })
   new Gauge({
+    name: 'lifecycle_startup_phases_late',
+    help: 'Phases of the start that were not over in their time',
+    labelNames: ['app'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { labels, snapshot } of shown()) {
+        this.set(labels, snapshot.phases.filter(({ outcome }) => outcome === 'late').length)
+      }
+    },
+  })
+  new Gauge({
     name: 'lifecycle_startup_seconds',
     help: 'From the start of the process until it was ready; absent before',
     labelNames: ['app'],

@@ -355,6 +355,7 @@ t.test('metrics tell state, phases, connections and requests', async (t) => {
   t.match(text, /lifecycle_state\{app="shop",state="serving"\} 1\n/)
   t.match(text, /lifecycle_state\{app="shop",state="draining"\} 0\n/)
   t.match(text, /lifecycle_startup_phase_seconds\{app="shop",phase="ready"\} \d/)
+  t.match(text, /lifecycle_startup_phases_late\{app="shop"\} 0\n/)
   t.match(text, /lifecycle_startup_seconds\{app="shop"\} \d/)
   t.match(text, /lifecycle_connections\{app="shop"\} 1\n/)
   t.match(text, /lifecycle_requests_in_flight\{app="shop"\} 1\n/)

@@ -88,7 +88,7 @@ export const CPU_SYSTEM = {
 
 export const CPU = {
   name: 'process_cpu_seconds_total',
-  help: 'CPU time spent in both',
+  help: 'CPU time spent in the code of the process and in the kernel for it',
 } as const
 
 export const START_TIME = {

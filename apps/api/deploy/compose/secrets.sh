@@ -15,7 +15,7 @@ random() {
   head -c 36 /dev/urandom | base64 | tr '+/' '-_'
 }
 
-for name in postgres_password owner_password web_password worker_password stats_password secret_key metrics_token admin_token; do
+for name in postgres_password owner_password web_password worker_password stats_password secret_key metrics_token admin_token grafana_password; do
   keep "$name" "$(random)"
 done
 web=$(cat "$folder/web_password")

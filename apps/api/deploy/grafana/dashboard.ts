@@ -2,6 +2,7 @@
 
 import { NO_PROBES, quantile, rate, series, sum } from '../prometheus/catalogue.ts'
 import { laidOut, type Row } from './panel.ts'
+import type { GrafanaDashboard } from './schema.ts'
 
 const requests = series('http_requests_total', NO_PROBES)
 const failures = series('http_requests_total', { ...NO_PROBES, status: '=~"5..|5xx"' })
@@ -21,8 +22,9 @@ const ROWS: readonly Row[] = [
       },
       {
         title: 'Latency',
-        description: 'From the first hook to the end of the answer.',
+        description: 'From the first hook to the end of the answer; points are requests with a trace.',
         unit: 's',
+        exemplars: true,
         thresholds: [{ value: 2, color: 'red' }],
         queries: percentiles.map((at) => [
           `p${at * 100}`,
@@ -182,6 +184,58 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
+    title: 'Operation',
+    panels: [
+      {
+        title: 'States',
+        description: 'Instances by what they are at; more than one state while they are replaced.',
+        unit: 'short',
+        stacked: true,
+        queries: [['{{state}}', sum(series('lifecycle_state'), 'state')]],
+      },
+      {
+        title: 'Connections',
+        description: 'Of clients, and those on which somebody waits for an answer.',
+        unit: 'short',
+        queries: [
+          ['{{instance}} open', sum(series('lifecycle_connections'), 'instance')],
+          ['{{instance}} in flight', sum(series('lifecycle_requests_in_flight'), 'instance')],
+        ],
+      },
+      {
+        title: 'Time to start',
+        description: 'By phase; HoldfastStartSlow fires above a minute in all.',
+        unit: 's',
+        stacked: true,
+        queries: [['{{phase}}', `max by (phase) (${series('lifecycle_startup_phase_seconds')})`]],
+      },
+      {
+        title: 'Closed for maintenance',
+        description: 'Requests that were refused, and those that passed although something is closed.',
+        unit: 'reqps',
+        queries: [
+          ['refused, {{mode}}', sum(rate(series('holdfast_maintenance_refused_total')), 'mode')],
+          ['passed, {{by}}', sum(rate(series('holdfast_maintenance_passed_total')), 'by')],
+        ],
+      },
+      {
+        title: 'Lines of the log',
+        description: 'By level; what is lost has HoldfastLinesLost.',
+        unit: 'short',
+        queries: [
+          ['{{level}}/s', sum(rate(series('holdfast_logging_lines_total')), 'level')],
+          ['lost/s', sum(rate(series('holdfast_logging_dropped_total')))],
+        ],
+      },
+      {
+        title: 'Security events',
+        description: 'And the other kinds that the service tells.',
+        unit: 'short',
+        queries: [['{{type}}/s', sum(rate(series('holdfast_logging_events_total')), 'type')]],
+      },
+    ],
+  },
+  {
     title: 'Processes',
     panels: [
       {
@@ -233,7 +287,7 @@ const ROWS: readonly Row[] = [
 ]
 
 /** As Grafana imports it; `source` is chosen above the panels. */
-export const dashboard = {
+export const dashboard: GrafanaDashboard = {
   uid: 'holdfast',
   title: 'Holdfast',
   description: 'The service as people notice it, and what it depends on.',
@@ -252,7 +306,6 @@ export const dashboard = {
         label: 'Prometheus',
         type: 'datasource',
         query: 'prometheus',
-        current: {},
         options: [],
         hide: 0,
         includeAll: false,
@@ -278,4 +331,4 @@ export const dashboard = {
   },
   links: [],
   panels: laidOut(ROWS),
-} as const
+}

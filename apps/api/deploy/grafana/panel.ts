@@ -1,5 +1,7 @@
 // What a dashboard of Grafana is made of, as far as ours needs it.
 
+import type { GrafanaPanel } from './schema.ts'
+
 /** A time series panel. */
 export interface Panel {
   readonly title: string
@@ -11,6 +13,8 @@ export interface Panel {
   readonly queries: readonly (readonly [legend: string, expression: string])[]
   /** Lines at values that mean something. */
   readonly thresholds?: readonly { readonly value: number; readonly color: 'orange' | 'red' }[]
+  /** Whether it shows the traces that buckets have. */
+  readonly exemplars?: true
   /** One above the other. */
   readonly stacked?: true
 }
@@ -27,8 +31,8 @@ const HEIGHT = 8
 const SOURCE = { type: 'prometheus', uid: '$source' } as const
 
 /** The panels of all rows, with their places and numbers. */
-export function laidOut(rows: readonly Row[]): readonly object[] {
-  const panels: object[] = []
+export function laidOut(rows: readonly Row[]): readonly GrafanaPanel[] {
+  const panels: GrafanaPanel[] = []
   let y = 0
   let id = 0
   for (const row of rows) {
@@ -54,10 +58,10 @@ export function laidOut(rows: readonly Row[]): readonly object[] {
 }
 
 function timeSeries(
-  { title, description, unit, queries, thresholds = [], stacked }: Panel,
+  { title, description, unit, queries, thresholds = [], stacked, exemplars }: Panel,
   id: number,
-  gridPos: object,
-): object {
+  gridPos: NonNullable<GrafanaPanel['gridPos']>,
+): GrafanaPanel {
   return {
     id,
     type: 'timeseries',
@@ -71,6 +75,7 @@ function timeSeries(
       expr,
       legendFormat,
       range: true,
+      ...(exemplars && { exemplar: true }),
       editorMode: 'code',
     })),
     fieldConfig: {

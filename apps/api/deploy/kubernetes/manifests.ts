@@ -2,6 +2,7 @@
 
 import { stringify } from 'yaml'
 import { migration } from './migration.ts'
+import * as monitoring from './monitoring.ts'
 import * as network from './network.ts'
 import { PROCESSES } from './processes.ts'
 import { configMap, namespace, secretExamples } from './settings.ts'
@@ -24,6 +25,7 @@ export const manifests: Readonly<Record<string, readonly Resource[]>> = {
   ...Object.fromEntries(
     PROCESSES.map((kind) => [`40-${kind.component}.yaml`, Object.values<Resource>(workload(kind))]),
   ),
+  '50-monitoring.yaml': [monitoring.role, monitoring.binding],
 }
 
 /** A file as it stands in `manifests/`. */

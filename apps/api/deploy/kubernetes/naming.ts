@@ -11,6 +11,9 @@ export const SECRETS = 'holdfast-secrets'
 /** Secrets that only the migration reads: its role owns the tables. */
 export const OWNER_SECRETS = 'holdfast-owner-secrets'
 
+/** The Prometheus of the cluster. */
+export const MONITORING = { namespace: 'monitoring', serviceAccount: 'prometheus' } as const
+
 /** The port that people reach, and the one for probes and metrics. */
 export const PORTS = { http: 8000, management: 9000 } as const
 

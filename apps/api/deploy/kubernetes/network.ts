@@ -1,7 +1,7 @@
 // Who may talk to the pods, and to whom they may talk: nobody, but for what is named here.
 
 import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1'
-import { metadata, NAMESPACE, PORTS, selects } from './naming.ts'
+import { MONITORING, metadata, NAMESPACE, PORTS, selects } from './naming.ts'
 import type { ProcessKind } from './processes.ts'
 
 const ofNamespace = (name: string) => ({
@@ -28,7 +28,7 @@ export function policyOf({ component, serves }: ProcessKind, name: string) {
       ingress: [
         ...(serves ? [{ from: [ofNamespace('ingress-nginx')], ports: tcp(PORTS.http) }] : []),
         // Metrics and every detail of the health routes, without a token. Probes come from the node, which is let in.
-        { from: [ofNamespace('monitoring')], ports: tcp(PORTS.management) },
+        { from: [ofNamespace(MONITORING.namespace)], ports: tcp(PORTS.management) },
       ],
       egress: [
         names,

@@ -5,6 +5,7 @@ import { Deployment } from 'kubernetes-models/apps/v1'
 import { HorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2'
 import { PodDisruptionBudget } from 'kubernetes-models/policy/v1'
 import { Service } from 'kubernetes-models/v1'
+import { scraped } from './monitoring.ts'
 import { metadata, PORTS, selects } from './naming.ts'
 import { policyOf } from './network.ts'
 import { container, podBase } from './pod.ts'
@@ -34,7 +35,7 @@ function deploymentOf(kind: ProcessKind, name: string) {
       // A new one is ready before an old one goes.
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
       template: {
-        metadata: { labels: selects(component) },
+        metadata: { labels: selects(component), annotations: scraped },
         spec: {
           ...podBase,
           // No preStop: the service itself goes on serving after SIGTERM, and says so to clients and to readiness. While

@@ -1,34 +1,9 @@
 // When somebody is called, why, and what he does first; with cases by which promtool shows that each alert fires when
 // it should, is silent just below, and says what it does without data.
 
+import type { Alert } from './alert.ts'
 import { JOB, NO_PROBES, quantile, rate, series, sum } from './catalogue.ts'
-
-/** Series that a case is made of: the name with its labels, and its values, one a minute, as promtool writes them. */
-export type Case = Readonly<Record<string, string>>
-
-/** One alert. */
-export interface Alert {
-  readonly name: string
-  readonly expression: string
-  /** How long it must hold. */
-  readonly for: string
-  /** `page`: now; `ticket`: in working hours; `info`: nobody, it is shown. */
-  readonly severity: 'page' | 'ticket' | 'info'
-  /** One sentence that a telephone shows. */
-  readonly summary: string
-  /** What to look at and to do, in order. */
-  readonly steps: readonly string[]
-  /** When the cases are looked at. Default `20m`. */
-  readonly lookedAt?: string
-  /** With this, it fires. */
-  readonly fires: Case
-  /** The labels of what fires besides `severity`. */
-  readonly labels?: Readonly<Record<string, string>>
-  /** With this, it does not. */
-  readonly silent: Case
-  /** Whether it fires when there is nothing at all. Default: it does not. */
-  readonly firesWithoutData?: true
-}
+import { OPERATION_ALERTS } from './operation-alerts.ts'
 
 const requests = series('http_requests_total', NO_PROBES)
 const failures = series('http_requests_total', { ...NO_PROBES, status: '=~"5..|5xx"' })
@@ -72,17 +47,22 @@ export const ALERTS: readonly Alert[] = [
   },
   {
     name: 'HoldfastNotReady',
-    expression: `min by (instance) (${series('health_ready')}) == 0`,
+    expression: `min by (instance) (${series('health_ready')}) == 0 unless on (instance) max by (instance) (${series('lifecycle_state', { state: '=~"cordoned|draining|closing"' })}) == 1`,
     for: '2m',
     severity: 'page',
-    summary: 'An instance answers that it is not ready, so that it gets no requests.',
+    summary:
+      'An instance answers that it is not ready, so that it gets no requests, and nobody has told it to.',
     steps: [
       '`/readyz?verbose` says which check fails; `/health/check` with the token says why.',
       'If all instances are not ready, a check that is critical depends on something they share.',
     ],
     fires: { 'health_ready{instance="a"}': '0+0x30' },
     labels: { instance: 'a' },
-    silent: { 'health_ready{instance="a"}': '0.5+0x30' },
+    silent: {
+      'health_ready{instance="a"}': '0.5+0x30',
+      'health_ready{instance="b"}': '0+0x30',
+      'lifecycle_state{instance="b",state="cordoned"}': '1+0x30',
+    },
   },
   {
     name: 'HoldfastRestarting',
@@ -222,27 +202,6 @@ export const ALERTS: readonly Alert[] = [
     silent: { 'feature_degraded{instance="a",feature="mail"}': '1+0x10 _x20' },
   },
   {
-    name: 'HoldfastMaintenance',
-    expression: `max(${series('holdfast_maintenance_enabled')}) == 1`,
-    for: '0m',
-    severity: 'info',
-    summary: 'A part of the service is closed for maintenance.',
-    steps: ['`GET /api/status` says what people see; `POST /admin/maintenance/disable` ends it.'],
-    fires: { 'holdfast_maintenance_enabled{instance="a"}': '1+0x30' },
-    silent: { 'holdfast_maintenance_enabled{instance="a"}': '0+0x30' },
-  },
-  {
-    name: 'HoldfastMaintenanceForgotten',
-    expression: `max(${series('holdfast_maintenance_enabled')}) == 1`,
-    for: '4h',
-    severity: 'ticket',
-    summary: 'A part of the service is closed for maintenance for four hours.',
-    steps: ['Is anybody still at it? Else end it: `POST /admin/maintenance/disable`.'],
-    lookedAt: '4h30m',
-    fires: { 'holdfast_maintenance_enabled{instance="a"}': '1+0x300' },
-    silent: { 'holdfast_maintenance_enabled{instance="a"}': '0+0x60 1+0x240' },
-  },
-  {
     name: 'HoldfastBotsFail',
     expression: `${bots('failed')} / ${bots('success|failed')} > 0.1`,
     for: '10m',
@@ -307,4 +266,5 @@ export const ALERTS: readonly Alert[] = [
     labels: { instance: 'a' },
     silent: { 'process_open_fds{instance="a"}': '80+0x30', 'process_max_fds{instance="a"}': '100+0x30' },
   },
+  ...OPERATION_ALERTS,
 ]

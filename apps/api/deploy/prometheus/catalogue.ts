@@ -1,51 +1,9 @@
-// The metrics that rules and panels may name, with their labels: another name, or another label, does not compile. A
-// test holds this list and a live scrape together.
+// What rules and panels are made of: a metric, or a label, that the service does not have does not compile.
 
-const HTTP = ['method', 'route', 'status'] as const
-const POOL = ['process_type', 'pool'] as const
-const REDIS = ['redis'] as const
+import { METRICS } from './service-metrics.ts'
 
 /** By name. `up` is Prometheus' own. */
-export const CATALOGUE = {
-  up: { type: 'gauge', labels: [] },
-  app_info: { type: 'gauge', labels: ['version', 'environment'] },
-  http_requests_total: { type: 'counter', labels: HTTP },
-  http_request_duration_seconds: { type: 'histogram', labels: HTTP },
-  http_requests_in_flight: { type: 'gauge', labels: [] },
-  http_parser_errors_total: { type: 'counter', labels: ['code'] },
-  tenant_requests_total: { type: 'counter', labels: ['tenant'] },
-  errors_total: { type: 'counter', labels: ['type', 'component'] },
-  health_ready: { type: 'gauge', labels: [] },
-  health_check_status: { type: 'gauge', labels: ['check'] },
-  feature_degraded: { type: 'gauge', labels: ['feature'] },
-  db_pool_usage_percent: { type: 'gauge', labels: POOL },
-  db_pool_usage_ratio: { type: 'gauge', labels: POOL },
-  db_pool_waiting_connections: { type: 'gauge', labels: POOL },
-  db_active_connections: { type: 'gauge', labels: POOL },
-  holdfast_pool_guard_open: { type: 'gauge', labels: POOL },
-  holdfast_pool_guard_shed_total: { type: 'counter', labels: [...POOL, 'criticality', 'reason'] },
-  cache_hits_total: { type: 'counter', labels: ['cache'] },
-  cache_misses_total: { type: 'counter', labels: ['cache'] },
-  circuit_breaker_state: { type: 'gauge', labels: ['breaker'] },
-  holdfast_redis_guard_up: { type: 'gauge', labels: REDIS },
-  holdfast_tenant_rate_limit_requests_total: { type: 'counter', labels: ['outcome'] },
-  holdfast_abuse_guard_blocked: { type: 'gauge', labels: [] },
-  holdfast_maintenance_enabled: { type: 'gauge', labels: [] },
-  bot_starts_total: { type: 'counter', labels: ['status'] },
-  bot_stops_total: { type: 'counter', labels: ['status'] },
-  bot_recovers_total: { type: 'counter', labels: ['status'] },
-  active_bots: { type: 'gauge', labels: [] },
-  process_cpu_seconds_total: { type: 'counter', labels: [] },
-  process_start_time_seconds: { type: 'gauge', labels: [] },
-  process_resident_memory_bytes: { type: 'gauge', labels: [] },
-  process_open_fds: { type: 'gauge', labels: [] },
-  process_max_fds: { type: 'gauge', labels: [] },
-  nodejs_heap_size_used_bytes: { type: 'gauge', labels: [] },
-  nodejs_heap_size_limit_bytes: { type: 'gauge', labels: [] },
-  nodejs_gc_duration_seconds: { type: 'histogram', labels: ['kind'] },
-  nodejs_eventloop_delay_seconds: { type: 'histogram', labels: [] },
-  nodejs_eventloop_active_seconds_total: { type: 'counter', labels: [] },
-} as const satisfies Readonly<Record<string, { readonly type: string; readonly labels: readonly string[] }>>
+export const CATALOGUE = { up: { type: 'gauge', labels: [] }, ...METRICS } as const
 
 /** One of them. */
 export type MetricName = keyof typeof CATALOGUE

@@ -2,7 +2,8 @@
 
 import { stringify } from 'yaml'
 import { dashboard } from '../grafana/dashboard.ts'
-import { ALERTS, type Alert, type Case } from './alerts.ts'
+import type { Alert, Case } from './alert.ts'
+import { ALERTS } from './alerts.ts'
 
 const WRITTEN =
   'Written by `pnpm --filter @holdfast/api observability` from deploy/prometheus/*.ts and deploy/grafana/*.ts: change those.'
