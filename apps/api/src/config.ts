@@ -72,7 +72,7 @@ const SETTINGS = {
   logDirectory: optional(
     'LOG_DIRECTORY',
     path,
-    'Where log files are kept in production, besides standard output: `app.log` and, with errors alone, `app.error.log`; ten of 10 MB each. Unset: none.',
+    'Where log files are kept in production, besides standard output: `app.log` and, with errors alone, `app.error.log`; ten of 10 MB each. Workers have `app-1.log` and so on. Unset: none.',
   ),
   dataDirectory: optional(
     'DATA_DIRECTORY',
@@ -509,6 +509,15 @@ export function secretFiles(environment: Environment = process.env): SecretFile[
 /** Whether this process is a package script: npm and pnpm tell it the script's name. */
 export function isStartedByPackageManager(environment: Environment = process.env): boolean {
   return given(environment, 'npm_lifecycle_event') !== undefined
+}
+
+/** In the environment of a worker: which of them it is. */
+export const WORKER_PLACE = 'HOLDFAST_WORKER_PLACE'
+
+/** Which worker this process is, counted from 0; undefined where it is none. */
+export function workerPlace(environment: Environment = process.env): number | undefined {
+  const place = given(environment, WORKER_PLACE)
+  return place === undefined ? undefined : Number(place)
 }
 
 /** Absolute path of the data directory; a relative one counts from where the person called. */

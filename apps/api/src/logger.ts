@@ -5,18 +5,26 @@ import type { FastifyRequest } from 'fastify'
 import pretty from 'pino-pretty'
 import type { Config } from './config.ts'
 
-/** What is logged by, and where to. Files besides only in production, where `LOG_DIRECTORY` names a place for them. */
+/**
+ * What is logged by, and where to. Files besides only in production, where `LOG_DIRECTORY` names a place for them. Each
+ * worker has files of its own, and whoever comes in its place goes on with them.
+ */
 export function createLogs(
   { logLevel, logDirectory, environment }: Pick<Config, 'logLevel' | 'logDirectory' | 'environment'>,
   isTerminal: boolean,
+  workerPlace?: number,
 ): Logs<FastifyRequest> {
   const isProduction = environment === 'production'
   return new Logs<FastifyRequest>({
     level: logLevel,
     ...who,
     ...(isTerminal && !isProduction && { destination: forPeople() }),
-    ...(isProduction && logDirectory !== undefined && { files: { directory: logDirectory } }),
+    ...(isProduction && logDirectory !== undefined && { files: filesOf(logDirectory, workerPlace) }),
   })
+}
+
+function filesOf(directory: string, workerPlace: number | undefined) {
+  return workerPlace === undefined ? { directory } : { directory, name: `app-${workerPlace + 1}` }
 }
 
 /** Whose request it is, and who asks. The name in a path is nobody's word. */

@@ -12,7 +12,7 @@ import {
 } from '@holdfast/lifecycle'
 import { collectCluster } from '@holdfast/metrics'
 import type { Logger } from 'pino'
-import type { Config } from './config.ts'
+import { type Config, WORKER_PLACE } from './config.ts'
 import type { DevelopmentDatabase } from './db/development-database.ts'
 import { ApiWorkerEndedError } from './errors.ts'
 import type { Once } from './once.ts'
@@ -90,7 +90,8 @@ export async function runPrimary(
   const endTimeoutMs = drainMs + requestTimeoutMs + CLOSING_MS
   const fleet = new WorkerFleet({
     workers: config.apiWorkers,
-    fork: () => forkWorker(url === undefined ? {} : { DATABASE_URL: url }),
+    fork: (place) =>
+      forkWorker({ ...(url !== undefined && { DATABASE_URL: url }), [WORKER_PLACE]: String(place) }),
     clock: systemClock,
     log: logger,
     readyTimeoutMs: READY_BUDGET_MS,

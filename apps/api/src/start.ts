@@ -18,6 +18,7 @@ import {
   type LoadedConfig,
   loadConfig,
   secretFiles,
+  workerPlace,
 } from './config.ts'
 import { DEMO_CREDENTIALS_FILE } from './db/demo-tenants.ts'
 import { startDevelopmentDatabase } from './db/development-database.ts'
@@ -61,7 +62,7 @@ export async function start(heard: () => void): Promise<void> {
   try {
     const loaded = loadConfig()
     const { config } = loaded
-    const logs = createLogs(config, process.stdout.isTTY === true)
+    const logs = createLogs(config, process.stdout.isTTY === true, workerPlace())
     life = new Lifecycle({
       ...shutdownTimes(config),
       ...lifecycleOf(config),

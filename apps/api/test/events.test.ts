@@ -1,6 +1,7 @@
 // What happens in the service and concerns somebody, as events of the log: of the five types, by the ids of the request.
 
 import { channel } from 'node:diagnostics_channel'
+import { setImmediate } from 'node:timers/promises'
 import { Logs } from '@holdfast/logging'
 import { HandClock, startPostgres, waitUntil } from '@holdfast/test-kit'
 import type { FastifyRequest } from 'fastify'
@@ -147,6 +148,13 @@ t.test('what the plugins say of themselves is an event; what another process dec
   const lines: Line[] = []
   const logs = new Logs<FastifyRequest>({ destination: { write: (line) => lines.push(JSON.parse(line)) } })
   const fastify = await loneApp(t, {}, { logs })
+  const breaker = fastify.circuitBreaker.create('here', { failureThreshold: 1 })
+  fastify.get('/breaks', { config: { access: 'public' } }, () =>
+    breaker.execute(async () => {
+      await setImmediate()
+      throw new Error('x')
+    }),
+  )
   await fastify.ready()
   const told = (name: string, message: object) => {
     const before = lines.length
@@ -216,6 +224,13 @@ t.test('what the plugins say of themselves is an event; what another process dec
   ] as const) {
     t.same(told(name, message), [], `${name}, learnt`)
   }
+  const id = 'events-00000001'
+  await fastify.inject({ url: '/breaks', headers: { 'x-correlation-id': id } })
+  t.match(
+    lines.filter(({ event }) => event === 'breaker.open').at(-1),
+    { correlation_id: id, breaker: 'here', path: '/breaks' },
+    'by the ids of the request that made it so',
+  )
   await fastify.close()
   t.same(told('lifecycle:state', { from: 'a', to: 'b', reason: 'c' }), [], 'nothing any more')
 })

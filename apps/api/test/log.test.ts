@@ -1,14 +1,17 @@
 // The log of the service: what each request leaves in it, and what operators can do about it.
 
-import { readdir } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Logs, logging, serverOptions } from '@holdfast/logging'
 import { poolGuard } from '@holdfast/pool-guard'
 import { startPostgres, waitUntil } from '@holdfast/test-kit'
 import Fastify, { type FastifyRequest } from 'fastify'
 import t from 'tap'
+import { WORKER_PLACE, workerPlace } from '../src/config.ts'
 import { createLogs } from '../src/logger.ts'
+import { demoDatabase } from './fresh-database.ts'
 import { ServiceApp } from './service-app.ts'
-import { scratchDirectory } from './service-process.ts'
+import { PRODUCTION, ServiceProcess, scratchDirectory } from './service-process.ts'
 import { credentialsOf, demoAccounts, tokensOf } from './sign-in-client.ts'
 
 t.setTimeout(120_000)
@@ -131,4 +134,40 @@ t.test('files are kept in production alone, where a place is named for them', as
   const production = createLogs({ ...settings, environment: 'production' }, true)
   await production.close()
   t.same((await readdir(logDirectory)).toSorted(), ['app.error.log', 'app.log'])
+  const worker = createLogs({ ...settings, environment: 'production' }, false, 0)
+  await worker.close()
+  t.same(
+    (await readdir(logDirectory)).toSorted(),
+    ['app-1.error.log', 'app-1.log', 'app.error.log', 'app.log'],
+    'each worker has files of its own',
+  )
+  t.equal(workerPlace({}), undefined)
+  t.equal(workerPlace({ [WORKER_PLACE]: '0' }), 0)
+})
+
+t.test('a process that is told to end has written all its lines, also to its files', async (t) => {
+  const postgres = await startPostgres()
+  t.teardown(() => postgres.stop())
+  const LOG_DIRECTORY = join(scratchDirectory(t), 'logs')
+  const DATABASE_URL = await demoDatabase(postgres.directUrl, scratchDirectory(t))
+  const service = await ServiceProcess.start(t, {
+    ...PRODUCTION,
+    LOG_LEVEL: 'Info',
+    LOG_DIRECTORY,
+    DATABASE_URL,
+    DATA_DIRECTORY: scratchDirectory(t),
+  })
+  const ids = Array.from({ length: 50 }, (_, each) => `ended-${String(each).padStart(4, '0')}`)
+  await Promise.all(
+    ids.map(async (id) => {
+      const path = '/acme/api/public/load-theme'
+      await (await fetch(service.url + path, { headers: { 'x-correlation-id': id } })).text()
+    }),
+  )
+  t.same(await service.stop(), { code: 0, signal: null })
+  const kept = await readFile(join(LOG_DIRECTORY, 'app.log'), 'utf8')
+  const named = completionsOf(kept).map((line) => line['correlation_id'])
+  t.same(named.toSorted(), ids)
+  t.equal(kept, service.stdout, 'the same lines as on standard output')
+  t.match(linesOf(kept).at(-1), { msg: /clos|stopp|ended/ }, 'to the last one')
 })

@@ -2,8 +2,10 @@
 //
 // Guarantees: whoever logs never waits, neither for a slow disk nor for a reader that has stopped reading; what waits is
 // bounded, and what is beyond that is dropped and counted. The lines of one turn of the event loop are one write. A line
-// is whole, and in one file. There are at most `keep` full files, whichever process wrote them. At the end of the
-// process what waits is written. A file belongs to one process; a process that is killed loses its last turn.
+// is whole, and in one file; of one that a full disk has cut off, the rest is missing, and the next begins anew. There are
+// at most `keep` full files, whichever process wrote them. A file that cannot be opened, or was removed or renamed by
+// somebody else, is opened again; until then lines are counted as lost. At the end of the process what waits is written.
+// A file belongs to one process; a process that is killed loses its last turn.
 
 import {
   closeSync,
@@ -14,6 +16,7 @@ import {
   openSync,
   renameSync,
   rmSync,
+  statSync,
   write,
   writeSync,
 } from 'node:fs'
@@ -24,12 +27,17 @@ const CHUNK_CHARACTERS = 65_536
 const BUSY_RETRY_MS = 50
 const LAST_RETRY_MS = 10
 const LAST_TRIES = 20
+/** How often it is looked whether the file is still there, or can be opened by now. */
+const LOOK_MS = 1000
+const NEW_LINE = 10
 const NEVER = new Int32Array(new SharedArrayBuffer(4))
 
 /** Lines on their way. */
 interface Chunk {
   readonly bytes: Buffer
   readonly lines: number
+  /** Where the first of them begins. */
+  readonly from: number
   offset: number
 }
 
@@ -41,7 +49,7 @@ export interface LineFileOptions {
   readonly rotation?: { readonly maxBytes: number; readonly keep: number } | undefined
   /** Characters that may wait. */
   readonly maxPending: number
-  readonly clock: Pick<Clock, 'schedule'>
+  readonly clock: Pick<Clock, 'nowMs' | 'schedule'>
   /** Called when writing fails; not for each line. */
   readonly onError?: (error: unknown) => void
 }
@@ -50,7 +58,11 @@ export interface LineFileOptions {
 export class LineFile {
   readonly #options: LineFileOptions
   readonly #chunkCharacters: number
-  #descriptor: number
+  /** Undefined while the file cannot be opened. */
+  #descriptor: number | undefined
+  #lookedMs: number
+  /** Whether the last line in the file lacks its end. */
+  #isTorn = false
   #bytes = 0
   #lines: string[] = []
   #characters = 0
@@ -64,16 +76,14 @@ export class LineFile {
   #dropped = 0
   #failed: unknown
 
-  /** Opens the file, and makes its directory, if need be; throws where that cannot be. */
+  /** Opens the file, and makes its directory, if need be; where that cannot be, it is tried again and again. */
   constructor(options: LineFileOptions) {
     const { target, rotation } = options
     this.#options = options
     this.#chunkCharacters = Math.min(CHUNK_CHARACTERS, rotation?.maxBytes ?? CHUNK_CHARACTERS)
-    if (typeof target === 'string') {
-      mkdirSync(dirname(target), { recursive: true })
-      this.#descriptor = openSync(target, 'a')
-      this.#bytes = fstatSync(this.#descriptor).size
-    } else this.#descriptor = impatient(target)
+    this.#lookedMs = options.clock.nowMs()
+    if (typeof target === 'string') this.#open(target)
+    else this.#descriptor = impatient(target)
   }
 
   /** Lines that were lost. */
@@ -112,7 +122,8 @@ export class LineFile {
     if (this.#isBusy) this.#writing = undefined
     while (chunk !== undefined) {
       try {
-        this.#writeNow(chunk.bytes, chunk.offset)
+        if (this.#descriptor === undefined) this.#dropped += chunk.lines
+        else this.#writeNow(this.#descriptor, chunk.bytes, chunk.offset)
       } catch (error) {
         this.#lose(chunk.lines, error)
       }
@@ -125,14 +136,14 @@ export class LineFile {
     await this.flush()
     if (this.#isClosed) return
     this.#isClosed = true
-    if (this.#descriptor !== this.#options.target) closeSync(this.#descriptor)
+    this.#shut()
   }
 
   /** A full pipe gets some time, and not for ever: its reader may be gone. */
-  #writeNow(bytes: Buffer, from: number): void {
+  #writeNow(descriptor: number, bytes: Buffer, from: number): void {
     for (let offset = from, tries = 0; offset < bytes.length; ) {
       try {
-        offset += writeSync(this.#descriptor, bytes, offset)
+        offset += writeSync(descriptor, bytes, offset)
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EAGAIN' || ++tries > LAST_TRIES) throw error
         Atomics.wait(NEVER, 0, 0, LAST_RETRY_MS)
@@ -141,34 +152,42 @@ export class LineFile {
   }
 
   #next(): void {
-    if (this.#writing !== undefined) return
-    const chunk = this.#isClosed ? undefined : this.#take()
-    if (chunk === undefined) {
-      for (const resolve of this.#waiters.splice(0)) resolve()
-      return
+    while (this.#writing === undefined) {
+      const chunk = this.#isClosed ? undefined : this.#take()
+      if (chunk === undefined) {
+        for (const resolve of this.#waiters.splice(0)) resolve()
+        return
+      }
+      // That it cannot be opened was told.
+      if (this.#descriptor === undefined) this.#dropped += chunk.lines
+      else {
+        this.#writing = chunk
+        this.#continue(this.#descriptor)
+      }
     }
-    this.#writing = chunk
-    this.#continue()
   }
 
-  #continue(): void {
+  #continue(descriptor: number): void {
     const writing = this.#writing
     if (writing === undefined) return
     this.#isBusy = false
-    write(this.#descriptor, writing.bytes, writing.offset, (error, written) => {
+    write(descriptor, writing.bytes, writing.offset, (error, written) => {
       if (error?.code === 'EAGAIN') {
         // A pipe that is full: its reader gets time, and nobody here waits for it.
         this.#isBusy = true
-        this.#options.clock.schedule(BUSY_RETRY_MS, () => this.#continue())
+        this.#options.clock.schedule(BUSY_RETRY_MS, () => this.#continue(descriptor))
         return
       }
       if (error === null) writing.offset += written
-      else this.#lose(writing.lines, error)
+      else this.#breakOff(writing, error)
       if (error === null && writing.offset < writing.bytes.length) {
-        this.#continue()
+        this.#continue(descriptor)
         return
       }
-      if (error === null) this.#failed = undefined
+      if (error === null) {
+        this.#failed = undefined
+        this.#isTorn = false
+      }
       this.#writing = undefined
       this.#next()
     })
@@ -177,6 +196,7 @@ export class LineFile {
   /** The next lines, in a file that has room for them. */
   #take(): Chunk | undefined {
     if (this.#lines.length === 0) return undefined
+    this.#look()
     let lines = 0
     let characters = 0
     for (const line of this.#lines) {
@@ -184,18 +204,18 @@ export class LineFile {
       characters += line.length
       lines++
     }
-    const bytes = Buffer.from(
-      (lines === this.#lines.length ? this.#lines : this.#lines.slice(0, lines)).join(''),
-    )
+    const text = (lines === this.#lines.length ? this.#lines : this.#lines.slice(0, lines)).join('')
     this.#lines = lines === this.#lines.length ? [] : this.#lines.slice(lines)
     this.#characters -= characters
     const { rotation, target } = this.#options
+    let bytes = Buffer.from(text)
     if (rotation !== undefined && typeof target === 'string') {
       if (this.#bytes > 0 && this.#bytes + bytes.length > rotation.maxBytes)
         this.#rotate(target, rotation.keep)
       this.#bytes += bytes.length
     }
-    return { bytes, lines, offset: 0 }
+    if (this.#isTorn) bytes = Buffer.from(`\n${text}`)
+    return { bytes, lines, from: this.#isTorn ? 1 : 0, offset: 0 }
   }
 
   #rotate(path: string, keep: number): void {
@@ -207,12 +227,52 @@ export class LineFile {
       if (keep > 0) renameSync(path, numbered(path, 1))
       else rmSync(path)
       const fresh = openSync(path, 'a')
-      closeSync(this.#descriptor)
+      this.#shut()
       this.#descriptor = fresh
+      this.#isTorn = false
     } catch (error) {
       // The old one goes on growing: lines are worth more than the bound, until somebody has made room.
       this.#tell(error)
     }
+  }
+
+  /** Now and then: whether the file of this name is still the one that is written to. */
+  #look(): void {
+    const { target, clock } = this.#options
+    // What is being written at this moment needs its descriptor.
+    if (typeof target !== 'string' || this.#writing !== undefined) return
+    const nowMs = clock.nowMs()
+    if (nowMs - this.#lookedMs < LOOK_MS) return
+    this.#lookedMs = nowMs
+    if (this.#descriptor !== undefined) {
+      if (inodeOf(target) === fstatSync(this.#descriptor).ino) return
+      this.#shut()
+    }
+    this.#open(target)
+  }
+
+  #open(path: string): void {
+    try {
+      mkdirSync(dirname(path), { recursive: true })
+      this.#descriptor = openSync(path, 'a')
+      this.#bytes = fstatSync(this.#descriptor).size
+      this.#isTorn = false
+    } catch (error) {
+      this.#tell(error)
+    }
+  }
+
+  #shut(): void {
+    const { target } = this.#options
+    if (this.#descriptor !== undefined && this.#descriptor !== target) closeSync(this.#descriptor)
+    this.#descriptor = undefined
+  }
+
+  /** Lines that are in the file are not lost. */
+  #breakOff({ bytes, from, offset, lines }: Chunk, error: unknown): void {
+    const written = bytes.subarray(from, offset).reduce((sum, byte) => (byte === NEW_LINE ? sum + 1 : sum), 0)
+    if (offset > 0) this.#isTorn = bytes[offset - 1] !== NEW_LINE
+    this.#lose(lines - written, error)
   }
 
   #lose(lines: number, error: unknown): void {
@@ -225,6 +285,15 @@ export class LineFile {
     if (this.#failed === code) return
     this.#failed = code
     this.#options.onError?.(error)
+  }
+}
+
+/** Undefined where it cannot be reached. */
+function inodeOf(path: string): number | undefined {
+  try {
+    return statSync(path).ino
+  } catch {
+    return undefined
   }
 }
 

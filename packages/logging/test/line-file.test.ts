@@ -1,5 +1,15 @@
 import { execFileSync } from 'node:child_process'
-import { closeSync, constants, mkdirSync, openSync, readFileSync, readSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { HandClock, temporaryDirectory, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
@@ -129,4 +139,92 @@ t.test('at the end of a process a pipe that was full gets the rest, or is given 
   await clock.advance(50)
   closeSync(reader)
   closeSync(writer)
+})
+
+t.test('a folder that is removed is made again, and a file that is renamed is let go', async (t) => {
+  const path = join(directoryOf(t), 'logs')
+  const target = join(path, 'a.log')
+  const clock = new HandClock()
+  const file = new LineFile({ ...parts, clock, target })
+  file.write('first\n')
+  await file.flush()
+  rmSync(path, { recursive: true })
+  await clock.advance(1000)
+  file.write('second\n')
+  await file.flush()
+  t.equal(readFileSync(target, 'utf8'), 'second\n')
+  renameSync(target, join(path, 'away.log'))
+  await clock.advance(1000)
+  file.write('third\n')
+  await file.flush()
+  t.equal(readFileSync(join(path, 'away.log'), 'utf8'), 'second\n')
+  t.equal(readFileSync(target, 'utf8'), 'third\n')
+  t.equal(file.dropped, 0)
+  await file.close()
+})
+
+t.test(
+  'a file that cannot be opened costs lines, which are counted, and is opened when it can be',
+  async (t) => {
+    const path = directoryOf(t)
+    const inTheWay = join(path, 'logs')
+    writeFileSync(inTheWay, 'a file where a folder should be')
+    const errors: unknown[] = []
+    const clock = new HandClock()
+    const target = join(inTheWay, 'a.log')
+    const file = new LineFile({ ...parts, clock, target, onError: (error) => errors.push(error) })
+    for (let each = 0; each < 3; each++) {
+      file.write('lost\n')
+      await file.flush()
+      await clock.advance(1000)
+    }
+    file.write('lost\n')
+    file.flushSync()
+    t.equal(file.dropped, 4)
+    t.match(errors, [{ code: /EEXIST|ENOTDIR/ }])
+    t.equal(errors.length, 1, 'told once')
+    rmSync(inTheWay)
+    await clock.advance(1000)
+    file.write('found\n')
+    await file.flush()
+    t.equal(readFileSync(target, 'utf8'), 'found\n')
+    t.equal(file.dropped, 4)
+    await file.close()
+  },
+)
+
+t.test('a full disk costs lines, which are counted, and each line that is written is whole', async (t) => {
+  const path = directoryOf(t)
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', path], { stdio: 'ignore' })
+  } catch {
+    t.pass('not seen here: only root may make a disk of 64 KB')
+    return
+  }
+  t.teardown(() => execFileSync('umount', ['-l', path]))
+  const errors: unknown[] = []
+  const target = join(path, 'a.log')
+  const file = new LineFile({
+    ...parts,
+    maxPending: 1_000_000,
+    target,
+    onError: (error) => errors.push(error),
+  })
+  const lines = (from: number) => {
+    for (let each = from; each < from + 1000; each++) file.write(`${String(each).padStart(99, '0')}\n`)
+  }
+  writeFileSync(join(path, 'ballast'), 'x'.repeat(20_000))
+  lines(0)
+  await file.flush()
+  t.match(errors, [{ code: 'ENOSPC' }])
+  t.equal(errors.length, 1)
+  rmSync(join(path, 'ballast'))
+  file.write(`${'9'.repeat(99)}\n`)
+  await file.flush()
+  const written = readFileSync(target, 'utf8').split('\n')
+  const whole = written.filter((line) => line.length === 99)
+  t.equal(written.at(-2), '9'.repeat(99), 'the line after those that were lost stands by itself')
+  t.equal(whole.length + file.dropped, 1001, `${whole.length} are written, ${file.dropped} are counted`)
+  t.ok(written.length - whole.length <= 2, 'at most one is cut off')
+  await file.close()
 })

@@ -1,11 +1,9 @@
 // 10,000 requests of every kind at once, with secrets planted in all of them: then the log is read line by line.
 
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
-import { seededRandom, waitUntil } from '@holdfast/test-kit'
+import { RawClient, seededRandom, waitUntil } from '@holdfast/test-kit'
 import Fastify, { type FastifyRequest } from 'fastify'
 import t from 'tap'
 import { Logs, logging, serverOptions } from '../src/index.ts'
@@ -53,64 +51,6 @@ const KINDS: readonly Kind[] = [
   { head: `GET /half HTTP/1.1\r\nhost: a\r\n`, status: undefined },
   { head: `POST /orders HTTP/1.1\r\nhost: a\r\n${POSTED}`, body: BODY.slice(0, 20), status: undefined },
 ]
-
-/** One connection, which asks one thing after the other. */
-class Client {
-  readonly #port: number
-  #socket: Socket | undefined
-  #heard = ''
-
-  constructor(port: number) {
-    this.#port = port
-  }
-
-  /** The head of the answer. */
-  async ask(text: string, ends: boolean): Promise<string> {
-    const socket = await this.#connected()
-    socket.write(text)
-    const isOver = () => socket.destroyed || (!ends && isWhole(this.#heard, text.startsWith('HEAD')))
-    await waitUntil(isOver, { timeoutMs: 60_000, intervalMs: 1 })
-    const heard = this.#heard
-    this.#heard = ''
-    if (ends || /^connection: close\r$/im.test(heard)) this.#socket = undefined
-    return heard
-  }
-
-  /** Sends, and is gone as soon as `isThere` says that the request has come. */
-  async cut(text: string, isThere: () => boolean): Promise<void> {
-    const socket = await this.#connected()
-    socket.write(text)
-    await waitUntil(isThere, { timeoutMs: 60_000, intervalMs: 1 })
-    this.#socket = undefined
-    socket.resetAndDestroy()
-  }
-
-  close(): void {
-    this.#socket?.destroy()
-  }
-
-  async #connected(): Promise<Socket> {
-    if (this.#socket !== undefined && !this.#socket.destroyed) return this.#socket
-    const socket = connect(this.#port, '127.0.0.1')
-    this.#socket = socket
-    this.#heard = ''
-    socket.on('error', () => {})
-    socket.on('data', (chunk) => {
-      this.#heard += chunk
-    })
-    await once(socket, 'connect')
-    return socket
-  }
-}
-
-function isWhole(heard: string, isHead: boolean): boolean {
-  const end = heard.indexOf('\r\n\r\n')
-  if (end === -1) return false
-  if (isHead) return true
-  const length = /^content-length: (\d+)\r$/im.exec(heard.slice(0, end + 2))?.[1]
-  if (length !== undefined) return Buffer.byteLength(heard.slice(end + 4)) >= Number(length)
-  return heard.endsWith('0\r\n\r\n')
-}
 
 t.test(
   'each of 10,000 requests has one line, which names it as its answer did, and holds no secret',
@@ -166,7 +106,7 @@ t.test(
     let next = 0
     await Promise.all(
       Array.from({ length: CONNECTIONS }, async () => {
-        const client = new Client(port)
+        const client = new RawClient(port)
         while (next < REQUESTS) {
           const number = next++
           const kind = random.pick(KINDS)
