@@ -26,11 +26,12 @@ import { Kysely } from 'kysely'
 import { Registry } from 'prom-client'
 import { isFresh } from './access-rule.ts'
 import { bearerGuard } from './bearer.ts'
-import { type Config, processesOf, secretFiles } from './config.ts'
+import { type Config, processesOf } from './config.ts'
 import type { Database } from './db/database.ts'
 import { patientPool, servicePool } from './db/pool-options.ts'
 import { prepare } from './db/preparation.ts'
 import { classifyUnavailable } from './db/unavailable.ts'
+import { deploymentOf } from './deployment/deployment-checks.ts'
 import { componentOf } from './error-component.ts'
 import { ApiDatabasePressedError, ApiTenantUnknownError } from './errors.ts'
 import { limitsOf, policySet } from './limits.ts'
@@ -336,7 +337,7 @@ export async function buildApp({
   await fastify.register(operatorLimits, { settings: limits, authorize: authorizeOperator })
   await fastify.register(operatorLifecycle, { authorize: authorizeOperator })
   await fastify.register(operatorDeployment, {
-    deployment: { config, warnings: [], secretFiles: secretFiles() },
+    deployment: () => deploymentOf({ config, warnings: [] }),
     authorize: authorizeOperator,
   })
 

@@ -506,6 +506,11 @@ export function secretFiles(environment: Environment = process.env): SecretFile[
     })
 }
 
+/** Whether Node looks at the certificates of servers, which one variable of its own turns off for all of them. */
+export function verifiesCertificates(environment: Environment = process.env): boolean {
+  return given(environment, 'NODE_TLS_REJECT_UNAUTHORIZED') !== '0'
+}
+
 /** Whether this process is a package script: npm and pnpm tell it the script's name. */
 export function isStartedByPackageManager(environment: Environment = process.env): boolean {
   return given(environment, 'npm_lifecycle_event') !== undefined

@@ -17,12 +17,11 @@ import {
   isStartedByPackageManager,
   type LoadedConfig,
   loadConfig,
-  secretFiles,
   workerPlace,
 } from './config.ts'
 import { DEMO_CREDENTIALS_FILE } from './db/demo-tenants.ts'
 import { startDevelopmentDatabase } from './db/development-database.ts'
-import { checksOfStart } from './deployment/deployment-checks.ts'
+import { checksOfStart, deploymentOf } from './deployment/deployment-checks.ts'
 import {
   ApiDatabaseUnsafeError,
   ApiDeploymentUnfitError,
@@ -140,9 +139,9 @@ async function run(loaded: LoadedConfig, logs: Logs<FastifyRequest>, life: Lifec
  * database and its migrations have their turn when it is asked.
  */
 async function passGate({ config }: LoadedConfig, logger: Logger): Promise<void> {
-  const report = await checkDeployment(checksOfStart({ config, warnings: [], secretFiles: secretFiles() }), {
-    clock: systemClock,
-  })
+  // Its warnings are in the log already.
+  const deployment = deploymentOf({ config, warnings: [] })
+  const report = await checkDeployment(checksOfStart(deployment), { clock: systemClock })
   const isProduction = config.environment === 'production'
   const findings = report.checks.flatMap(({ name, findings }) =>
     findings.map((found) => ({ name, ...found })),
@@ -153,9 +152,9 @@ async function passGate({ config }: LoadedConfig, logger: Logger): Promise<void>
       failed.map(({ name, message, hint = '' }) => `\n  ${name}: ${message}. ${hint}`).join(''),
     )
   }
-  for (const { name, verdict, message, hint } of findings) {
+  for (const { name, rule, verdict, message, hint } of findings) {
     const isTold = verdict === 'fail' || (isProduction && verdict === 'warn')
-    if (isTold) logger.warn({ check: name, hint }, message)
+    if (isTold) logger.warn({ check: name, rule, hint }, message)
   }
 }
 

@@ -1,163 +1,90 @@
 // The rules over a deployment that need nobody to ask.
 
 import { randomBytes } from 'node:crypto'
-import { chmodSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { systemClock } from '@holdfast/footing'
-import { checkDeployment, type Finding } from '@holdfast/lifecycle'
+import { readFileSync } from 'node:fs'
+import Fastify from 'fastify'
+import { parse as parseToml } from 'smol-toml'
 import t from 'tap'
-import { loadConfig, secretFiles } from '../src/config.ts'
-import { checksOfStart } from '../src/deployment/deployment-checks.ts'
-import { dependencyFindings, isWithin, nodeFinding } from '../src/deployment/machine-checks.ts'
-import { infoFindings } from '../src/deployment/redis-checks.ts'
+import { parse } from 'yaml'
+import { settings } from '../deploy/kubernetes/settings.ts'
+import { dependencyFindings, isWithin, nodeFindings } from '../src/deployment/machine-checks.ts'
+import { memoryBytes, numberIn, readMachine } from '../src/deployment/machine-facts.ts'
 import { weaknessOf } from '../src/deployment/secret-strength.ts'
+import { KEEP_ALIVE_MS } from '../src/deployment/shutdown-checks.ts'
+import { type Environment, findingsAtStart, soundProduction, told } from './seeded-mistakes.ts'
+import { settingsMistakes } from './seeded-settings.ts'
 import { scratchDirectory } from './service-process.ts'
 
-const strong = () => randomBytes(36).toString('base64')
-
-/** A production without a mistake. */
-const sound = {
-  ENVIRONMENT: 'production',
-  SESSION_SECURE: 'true',
-  SECRET_KEY: strong(),
-  METRICS_TOKEN: strong(),
-  ADMIN_TOKEN: strong(),
-  TRUST_PROXY: '10.0.0.0/8',
-  DATABASE_URL: `postgres://holdfast:${randomBytes(18).toString('hex')}@127.0.0.1:5432/holdfast`,
-  PUBLIC_URL: 'https://holdfast.example.com',
-  SMTP_URL: 'smtp://mail:587',
-}
-
-/** What the start finds wrong, by check. */
-async function wrongIn(environment: Readonly<Record<string, string>>) {
-  const deployment = { ...loadConfig(environment), secretFiles: secretFiles(environment) }
-  const report = await checkDeployment(checksOfStart(deployment), { clock: systemClock })
-  return report.checks.flatMap(({ name, findings }) =>
-    findings
-      .filter(({ verdict }) => verdict !== 'pass')
-      .map(({ verdict, message, hint }) => `${name} ${verdict}: ${message} -> ${hint}`),
-  )
-}
+/** Of containers beside each other, where nobody else is. */
+const ITS_OWN_NETWORK = ['tls-unset', 'password-unset', 'public-url-plain']
 
 t.test('a production without a mistake has none', async (t) => {
-  t.strictSame(await wrongIn({ ...sound, DATA_DIRECTORY: scratchDirectory(t) }), [])
+  const findings = await findingsAtStart({ ...soundProduction, DATA_DIRECTORY: scratchDirectory(t) })
+  t.strictSame(findings.filter(({ verdict }) => verdict !== 'pass').map(told), [])
 })
 
-t.test('each mistake is found, with what to do about it', async (t) => {
-  const DATA_DIRECTORY = scratchDirectory(t)
-  const key = join(DATA_DIRECTORY, 'key')
-  writeFileSync(key, strong())
-  chmodSync(key, 0o644)
-  const elsewhere = sound.DATABASE_URL.replace('127.0.0.1', 'db.example.com')
-  const mistakes: [name: string, change: Readonly<Record<string, string>>, found: RegExp][] = [
-    [
-      'a key of a manual',
-      { SECRET_KEY: 'change-me-change-me-change-me-change-me' },
-      /^secrets fail: SECRET_KEY looks like the sample.*openssl rand/,
-    ],
-    ['a key of one letter', { SECRET_KEY: 'x'.repeat(40) }, /^secrets fail: SECRET_KEY repeats/],
-    [
-      'a token that can be guessed',
-      { METRICS_TOKEN: 'zazazazzazaazzzaza' },
-      /^secrets fail: METRICS_TOKEN can be guessed/,
-    ],
-    [
-      'a key of words',
-      { SECRET_KEY: 'the-quick-brown-fox-jumps-over-the-lazy-dog' },
-      /^secrets warn: SECRET_KEY is made of words/,
-    ],
-    [
-      'one text for two things',
-      { ADMIN_TOKEN: sound.METRICS_TOKEN },
-      /^secrets fail: METRICS_TOKEN and ADMIN_TOKEN are the same -> .*make two/,
-    ],
-    ['no token for operators', { ADMIN_TOKEN: '' }, /^secrets warn: ADMIN_TOKEN is unset/],
-    [
-      'a weak password',
-      { DATABASE_URL: 'postgres://holdfast:password@127.0.0.1/holdfast' },
-      /^secrets warn: the password of DATABASE_URL/,
-    ],
-    [
-      'no password',
-      { DATABASE_URL: 'postgres://holdfast@127.0.0.1/holdfast' },
-      /^security warn: DATABASE_URL has no password/,
-    ],
-    [
-      'a database elsewhere without TLS',
-      { DATABASE_URL: elsewhere },
-      /^security warn: DATABASE_URL leads to another machine without TLS.*sslmode/,
-    ],
-    [
-      'a Redis elsewhere without TLS',
-      { REDIS_URL: `redis://:${strong().replaceAll(/\W/g, 'x')}@cache.example.com:6379` },
-      /^security warn: REDIS_URL leads to another machine without TLS: redis:\/\/cache/,
-    ],
-    [
-      'a Redis elsewhere without a password',
-      { REDIS_URL: 'rediss://cache.example.com:6379' },
-      /^security warn: REDIS_URL has no password/,
-    ],
-    ['no proxy', { TRUST_PROXY: '' }, /^security warn: TRUST_PROXY is unset/],
-    ['changes from anywhere', { CSRF_SSL_STRICT: 'false' }, /^security warn: CSRF_SSL_STRICT is false/],
-    [
-      'mails over http',
-      { PUBLIC_URL: 'http://holdfast.example.com' },
-      /^security warn: PUBLIC_URL is not https/,
-    ],
-    ['a line for everything', { LOG_LEVEL: 'trace' }, /^security warn: LOG_LEVEL is trace/],
-    [
-      'scripts from anywhere',
-      { SECURITY_CSP: "default-src 'self'; script-src 'unsafe-inline'" },
-      /^security warn: SECURITY_CSP lets/,
-    ],
-    [
-      'a grace that is too short',
-      { SHUTDOWN_GRACE: '30s' },
-      /^shutdown fail: the way down may take 47s \(SHUTDOWN_DRAIN 10s, SHUTDOWN_REQUESTS 30s, closing 7s\), and is killed after SHUTDOWN_GRACE \(30s\) -> Raise .* to 47s/,
-    ],
-    ['no hold', { SHUTDOWN_DRAIN: '0s' }, /^shutdown warn: SHUTDOWN_DRAIN is 0/],
-    [
-      'a shortest hold beyond the longest',
-      { SHUTDOWN_DRAIN: '1s' },
-      /^shutdown warn: SHUTDOWN_MIN_DRAIN \(2s\) is longer than SHUTDOWN_DRAIN \(1s\)/,
-    ],
-    [
-      'a proxy that keeps connections for longer',
-      { PROXY_KEEP_ALIVE: '75s', SHUTDOWN_DRAIN: '2m', SHUTDOWN_MIN_DRAIN: '80s' },
-      /^shutdown fail: the proxy keeps idle connections for 75s \(PROXY_KEEP_ALIVE\), and the service closes them after 72s/,
-    ],
-    [
-      'a proxy that keeps connections beyond the hold',
-      { PROXY_KEEP_ALIVE: '5s' },
-      /^shutdown warn: the proxy may keep an idle connection for 5s/,
-    ],
-    [
-      'a key that everybody on the machine can read',
-      { SECRET_KEY: '', SECRET_KEY_FILE: key },
-      /^files warn: SECRET_KEY_FILE names a file that everybody.* -> chmod o-r/,
-    ],
-    [
-      'a setting that there is not',
-      { SHUTDOWN_DRAYN: '1s' },
-      /^settings warn: SHUTDOWN_DRAYN is set, but there is no such setting; did you mean SHUTDOWN_DRAIN/,
-    ],
-    [
-      'no place for what is kept',
-      { DATA_DIRECTORY: '/dev/null/nowhere' },
-      /^files warn: nothing can be kept in \/dev\/null\/nowhere/,
-    ],
-  ]
-  for (const [name, change, found] of mistakes) {
-    const wrong = await wrongIn({ ...sound, DATA_DIRECTORY, ...change })
-    t.match(wrong, [found], name)
-    t.equal(wrong.length, 1, `${name}, and nothing else: ${wrong.join('; ')}`)
-  }
-})
+t.test(
+  'each mistake is found, alone, with what to do about it; and just without it nothing is',
+  async (t) => {
+    for (const { title, rule, verdict, found, broken, sound } of settingsMistakes(scratchDirectory(t))) {
+      const wrong = (await broken()).filter(({ verdict }) => verdict !== 'pass')
+      t.match(wrong.map(told), [found], title)
+      t.match(wrong, [{ rule, verdict }], title)
+      t.equal(wrong.length, 1, `${title}, and nothing else: ${wrong.map(told).join('; ')}`)
+      const left = (await sound()).filter((finding) => finding.rule === rule)
+      t.strictSame(left.map(told), [], `${title}: just not`)
+    }
+  },
+)
+
+t.test(
+  'what is in deploy/ passes the checks with settings of its own and secrets that were made',
+  async (t) => {
+    const compose = parse(readFileSync(new URL('../deploy/compose/compose.yaml', import.meta.url), 'utf8'))
+    const fly = parseToml(readFileSync(new URL('../deploy/fly/fly.toml', import.meta.url), 'utf8'))
+    const deployments = {
+      kubernetes: settings,
+      compose: compose['x-api'].environment as Record<string, string>,
+      fly: fly['env'] as Record<string, string>,
+    }
+    for (const [name, own] of Object.entries(deployments)) {
+      const plain = Object.entries(own).filter(([variable]) => !variable.endsWith('_FILE'))
+      const { DATABASE_URL, SECRET_KEY, METRICS_TOKEN, ADMIN_TOKEN, SMTP_URL } = soundProduction
+      const environment = { DATABASE_URL, SECRET_KEY, METRICS_TOKEN, ADMIN_TOKEN, SMTP_URL }
+      const findings = await findingsAtStart({
+        ...environment,
+        ...Object.fromEntries(plain),
+        DATA_DIRECTORY: scratchDirectory(t),
+      } as Environment)
+      const wrong = findings.filter(({ verdict }) => verdict !== 'pass')
+      t.strictSame(wrong.filter(({ verdict }) => verdict === 'fail').map(told), [], name)
+      t.strictSame(wrong.filter(({ rule }) => !ITS_OWN_NETWORK.includes(rule ?? '')).map(told), [], name)
+    }
+  },
+)
 
 t.test('outside production a weak secret is a warning, and most rules keep still', async (t) => {
-  const wrong = await wrongIn({ SECRET_KEY: 'x'.repeat(40), DATA_DIRECTORY: scratchDirectory(t) })
-  t.match(wrong, [/^secrets warn: SECRET_KEY repeats/])
+  const weak = { SECRET_KEY: 'x'.repeat(40), DATA_DIRECTORY: scratchDirectory(t) }
+  const wrong = (await findingsAtStart(weak, { userId: 0 })).filter(({ verdict }) => verdict !== 'pass')
+  t.match(wrong, [{ rule: 'secret-weak', verdict: 'warn' }])
   t.equal(wrong.length, 1)
+})
+
+t.test('no secret is in what is found', async (t) => {
+  const hidden = 'never-to-be-printed'
+  const environment = {
+    ...soundProduction,
+    DATA_DIRECTORY: scratchDirectory(t),
+    SECRET_KEY: hidden.repeat(3),
+    METRICS_TOKEN: hidden,
+    ADMIN_TOKEN: hidden,
+    DATABASE_URL: `postgres://web:${hidden}@db.example.com/a`,
+    REDIS_URL: `redis://:${hidden}@cache.example.com`,
+    SMTP_URL: `smtp://mail:${hidden}@mail:587`,
+  }
+  const findings = await findingsAtStart(environment)
+  t.ok(findings.length > 8)
+  t.notMatch(JSON.stringify(findings), hidden)
 })
 
 t.test('what a generator makes is never weak', async (t) => {
@@ -170,6 +97,30 @@ t.test('what a generator makes is never weak', async (t) => {
       if (weaknessOf(secret) !== undefined) t.fail(`${secret} is called ${weaknessOf(secret)}`)
     }
   }
+})
+
+t.test('the connections of clients are kept for as long as the rule believes', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  t.equal(app.server.keepAliveTimeout, KEEP_ALIVE_MS)
+})
+
+t.test('what this machine says of itself can be used', async (t) => {
+  const { descriptors = 1, backlog = 1, cpus, memoryBytes: most, freeBytes } = readMachine()
+  for (const number of [descriptors, backlog, cpus, most, freeBytes('/')]) t.ok(number > 0)
+  t.equal(memoryBytes(0, 7), 7)
+  t.equal(memoryBytes(2 ** 60, 7), 7)
+  t.equal(memoryBytes(5, 7), 5)
+  t.equal(numberIn('/no/such/file', /(\d+)/), undefined)
+  t.equal(numberIn('/dev/null', /(\d+)/), undefined)
+})
+
+t.test('a machine that does not tell is not blamed', async (t) => {
+  const findings = await findingsAtStart(
+    { ...soundProduction, DATA_DIRECTORY: scratchDirectory(t) },
+    { descriptors: undefined, backlog: undefined, userId: undefined },
+  )
+  t.strictSame(findings.filter(({ verdict }) => verdict !== 'pass').map(told), [])
 })
 
 t.test('Node and packages are those that were asked for', async (t) => {
@@ -187,15 +138,14 @@ t.test('Node and packages are those that were asked for', async (t) => {
       '@holdfast/g': '@holdfast/g@file:///build/packages/g',
     },
   }
-  t.match(nodeFinding(manifest, '24.7.0'), { verdict: 'pass' })
-  t.match(nodeFinding(manifest, '24.6.9'), { verdict: 'fail', message: /Node 24\.6\.9, .* wants >=24\.7/ })
-  t.match(nodeFinding({ version: '1.0.0' }, '1.0.0'), { verdict: 'pass' })
+  t.match(nodeFindings(manifest, '24.7.0'), [{ verdict: 'pass' }])
+  t.match(nodeFindings({ version: '1.0.0' }, '1.0.0'), [{ verdict: 'pass' }])
   const installed = new Map(
     Object.entries({ a: '1.2.2', b: '0.3.0', c: '9.9.9', d: '2.0.1', '@holdfast/f': '0.0.0' }),
   )
   const found = dependencyFindings(manifest, (name) => installed.get(name))
   t.strictSame(
-    found.map(({ message }: Finding) => message),
+    found.map(({ message }) => message),
     [
       'a is 1.2.2, wanted is ^1.2.3',
       'b is 0.3.0, wanted is ^0.2.3',
@@ -216,26 +166,4 @@ t.test('Node and packages are those that were asked for', async (t) => {
   ]
   for (const [version, range, within] of ranges)
     t.equal(isWithin(version, range), within, `${version} in ${range}`)
-})
-
-t.test('a Redis that throws away, or is too old, is told', async (t) => {
-  const { config } = loadConfig({ REDIS_URL: 'redis://:a-password@127.0.0.1:6379/0' })
-  const target = config.redisUrl
-  if (target === undefined) throw new Error('there is none')
-  const found = (info: Readonly<Record<string, string>>) =>
-    infoFindings('REDIS_URL', target, new Map(Object.entries(info))).filter(
-      ({ verdict }) => verdict !== 'pass',
-    )
-  const sane = { redis_version: '7.0.15', maxmemory: '0', maxmemory_policy: 'noeviction' }
-  t.strictSame(found(sane), [])
-  t.strictSame(
-    found({ ...sane, maxmemory_policy: 'allkeys-lru' }),
-    [],
-    'without a limit nothing is thrown away',
-  )
-  t.match(found({ ...sane, maxmemory: '1000', maxmemory_policy: 'allkeys-lru' }), [
-    { verdict: 'fail', message: /maxmemory-policy allkeys-lru.*sessions end/, hint: /noeviction/ },
-  ])
-  t.match(found({ ...sane, redis_version: '5.0.1' }), [{ verdict: 'fail', message: /Redis 5\.0\.1/ }])
-  t.notMatch(JSON.stringify(infoFindings('REDIS_URL', target, new Map(Object.entries(sane)))), 'a-password')
 })

@@ -11,7 +11,7 @@ import { PROCESSES, type ProcessKind, web as webKind } from '../deploy/kubernete
 import { GRACE_SECONDS, MOST_PODS, ownerSecrets, secrets, settings } from '../deploy/kubernetes/settings.ts'
 import { workload } from '../deploy/kubernetes/workload.ts'
 import { loadConfig } from '../src/config.ts'
-import { settingsChecks } from '../src/deployment/settings-checks.ts'
+import { shutdownFindings } from '../src/deployment/shutdown-checks.ts'
 import { deployedFile } from './deployed-pgbouncer.ts'
 import { freshDatabase } from './fresh-database.ts'
 import { runCommand } from './run-command.ts'
@@ -90,20 +90,16 @@ t.test('all pods together fit into the pool that PgBouncer keeps for the web', a
 })
 
 t.test('a pod has the time that the whole way down may take, as the service itself adds it up', async (t) => {
-  const wayDown = async (more: Readonly<Record<string, string>> = {}) => {
-    const { config } = loadConfig({ ...environment, ...more })
-    const check = settingsChecks(config, []).find(({ name }) => name === 'shutdown')
-    const signal = AbortSignal.timeout(1000)
-    return [await check?.run({ signal })].flat().map((finding) => finding?.verdict)
-  }
+  const wayDown = (more: Readonly<Record<string, string>> = {}) =>
+    shutdownFindings(loadConfig({ ...environment, ...more }).config).map(({ verdict }) => verdict)
   for (const kind of PROCESSES) {
     const spec = workload(kind).deployment.spec?.template.spec
     t.equal(spec?.terminationGracePeriodSeconds, GRACE_SECONDS)
     t.equal(spec?.containers[0]?.lifecycle, undefined, 'no hook takes a part of it')
   }
   t.equal(settings.SHUTDOWN_GRACE, `${GRACE_SECONDS}s`)
-  t.strictSame(await wayDown(), ['pass'])
-  t.strictSame(await wayDown({ SHUTDOWN_REQUESTS: '50s' }), ['pass', 'fail'])
+  t.strictSame(wayDown(), ['pass'])
+  t.strictSame(wayDown({ SHUTDOWN_REQUESTS: '50s' }), ['pass', 'fail'])
 })
 
 t.test('each kind of process is replaced without one missing, and none may more than it must', async (t) => {

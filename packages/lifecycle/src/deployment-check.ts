@@ -12,6 +12,8 @@ export type Verdict = 'pass' | 'warn' | 'fail'
 /** One thing that was found. Neither text may hold a secret. */
 export interface Finding {
   readonly verdict: Verdict
+  /** What it is called, for programs: texts change. */
+  readonly rule?: string | undefined
   /** What is so. */
   readonly message: string
   /** What to do about it. */
@@ -24,6 +26,8 @@ export interface Finding {
 export interface DeploymentCheck {
   readonly name: string
   readonly run: (context: { readonly signal: AbortSignal }) => Found | PromiseLike<Found>
+  /** What to do when it throws, or does not answer in its time. */
+  readonly hint?: string | undefined
   /** Default: that of `checkDeployment()`. */
   readonly timeoutMs?: number
 }
@@ -88,7 +92,7 @@ export function exitCodeOf({ verdict }: Pick<DeploymentReport, 'verdict'>): numb
 }
 
 async function runCheck(
-  { name, run, timeoutMs: own }: DeploymentCheck,
+  { name, run, hint, timeoutMs: own }: DeploymentCheck,
   clock: Clock,
   usualMs: number,
 ): Promise<DeploymentCheckResult> {
@@ -106,7 +110,8 @@ async function runCheck(
   try {
     found = await Promise.race([(async () => run({ signal: controller.signal }))(), late.promise])
   } catch (error) {
-    found = { verdict: 'fail', message: error instanceof Error ? error.message : String(error) }
+    const rule = error instanceof CheckTimeoutError ? 'no-answer' : 'check-broken'
+    found = { verdict: 'fail', rule, message: error instanceof Error ? error.message : String(error), hint }
   } finally {
     cancel()
     release()

@@ -43,7 +43,9 @@ export function reportJunit({ checks, counts, durationMs, atMs }: DeploymentRepo
     const inside = [
       ...(failed.length === 0
         ? []
-        : [`      <failure message="${xml(failed[0]?.message ?? '')}">${told(failed)}</failure>`]),
+        : [
+            `      <failure${typeOf(failed)} message="${xml(failed[0]?.message ?? '')}">${told(failed)}</failure>`,
+          ]),
       ...(others.length === 0 ? [] : [`      <system-out>${told(others)}</system-out>`]),
     ]
     const head = `    <testcase classname="deployment" name="${xml(name)}" time="${seconds(durationMs)}"`
@@ -58,6 +60,11 @@ export function reportJunit({ checks, counts, durationMs, atMs }: DeploymentRepo
     '  </testsuite>',
     '</testsuites>',
   ].join('\n')
+}
+
+/** The rule of the first one, if it has any. */
+function typeOf([first]: readonly Finding[]): string {
+  return first?.rule === undefined ? '' : ` type="${xml(first.rule)}"`
 }
 
 /** A check that found nothing has a line, too. */

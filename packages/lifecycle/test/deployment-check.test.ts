@@ -58,7 +58,7 @@ t.test('a check that throws, rejects or does not answer has failed, and the othe
         throw new Error('broken')
       },
     },
-    { name: 'rejects', run: () => Promise.reject('nothing') },
+    { name: 'rejects', run: () => Promise.reject('nothing'), hint: 'see its log' },
     {
       name: 'hangs',
       timeoutMs: 70,
@@ -81,6 +81,8 @@ t.test('a check that throws, rejects or does not answer has failed, and the othe
     ],
   )
   t.match(report, { verdict: 'fail', counts: { pass: 1, warn: 0, fail: 4 }, durationMs: 5000 })
+  t.match(report.checks[1]?.findings, [{ rule: 'check-broken', hint: 'see its log' }])
+  t.match(report.checks[2]?.findings, [{ rule: 'no-answer', hint: undefined }])
   t.match(signal?.reason, { code: 'HOLDFAST_ERR_LIFECYCLE_CHECK_TIMEOUT' })
   t.equal(clock.pendingTimers, 0)
 })
@@ -123,7 +125,7 @@ t.test('programs get everything, builds a test case for each check', async (t) =
     {
       name: 'a <b> & "c"',
       run: () => [
-        { verdict: 'fail', message: 'less < more \u0000', hint: 'do & so', data: { most: 2 } },
+        { verdict: 'fail', rule: 'less', message: 'less < more \u0000', hint: 'do & so', data: { most: 2 } },
         { verdict: 'warn', message: 'and this' },
       ],
     },
@@ -141,7 +143,7 @@ t.test('programs get everything, builds a test case for each check', async (t) =
         status: 'fail',
         duration_ms: 0,
         findings: [
-          { status: 'fail', message: 'less < more \u0000', hint: 'do & so', data: { most: 2 } },
+          { status: 'fail', rule: 'less', message: 'less < more \u0000', hint: 'do & so', data: { most: 2 } },
           { status: 'warn', message: 'and this' },
         ],
       },
@@ -157,7 +159,7 @@ t.test('programs get everything, builds a test case for each check', async (t) =
     </testcase>
     <testcase classname="deployment" name="nothing" time="0.000"/>
     <testcase classname="deployment" name="a &lt;b&gt; &amp; &quot;c&quot;" time="0.000">
-      <failure message="less &lt; more ?">less &lt; more ?
+      <failure type="less" message="less &lt; more ?">less &lt; more ?
 do &amp; so</failure>
       <system-out>and this</system-out>
     </testcase>

@@ -11,10 +11,10 @@ import {
   reportText,
 } from '@holdfast/lifecycle'
 import { PoolGuard } from '@holdfast/pool-guard'
-import { ConfigError, dataDirectory, type LoadedConfig, loadConfig, secretFiles } from '../config.ts'
+import { ConfigError, dataDirectory, type LoadedConfig, loadConfig } from '../config.ts'
 import { findDevelopmentDatabase } from '../db/development-database.ts'
-import { servicePool } from '../db/pool-options.ts'
-import { allChecks, configurationChecks } from '../deployment/deployment-checks.ts'
+import { LOOK_CONNECT_MS, lookingPool, patientPool } from '../db/pool-options.ts'
+import { allChecks, configurationChecks, deploymentOf } from '../deployment/deployment-checks.ts'
 import { reasonOf } from '../reason.ts'
 import { Secret } from '../secret.ts'
 
@@ -68,11 +68,12 @@ async function gather(
   }
   const { config } = loaded
   const given = config.databaseUrl?.reveal() ?? (await findDevelopmentDatabase(dataDirectory(config)))
-  // With the limits of the service, which are what is looked at, and a connection for each of the two checks that ask at
-  // the same time: on a slow way the one that waits would give up.
-  const own = { max: 2, min: 0, maxOverflow: 0, reserve: 0, breaker: false as const }
-  const pool =
-    given === undefined ? undefined : new PoolGuard({ ...servicePool(config, new Secret(given)), ...own })
+  const pool = given === undefined ? undefined : new PoolGuard(lookingPool(config, new Secret(given)))
+  const { databaseMigrationUrl: ownerUrl } = config
+  const owner =
+    ownerUrl === undefined
+      ? undefined
+      : new PoolGuard({ ...patientPool(config, ownerUrl, 'check'), connectTimeoutMs: LOOK_CONNECT_MS })
   const ask =
     url === undefined
       ? undefined
@@ -81,9 +82,11 @@ async function gather(
           await answer.body?.cancel()
           return answer.status
         }
-  const deployment = { ...loaded, secretFiles: secretFiles() }
-  const checks = allChecks(deployment, { pool, ask, nowMs: () => systemClock.nowMs() })
-  return { checks, close: async () => pool?.close() }
+  const checks = allChecks(deploymentOf(loaded), { pool, owner, ask, clock: systemClock })
+  const close = async () => {
+    await Promise.all([pool, owner].map((each) => each?.close({ graceMs: 0 })))
+  }
+  return { checks, close }
 }
 
 function isFormat(format: string): format is keyof typeof FORMATS {

@@ -1,15 +1,13 @@
-// What the machine has to have: the right Node, the packages that were asked for, and a place for what is kept.
+// What the machine has to have: the right Node, and the packages that were asked for.
 
-import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { DeploymentCheck, Finding } from '@holdfast/lifecycle'
-import { type Config, dataDirectory, type SecretFile } from '../config.ts'
-import { reasonOf } from '../reason.ts'
+import type { MachineFacts } from './machine-facts.ts'
+import { failed, passed } from './rules.ts'
 
 /** The manifest of this service, beside sources and what is built of them. */
 const MANIFEST = new URL('../../package.json', import.meta.url)
-/** Read by everybody on the machine. */
-const FOR_OTHERS = 0o004
 
 interface Manifest {
   readonly version: string
@@ -18,25 +16,26 @@ interface Manifest {
 }
 
 /** What is asked of the machine. */
-export function machineChecks(config: Config, secretFiles: readonly SecretFile[]): DeploymentCheck[] {
+export function machineChecks({ nodeVersion }: MachineFacts): DeploymentCheck[] {
   return [
-    { name: 'node', run: () => nodeFinding(readManifest(), process.versions.node) },
+    { name: 'node', run: () => nodeFindings(readManifest(), nodeVersion) },
     { name: 'dependencies', run: () => dependencyFindings(readManifest()) },
-    { name: 'files', run: () => fileFindings(config, secretFiles) },
   ]
 }
 
 /** Whether this Node is new enough. */
-export function nodeFinding({ engines }: Manifest, version: string): Finding {
+export function nodeFindings({ engines }: Manifest, version: string): Finding[] {
   const wanted = engines?.node ?? '>=0'
   const data = { version, wanted }
-  if (isWithin(version, wanted)) return { verdict: 'pass', message: `this is Node ${version}`, data }
-  return {
-    verdict: 'fail',
-    message: `this is Node ${version}, and the service wants ${wanted}`,
-    hint: 'Install it, or use the image of deploy/docker.',
-    data,
-  }
+  if (isWithin(version, wanted)) return passed([], `this is Node ${version}`, data)
+  return [
+    failed(
+      'node-old',
+      `this is Node ${version}, and the service wants ${wanted}`,
+      'Install it, or use the image of deploy/docker.',
+      data,
+    ),
+  ]
 }
 
 /** Whether every package is there, in a version that was asked for. */
@@ -50,53 +49,19 @@ export function dependencyFindings(
     const version = installed(name)
     if (version !== undefined && (isPlace(wanted) || isWithin(version, wanted))) return []
     return [
-      {
-        verdict: 'fail',
-        message:
-          version === undefined ? `${name} is not installed` : `${name} is ${version}, wanted is ${wanted}`,
-        hint: 'Install from the lockfile: npx -y pnpm@12 install --frozen-lockfile',
-      },
+      failed(
+        'package-missing',
+        version === undefined ? `${name} is not installed` : `${name} is ${version}, wanted is ${wanted}`,
+        'Install from the lockfile: npx -y pnpm@12 install --frozen-lockfile',
+      ),
     ]
   })
-  const message = `${names.length} packages are there`
-  return wrong.length > 0 ? wrong : [{ verdict: 'pass', message, data: { packages: names.length } }]
+  return passed(wrong, `${names.length} packages are there`, { packages: names.length })
 }
 
 /** Whether it says where a package is, and not which version: `workspace:*`, or what `pnpm deploy` makes of that. */
 function isPlace(wanted: string): boolean {
   return /^(@?[\w./-]+@)?(workspace|file|link):/.test(wanted)
-}
-
-function fileFindings(config: Config, secretFiles: readonly SecretFile[]): Finding[] {
-  const findings: Finding[] = []
-  const directory = dataDirectory(config)
-  try {
-    requireWritable(directory)
-  } catch (error) {
-    findings.push({
-      verdict: 'warn',
-      message: `nothing can be kept in ${directory}: ${reasonOf(error)}; themes will not outlive a restart`,
-      hint: 'Set DATA_DIRECTORY to one that the service may write to.',
-    })
-  }
-  for (const { name, path } of secretFiles) {
-    const { mode } = statSync(path)
-    if ((mode & FOR_OTHERS) === 0) continue
-    findings.push({
-      verdict: 'warn',
-      message: `${name} names a file that everybody on the machine can read: ${path}`,
-      hint: `chmod o-r ${path}`,
-    })
-  }
-  return findings
-}
-
-/** It is made at the start: then the first one above it that is there has to let that happen. */
-function requireWritable(directory: string): void {
-  let existing = directory
-  while (!existsSync(existing)) existing = dirname(existing)
-  if (!statSync(existing).isDirectory()) throw new Error(`${existing} is no directory`)
-  accessSync(existing, constants.W_OK)
 }
 
 function readManifest(): Manifest {

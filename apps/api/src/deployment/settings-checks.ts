@@ -1,154 +1,190 @@
 // Rules over the settings alone: nothing is asked, so a start can look at all of them.
 
-import type { DeploymentCheck, Finding, Verdict } from '@holdfast/lifecycle'
+import type { DeploymentCheck, Finding } from '@holdfast/lifecycle'
 import type { Config } from '../config.ts'
 import { describeRedis, type RedisTarget } from '../redis-target.ts'
-import type { Secret } from '../secret.ts'
 import { STRICT_POLICY } from '../security-headers.ts'
-import { durationText } from '../setting.ts'
-import { shutdownTimes } from '../shutdown-times.ts'
-import { type Weakness, weaknessOf } from './secret-strength.ts'
-
-/** After the requests: `abortSignal`, plugins that close, and a second for the process itself. */
-const CLOSING_MS = 7000
-/** For which Fastify keeps a connection that nobody uses. */
-export const KEEP_ALIVE_MS = 72_000
-const MAKE_ONE = 'Make one with: openssl rand -base64 48'
+import type { Deployment } from './deployment-checks.ts'
+import { failed, passed, strict, warned } from './rules.ts'
+import { secretFindings } from './secret-checks.ts'
+import { shutdownFindings } from './shutdown-checks.ts'
 
 /** What is asked of settings. */
-export function settingsChecks(config: Config, warnings: readonly string[]): DeploymentCheck[] {
+export function settingsChecks(deployment: Deployment): DeploymentCheck[] {
+  const { config } = deployment
   return [
-    { name: 'settings', run: () => settingsFindings(config, warnings) },
+    { name: 'settings', run: () => settingsFindings(deployment) },
     { name: 'secrets', run: () => secretFindings(config) },
-    { name: 'security', run: () => securityFindings(config) },
+    { name: 'security', run: () => securityFindings(deployment) },
     { name: 'shutdown', run: () => shutdownFindings(config) },
   ]
 }
 
-/** What is wrong in production, and worth a word elsewhere. */
-function strict({ environment }: Config): Verdict {
-  return environment === 'production' ? 'fail' : 'warn'
-}
-
-function settingsFindings({ environment }: Config, warnings: readonly string[]): Finding[] {
-  return [
+function settingsFindings({ config, warnings, maintenanceFile }: Deployment): Finding[] {
+  const { environment, apiProcesses, apiWorkers, maintenanceForce } = config
+  const findings: Finding[] = [
     { verdict: 'pass', message: 'all settings can be used', data: { environment } },
-    ...warnings.map((message): Finding => ({ verdict: 'warn', message })),
+    ...warnings.map((message): Finding => ({ verdict: 'warn', rule: 'setting-doubtful', message })),
   ]
-}
-
-const WEAK: Readonly<Record<Weakness, string>> = {
-  'a sample': 'looks like the sample of a manual',
-  'a repetition': 'repeats a few characters',
-  short: 'can be guessed: it has too few different characters',
-  words: 'is made of words',
-}
-
-function secretFindings(config: Config): Finding[] {
-  const given = (
-    [
-      ['SECRET_KEY', config.secretKey],
-      ['SECRET_KEY_PREVIOUS', config.secretKeyPrevious],
-      ['METRICS_TOKEN', config.metricsToken],
-      ['ADMIN_TOKEN', config.adminToken],
-      ['the password of DATABASE_URL', passwordOf(config.databaseUrl)],
-      ['the password of REDIS_URL', config.redisUrl?.password?.reveal()],
-    ] as const
-  ).flatMap(([name, secret]) => {
-    const text = typeof secret === 'string' ? secret : secret?.reveal()
-    return text === undefined ? [] : [{ name, text }]
-  })
-  const findings = given.flatMap(({ name, text }): Finding[] => {
-    const weakness = weaknessOf(text)
-    if (weakness === undefined) return []
-    // A password is asked for over a network that few reach; keys and tokens are tried by everybody.
-    const isPassword = name.startsWith('the password')
-    const verdict = isPassword || weakness === 'words' ? 'warn' : strict(config)
-    return [{ verdict, message: `${name} ${WEAK[weakness]}`, hint: MAKE_ONE }]
-  })
-  for (const [index, { name, text }] of given.entries()) {
-    const same = given.slice(index + 1).find((other) => other.text === text)
-    if (same === undefined) continue
-    const message = `${name} and ${same.name} are the same`
-    findings.push({
-      verdict: strict(config),
-      message,
-      hint: 'Whoever knows one must not know the other: make two.',
-    })
+  if (apiProcesses !== undefined && apiProcesses < apiWorkers) {
+    findings.push(
+      failed(
+        'processes-uncounted',
+        `API_PROCESSES is ${apiProcesses}, and this machine alone has ${apiWorkers} (API_WORKERS): connections and limits are counted for too few`,
+        'Set API_PROCESSES to the processes of all machines together, or leave it unset where there is one machine.',
+      ),
+    )
   }
-  if (config.metricsToken !== undefined && config.adminToken === undefined) {
-    findings.push({
-      verdict: 'warn',
-      message:
-        'ADMIN_TOKEN is unset, so whoever may scrape METRICS_TOKEN can change limits, blocks and maintenance',
-      hint: `Set ADMIN_TOKEN. ${MAKE_ONE}`,
-    })
+  if (maintenanceForce === 'on') {
+    findings.push(
+      warned(
+        'maintenance-forced',
+        'MAINTENANCE_FORCE is on: this instance is in maintenance, whatever operators say',
+        'Unset it when the emergency is over.',
+      ),
+    )
+  }
+  if (maintenanceFile !== undefined) {
+    findings.push(
+      warned(
+        'maintenance-forced',
+        `${maintenanceFile} is there (MAINTENANCE_FILE): this instance does what it says, whatever operators say`,
+        `rm ${maintenanceFile} when the emergency is over; the service need not be restarted.`,
+      ),
+    )
   }
   return findings
 }
 
-function passwordOf(url: Secret | undefined): string | undefined {
-  const password = URL.parse(url?.reveal() ?? '')?.password
-  return password === undefined || password === '' ? undefined : decodeURIComponent(password)
+function securityFindings({ config, verifiesCertificates, machine }: Deployment): Finding[] {
+  const findings: Finding[] = []
+  if (machine.debuggerUrl !== undefined) {
+    const hint = 'Start Node without --inspect, and see who set NODE_OPTIONS.'
+    const message = `Node listens for a debugger at ${new URL(machine.debuggerUrl).host}: whoever reaches it reads every secret`
+    findings.push({ ...warned('debugger-open', message, hint), verdict: strict(config) })
+  }
+  if (!verifiesCertificates) {
+    const hint = 'Unset it; for a certificate of your own give its authority in NODE_EXTRA_CA_CERTS.'
+    const message = 'NODE_TLS_REJECT_UNAUTHORIZED is 0: TLS takes anybody for the server'
+    findings.push({ ...warned('tls-unverified', message, hint), verdict: strict(config) })
+  }
+  for (const [name, networks] of [
+    ['RATE_LIMITS_EXEMPT', config.rateLimitsExempt ?? []],
+    ['ABUSE_ALLOW', config.abuseAllow],
+  ] as const) {
+    const widest = networks.find((network) => network.endsWith('/0'))
+    if (widest === undefined) continue
+    findings.push(
+      failed(
+        'exempt-everybody',
+        `${name} holds ${widest}, which is everybody: nobody is limited`,
+        'Name the networks of those who are meant.',
+      ),
+    )
+  }
+  if (config.environment !== 'production') return passed(findings, 'most of it matters in production alone')
+  if (machine.userId === 0) {
+    findings.push(
+      warned(
+        'user-root',
+        'the service runs as root: whoever breaks into it has the machine',
+        'Run it as a user of its own (USER of a Dockerfile, runAsNonRoot, User= of systemd).',
+      ),
+    )
+  }
+  findings.push(...wayFindings(config), ...webFindings(config))
+  return passed(findings, 'nothing is open that should not be')
 }
 
-function securityFindings(config: Config): Finding[] {
+/** What others could read or say between here and PostgreSQL or Redis. */
+function wayFindings(config: Config): Finding[] {
   const findings: Finding[] = []
-  const warn = (message: string, hint: string) => findings.push({ verdict: 'warn', message, hint })
-  const isProduction = config.environment === 'production'
-  const database = URL.parse(config.databaseUrl?.reveal() ?? '')
-  if (database !== null && isProduction && database.password === '') {
-    warn('DATABASE_URL has no password', 'Give the role one, unless the server knows it by a certificate.')
-  }
-  if (
-    database !== null &&
-    isProduction &&
-    isElsewhere(database.hostname) &&
-    !database.searchParams.has('sslmode')
-  ) {
-    warn(
-      'DATABASE_URL leads to another machine without TLS, so passwords and data can be read on the way',
-      'Add ?sslmode=verify-full, or let the way be a network of your own.',
-    )
+  for (const [name, secret] of [
+    ['DATABASE_URL', config.databaseUrl],
+    ['DATABASE_MIGRATION_URL', config.databaseMigrationUrl],
+  ] as const) {
+    const url = URL.parse(secret?.reveal() ?? '')
+    if (url === null) continue
+    if (url.password === '') {
+      findings.push(
+        warned(
+          'password-unset',
+          `${name} has no password`,
+          'Give the role one, unless the server knows it by a certificate.',
+        ),
+      )
+    }
+    if (!isElsewhere(url.hostname)) continue
+    const mode = url.searchParams.get('sslmode') ?? 'disable'
+    if (mode === 'disable') {
+      findings.push(
+        warned(
+          'tls-unset',
+          `${name} leads to another machine (${url.hostname}) without TLS, so passwords and data can be read on the way`,
+          'Add ?sslmode=verify-full, or let the way be a network of your own.',
+        ),
+      )
+    } else if (mode === 'no-verify' || url.searchParams.has('uselibpqcompat')) {
+      findings.push(
+        warned(
+          'tls-unverified',
+          `${name} takes anybody for the server (sslmode=${mode})`,
+          'Use sslmode=verify-full, with sslrootcert for an authority of your own.',
+        ),
+      )
+    }
   }
   for (const [name, target] of [
     ['REDIS_URL', config.redisUrl],
     ['RATE_LIMIT_REDIS_URL', config.rateLimitRedisUrl],
   ] as const) {
-    if (target === undefined || !isProduction || !hasElsewhere(target)) continue
-    if (!target.tls)
-      warn(`${name} leads to another machine without TLS: ${describeRedis(target)}`, 'Use rediss://.')
+    if (target === undefined || !hasElsewhere(target)) continue
+    const where = describeRedis(target)
+    if (!target.tls) {
+      const hint = 'Use rediss://, or let the way be a network of your own.'
+      findings.push(warned('tls-unset', `${name} leads to another machine without TLS: ${where}`, hint))
+    }
     if (target.password === undefined) {
-      warn(
-        `${name} has no password: ${describeRedis(target)}`,
-        'Sessions are there; give Redis one (requirepass, or an ACL).',
-      )
+      const hint = 'Sessions are there; give Redis one (requirepass, or an ACL).'
+      findings.push(warned('password-unset', `${name} has no password: ${where}`, hint))
     }
   }
-  if (!isProduction) return findings
-  if (config.trustProxy === undefined) {
-    warn(
-      'TRUST_PROXY is unset: behind a proxy all clients have its address, and one limit between them',
-      'Name the networks of the proxies, unless clients connect to the service itself.',
+  return findings
+}
+
+/** What the web could do. */
+function webFindings(config: Config): Finding[] {
+  const { trustProxy, csrfSslStrict, publicUrl, trustedOrigins = [], logLevel, securityCsp } = config
+  const findings: Finding[] = []
+  if (trustProxy === undefined) {
+    findings.push(
+      warned(
+        'proxy-unset',
+        'TRUST_PROXY is unset: behind a proxy all clients have its address, and one limit between them',
+        'Name the networks of the proxies, unless clients connect to the service itself.',
+      ),
     )
   }
-  if (!config.csrfSslStrict) {
-    warn('CSRF_SSL_STRICT is false: changes need not say where they come from', 'Leave it true.')
+  if (!csrfSslStrict) {
+    const message = 'CSRF_SSL_STRICT is false: changes need not say where they come from'
+    findings.push(warned('csrf-lax', message, 'Leave it true.'))
   }
-  if (config.publicUrl?.startsWith('http:')) {
-    warn('PUBLIC_URL is not https: links in mails would go over it', 'Write https://.')
+  if (publicUrl?.startsWith('http:')) {
+    const message = 'PUBLIC_URL is not https: links in mails would go over it'
+    findings.push(warned('public-url-plain', message, 'Write https://.'))
   }
-  if (['debug', 'trace'].includes(config.logLevel)) {
-    warn(`LOG_LEVEL is ${config.logLevel}: every request is a line, and more`, 'Set it to info.')
+  const plain = trustedOrigins.find((origin) => origin.startsWith('http:'))
+  if (plain !== undefined) {
+    const message = `TRUSTED_ORIGINS holds ${plain}: whoever is on the way there uses this service with its visitors' cookies`
+    findings.push(warned('public-url-plain', message, 'Write https://.'))
   }
-  if (
-    config.securityCsp !== STRICT_POLICY &&
-    /'unsafe-(inline|eval)'|(^|[\s;])\*([\s;]|$)/.test(config.securityCsp)
-  ) {
-    warn(
-      'SECURITY_CSP lets foreign or inline scripts in',
-      'Leave it unset: nothing of this service needs more than the default.',
-    )
+  if (['debug', 'trace'].includes(logLevel)) {
+    const message = `LOG_LEVEL is ${logLevel}: every request is a line, and more`
+    findings.push(warned('log-verbose', message, 'Set it to info.'))
+  }
+  if (securityCsp !== STRICT_POLICY && /'unsafe-(inline|eval)'|(^|[\s;])\*([\s;]|$)/.test(securityCsp)) {
+    const hint = 'Leave it unset: nothing of this service needs more than the default.'
+    findings.push(warned('csp-loose', 'SECURITY_CSP lets foreign or inline scripts in', hint))
   }
   return findings
 }
@@ -160,51 +196,4 @@ function hasElsewhere({ nodes }: RedisTarget): boolean {
 /** Whether a host is another machine, as far as its name tells. */
 function isElsewhere(host: string): boolean {
   return !/^(localhost|127\.\d+\.\d+\.\d+|\[?::1\]?|)$/.test(host)
-}
-
-function shutdownFindings(config: Config): Finding[] {
-  const { drainMs, minDrainMs, requestTimeoutMs } = shutdownTimes(config)
-  const { shutdownGraceMs, proxyKeepAliveMs, shutdownMinDrainMs } = config
-  const findings: Finding[] = []
-  const longestMs = drainMs + requestTimeoutMs + CLOSING_MS
-  const data = { longest_ms: longestMs, drain_ms: drainMs, requests_ms: requestTimeoutMs }
-  findings.push({ verdict: 'pass', message: `the way down takes ${durationText(longestMs)} at most`, data })
-  if (shutdownGraceMs !== undefined && longestMs > shutdownGraceMs) {
-    findings.push({
-      verdict: 'fail',
-      message: `the way down may take ${durationText(longestMs)} (SHUTDOWN_DRAIN ${durationText(drainMs)}, SHUTDOWN_REQUESTS ${durationText(requestTimeoutMs)}, closing ${durationText(CLOSING_MS)}), and is killed after SHUTDOWN_GRACE (${durationText(shutdownGraceMs)})`,
-      hint: `Raise what kills it (terminationGracePeriodSeconds) and SHUTDOWN_GRACE to ${durationText(longestMs)}, or lower SHUTDOWN_DRAIN or SHUTDOWN_REQUESTS.`,
-      data,
-    })
-  }
-  if (config.environment === 'production' && drainMs === 0) {
-    findings.push({
-      verdict: 'warn',
-      message: 'SHUTDOWN_DRAIN is 0: balancers still send requests to an instance that has gone',
-      hint: 'Leave it unset, or make it longer than they need to notice.',
-    })
-  }
-  if (drainMs > 0 && shutdownMinDrainMs > drainMs) {
-    findings.push({
-      verdict: 'warn',
-      message: `SHUTDOWN_MIN_DRAIN (${durationText(shutdownMinDrainMs)}) is longer than SHUTDOWN_DRAIN (${durationText(drainMs)}), which ends it`,
-      hint: 'Raise SHUTDOWN_DRAIN.',
-    })
-  }
-  if (proxyKeepAliveMs === undefined) return findings
-  if (proxyKeepAliveMs >= KEEP_ALIVE_MS) {
-    findings.push({
-      verdict: 'fail',
-      message: `the proxy keeps idle connections for ${durationText(proxyKeepAliveMs)} (PROXY_KEEP_ALIVE), and the service closes them after ${durationText(KEEP_ALIVE_MS)}: a request can meet a connection that ends`,
-      hint: `Let the proxy close them first, before ${durationText(KEEP_ALIVE_MS)}.`,
-    })
-  }
-  if (drainMs > 0 && proxyKeepAliveMs > minDrainMs) {
-    findings.push({
-      verdict: 'warn',
-      message: `the proxy may keep an idle connection for ${durationText(proxyKeepAliveMs)} (PROXY_KEEP_ALIVE), longer than the shortest hold (${durationText(minDrainMs)}): it is closed from here while a request may be on its way`,
-      hint: 'Make SHUTDOWN_MIN_DRAIN longer than that, or let the proxy keep idle connections for less.',
-    })
-  }
-  return findings
 }

@@ -9,32 +9,38 @@ import { allChecks, type Deployment } from '../../deployment/deployment-checks.t
 
 /** What the route needs. */
 export interface OperatorDeploymentOptions {
-  readonly deployment: Deployment
+  /** As it is now. */
+  readonly deployment: () => Deployment
   /** Who may look. */
   readonly authorize: (request: FastifyRequest) => boolean
 }
 
 const CHECK_TIMEOUT_MS = 2000
+/** For which a report is good enough for the next one who asks. */
+const REPORT_MS = 5000
 /** Its own: what it asks costs more than an answer. */
 const OWN_ADDRESS_LIMIT = '10/minute'
 
 /** The route. */
 export const operatorDeployment = fastifyPlugin<OperatorDeploymentOptions>(
   async (app, { deployment, authorize }) => {
-    let running: Promise<DeploymentReport> | undefined
-    /** Who comes while one runs gets its answer. */
+    let last: Promise<DeploymentReport> | undefined
+    let goodUntilMs = 0
+    /** Who comes while one runs, or soon after, gets its answer: however many ask, one looks. */
     const look = (): Promise<DeploymentReport> => {
-      running ??= checkDeployment(
-        allChecks(deployment, {
+      if (last !== undefined && systemClock.nowMs() < goodUntilMs) return last
+      goodUntilMs = Number.POSITIVE_INFINITY
+      last = checkDeployment(
+        allChecks(deployment(), {
           pool: app.poolGuard,
           ask: async (path) => (await app.inject(path)).statusCode,
-          nowMs: () => systemClock.nowMs(),
+          clock: systemClock,
         }),
         { clock: systemClock, timeoutMs: CHECK_TIMEOUT_MS },
       ).finally(() => {
-        running = undefined
+        goodUntilMs = systemClock.nowMs() + REPORT_MS
       })
-      return running
+      return last
     }
     app.get(
       '/admin/deployment',
