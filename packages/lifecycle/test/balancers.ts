@@ -38,6 +38,8 @@ async function haproxy(mode: 'tcp' | 'http', ports: readonly number[]): Promise<
       '  timeout connect 2s',
       '  timeout client 60s',
       '  timeout server 60s',
+      // Else a check has 300 ms: an instance that waits for the processor would be down while the other one is replaced.
+      '  timeout check 2s',
       'listen service',
       '  bind "127.0.0.1:$PORT"',
       '  balance roundrobin',
