@@ -17,7 +17,7 @@ const DATA_BYTES = 64 * MB
 const LOG_BYTES = 200 * MB
 /** Standard streams, listeners, Redis, the files of Node: what a process has open besides clients and its pool. */
 const OTHER_DESCRIPTORS = 64
-/** What a process takes before it has a theme, and while it hashes a password. */
+/** What a process takes besides its themes: 126 MB were seen, and hashing passwords wants room. */
 export const PROCESS_BYTES = 192 * MB
 /** What Node asks the kernel to keep waiting. */
 const BACKLOG = 511
