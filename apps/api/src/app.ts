@@ -51,7 +51,6 @@ import { toldEvents } from './plugins/told-events.ts'
 import { trafficRedis } from './plugins/traffic-redis.ts'
 import { trafficReports } from './plugins/traffic-reports.ts'
 import { waitingBounds } from './plugins/waiting-bounds.ts'
-import { isWorker } from './primary.ts'
 import { RareEvents } from './rare-events.ts'
 import { exemplarOf } from './request-exemplar.ts'
 import { auth } from './routes/auth/routes.ts'
@@ -75,6 +74,8 @@ import { securityHeaders } from './security-headers.ts'
 import { serverBounds } from './server-bounds.ts'
 import { serviceSecrets } from './service-secrets.ts'
 import { refuseTunnels, unreadAnswers } from './unreadable-requests.ts'
+import { isWorker, sharersOf } from './worker-process.ts'
+import { shareOf } from './worker-share.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
 const PAUSE_MS = 1000
@@ -213,7 +214,8 @@ export async function buildApp({
     await fastify.register(operationTimes)
   }
   await fastify.register(toldEvents)
-  await fastify.register(waitingBounds, { ...config, clock: systemClock })
+  const sharers = sharersOf(config)
+  await fastify.register(waitingBounds, { ...config, ...shareOf(config, sharers), clock: systemClock })
   await fastify.register(requestBounds, config)
   await fastify.register(health, {
     service: 'holdfast-api',
@@ -222,7 +224,8 @@ export async function buildApp({
     authorize: (request: FastifyRequest) =>
       fastify.abuseGuard.blockOf(request.ip) === undefined && authorize(request),
     ...(config.managementPort !== undefined && {
-      management: { port: config.managementPort, host: config.apiHost, server: bounds },
+      // Of several workers the primary serves it, and asks them.
+      management: { port: config.managementPort, host: config.apiHost, server: bounds, listen: !isWorker },
     }),
     ...shared,
   })
@@ -238,7 +241,7 @@ export async function buildApp({
   })
   await fastify.register(staleCache, shared)
   await fastify.register(poolGuard, {
-    ...servicePool(config, databaseUrl),
+    ...servicePool(config, databaseUrl, sharers),
     tenant: tenantOf,
     readOnly: ({ maintenance }) => maintenance.readOnly,
     ...shared,
@@ -273,7 +276,7 @@ export async function buildApp({
     ...fleet,
     ...shared,
   })
-  await fastify.register(hashingLine)
+  await fastify.register(hashingLine, { sharers })
   const preparation = new Once(() =>
     fastify.logging.timed(
       'database.preparation',

@@ -35,6 +35,8 @@ import {
   weights,
 } from './setting.ts'
 
+/** Set by a primary, for its workers. */
+export const NUMBER_VARIABLE = 'HOLDFAST_WORKER'
 const MAX_SECRET_FILE_BYTES = 65_536
 
 const SETTINGS = {
@@ -49,13 +51,13 @@ const SETTINGS = {
   apiWorkers: setting(
     'API_WORKERS',
     integer(1, 256),
-    '1',
-    'How many processes serve on this machine. From two on they are workers of one that serves nobody itself: it starts those that end again, and on `SIGHUP` replaces them one after the other.',
+    '4',
+    'How many processes serve on this machine. From two on they are workers of one that serves nobody itself: it starts those that end again, and on `SIGHUP` replaces them one after the other. Without `REDIS_URL` it is one, whatever stands here: sessions, limits and maintenance would be those of each worker. Set `1` where an orchestrator starts as many instances as it needs.',
   ),
   apiProcesses: optional(
     'API_PROCESSES',
     integer(1, 10_000),
-    'How many processes of this service run on one Redis, on all machines together. They count each other there; this is for those that start while it is away, of which each then takes that part of every limit. Unset: `API_WORKERS`.',
+    'How many processes of this service run on one Redis, on all machines together. They count each other there; this is for those that start while it is away, of which each then takes that part of every limit. Unset: the workers of this machine.',
   ),
   managementPort: optional(
     'MANAGEMENT_PORT',
@@ -72,7 +74,7 @@ const SETTINGS = {
   logDirectory: optional(
     'LOG_DIRECTORY',
     path,
-    'Where log files are kept in production, besides standard output: `app.log` and, with errors alone, `app.error.log`; ten of 10 MB each. Workers have `app-1.log` and so on. Unset: none.',
+    'Where log files are kept in production, besides standard output: `app.log` and, with errors alone, `app.error.log`; ten of 10 MB each. Workers have their own, `app-1.log` and so on. Unset: none.',
   ),
   dataDirectory: optional(
     'DATA_DIRECTORY',
@@ -159,7 +161,7 @@ const SETTINGS = {
     'MAX_CONNECTIONS',
     integer(1, 1_000_000),
     '10000',
-    'Most connections of this process at one time; further ones are closed at once.',
+    'Most connections at one time, of all workers together; further ones are closed at once.',
   ),
   maxRequestsPerSocket: setting(
     'MAX_REQUESTS_PER_SOCKET',
@@ -351,7 +353,7 @@ const SETTINGS = {
     'DB_WEB_POOL_MAX',
     integer(1, 1000),
     '20',
-    'Most connections of this process.',
+    'Most connections to the database, of all workers together; each has its part, and one at least.',
     'DB_POOL_SIZE',
   ),
   dbWorkerPoolMax: setting(
@@ -364,9 +366,14 @@ const SETTINGS = {
     'DB_MAX_OVERFLOW',
     integer(0, 1000),
     '10',
-    'Connections beyond that, for bursts; each is closed when nobody has needed it for five seconds. Where PgBouncer has none to spare, what comes through them waits there.',
+    'Connections beyond that, for bursts, of all workers together; each is closed when nobody has needed it for five seconds. Where PgBouncer has none to spare, what comes through them waits there.',
   ),
-  dbPoolMin: setting('DB_POOL_MIN', integer(0, 1000), '2', 'Connections that stay open when idle.'),
+  dbPoolMin: setting(
+    'DB_POOL_MIN',
+    integer(0, 1000),
+    '2',
+    'Connections that stay open when idle, of all workers together.',
+  ),
   dbConnTimeoutMs: setting(
     'DB_CONN_TIMEOUT',
     duration(100, 60_000),
@@ -406,7 +413,7 @@ const SETTINGS = {
     'THEME_CACHE_MAX_BYTES',
     bytes(65_536, 16 * 1024 ** 3),
     '64MB',
-    'Most memory that the themes of all tenants may take.',
+    'Most memory that the themes of all tenants may take, in each worker: all of them serve all tenants.',
   ),
   enableMetrics: setting('ENABLE_METRICS', flag, 'false', 'Serves `GET /metrics` for Prometheus.'),
   metricsToken: optional(
@@ -481,12 +488,20 @@ export function callerDirectory(environment: Environment = process.env): string 
   return given(environment, 'INIT_CWD') ?? process.cwd()
 }
 
+/** How many processes serve on this machine: one where they would not know of each other. */
+export function workersOf({ apiWorkers, redisUrl }: Pick<Config, 'apiWorkers' | 'redisUrl'>): number {
+  return redisUrl === undefined ? 1 : apiWorkers
+}
+
+/** Which of the workers that live this process is, as its primary has told it; undefined where none has. */
+export function workerNumber(environment: Environment = process.env): number | undefined {
+  const text = given(environment, NUMBER_VARIABLE)
+  return text === undefined ? undefined : Number(text)
+}
+
 /** How many processes of this service there are, on all machines together. */
-export function processesOf({
-  apiProcesses,
-  apiWorkers,
-}: Pick<Config, 'apiProcesses' | 'apiWorkers'>): number {
-  return apiProcesses ?? apiWorkers
+export function processesOf(config: Pick<Config, 'apiProcesses' | 'apiWorkers' | 'redisUrl'>): number {
+  return config.apiProcesses ?? workersOf(config)
 }
 
 /** A file that a secret is read from. */
@@ -514,15 +529,6 @@ export function verifiesCertificates(environment: Environment = process.env): bo
 /** Whether this process is a package script: npm and pnpm tell it the script's name. */
 export function isStartedByPackageManager(environment: Environment = process.env): boolean {
   return given(environment, 'npm_lifecycle_event') !== undefined
-}
-
-/** In the environment of a worker: which of them it is. */
-export const WORKER_PLACE = 'HOLDFAST_WORKER_PLACE'
-
-/** Which worker this process is, counted from 0; undefined where it is none. */
-export function workerPlace(environment: Environment = process.env): number | undefined {
-  const place = given(environment, WORKER_PLACE)
-  return place === undefined ? undefined : Number(place)
 }
 
 /** Absolute path of the data directory; a relative one counts from where the person called. */
@@ -746,11 +752,17 @@ function warningsOf(config: Config, environment: Environment): string[] {
   if (config.environment === 'production' && config.smtpUrl === undefined) {
     warnings.push('SMTP_URL is unset: nobody can register, nor reset a password')
   }
+  if (given(environment, 'API_WORKERS') !== undefined && config.apiWorkers > workersOf(config)) {
+    warnings.push(
+      `API_WORKERS is ${config.apiWorkers}, and one process serves: without REDIS_URL sessions, limits and maintenance would be those of each worker`,
+    )
+  }
   if (config.redisUrl === undefined && config.rateLimitRedisUrl === undefined) {
     const processes = processesOf(config)
     if (processes > 1) {
-      const name = config.apiProcesses === undefined ? 'API_WORKERS' : 'API_PROCESSES'
-      warnings.push(`${name} without Redis: ${processes} processes let pass ${processes} times each limit`)
+      warnings.push(
+        `API_PROCESSES without Redis: ${processes} processes let pass ${processes} times each limit`,
+      )
     }
     if (config.rateLimitsLeases !== 'off') {
       warnings.push('RATE_LIMITS_LEASES does nothing without Redis: there is nobody to lend')

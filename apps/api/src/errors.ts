@@ -50,6 +50,14 @@ export const ApiListenError = createError<[address: string, why: string, detail:
   'cannot listen on %s: %s; change API_HOST or API_PORT, or end what is there',
 )
 
+/** Where there are workers, the management port is that of the primary. */
+export const ApiManagementListenError = createError<
+  [address: string, why: string, detail: { cause: unknown }]
+>(
+  'HOLDFAST_ERR_API_MANAGEMENT_LISTEN',
+  'cannot listen on %s: %s; change MANAGEMENT_PORT, or end what is there',
+)
+
 /** Another server could read this request in another way. */
 export const ApiAmbiguousRequestError = createError<[why: string]>(
   'HOLDFAST_ERR_API_AMBIGUOUS_REQUEST',

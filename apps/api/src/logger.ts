@@ -12,19 +12,20 @@ import type { Config } from './config.ts'
 export function createLogs(
   { logLevel, logDirectory, environment }: Pick<Config, 'logLevel' | 'logDirectory' | 'environment'>,
   isTerminal: boolean,
-  workerPlace?: number,
+  worker?: number,
 ): Logs<FastifyRequest> {
   const isProduction = environment === 'production'
   return new Logs<FastifyRequest>({
     level: logLevel,
     ...who,
     ...(isTerminal && !isProduction && { destination: forPeople() }),
-    ...(isProduction && logDirectory !== undefined && { files: filesOf(logDirectory, workerPlace) }),
+    ...(worker !== undefined && { worker }),
+    // A file belongs to one process.
+    ...(isProduction &&
+      logDirectory !== undefined && {
+        files: { directory: logDirectory, ...(worker !== undefined && { name: `app-${worker}` }) },
+      }),
   })
-}
-
-function filesOf(directory: string, workerPlace: number | undefined) {
-  return workerPlace === undefined ? { directory } : { directory, name: `app-${workerPlace + 1}` }
 }
 
 /** Whose request it is, and who asks. The name in a path is nobody's word. */

@@ -9,7 +9,7 @@ import { checkDeployment, Lifecycle } from '@holdfast/lifecycle'
 import type { Logs } from '@holdfast/logging'
 import type { FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
-import { type App, buildApp } from './app.ts'
+import type { App } from './app.ts'
 import {
   type Config,
   ConfigError,
@@ -17,7 +17,7 @@ import {
   isStartedByPackageManager,
   type LoadedConfig,
   loadConfig,
-  workerPlace,
+  workerNumber,
 } from './config.ts'
 import { DEMO_CREDENTIALS_FILE } from './db/demo-tenants.ts'
 import { startDevelopmentDatabase } from './db/development-database.ts'
@@ -33,19 +33,13 @@ import {
 import { onLauncherGone } from './launcher.ts'
 import { createLogs } from './logger.ts'
 import { Once } from './once.ts'
-import {
-  isPrimary,
-  isWorker,
-  leaveTerminalToPrimary,
-  lifecycleOf,
-  runPrimary,
-  serveUnderPrimary,
-} from './primary.ts'
+import { isPrimary, lifecycleOf, runPrimary } from './primary.ts'
 import { reasonOf } from './reason.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
 import { Secret } from './secret.ts'
 import { shutdownTimes } from './shutdown-times.ts'
 import { type Running, startSummary } from './start-summary.ts'
+import { isWorker, leaveTerminalToPrimary, serveUnderPrimary } from './worker-process.ts'
 
 // How long the start waits for the first look into the database: it either answers soon or is not waited for.
 const DATABASE_BUDGET_MS = 2000
@@ -61,7 +55,7 @@ export async function start(heard: () => void): Promise<void> {
   try {
     const loaded = loadConfig()
     const { config } = loaded
-    const logs = createLogs(config, process.stdout.isTTY === true, workerPlace())
+    const logs = createLogs(config, process.stdout.isTTY === true, workerNumber())
     life = new Lifecycle({
       ...shutdownTimes(config),
       ...lifecycleOf(config),
@@ -99,10 +93,23 @@ async function run(loaded: LoadedConfig, logs: Logs<FastifyRequest>, life: Lifec
   if (!isWorker && isStartedByPackageManager())
     onLauncherGone(() => life.stop('the package manager above has ended'))
 
-  if (isPrimary(config)) return runPrimary(config, life, logger, own)
+  const facts = () => ({
+    config,
+    dataDirectory: usableDirectory,
+    demoCredentials: demoCredentials(usableDirectory),
+    ownDatabase: own.value,
+    startedInMs: Math.round(performance.now()),
+  })
+  if (isPrimary(config)) {
+    const { inside, ...served } = await runPrimary(config, life, logger, own)
+    tell(config, { ...facts(), ...served, managementUrl: inside && localUrl(inside.address()) })
+    return
+  }
   const { fastify, firstTurn } = await life.phase(
     'connect',
     async () => {
+      // A primary needs none of it.
+      const { buildApp } = await import('./app.ts')
       const databaseUrl = config.databaseUrl ?? new Secret((await own.get()).url)
       return buildApp({ config, logs, dataDirectory: usableDirectory, databaseUrl, lifecycle: life })
     },
@@ -121,16 +128,13 @@ async function run(loaded: LoadedConfig, logs: Logs<FastifyRequest>, life: Lifec
   const url = localUrl(fastify.server.address())
   const themes = describe(turn)
   life.started({ url, themes })
-  if (isWorker) return serveUnderPrimary(life)
+  if (isWorker) return serveUnderPrimary(life, fastify, { url, themes })
+  const { management } = fastify.health
   tell(config, {
-    config,
+    ...facts(),
     url,
-    managementUrl: fastify.health.management && localUrl(fastify.health.management.server.address()),
-    dataDirectory: usableDirectory,
-    demoCredentials: demoCredentials(usableDirectory),
-    ownDatabase: own.value,
     themes,
-    startedInMs: Math.round(performance.now()),
+    managementUrl: management && localUrl(management.server.address()),
   })
 }
 
@@ -198,7 +202,11 @@ function isExplained(error: unknown): error is Error {
     error instanceof ConfigError ||
     error instanceof ApiListenError ||
     isRefusal(error) ||
-    ['HOLDFAST_ERR_HEALTH_MANAGEMENT_LISTEN', 'HOLDFAST_ERR_LIFECYCLE_PHASE_TIMEOUT'].includes(code)
+    [
+      'HOLDFAST_ERR_API_MANAGEMENT_LISTEN',
+      'HOLDFAST_ERR_HEALTH_MANAGEMENT_LISTEN',
+      'HOLDFAST_ERR_LIFECYCLE_PHASE_TIMEOUT',
+    ].includes(code)
   )
 }
 

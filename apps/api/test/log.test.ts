@@ -7,7 +7,7 @@ import { poolGuard } from '@holdfast/pool-guard'
 import { startPostgres, waitUntil } from '@holdfast/test-kit'
 import Fastify, { type FastifyRequest } from 'fastify'
 import t from 'tap'
-import { WORKER_PLACE, workerPlace } from '../src/config.ts'
+import { NUMBER_VARIABLE, workerNumber } from '../src/config.ts'
 import { createLogs } from '../src/logger.ts'
 import { demoDatabase } from './fresh-database.ts'
 import { ServiceApp } from './service-app.ts'
@@ -134,15 +134,15 @@ t.test('files are kept in production alone, where a place is named for them', as
   const production = createLogs({ ...settings, environment: 'production' }, true)
   await production.close()
   t.same((await readdir(logDirectory)).toSorted(), ['app.error.log', 'app.log'])
-  const worker = createLogs({ ...settings, environment: 'production' }, false, 0)
+  const worker = createLogs({ ...settings, environment: 'production' }, false, 1)
   await worker.close()
   t.same(
     (await readdir(logDirectory)).toSorted(),
     ['app-1.error.log', 'app-1.log', 'app.error.log', 'app.log'],
     'each worker has files of its own',
   )
-  t.equal(workerPlace({}), undefined)
-  t.equal(workerPlace({ [WORKER_PLACE]: '0' }), 0)
+  t.equal(workerNumber({}), undefined)
+  t.equal(workerNumber({ [NUMBER_VARIABLE]: '1' }), 1)
 })
 
 t.test('a process that is told to end has written all its lines, also to its files', async (t) => {

@@ -12,6 +12,8 @@ const MAX_OUTPUT = 200_000
 
 /** For all tests that do not say otherwise: one address, and one tenant, ask for as much as they like. */
 export const TEST_SETTINGS = {
+  // With a Redis there would be several.
+  API_WORKERS: '1',
   THEME_REFRESH_INTERVAL: '100ms',
   RATE_LIMITS_IP: '1000000/minute',
   RATE_LIMITS_TENANT: '1000000/minute',
@@ -94,13 +96,18 @@ export class ServiceProcess {
     return /"url":"([^"]+)"/.exec(this.stdout)?.[1] ?? ''
   }
 
+  /** Its management port, outside production. */
+  get managementUrl(): string {
+    return /^ *management +(\S+)/m.exec(this.stderr)?.[1] ?? ''
+  }
+
   async listening(): Promise<void> {
     await waitUntil(
       () => {
         if (this.#child.exitCode !== null) throw new Error(`it ended: ${this.stdout}${this.stderr}`)
         return this.url !== ''
       },
-      { timeoutMs: 60_000, what: 'the service to listen' },
+      { timeoutMs: 180_000, what: 'the service to listen' },
     )
   }
 

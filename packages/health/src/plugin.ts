@@ -89,6 +89,10 @@ const plugin: FastifyPluginAsync<HealthOptions<FastifyRequest>> = async (app, gi
     registry.start()
     await livenessWorker?.start()
     if (!management || !listener) return
+    if (!listener.listen) {
+      await management.ready()
+      return
+    }
     try {
       await management.listen({ port: listener.port, host: listener.host })
     } catch (error) {

@@ -17,6 +17,8 @@ export interface CompletionFrame {
   readonly level: number
   /** ISO 8601. */
   readonly time: string
+  /** What every line of this process says of it, as members of JSON with a comma before each; else empty. */
+  readonly process: string
   readonly msg: string
   readonly routeText: string | undefined
 }
@@ -24,7 +26,7 @@ export interface CompletionFrame {
 /** The line, with its end. The ids are harmless: all of them were read or made here. */
 export function completionText(frame: CompletionFrame, fields: CompletionFields): string {
   const { trace_id, span_id, tenant, user_id, method, bytes } = fields
-  let text = `{"level":${frame.level},"time":"${frame.time}","correlation_id":"${fields.correlation_id}","request_id":"${fields.request_id}"`
+  let text = `{"level":${frame.level},"time":"${frame.time}"${frame.process},"correlation_id":"${fields.correlation_id}","request_id":"${fields.request_id}"`
   if (trace_id !== undefined) text += `,"trace_id":"${trace_id}"`
   if (span_id !== undefined) text += `,"span_id":"${span_id}"`
   if (tenant !== undefined) text += `,"tenant":${jsonText(tenant)}`

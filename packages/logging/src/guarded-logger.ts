@@ -25,6 +25,8 @@ export class FinishedLine {}
 /** What a guarded logger is made of. */
 export interface GuardedLoggerParts {
   readonly level: string
+  /** What every line says of this process, as members of JSON with a comma before each; `lines` knows their names. */
+  readonly process: string
   readonly lines: LineMaker
   /** Makes what stands under these names safe, in place of the scrubber. */
   readonly serializers: Readonly<Record<string, (value: unknown) => unknown>>
@@ -39,12 +41,12 @@ export interface GuardedLoggerParts {
 
 /** Makes the logger. */
 export function createGuardedLogger(parts: GuardedLoggerParts): Logger {
-  const { level, lines, serializers, time, destination, currentScope, onLine } = parts
+  const { level, process, lines, serializers, time, destination, currentScope, onLine } = parts
   const root: Logger & Guarded = pino(
     {
       level,
       base: null,
-      timestamp: () => `,"time":"${time()}"`,
+      timestamp: () => `,"time":"${time()}"${process}`,
       serializers: { ...serializers },
       mixin: (given, number, logger) => {
         onLine(number)

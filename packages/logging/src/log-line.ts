@@ -44,9 +44,12 @@ export interface LineParts {
 /** Makes lines. */
 export class LineMaker {
   readonly #scrubber: Scrubber
+  readonly #reserved: ReadonlySet<string>
 
-  constructor(scrubber: Scrubber) {
+  /** `taken` are more names that lines alone give. */
+  constructor(scrubber: Scrubber, taken: readonly string[] = []) {
     this.#scrubber = scrubber
+    this.#reserved = taken.length === 0 ? RESERVED : new Set([...RESERVED, ...taken])
   }
 
   /** A line without `level`, `time` and `msg`. */
@@ -58,7 +61,7 @@ export class LineMaker {
     let moved: Line | undefined
     const put = (name: string, value: unknown): void => {
       if (value === undefined) return
-      if (!RESERVED.has(name) && !fixed.has(name)) line[name] = value
+      if (!this.#reserved.has(name) && !fixed.has(name)) line[name] = value
       else if (line[name] !== value) {
         moved ??= Object.create(null) as Line
         moved[name] = value

@@ -105,7 +105,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
   constructor(options: LogsOptions<Request> = {}) {
     const resolved = resolveOptions(options)
     this.#options = resolved
-    const { clock, random, secretNames, plainNames, files } = resolved
+    const { clock, random, secretNames, plainNames, files, worker } = resolved
     this.#source = {
       ids: new IdSource(clock, random),
       nowMs: () => clock.nowMs(),
@@ -115,7 +115,8 @@ export class Logs<Request extends RequestLike = RequestLike> {
       user: resolved.user as ScopeSource['user'],
     }
     const scrubber = new Scrubber(new SecretNames({ secret: secretNames, plain: plainNames }))
-    this.#lines = new LineMaker(scrubber)
+    this.#lines = new LineMaker(scrubber, worker === undefined ? [] : ['worker', 'pid'])
+    const own = worker === undefined ? '' : `,"worker":${worker},"pid":${process.pid}`
 
     this.#isGuarded = resolved.logger === undefined
     const opened: LineFile[] = []
@@ -149,6 +150,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
       const onLine = (number: number): void => this.#count(number)
       this.logger = createGuardedLogger({
         level: resolved.level,
+        process: own,
         lines: this.#lines,
         serializers: { ...serializersOf(scrubber), msg: maskMessage },
         time,
@@ -159,6 +161,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
       if (takesText(destination)) {
         text = {
           time,
+          process: own,
           write(level, line) {
             onLine(level)
             if (destination instanceof SplitDestination) destination.lastLevel = level

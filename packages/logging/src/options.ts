@@ -39,6 +39,8 @@ export interface LogsOptions<Request> {
   readonly destination?: Destination
   /** Files that are renamed when they are full, besides the destination. Default: none. */
   readonly files?: FileOptions
+  /** Which of several processes this is, from 0: every line then begins with `worker` and `pid`. Default: none. */
+  readonly worker?: number
   /** A logger that there is already, in place of one of its own. Its other lines are not guarded. Default: none. */
   readonly logger?: ForeignLogger
   /** Whose request it is, for the lines. Synchronous. Default: nobody knows. */
@@ -86,6 +88,7 @@ export interface ResolvedOptions<Request> {
   readonly level: Level
   readonly destination: Destination | undefined
   readonly files: Required<FileOptions> | undefined
+  readonly worker: number | undefined
   readonly logger: ForeignLogger | undefined
   readonly tenant: (request: Request) => string | undefined
   readonly user: (request: Request) => string | undefined
@@ -108,6 +111,7 @@ const NAMES = [
   'level',
   'destination',
   'files',
+  'worker',
   'logger',
   'tenant',
   'user',
@@ -122,6 +126,7 @@ const NAMES = [
 ]
 const MEGABYTE = 1_048_576
 const MAX_NAMES = 100
+const MAX_WORKER = 100_000
 
 /** Fills in the defaults; raises `HOLDFAST_ERR_LOGGING_OPTION` for a wrong value and for an unknown name. */
 export function resolveOptions<Request>(options: LogsOptions<Request>): ResolvedOptions<Request> {
@@ -133,7 +138,7 @@ export function resolveOptions<Request>(options: LogsOptions<Request>): Resolved
   checks.having('destination', destination, ['write'])
   checks.having('logger', logger, ['error', 'warn', 'info', 'debug'])
   if (logger !== undefined) {
-    for (const name of ['level', 'destination', 'files'] as const) {
+    for (const name of ['level', 'destination', 'files', 'worker'] as const) {
       if (options[name] !== undefined) checks.refuse(name, 'left out: "logger" has its own', options[name])
     }
   }
@@ -141,6 +146,7 @@ export function resolveOptions<Request>(options: LogsOptions<Request>): Resolved
     level: levelOf(level) ?? checks.oneOf('level', level, LEVELS),
     destination,
     files: files === undefined ? undefined : filesOf(files),
+    worker: options.worker === undefined ? undefined : checks.count('worker', options.worker, 0, MAX_WORKER),
     logger,
     tenant: checks.synchronous('tenant', options.tenant) ?? (() => undefined),
     user: checks.synchronous('user', options.user) ?? (() => undefined),

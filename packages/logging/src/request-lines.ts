@@ -22,6 +22,8 @@ import { isSampled } from './sampling.ts'
 export interface TextLines {
   /** ISO 8601. */
   time(): string
+  /** What every line of this process says of it. */
+  readonly process: string
   write(level: number, line: string): void
 }
 
@@ -94,7 +96,13 @@ export class RequestLines {
     }
     if (text !== undefined && fields.err === undefined && isPlain(logger)) {
       const number = NUMBERS[level]
-      const frame = { level: number, time: text.time(), msg: COMPLETED, routeText: route.text }
+      const frame = {
+        level: number,
+        time: text.time(),
+        process: text.process,
+        msg: COMPLETED,
+        routeText: route.text,
+      }
       text.write(number, completionText(frame, fields))
     } else logger[level](new CompletionLine(fields), COMPLETED)
   }

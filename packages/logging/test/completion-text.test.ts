@@ -6,11 +6,13 @@ import { LineMaker } from '../src/log-line.ts'
 import { Scrubber } from '../src/scrubber.ts'
 import { SecretNames } from '../src/secret-names.ts'
 
+const PROCESS = ',"worker":3,"pid":42'
 const TIME = '2026-11-22T06:15:00.000Z'
 
 const texts: string[] = []
 const logger = createGuardedLogger({
   level: 'info',
+  process: PROCESS,
   lines: new LineMaker(new Scrubber(new SecretNames())),
   serializers: {},
   time: () => TIME,
@@ -71,7 +73,7 @@ t.test('a line that is made as text is the one that pino would write', async (t)
     texts.length = 0
     logger.warn(new CompletionLine(fields), 'request completed')
     const routeText = fields.route === undefined ? undefined : jsonText(fields.route)
-    const frame = { level: 40, time: TIME, msg: 'request completed', routeText }
+    const frame = { level: 40, time: TIME, process: PROCESS, msg: 'request completed', routeText }
     t.equal(completionText(frame, fields), texts[0])
   }
 })

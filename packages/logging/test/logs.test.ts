@@ -47,6 +47,14 @@ t.test('no caller can take the names of a line, and nothing that he says is lost
   t.type(reader.lines[0]?.['time'], 'string')
 })
 
+t.test('lines say which of several processes writes them, and nobody else says so', async (t) => {
+  const { reader, logs } = logsWith({ worker: 3 })
+  logs.logger.child({ worker: 7 }).info({ pid: 1, bet: 7 }, 'mine')
+  t.match(reader.lines[0], { worker: 3, pid: process.pid, bet: 7, given: { worker: 7, pid: 1 } })
+  t.throws(() => logsWith({ worker: -1 }), { message: /"worker" must be/ })
+  t.throws(() => new Logs({ logger: logs.logger, worker: 1 }), { message: /"worker" must be left out/ })
+})
+
 t.test('errors, requests and secrets are safe in any line', async (t) => {
   const { reader, logs } = logsWith()
   logs.logger.error(Object.assign(new Error('redis://a:canary@h'), { config: { password: 'canary' } }))

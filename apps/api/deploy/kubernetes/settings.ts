@@ -15,6 +15,8 @@ export const GRACE_SECONDS = 60
 export const settings = {
   ENVIRONMENT: 'production',
   API_PORT: String(PORTS.http),
+  // Pods are what is counted, placed and replaced.
+  API_WORKERS: '1',
   MANAGEMENT_PORT: String(PORTS.management),
   ENABLE_METRICS: 'true',
   SESSION_SECURE: 'true',

@@ -4,8 +4,9 @@
 import type { Clock } from '@holdfast/footing'
 import type { DeploymentCheck, Finding } from '@holdfast/lifecycle'
 import type { FindingCode, Finding as Found, PoolGuard, SelfCheckReport } from '@holdfast/pool-guard'
-import { type Config, processesOf } from '../config.ts'
+import { type Config, processesOf, workersOf } from '../config.ts'
 import { reasonOf } from '../reason.ts'
+import { shareOf } from '../worker-share.ts'
 import { type Away, adviceOf } from './away.ts'
 import { clockFindings } from './clock-finding.ts'
 import { failed, passed, type RuleName, strict, warned } from './rules.ts'
@@ -107,14 +108,15 @@ async function databaseFindings(config: Config, pool: PoolGuard, clock: Clock): 
 }
 
 /** What so many processes of the service may open together. */
-function connectionsOf({ dbWebPoolMax, dbMaxOverflow }: Config, processes: number): number {
+function connectionsOf(config: Config, processes: number): number {
+  const { dbWebPoolMax, dbMaxOverflow } = shareOf(config, workersOf(config))
   return processes * (dbWebPoolMax + dbMaxOverflow)
 }
 
 async function connectionFindings(config: Config, pool: PoolGuard): Promise<Finding[]> {
   const processes = processesOf(config)
   const connections = connectionsOf(config, processes)
-  const steadyConnections = processes * config.dbWebPoolMax
+  const steadyConnections = processes * shareOf(config, workersOf(config)).dbWebPoolMax
   const report = await pool.selfCheck({ connections, steadyConnections })
   const findings = report.findings.map(ruled)
   // The database says why by itself.
