@@ -27,9 +27,17 @@ interface Member {
   heardMs: number
 }
 
+/** A sum with what rounding would have lost of it: in whichever order it is made, it is the same number. */
+interface Amount {
+  value: number
+  rest: number
+  /** How many it is made of. */
+  of: number
+}
+
 interface Total {
   readonly layout: Omit<FamilyLayout, 'keys'>
-  readonly values: Map<string, { value: number; of: number }>
+  readonly values: Map<string, Amount>
 }
 
 /** What grows, and is kept when a process ends. */
@@ -39,7 +47,7 @@ const GROWING = ['counter', 'histogram', 'summary']
 export class WorkerTotals {
   readonly #settings: TotalsSettings
   readonly #members = new Map<number, Member>()
-  readonly #retired = new Map<string, { layout: Omit<FamilyLayout, 'keys'>; values: Map<string, number> }>()
+  readonly #retired = new Map<string, Total>()
   #retiredSeries = 0
   #dropped = 0
   #joined = 0
@@ -72,10 +80,7 @@ export class WorkerTotals {
     this.#members.delete(worker)
     for (const { family, key, value } of seriesOf(member)) {
       if (!GROWING.includes(family.type) || !isSum(family, key)) continue
-      const kept = this.#retired.get(family.name) ?? {
-        layout: headOf(family),
-        values: new Map<string, number>(),
-      }
+      const kept: Total = this.#retired.get(family.name) ?? { layout: headOf(family), values: new Map() }
       this.#retired.set(family.name, kept)
       const before = kept.values.get(key)
       if (before === undefined && this.#retiredSeries >= this.#settings.maxRetired) {
@@ -83,7 +88,8 @@ export class WorkerTotals {
         continue
       }
       this.#retiredSeries += before === undefined ? 1 : 0
-      kept.values.set(key, (before ?? 0) + value)
+      if (before === undefined) kept.values.set(key, { value, rest: 0, of: 1 })
+      else addUp(before, value)
     }
   }
 
@@ -94,7 +100,7 @@ export class WorkerTotals {
     for (const [name, { layout, values }] of this.#retired) {
       totals.set(name, {
         layout,
-        values: new Map([...values].map(([key, value]) => [key, { value, of: 1 }])),
+        values: new Map([...values].map(([key, amount]) => [key, { ...amount }])),
       })
     }
     // The one that has started last comes last: of what has one value only, it is that.
@@ -108,7 +114,7 @@ export class WorkerTotals {
           totals.set(family.name, total)
         }
         const before = total.values.get(key)
-        if (before === undefined) total.values.set(key, { value, of: 1 })
+        if (before === undefined) total.values.set(key, { value, rest: 0, of: 1 })
         else add(before, value, aggregator)
       }
     }
@@ -155,14 +161,23 @@ function headOf({ name, help, type, aggregator }: FamilyLayout): Omit<FamilyLayo
   return { name, help, type, aggregator }
 }
 
-function add(total: { value: number; of: number }, value: number, aggregator: string): void {
+function add(total: Amount, value: number, aggregator: string): void {
   if (aggregator === 'max') total.value = Math.max(total.value, value)
   else if (aggregator === 'min') total.value = Math.min(total.value, value)
   else if (aggregator === 'first') total.value = value
   else if (aggregator === 'average') {
     total.of += 1
     total.value += (value - total.value) / total.of
-  } else total.value += value
+  } else addUp(total, value)
+}
+
+/** Knuth's sum of two. Rounded, a sum would fall by its last digit when a process ends: to a collector, a restart. */
+function addUp(total: Amount, value: number): void {
+  const sum = total.value + value
+  const added = sum - total.value
+  const lost = total.value - (sum - added) + (value - added)
+  if (Number.isFinite(lost)) total.rest += lost
+  total.value = sum
 }
 
 function linesOf({ layout: { name, help, type }, values }: Total, openMetrics: boolean): string {
@@ -170,8 +185,8 @@ function linesOf({ layout: { name, help, type }, values }: Total, openMetrics: b
   const family = isCounter ? name.replace(/_total$/, '') : name
   const rename = isCounter && !name.endsWith('_total')
   let lines = `# HELP ${family} ${escapeHelp(help, openMetrics)}\n# TYPE ${family} ${type}\n`
-  for (const [key, { value }] of values) {
-    lines += `${rename ? `${name}_total${key.slice(name.length)}` : key} ${numberText(value)}\n`
+  for (const [key, { value, rest }] of values) {
+    lines += `${rename ? `${name}_total${key.slice(name.length)}` : key} ${numberText(value + rest)}\n`
   }
   return lines
 }

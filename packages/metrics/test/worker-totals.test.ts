@@ -1,7 +1,7 @@
 // The numbers of several processes together, on a clock that is moved by hand.
 
 import { ClusterWorker, collectCluster, MetricSet, OwnRegistry } from '@holdfast/metrics'
-import { HandClock } from '@holdfast/test-kit'
+import { HandClock, seededRandom } from '@holdfast/test-kit'
 import { Counter, Gauge, Registry, Summary } from 'prom-client'
 import t from 'tap'
 import type { ClusterLike } from '../src/cluster-process.ts'
@@ -54,6 +54,25 @@ t.test('counters add up, gauges as they say, and what has ended is kept of count
     kinds.map((kind) => row(totals, kind)),
     ['sum 4', 'max 3', 'min 1', 'average 2', 'first 1', undefined],
   )
+  t.end()
+})
+
+t.test('a sum of fractions stays what it is to the last digit, in whichever order its parts end', (t) => {
+  const random = seededRandom()
+  random.announce(t)
+  for (let round = 0; round < 200; round += 1) {
+    const totals = totalsOf()
+    const workers = [0, 1, 2, 3, 4]
+    for (const worker of workers) totals.hear(worker, counted(random.next() * 10 ** random.int(-6, 3)), 0)
+    const whole = row(totals, 'a_total')
+    while (workers.length > 0) {
+      totals.retire(workers.splice(random.int(0, workers.length - 1), 1)[0] ?? 0)
+      if (row(totals, 'a_total') !== whole) t.equal(row(totals, 'a_total'), whole)
+    }
+  }
+  const totals = totalsOf()
+  for (const worker of [1, 2]) totals.hear(worker, counted(Number.POSITIVE_INFINITY), 0)
+  t.equal(row(totals, 'a_total'), 'a_total +Inf')
   t.end()
 })
 
