@@ -21,7 +21,12 @@ t.test('a deployment in order ends with 0, one with a warning with 1, a mistake 
   const redis = await startRedis()
   t.teardown(() => redis.stop())
   const DATABASE_URL = await soundDatabase(postgres)
-  const environment = { DATABASE_URL, REDIS_URL: redis.directUrl, DATA_DIRECTORY: scratchDirectory(t) }
+  const environment = {
+    API_WORKERS: '1',
+    DATABASE_URL,
+    REDIS_URL: redis.directUrl,
+    DATA_DIRECTORY: scratchDirectory(t),
+  }
   // A machine that is busy enough takes its time to answer, which is a warning.
   let well = await check([], environment)
   for (let again = 0; again < 10 && /takes \d+ ms/.test(well.output); again += 1) {
