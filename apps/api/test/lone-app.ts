@@ -22,7 +22,7 @@ export async function loneApp(
   environment: Readonly<Record<string, string>> = {},
   { databaseUrl = 'postgres://nobody@127.0.0.1:1/nothing', logs }: LoneAppOptions = {},
 ): Promise<FastifyInstance> {
-  const { config } = loadConfig({ LOG_LEVEL: 'silent', ...environment })
+  const { config } = loadConfig({ LOG_LEVEL: 'silent', API_WORKERS: '1', ...environment })
   const { fastify } = await buildApp({
     config,
     logs: logs ?? createLogs(config, false),

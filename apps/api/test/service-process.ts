@@ -42,8 +42,11 @@ export class ServiceProcess {
   readonly ended: Promise<Ending>
   /** Over all that it has written, also what is not kept here. */
   readonly leaks: LeakWatch
+  /** The last of it: requests have a line each. */
   stdout = ''
   stderr = ''
+  /** Where it listens; empty until it does. */
+  url = ''
 
   private constructor(environment: Readonly<Record<string, string>>) {
     this.leaks = new LeakWatch({ ...TEST_SETTINGS, ...environment })
@@ -61,6 +64,7 @@ export class ServiceProcess {
     this.#child.stdout?.on('data', (chunk) => {
       this.leaks.see(String(chunk))
       this.stdout = (this.stdout + String(chunk)).slice(-MAX_OUTPUT)
+      this.url ||= /"url":"([^"]+)"/.exec(this.stdout)?.[1] ?? ''
     })
     this.#child.stderr?.on('data', (chunk) => {
       this.leaks.see(String(chunk))
@@ -89,11 +93,6 @@ export class ServiceProcess {
 
   get pid(): number {
     return this.#child.pid ?? -1
-  }
-
-  /** Where it listens; empty until it does. */
-  get url(): string {
-    return /"url":"([^"]+)"/.exec(this.stdout)?.[1] ?? ''
   }
 
   /** Its management port, outside production. */
