@@ -14,6 +14,8 @@ export interface Bypass {
   readonly id: string
 }
 
+/** The longest that one lasts: a week. */
+export const MAX_BYPASS_MS = 7 * 86_400_000
 const TOKEN = /^(([0-9a-z]{1,11})\.([0-9a-z]{1,11})\.([\w-]{8,32}))\.([\w-]{43})$/
 const PURPOSE = 'holdfast-maintenance-bypass:'
 

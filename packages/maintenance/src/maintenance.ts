@@ -125,7 +125,7 @@ export class Maintenance {
       initial,
       id: processName,
       report: () => this.#report(),
-      adopted: (state) => this.#adopted(state),
+      adopted: (state, answerLost) => this.#adopted(state, answerLost),
       looked: () => this.#looked(),
     })
     this.#status = statusAt(initial, initial.rules, this.wallMs())
@@ -167,7 +167,8 @@ export class Maintenance {
     this.#cancelChange()
     this.#cancelReport?.()
     this.#breakGlass.close()
-    await this.#replica.close()
+    // What is still under way may write after this: others then wait until this process is believed to be gone.
+    await this.#replica.close({ leaves: this.#writes.size === 0 })
   }
 
   /** Looks at once whether others have changed something; true when that succeeded. Never rejects. */
@@ -181,9 +182,7 @@ export class Maintenance {
    */
   async set(given: RuleInput, note: Note = {}): Promise<Changed & { readonly rule: Rule }> {
     const rule = readRule(given)
-    const { untilMs } = rule
-    if (untilMs !== undefined && untilMs <= this.wallMs())
-      inputs.refuse('until', 'in the future', given.until)
+    this.#refuseWhatIsOver(rule, given)
     const change = {
       action: 'rule.set',
       subject: rule.id,
@@ -207,8 +206,9 @@ export class Maintenance {
   }
 
   /** Sets the banner in all processes. Raises as `set`. */
-  setBanner(given: BannerInput, note: Note = {}): Promise<Changed> {
+  async setBanner(given: BannerInput, note: Note = {}): Promise<Changed> {
     const banner = readBanner(given)
+    this.#refuseWhatIsOver(banner, given)
     return this.#change(
       (state, nowMs) => withBanner(state, banner, nowMs),
       { action: 'banner.set', ...told(note) },
@@ -385,13 +385,18 @@ export class Maintenance {
     }
   }
 
+  #refuseWhatIsOver({ untilMs }: { readonly untilMs?: number }, given: RuleInput | BannerInput): void {
+    if (untilMs !== undefined && untilMs <= this.wallMs())
+      inputs.refuse('until', 'in the future', given.until)
+  }
+
   #rules(): readonly Rule[] {
     return this.override?.rules ?? this.state.rules
   }
 
-  #adopted(state: MaintenanceState): void {
+  #adopted(state: MaintenanceState, answerLost: boolean): void {
     const { version, change } = state
-    const learnt = this.#changing === 0
+    const learnt = this.#changing === 0 && !answerLost
     this.#log.warn({ version, change, learnt }, 'the state of maintenance has changed')
     publishChanged({ version, change, learnt })
     if (change !== undefined) {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
 import { type Clock, type MetricsRegistry, type PageOfRefusal, systemClock } from '@holdfast/footing'
 import { type BannerInput, readBanner } from './banner.ts'
+import { MAX_BYPASS_MS } from './bypass.ts'
 import { checks } from './inputs.ts'
 import type { MaintenanceJournal } from './journal.ts'
 import type { MaintenanceRedis } from './redis-store.ts'
@@ -18,7 +19,7 @@ export interface BypassOptions {
   readonly cookie?: string
   /** Whether the cookie goes over HTTPS alone. Default true. */
   readonly secure?: boolean
-  /** How long a bypass lasts that says nothing about it, in ms. Default 43,200,000 (12 hours). */
+  /** How long a bypass lasts that says nothing about it, in ms, at most a week. Default 43,200,000 (12 hours). */
   readonly defaultMs?: number
 }
 
@@ -272,7 +273,7 @@ function bypassOf(given: BypassOptions): Required<BypassOptions> {
     header: tokenOf('bypass.header', header).toLowerCase(),
     cookie: tokenOf('bypass.cookie', given.cookie ?? `${prefix}maintenance-bypass`),
     secure,
-    defaultMs: checks.duration('bypass.defaultMs', defaultMs, 1000),
+    defaultMs: checks.duration('bypass.defaultMs', defaultMs, 1000, MAX_BYPASS_MS),
   }
   checks.onlyKnown('bypass.', given, Object.keys(bypass))
   return bypass

@@ -4,7 +4,8 @@
  *
  * Guarantees: an older state never replaces a newer one; while the store is away the last one stays; a store that has
  * lost its data is told again by whoever knows; after a start the journal speaks where the store cannot; a change holds
- * in all processes or is refused. Of a change whose answer was lost nobody knows before the next look.
+ * in all processes or is refused. Of a change whose answer was lost nobody knows before the next look, which has it
+ * written down.
  */
 import { type Clock, holdProcess, withRetryAfter } from '@holdfast/footing'
 import { ConflictError, UnavailableError } from './errors.ts'
@@ -37,8 +38,8 @@ export interface ReplicaParts {
   readonly id: string
   /** What this process tells the others about itself. */
   readonly report: () => string
-  /** There is another state. */
-  readonly adopted: (state: MaintenanceState) => void
+  /** There is another state. `answerLost`: this process has made it, and was not told so. */
+  readonly adopted: (state: MaintenanceState, answerLost: boolean) => void
   /** The store was asked: its clock may say something else than before. */
   readonly looked: () => void
 }
@@ -81,6 +82,8 @@ export class Replica {
   /** The last version in the journal, as a start has found it. */
   #recordedVersion: number | undefined
   #unrecorded: Entry[] = []
+  /** The document of a change whose answer was lost: it may have been written. */
+  #unsure: string | undefined
   #recording: Promise<void> | undefined
   #heard = false
   #closed = false
@@ -170,6 +173,7 @@ export class Replica {
       const known = Math.max(version, this.#kept?.version ?? 0)
       const written = await store.write(text, known).catch((cause: unknown) => {
         // It may have been carried out.
+        this.#unsure = text
         void this.sync()
         throw withRetryAfter(new UnavailableError({ cause }), RETRY_MS)
       })
@@ -204,13 +208,13 @@ export class Replica {
     }
   }
 
-  /** Says goodbye, so that nobody waits for word of this process. */
-  async close(): Promise<void> {
+  /** Ends. With `leaves` it says goodbye, so that nobody waits for word of this process. */
+  async close({ leaves }: { readonly leaves: boolean }): Promise<void> {
     const { store, id } = this.#parts
     this.#closed = true
     this.#cancelSync()
     this.#stopListening()
-    if (store.available) await store.leave(id).catch(() => {})
+    if (leaves && store.available) await store.leave(id).catch(() => {})
   }
 
   #syncLater(): void {
@@ -345,6 +349,8 @@ export class Replica {
   #adopt(kept: Kept): void {
     const { log, adopted } = this.#parts
     if (kept.version <= (this.#kept?.version ?? 0)) return
+    const answerLost = kept.text === this.#unsure
+    this.#unsure = undefined
     this.#kept = { version: kept.version, text: kept.text }
     try {
       this.#state = stateFrom(kept.text, kept.version)
@@ -355,7 +361,10 @@ export class Replica {
       )
       return
     }
-    adopted(this.#state)
+    adopted(this.#state, answerLost)
+    const { version, change } = this.#state
+    if (answerLost && change !== undefined)
+      void this.#record({ version, atMs: version, change, text: kept.text })
   }
 
   #keepTime(storeMs: number, atMs: number): void {

@@ -210,6 +210,24 @@ t.test(
   },
 )
 
+t.test('a change whose answer was lost is found, told as one of here, and written down', async (t) => {
+  const fleet = new HandFleet()
+  const { journal, store } = fleet
+  const [one, two] = [await fleet.process({ journal }), await fleet.process({ journal })]
+  store.lostAnswers = 1
+  await t.rejects(one.set({ id: 'a' }, { by: 'alice' }), { code: 'HOLDFAST_ERR_MAINTENANCE_UNAVAILABLE' })
+  await fleet.clock.advance(0)
+  t.ok(isClosed(one) && isClosed(two))
+  t.match(journal.entries, [{ version: one.state.version, change: { subject: 'a', by: 'alice' } }])
+  t.same(
+    fleet.logged(/has changed/).map(({ details }) => (details as { learnt: boolean }).learnt),
+    [false, true],
+    'one of them says that it was made there',
+  )
+  await one.remove('a')
+  t.equal(journal.entries.length, 2, 'what comes after it is written down once')
+})
+
 t.test('what nobody could read is not written', async (t) => {
   const fleet = new HandFleet()
   const one = await fleet.process()

@@ -17,6 +17,8 @@ export class FrailStore implements MaintenanceStore {
   deaf = false
   /** How many of the next calls fail. */
   failures = 0
+  /** How many of the next writes are carried out without an answer. */
+  lostAnswers = 0
   /** What the clock of the store is ahead of that of the processes. */
   aheadMs = 0
 
@@ -50,6 +52,10 @@ export class FrailStore implements MaintenanceStore {
     this.#check()
     const written = await this.#store.write(text, expected)
     this.#tell()
+    if (this.lostAnswers > 0) {
+      this.lostAnswers -= 1
+      throw new Error('the answer is lost')
+    }
     return written.written ? { ...written, nowMs: written.nowMs + this.aheadMs } : written
   }
 

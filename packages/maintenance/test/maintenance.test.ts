@@ -49,12 +49,11 @@ t.test('a window that is years away does not begin at once', async (t) => {
   await one.close()
 })
 
-t.test('a rule that ends in the past is refused', async (t) => {
+t.test('a rule or a banner that ends in the past is refused', async (t) => {
   const one = await new HandFleet().process()
-  await t.rejects(one.set({ until: one.wallMs() }), {
-    code: 'HOLDFAST_ERR_MAINTENANCE_RULE',
-    message: /"until" must be in the future/,
-  })
+  const refused = { code: 'HOLDFAST_ERR_MAINTENANCE_RULE', message: /"until" must be in the future/ }
+  await t.rejects(one.set({ until: one.wallMs() }), refused)
+  await t.rejects(one.setBanner({ message: 'hello', until: one.wallMs() }), refused)
 })
 
 t.test('what is closed for one tenant alone is told to nobody else', async (t) => {
@@ -148,6 +147,24 @@ t.test('a process that does not keep to the rule yet, or has fallen silent, is w
   t.ok((await one.quiescence('drain')).processes.some(({ id, state }) => id === 'gone' && state === 'silent'))
   await fleet.clock.advance(50_000)
   t.equal((await one.quiescence('drain')).quiescent, true, 'after a minute it is believed to be gone')
+})
+
+t.test('a process that has ended with a write under way is waited for as well', async (t) => {
+  const fleet = new HandFleet()
+  const [one, two] = [await fleet.process(), await fleet.process()]
+  await fleet.clock.advance(20_000)
+  two.beginWrite({ group: undefined, tenant: undefined })
+  await one.set({ id: 'drain', mode: 'drain-writes' })
+  await fleet.clock.advance(1000)
+  await two.close()
+  t.match(await one.quiescence('drain'), { quiescent: false, inFlight: 1 })
+  await fleet.clock.advance(20_000)
+  t.same((await one.quiescence('drain')).processes.map(({ state }) => state).toSorted(), [
+    'quiescent',
+    'silent',
+  ])
+  await fleet.clock.advance(60_000)
+  t.equal((await one.quiescence('drain')).quiescent, true)
 })
 
 t.test('nothing is said before the store has heard of everybody, nor of words it cannot read', async (t) => {

@@ -39,6 +39,10 @@ t.test('a wrong option fails at register(), with what was received', async (t) =
       /"bypass.cookie" must be a name that HTTP allows/,
     ],
     [{ bypass: { keys: ['k'.repeat(32)], header: '' } }, /"bypass.header" must be/],
+    [
+      { bypass: { keys: ['k'.repeat(32)], defaultMs: 8 * 86_400_000 } },
+      /"bypass.defaultMs" must be milliseconds from 1000 to 604800000/,
+    ],
     [{ bypass: { keys: ['k'.repeat(32)], secure: 1 } }, /"bypass.secure" must be true or false/],
     [{ bypass: { keys: ['k'.repeat(32)], key: 1 } }, /"bypass.key" must be left out/],
     [{ page: async () => undefined }, /"page" must be a function that is not async/],
