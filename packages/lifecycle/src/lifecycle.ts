@@ -34,6 +34,7 @@ import {
   type PhaseRecord,
   running,
   type StartPhase,
+  startPhases,
 } from './start-up.ts'
 import { type StepOutcome, Steps } from './steps.ts'
 
@@ -190,14 +191,16 @@ export class Lifecycle {
 
   /**
    * Runs a phase of the start and answers what it answers. Phases come in the order of `startPhases`; any may be left
-   * out. Raises `HOLDFAST_ERR_LIFECYCLE_PHASE_ORDER`, `_PHASE_TIMEOUT` (the work is told by its signal) and, from a
-   * signal on, `_STOPPED`.
+   * out. Raises `HOLDFAST_ERR_LIFECYCLE_OPTION`, `_PHASE_ORDER`, `_PHASE_TIMEOUT` (the work is told by its signal) and,
+   * from a signal on, `_STOPPED`.
    */
   async phase<T>(
     name: StartPhase,
     work: (context: { readonly signal: AbortSignal }) => T | PromiseLike<T>,
     { timeoutMs = this.#options.phaseTimeoutMs }: { readonly timeoutMs?: number } = {},
   ): Promise<T> {
+    checks.oneOf('phase', name, startPhases)
+    checks.duration('timeoutMs', timeoutMs, 0)
     if (this.stopping) throw new StoppedError(`the phase "${name}" cannot begin`)
     const obstacle = obstacleTo(this.#startUp, name)
     if (obstacle !== undefined) throw new PhaseOrderError(name, obstacle)

@@ -61,6 +61,15 @@ t.test('the start is a line with its phases, once', async (t) => {
 
 t.test('phases out of order, beside each other, too long or failing are refused', async (t) => {
   const { clock, life } = handLifecycle({ phaseTimeoutMs: 1000 })
+  for (const [name, timeoutMs] of [
+    ['warn', 1],
+    ['warm', Number.NaN],
+  ] as const) {
+    await t.rejects(
+      life.phase(name as 'warm', () => t.fail('it must not run'), { timeoutMs }),
+      errors.OptionError,
+    )
+  }
   let signal: AbortSignal | undefined
   const warming = life.phase('warm', (context) => {
     signal = context.signal
