@@ -87,6 +87,20 @@ t.test('no secret is in what is found', async (t) => {
   t.notMatch(JSON.stringify(findings), hidden)
 })
 
+t.test('a password with a sign that should be percent-encoded is looked at like any other', async (t) => {
+  const url = (password: string) => `postgres://web:${password}@127.0.0.1/holdfast`
+  const rulesOf = async (password: string) => {
+    const environment = {
+      ...soundProduction,
+      DATA_DIRECTORY: scratchDirectory(t),
+      DATABASE_URL: url(password),
+    }
+    return (await findingsAtStart(environment)).flatMap(({ rule = [] }) => rule)
+  }
+  t.strictSame(await rulesOf('100%uT7wq9ZkLx2Vn8Rb4'), [])
+  t.strictSame(await rulesOf('100%xxxxxxxxxxxx'), ['password-weak'])
+})
+
 t.test('what a generator makes is never weak', async (t) => {
   for (let round = 0; round < 2000; round += 1) {
     for (const secret of [

@@ -87,8 +87,17 @@ function secretsOf(config: Config): Given[] {
 function ofUrl(name: string, url: Secret | undefined): Given[] {
   const { protocol = '', username = '', password = '' } = URL.parse(url?.reveal() ?? '') ?? {}
   if (password === '') return []
-  const text = decodeURIComponent(password)
+  const text = decoded(password)
   return [{ name: `the password of ${name}`, text, account: `${protocol}${username}` }]
+}
+
+/** What is not percent-encoded stands for itself, as for the driver of PostgreSQL. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 function ofRedis(name: string, target: RedisTarget | undefined): Given[] {

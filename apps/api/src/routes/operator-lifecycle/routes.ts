@@ -61,8 +61,7 @@ export const operatorLifecycle = fastifyPlugin<OperatorLifecycleOptions>(
       },
     )
     app.post('/admin/lifecycle/uncordon', guarded, async (_request, reply) => {
-      app.lifecycle.uncordon()
-      app.logging.event('SECURITY_EVENT', 'instance.uncordoned')
+      if (app.lifecycle.uncordon()) app.logging.event('SECURITY_EVENT', 'instance.uncordoned')
       return answer(reply)
     })
   },
