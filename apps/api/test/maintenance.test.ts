@@ -153,6 +153,19 @@ t.test('everything closed: sign-in, probes, metrics, status and the way back sta
   t.equal((await get('/acme/api/public/load-theme')).status, 200)
 })
 
+t.test('an operator whose address is blocked opens what is closed', async (t) => {
+  const { get, post } = await start(t, { TRUST_PROXY: '127.0.0.1' })
+  t.equal((await post('/admin/maintenance/enable', { scope: {}, mode: 'block' })).status, 200)
+  t.match(await post('/admin/abuse/blocks', { address: '192.0.2.7' }), { status: 201 })
+  const blocked = { 'x-forwarded-for': '192.0.2.7' }
+  t.equal((await get('/api/status', blocked)).status, 429)
+  t.equal((await post('/admin/maintenance/disable', undefined, blocked)).status, 401, 'nobody else does')
+  const operator = { ...OPERATOR, ...blocked }
+  t.equal((await get('/admin/maintenance', operator)).status, 200)
+  t.equal((await post('/admin/maintenance/disable', undefined, operator)).status, 200)
+  t.equal((await post('/admin/banner/clear', undefined, operator)).status, 200)
+})
+
 t.test('everything may only read: whoever is signed in reads, and whoever signs in is let in', async (t) => {
   const directory = scratchDirectory(t)
   const databaseUrl = await demoDatabase(postgres.url, directory)
