@@ -185,7 +185,10 @@ function forkWorker(numbers: Set<number>, environment: Readonly<Record<string, s
     })
   })
   const exited = new Promise<number>((resolve) => {
-    worker.once('exit', (code: number | null) => resolve(code ?? 1))
+    worker.once('exit', (code: number | null, signal: string | null) => {
+      // One that such a signal ends has not begun to hear them: it serves nobody.
+      resolve(code ?? (signal === 'SIGTERM' || signal === 'SIGINT' ? 0 : 1))
+    })
     // Where the system has no process to give there is none that could exit.
     worker.on('error', () => {
       if (child.pid === undefined) resolve(1)

@@ -219,6 +219,18 @@ t.test('each worker has files of its own', async (t) => {
   }
 })
 
+t.test('a signal while the workers begin ends all of it in order', async (t) => {
+  const service = ServiceProcess.spawn(t, {
+    API_WORKERS: '2',
+    REDIS_URL: 'redis://127.0.0.1:1',
+    DATABASE_URL: 'postgres://nobody@127.0.0.1:1/nothing',
+    DATA_DIRECTORY: scratchDirectory(t),
+  })
+  const forked = () => readFileSync(`/proc/${service.pid}/task/${service.pid}/children`, 'utf8').split(' ')
+  await waitUntil(() => forked().length > 2, { timeoutMs: 60_000, intervalMs: 1, what: 'two workers' })
+  t.strictSame(await service.stop(), CLEAN, service.stdout)
+})
+
 t.test('without Redis there is one, and it says so', async (t) => {
   const postgres = await startPostgres()
   t.teardown(() => postgres.stop())
