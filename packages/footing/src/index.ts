@@ -34,5 +34,7 @@ export {
   RefusalPages,
   type Refused,
 } from './refusal-pages.ts'
+export { pathOf } from './request-path.ts'
 export { type RetryAfter, wholeSeconds, withRetryAfter } from './retry-after.ts'
 export { type Labelled, SharedMetrics, type SharedMetricsSettings } from './shared-metrics.ts'
+export { endsWithConnection, type WaitingResponse } from './waiting-answers.ts'

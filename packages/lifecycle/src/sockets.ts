@@ -6,7 +6,7 @@
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { afterTurn } from '@holdfast/footing'
+import { afterTurn, pathOf } from '@holdfast/footing'
 
 const latest = Symbol('the latest answer on this connection')
 const away = Symbol('the request on this connection was turned away')
@@ -104,7 +104,7 @@ export class SocketTable {
     for (const connection of this.#open) {
       if (requests.length >= MAX_NAMED) break
       const request = isWaiting(connection) ? connection[latest]?.req : undefined
-      if (request !== undefined) requests.push({ method: request.method ?? '', path: pathOf(request) })
+      if (request !== undefined) requests.push({ method: request.method ?? '', path: shortPath(request) })
     }
     return requests
   }
@@ -234,7 +234,7 @@ export class SocketTable {
     if (!this.#leaving) return
     response.shouldKeepAlive = false
     if (!this.#draining) return
-    if (this.#isProbe(pathOf(request))) return
+    if (this.#isProbe(shortPath(request))) return
     this.#lastRequestMs = this.#nowMs()
     // The one before on this connection, sent without waiting, is answered.
     if (this.#turningAway && !isNext && REPEATABLE.has(request.method ?? '')) {
@@ -265,7 +265,6 @@ function remoteEnd({ remoteAddress, remotePort }: Socket): string {
   return `${remoteAddress} ${remotePort}`
 }
 
-function pathOf({ url = '' }: IncomingMessage): string {
-  const query = url.indexOf('?')
-  return url.slice(0, Math.min(query === -1 ? url.length : query, MAX_PATH))
+function shortPath({ url = '' }: IncomingMessage): string {
+  return pathOf(url).slice(0, MAX_PATH)
 }

@@ -6,7 +6,7 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import { endsWithConnection } from '@holdfast/footing'
 import type { Logger } from 'pino'
 import { COMPLETED, roundedMs } from './completion.ts'
 import { type EventLevel, type EventType, publishEvent, publishLevel } from './events.ts'
@@ -76,10 +76,6 @@ const SCOPE = Symbol('the scope of a request')
 interface Scoped {
   [SCOPE]?: RequestScope
 }
-
-/** A connection on which requests wait for the answers to those before. */
-type Connection = Socket & { [WAITING]?: Set<() => void> }
-const WAITING = Symbol('what ends the lines of requests that wait')
 
 /** The log of one service. */
 export class Logs<Request extends RequestLike = RequestLike> {
@@ -241,8 +237,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
     scope.followed = true
     response.on('close', this.#onClose)
     // One that waits behind another of its connection is never told when that connection ends.
-    if (response.socket === null)
-      waitFor(response.req.socket, response, () => this.#complete(scope, response))
+    if (response.socket === null) endsWithConnection(response, () => this.#complete(scope, response))
   }
 
   /**
@@ -381,19 +376,6 @@ function whenClosed(tell: (response: ServerResponse) => void): (this: ServerResp
   return function (this: ServerResponse) {
     tell(this)
   }
-}
-
-/** One listener for each connection, however many requests wait on it. */
-function waitFor(connection: Connection, response: ServerResponse, end: () => void): void {
-  const waiting = connection[WAITING] ?? new Set<() => void>()
-  if (connection[WAITING] === undefined) {
-    connection[WAITING] = waiting
-    connection.once('close', () => {
-      for (const each of [...waiting]) each()
-    })
-  }
-  waiting.add(end)
-  response.once('close', () => waiting.delete(end))
 }
 
 function finished(line: Line): FinishedLine {

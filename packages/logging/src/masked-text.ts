@@ -18,6 +18,9 @@ const JSON_WEB_TOKEN = /\beyJ[\w-]{4,2048}\.[\w-]{2,4096}(?:\.[\w-]{0,2048})?/g
 /** `password=...`, `"token": "..."`, `api_key: ...`. */
 const NAMED =
   /((?:passw(?:or)?d|passphrase|secret|token|authori[sz]ation|cookie|api[_-]?key|credentials?|session[_-]?id)[\w-]{0,32}["']?\s{0,3}[=:]\s{0,3})(?:"[^"]{0,2048}"?|'[^']{0,2048}'?|[^\s"'&,;)}\]]{1,2048})/gi
+/** `Authorization: Token ...`, `Cookie: a=1; b=2`, where a part of the value is masked already: of a header all of it. */
+const HEADER =
+  /((?:authori[sz]ation|cookies?)\s{0,3}:\s{0,3}\[masked\])(?:;|[ \t]{1,3}(?=[^\s})\]]))[^\r\n]{1,4096}/gi
 /** Without one of these there is nothing to look for. */
 const SUSPICIOUS = /[=:@]|eyJ|earer|EARER|asic/
 
@@ -31,6 +34,7 @@ export function maskText(text: string, max: number = MAX_TEXT): string {
         .replace(SCHEME, `$1 ${MASK}`)
         .replace(JSON_WEB_TOKEN, MASK)
         .replace(NAMED, `$1${MASK}`)
+        .replace(HEADER, '$1')
     : read
   return masked.length > max || read.length < text.length ? `${masked.slice(0, max)}[cut]` : masked
 }

@@ -83,11 +83,15 @@ declare module 'fastify' {
   }
 }
 
+/** Those that servers were made with. */
+const SERVING = new WeakSet<object>()
+
 /**
  * For `Fastify({ ...serverOptions(logs) })`. Whoever gives other `http` options keeps this `ServerResponse` among them:
  * it names requests, and gives lines to them, where Fastify never learns of them.
  */
 export function serverOptions(logs: Logs<FastifyRequest>) {
+  SERVING.add(logs)
   return {
     loggerInstance: logs.logger as FastifyBaseLogger,
     logController: new OneLineController(logs),
@@ -214,6 +218,9 @@ export const logging = fp(
     if (given !== undefined) {
       if (!(given instanceof Logs)) checks.refuse('logs', 'a Logs', given)
       checks.onlyKnown('', rest, ['logs', 'admin', 'registry', 'appName'])
+      // Else no request would have a line, and nobody would notice.
+      if (!SERVING.has(given))
+        checks.refuse('logs', 'those whose serverOptions() a server was made with', given)
     }
     checks.having('registry', registry, ['registerMetric', 'getSingleMetric'])
     if (appName !== undefined) checks.text('appName', appName, 63)
@@ -305,8 +312,11 @@ function addLevelRoutes(
       Number.isSafeInteger(seconds) && Number(seconds) >= 1 && Number(seconds) * 1000 <= MAX_CHANGE_MS
     if (level === undefined || !isTime || Object.keys(rest).length > 0)
       throw new LevelError(LEVELS.join(', '))
+    const tell = () => logs.event('SECURITY_EVENT', 'log.level.changed', { to: level, for_seconds: seconds })
+    // Nothing is written under that one: that it begins is told before.
+    if (level === 'silent') tell()
     logs.setLevel(level, Number(seconds) * 1000)
-    logs.event('SECURITY_EVENT', 'log.level.changed', { to: level, for_seconds: seconds })
+    if (level !== 'silent') tell()
     return answer()
   })
   app.delete(url, { preHandler }, async () => {

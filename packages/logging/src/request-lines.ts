@@ -108,7 +108,17 @@ export class RequestLines {
   }
 }
 
+/** What is looked at of the stream of an HTTP/2 answer: one that is cancelled counts as ended for Node. */
+interface Http2Stream {
+  readonly aborted: boolean
+  readonly rstCode: number
+}
+
+const NO_ERROR = 0
+
 /** All of it was written, or at least given to a connection that lives, as that of `app.inject()`. */
-function isFinished({ writableFinished, writableEnded, socket }: ServerResponse): boolean {
+function isFinished(response: ServerResponse & { readonly stream?: Http2Stream }): boolean {
+  const { writableFinished, writableEnded, socket, stream } = response
+  if (stream !== undefined) return stream.rstCode === NO_ERROR && !stream.aborted
   return writableFinished || (writableEnded && socket?.destroyed === false)
 }

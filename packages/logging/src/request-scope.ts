@@ -1,6 +1,7 @@
 // What the lines of one request, or of one job, have in common.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { pathOf } from '@holdfast/footing'
 import type { Line, LogScope } from './log-line.ts'
 import { givenId, type IdSource, isHarmlessId } from './request-ids.ts'
 import { formatTraceParent, parseTraceParent, passableTraceState, type TraceParent } from './trace-parent.ts'
@@ -28,7 +29,6 @@ export interface ScopeSource {
   readonly user: (request: RequestLike) => string | undefined
 }
 
-const MAX_PATH = 1024
 const MAX_NAME = 128
 
 /** The scope of a request, from its first byte to the end of its answer. */
@@ -87,12 +87,10 @@ export class RequestScope implements LogScope {
     return this.completed ? this.#user : this.#known(this.#source.user)
   }
 
-  /** Without its query, which carries what people type and what links grant. */
+  /** Without its query. */
   get path(): string {
     if (this.#path !== undefined) return this.#path
-    const { url = '/' } = this.#raw ?? {}
-    const end = url.search(/[?#;]/)
-    return (end === -1 ? url : url.slice(0, end)).slice(0, MAX_PATH)
+    return pathOf(this.#raw?.url ?? '/')
   }
 
   describe(line: Line): void {

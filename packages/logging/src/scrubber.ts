@@ -46,7 +46,11 @@ export class Scrubber {
     into: (name: string, value: unknown) => void,
     skips: (name: string) => boolean = () => false,
   ): void {
-    new Pass(this.#names, this.#bounds).members(given, 0, into, skips)
+    try {
+      new Pass(this.#names, this.#bounds).members(given, 0, into, skips)
+    } catch {
+      into('[unreadable]', true)
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 // What lines say of the objects that Fastify and its users log by these names: allow-lists.
 
+import { pathOf } from '@holdfast/footing'
 import type { Scrubber } from './scrubber.ts'
 
 /** What is looked at of a request, whoever made it. */
@@ -23,7 +24,7 @@ export function serializersOf(scrubber: Scrubber) {
 /** A request without its headers, its query and its body. */
 export function requestFields(given: unknown) {
   const { method, url, host, ip } = Object(given) as Shown
-  const path = typeof url === 'string' ? url.split(/[?#;]/, 1)[0]?.slice(0, 1024) : undefined
+  const path = typeof url === 'string' ? pathOf(url) : undefined
   return { method: plain(method), path, host: plain(host), remote_address: plain(ip) }
 }
 

@@ -58,6 +58,10 @@ t.test('operators change the level for a while, and nobody else does', async (t)
   t.match((await app.inject({ method: 'DELETE', url, headers })).json(), { level: 'info', until: null })
   t.ok(reader.named('log.level.reset'))
 
+  await app.inject({ method: 'PUT', url, headers, payload: { level: 'silent' } })
+  t.match(reader.lines.at(-1), { event: 'log.level.changed', to: 'silent', for_seconds: 900 })
+  await app.inject({ method: 'DELETE', url, headers })
+
   app.logging.setLevel('WARN', 1000)
   t.equal(app.logging.snapshot().level.level, 'warn')
   app.logging.resetLevel()

@@ -61,7 +61,13 @@ t.test('errors, requests and secrets are safe in any line', async (t) => {
   logs.logger.info(
     {
       err: { password: 'canary' },
-      req: { method: 'GET', url: '/x?token=canary', headers: { cookie: 'canary' }, host: 'h', ip: '::1' },
+      req: {
+        method: 'GET',
+        url: 'http://a:canary@h/x?token=canary',
+        headers: { cookie: 'canary' },
+        host: 'h',
+        ip: '::1',
+      },
       res: { statusCode: 200, secret: 'canary' },
     },
     'token=canary',

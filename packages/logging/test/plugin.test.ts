@@ -508,6 +508,7 @@ t.test('wrong options fail at register(), and twice is once too often', async (t
   for (const [options, message] of [
     [{ logs: {} }, /"logs" must be a Logs/],
     [{ logs, level: 'info' }, /"level" must be left out/],
+    [{ logs }, /"logs" must be those whose serverOptions\(\) a server was made with/],
     [{ registry: {} }, /"registry" must be an object with/],
     [{ appName: '' }, /"appName" must be a text/],
     [{ admin: {} }, /"admin.authorize" must be a function/],

@@ -64,7 +64,11 @@ t.test('texts lose what looks like a secret', async (t) => {
   for (const [given, expected] of [
     ['connect redis://app:canary@10.0.0.1:6379/0 failed', `connect redis://${MASK}@10.0.0.1:6379/0 failed`],
     ['postgres://app:can/a@ry@db/x', `postgres://${MASK}@db/x`],
-    ['Authorization: Bearer canary-1234', `Authorization: ${MASK} ${MASK}`],
+    ['Authorization: Bearer canary-1234', `Authorization: ${MASK}`],
+    ['Authorization: Token canary, x\nAccept: a', `Authorization: ${MASK}\nAccept: a`],
+    ['authorization: Digest username="a", response="canary"', `authorization: ${MASK}`],
+    ['Cookie: theme=dark; session=canary', `Cookie: ${MASK}`],
+    ["{ cookie: 'a=1; b=canary', host: 'x' }", `{ cookie: ${MASK}, host: 'x' }`],
     ['sent Bearer canary-1234 twice', `sent Bearer ${MASK} twice`],
     ['sent Basic Y2FuYXJ5OmNhbmFyeQ==', `sent Basic ${MASK}`],
     ['basic authentication is off', 'basic authentication is off'],
@@ -169,6 +173,9 @@ t.test('whatever is logged becomes plain data, and nothing throws', async (t) =>
   t.equal(({} as { polluted?: boolean }).polluted, undefined)
   for (const value of [undefined, null, 1, true, 'x', Symbol('x'), () => 1, 1n])
     t.doesNotThrow(() => scrubber.value(value))
+  const names: string[] = []
+  scrubber.members(hostile.proxy, (name) => names.push(name))
+  t.same(names, ['[unreadable]'])
 })
 
 t.test('of an error the log has what went wrong, and not what was sent', async (t) => {
