@@ -109,6 +109,7 @@ export class ClusterWorker {
     const { kind, id, text } = Object(message) as { kind?: unknown; id?: number; text?: string }
     if (kind === TEXT && id !== undefined && text !== undefined) this.#asked.get(id)?.(text)
   }
+  #telling = Promise.resolve()
   #cancel = () => {}
   #ids = 0
   #closed = false
@@ -122,8 +123,14 @@ export class ClusterWorker {
     this.#later()
   }
 
-  /** Tells the primary now. */
-  async tell(): Promise<void> {
+  /** Tells the primary now; one after the other, or the numbers of before could come last. */
+  tell(): Promise<void> {
+    const tell = () => this.#tell()
+    this.#telling = this.#telling.then(tell, tell)
+    return this.#telling
+  }
+
+  async #tell(): Promise<void> {
     const snapshot = await this.#writer.next(this.#registry.getMetricsAsArray() as readonly MetricLike[])
     this.#send({ kind: SNAPSHOT, snapshot })
   }

@@ -91,7 +91,7 @@ class StatusRows {
 
 /** All routes, and how many requests are under way. */
 export class HttpRequests {
-  readonly inFlight = new GaugeRow({})
+  readonly inFlight = new GaugeRow({}, () => {})
   readonly #routes = new Map<string, RouteRecorder>()
   readonly #maxRoutes: number
   readonly #makeRow: (labels: Readonly<Record<string, string>>) => HistogramRow

@@ -87,7 +87,8 @@ export class MetricSet {
     const checks = checksOf(resolved.name)
     checks.oneOf('aggregate', aggregate, ['sum', 'max', 'min', 'average', 'newest'])
     checks.callable('collect', collect)
-    const series = new Series(resolved, (labels) => new GaugeRow(labels), this.overflowed)
+    const refused = () => this.#refused(resolved.name)
+    const series = new Series(resolved, (labels) => new GaugeRow(labels, refused), this.overflowed)
     this.#register(resolved, 'gauge', series, {
       form: VALUE_FORM,
       aggregate,

@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
-import { Authorisation } from '@holdfast/footing'
+import { Authorisation, endsWithConnection, responseOn, statusOfUnread } from '@holdfast/footing'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { CONTENT_TYPES, type Format, formatOf, takesGzip } from './accept.ts'
@@ -8,7 +7,7 @@ import { countedStatus, type EndedResponse } from './answer-end.ts'
 import { bearerCheck } from './bearer.ts'
 import { ClusterWorker } from './cluster-process.ts'
 import { AlreadyRegisteredError, ForbiddenError, UnauthenticatedError } from './errors.ts'
-import { type ErrorType, errorCounter, errorTypeOf } from './errors-seen.ts'
+import { componentOf, type ErrorType, errorCounter, errorTypeOf } from './errors-seen.ts'
 import { HttpRequests, type RouteRecorder, UNMATCHED } from './http-requests.ts'
 import { MetricSet } from './metric-set.ts'
 import { APP_INFO, PARSER_ERRORS, TENANT_REQUESTS, UNREAD } from './metrics.ts'
@@ -54,15 +53,15 @@ interface Recording {
   readonly startedMs: number
   /** Undefined for what never reaches a hook. */
   request: FastifyRequest | undefined
+  /** Where it was answered on the bare socket, because what came with it or behind it could not be read. */
+  unreadStatus: number | undefined
   ended: boolean
 }
 
 const RECORDING = Symbol('holdfast.metrics.recording')
 const ROUTE = Symbol('holdfast.metrics.route')
-const WAITING = Symbol('holdfast.metrics.waiting')
 
 type Recorded = ServerResponse & { [RECORDING]?: Recording }
-type Watched = Socket & { [WAITING]?: Set<Recorded> }
 interface RouteConfig {
   readonly url?: string
   readonly metrics?: unknown
@@ -107,10 +106,11 @@ export const metrics = fp(
     const own = new SharedScrapes((format) => scrapes.read(format), { clock, keepMs: 0 })
 
     function begin(response: Recorded, request: FastifyRequest | undefined): void {
-      response[RECORDING] = { startedMs: clock.nowMs(), request, ended: false }
+      response[RECORDING] = { startedMs: clock.nowMs(), request, unreadStatus: undefined, ended: false }
       requests.inFlight.inc()
       response.on('close', close)
-      if (response.socket === null) watchWaiting(response, end)
+      // Nobody else tells of one behind another one of its connection when that breaks.
+      if (response.socket === null) endsWithConnection(response, () => end(response))
     }
 
     function close(this: Recorded): void {
@@ -122,9 +122,9 @@ export const metrics = fp(
       if (recording === undefined || recording.ended) return
       recording.ended = true
       requests.inFlight.dec()
-      const { request, startedMs } = recording
+      const { request, startedMs, unreadStatus } = recording
       const seconds = (clock.nowMs() - startedMs) / 1000
-      const status = countedStatus(response as EndedResponse)
+      const status = unreadStatus ?? countedStatus(response as EndedResponse)
       if (request === undefined) {
         requests.route(UNMATCHED).record(response.req.method ?? '', status, seconds)
         return
@@ -169,8 +169,9 @@ export const metrics = fp(
       done()
     })
     app.addHook('onError', (_request, reply, error, done) => {
-      const { statusCode = reply.statusCode < 400 ? 500 : reply.statusCode } = error
-      errors(errorTypeOf(statusCode), component(error))
+      // Whatever can be thrown, can be thrown here: `null`, too.
+      const { statusCode = reply.statusCode < 400 ? 500 : reply.statusCode } = Object(error)
+      errors(errorTypeOf(statusCode), contained(component, error) ?? componentOf(error))
       done()
     })
     // After Fastify's own listener: what a hook has seen has its recording by then.
@@ -178,8 +179,14 @@ export const metrics = fp(
       if (response[RECORDING] === undefined) begin(response, undefined)
     }
     app.server.on('request', unseen)
-    app.server.on('clientError', ({ code = 'other' }: NodeJS.ErrnoException) => {
-      if (!RESETS.includes(code)) parserErrors.inc({ code })
+    app.server.on('clientError', (error: NodeJS.ErrnoException, socket: object) => {
+      const { code = 'other' } = error
+      if (RESETS.includes(code)) return
+      parserErrors.inc({ code })
+      // The request that waits there takes that for its answer.
+      const response = responseOn(socket) as Recorded | undefined
+      const recording = response?.headersSent === false ? response[RECORDING] : undefined
+      if (recording !== undefined) recording.unreadStatus = statusOfUnread(error)
     })
     const stopRuntime = options.runtime
       ? collectRuntime(set, { clock, runtime: options.runtimeClock })
@@ -232,24 +239,6 @@ interface HealthLike {
   addReport(page: 'metrics', name: string, produce: () => object): unknown
 }
 
-/**
- * Nobody tells of a response behind another one on its connection when that breaks. One listener for all of them.
- */
-function watchWaiting(response: Recorded, end: (response: Recorded) => void): void {
-  const socket = response.req.socket as Watched
-  const known = socket[WAITING]
-  if (known !== undefined) {
-    known.add(response)
-  } else {
-    const waiting = new Set([response])
-    socket[WAITING] = waiting
-    socket.on('close', () => {
-      for (const one of waiting) end(one)
-    })
-  }
-  response.on('close', () => socket[WAITING]?.delete(response))
-}
-
 /** A hook that lets in who has the token, and whom `authorize` knows. */
 function admit({ token, authorize, authorizeTimeoutMs, clock }: ResolvedOptions<FastifyRequest>) {
   const hasToken = bearerCheck(token)
@@ -276,9 +265,9 @@ function admit({ token, authorize, authorizeTimeoutMs, clock }: ResolvedOptions<
 }
 
 /** What users are asked must not take the recording with it. */
-function contained<Request, Answer>(ask: (request: Request) => Answer, request: Request): Answer | undefined {
+function contained<About, Answer>(ask: (about: About) => Answer, about: About): Answer | undefined {
   try {
-    return ask(request)
+    return ask(about)
   } catch {
     return undefined
   }

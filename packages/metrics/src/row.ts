@@ -42,7 +42,7 @@ export class CounterRow extends Row {
 
   /** Adds `by`, 1 by default; what is negative or no number is left out. */
   inc(by = 1): void {
-    if (by >= 0 && by < Number.POSITIVE_INFINITY) this.#value += by
+    if (by >= 0 && Number.isFinite(by)) this.#value += by
     else this.#refused()
   }
 
@@ -54,6 +54,12 @@ export class CounterRow extends Row {
 /** A series of a gauge. */
 export class GaugeRow extends Row {
   #value = 0
+  readonly #refused: Refused
+
+  constructor(labels: Readonly<Record<string, string>>, refused: Refused) {
+    super(labels)
+    this.#refused = refused
+  }
 
   get value(): number {
     return this.#value
@@ -61,17 +67,20 @@ export class GaugeRow extends Row {
 
   /** `NaN` says that it is not known. */
   set(value: number): void {
-    this.#value = value
+    if (typeof value === 'number') this.#value = value
+    else this.#refused()
   }
 
   /** Adds `by`, 1 by default. */
   inc(by = 1): void {
-    this.#value += by
+    if (Number.isFinite(by)) this.#value += by
+    else this.#refused()
   }
 
   /** Takes `by` away, 1 by default. */
   dec(by = 1): void {
-    this.#value -= by
+    if (Number.isFinite(by)) this.#value -= by
+    else this.#refused()
   }
 
   reset(): void {
@@ -111,7 +120,7 @@ export class HistogramRow extends Row {
     let at = 0
     while (at < length && value > (bounds[at] ?? 0)) at += 1
     // Infinity would stay in the sum for ever.
-    if (!(value < Number.POSITIVE_INFINITY && value > Number.NEGATIVE_INFINITY)) {
+    if (!Number.isFinite(value)) {
       this.#refused()
       return
     }

@@ -8,7 +8,7 @@ import type { Aggregate } from './definition.ts'
 import { AGGREGATORS } from './family.ts'
 import { escapeHelp, numberText } from './label-text.ts'
 import { WORKERS } from './metrics.ts'
-import type { FamilyLayout, WorkerSnapshot } from './worker-snapshot.ts'
+import { type FamilyLayout, GROWING, type WorkerSnapshot } from './worker-snapshot.ts'
 
 /** How the totals are made. */
 export interface TotalsSettings {
@@ -39,9 +39,6 @@ interface Total {
   readonly layout: Omit<FamilyLayout, 'keys'>
   readonly values: Map<string, Amount>
 }
-
-/** What grows, and is kept when a process ends. */
-const GROWING = ['counter', 'histogram', 'summary']
 
 /** The processes and what they have counted. */
 export class WorkerTotals {
@@ -79,7 +76,7 @@ export class WorkerTotals {
     if (member === undefined) return
     this.#members.delete(worker)
     for (const { family, key, value } of seriesOf(member)) {
-      if (!GROWING.includes(family.type) || !isSum(family, key)) continue
+      if (!GROWING.includes(family.type) || family.aggregator === 'omit' || !isSum(family, key)) continue
       const kept: Total = this.#retired.get(family.name) ?? { layout: headOf(family), values: new Map() }
       this.#retired.set(family.name, kept)
       const before = kept.values.get(key)

@@ -131,14 +131,24 @@ await contractSuite<Subject, Test>(
     },
     'what is no number is left out and counted': async (t, { set, registry }) => {
       const counter = set.counter({ name: 'numbers_total', help: 'Numbers' })
-      for (const by of [-1, Number.NaN, Number.POSITIVE_INFINITY]) counter.inc(by)
+      for (const by of [-1, Number.NaN, Number.POSITIVE_INFINITY, '5' as never]) counter.inc(by)
       const histogram = set.histogram({ name: 'numbers_seconds', help: 'Numbers', buckets: [1] })
-      for (const value of [Number.NaN, Number.POSITIVE_INFINITY, 0.5]) histogram.observe(value)
+      for (const value of [Number.NaN, Number.POSITIVE_INFINITY, '0.1' as never, 0.5])
+        histogram.observe(value)
+      const gauge = set.gauge({ name: 'numbers', help: 'Numbers' })
+      gauge.set(7)
+      gauge.set('1\nmore 1' as never)
+      for (const by of [Number.NaN, '1' as never]) {
+        gauge.inc(by)
+        gauge.dec(by)
+      }
       const text = await scrape(registry)
       t.match(text, /^numbers_total 0$/m)
       t.match(text, /^numbers_seconds_sum 0.5$/m)
-      t.match(text, /^metrics_values_refused_total\{metric="numbers_total"\} 3$/m)
-      t.match(text, /^metrics_values_refused_total\{metric="numbers_seconds"\} 2$/m)
+      t.match(text, /^numbers 7$/m)
+      t.match(text, /^metrics_values_refused_total\{metric="numbers_total"\} 4$/m)
+      t.match(text, /^metrics_values_refused_total\{metric="numbers_seconds"\} 3$/m)
+      t.match(text, /^metrics_values_refused_total\{metric="numbers"\} 5$/m)
     },
     'a gauge may be read when it is looked at, and a throw leaves it as it was': async (
       t,

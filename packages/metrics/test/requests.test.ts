@@ -31,6 +31,11 @@ async function service(
     setImmediate(() => setImmediate(() => stream.destroy(new Error('the source failed'))))
     return reply.send(stream)
   })
+  app.get('/stream', async (_request, reply) => {
+    const stream = new PassThrough()
+    stream.write('a part of it')
+    return reply.send(stream)
+  })
   app.get('/hijacked', (_request, reply) => {
     reply.hijack()
     reply.raw.writeHead(202).end('by hand')
@@ -174,6 +179,38 @@ t.test('what never reaches a hook is counted too', async (t) => {
   })
 })
 
+t.test('an answer in the place of one that a request waits for is its answer', async (t) => {
+  const { app, port, counted, landed, waiting } = await service(t)
+  const chunked = 'POST /items HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n'
+  t.match(await exchange(port, `${chunked}content-type: text/plain\r\n\r\nZZ\r\n`), / 400 /)
+  await waitUntil(async () => (await landed()) === 1)
+  // It waits for its answer when what comes behind it cannot be read.
+  t.match(await exchange(port, 'GET /slow HTTP/1.1\r\nhost: x\r\n\r\nBREW /\r\n\r\n'), / 400 /)
+  await waitUntil(async () => (await landed()) === 2)
+  // An answer that is under way is no other one.
+  const stream = await asking(port, 'GET /stream HTTP/1.1\r\nhost: x\r\n\r\n')
+  await once(stream, 'data')
+  stream.write('BREW /\r\n\r\n')
+  await once(stream, 'close')
+  await waitUntil(async () => (await landed()) === 3)
+  t.strictSame(await counted(), {
+    [label('POST', '/items', 400)]: 1,
+    [label('GET', '/slow', 400)]: 1,
+    [label('GET', '/stream', 499)]: 1,
+  })
+  t.equal(app.metrics.snapshot().inFlight, 0)
+  for (const answer of waiting) answer()
+})
+
+t.test('a client that is too slow makes no failure of the service', async (t) => {
+  const impatient = { requestTimeout: 100, http: { headersTimeout: 100, connectionsCheckingInterval: 20 } }
+  const { port, counted, landed } = await service(t, {}, impatient)
+  const head = 'POST /items HTTP/1.1\r\nhost: x\r\ncontent-type: text/plain\r\ncontent-length: 10\r\n\r\n'
+  t.match(await exchange(port, `${head}abc`), / 408 /)
+  await waitUntil(async () => (await landed()) === 1)
+  t.strictSame(await counted(), { [label('POST', '/items', 408)]: 1 })
+})
+
 t.test('an expectation that cannot be met is counted where somebody answers it', async (t) => {
   const app = Fastify()
   t.teardown(() => app.close())
@@ -238,6 +275,18 @@ t.test('what users are asked takes no request with it', async (t) => {
   })
   t.equal((await app.inject({ url: '/items/1' })).statusCode, 200)
   t.match(await app.metrics.scrape(), /^tenant_requests_total\{tenant="none"\} 1$/m)
+})
+
+t.test('whatever is thrown is an error that is counted', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(metrics, { runtime: false, component: (error) => (error as { name: string }).name })
+  app.get('/null', () => Promise.reject(null))
+  app.get('/error', () => Promise.reject(new RangeError('no')))
+  for (const path of ['/null', '/error']) t.equal((await app.inject(path)).statusCode, 500)
+  const text = await app.metrics.scrape()
+  t.match(text, /^errors_total\{type="internal",component="application"\} 1$/m)
+  t.match(text, /^errors_total\{type="internal",component="RangeError"\} 1$/m)
 })
 
 t.test('a bucket shows the newest trace, in OpenMetrics alone', async (t) => {

@@ -1,5 +1,6 @@
 // The numbers of several processes together, on a clock that is moved by hand.
 
+import { setImmediate } from 'node:timers/promises'
 import { ClusterWorker, collectCluster, MetricSet, OwnRegistry } from '@holdfast/metrics'
 import { HandClock, seededRandom } from '@holdfast/test-kit'
 import { Counter, Gauge, Registry, Summary } from 'prom-client'
@@ -47,6 +48,9 @@ t.test('counters add up, gauges as they say, and what has ended is kept of count
     kinds.map((kind) => row(totals, kind)),
     ['sum 9', 'max 5', 'min 1', 'average 3', 'first 5', undefined],
   )
+  totals.hear(9, counted(1, 'o_total', 'counter', 'omit'), 0)
+  totals.retire(9)
+  t.equal(row(totals, 'o_total'), undefined)
   totals.retire(2)
   totals.retire(2)
   t.equal(row(totals, 'a_total'), 'a_total 9')
@@ -112,6 +116,54 @@ t.test('a layout is sent when it changes, and numbers that JSON has not arrive',
   gauge.remove({ a: 'x' })
   t.ok((await send()).layout)
   t.equal(row(totals, 'g{a="x"}'), undefined)
+})
+
+t.test('what grows and is late stays what it was', async (t) => {
+  const registry = new Registry()
+  const registers = [registry]
+  new Counter({ name: 'late_total', help: 'L', registers }).inc(3)
+  new Gauge({ name: 'late', help: 'L', registers }).set(3)
+  const totals = totalsOf()
+  let late = false
+  const writer = new SnapshotWriter(async (promise) => {
+    const answer = await promise
+    if (late) throw new Error('late')
+    return answer
+  })
+  const rows = async () => {
+    totals.hear(1, await writer.next(registry.getMetricsAsArray() as never), 0)
+    return [row(totals, 'late_total'), row(totals, 'late')]
+  }
+  t.strictSame(await rows(), ['late_total 3', 'late 3'])
+  late = true
+  t.strictSame(await rows(), ['late_total 3', undefined])
+  late = false
+  t.strictSame(await rows(), ['late_total 3', 'late 3'])
+})
+
+t.test('numbers arrive in the order in which they were read', async (t) => {
+  const registry = new OwnRegistry()
+  const set = new MetricSet(registry)
+  const done = set.counter({ name: 'done_total', help: 'Done' })
+  let answer = () => {}
+  const slow = [new Promise<void>((resolve) => (answer = resolve))]
+  set.gauge({ name: 'slow', help: 'Slow', collect: () => slow.shift() })
+  const totals = totalsOf()
+  const channel = {
+    connected: true,
+    send: (message: object) => totals.hear(1, (message as { snapshot: WorkerSnapshot }).snapshot, 0),
+    on: () => {},
+    off: () => {},
+  }
+  const worker = new ClusterWorker(channel, registry, new HandClock())
+  const first = worker.tell()
+  await setImmediate()
+  done.inc()
+  const second = worker.tell()
+  await setImmediate()
+  answer()
+  await Promise.all([first, second])
+  t.equal(row(totals, 'done_total'), 'done_total 1')
 })
 
 t.test('a snapshot whose layout nobody knows is left out', (t) => {
