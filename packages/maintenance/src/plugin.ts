@@ -252,7 +252,12 @@ class RequestWrite implements Write {
   }
 
   get tenant(): string | undefined {
-    return this.#tenant?.(this.#request)
+    try {
+      return this.#tenant?.(this.#request)
+    } catch {
+      // Asked in the background, where nobody is answered: it may be one for any tenant.
+      return undefined
+    }
   }
 }
 

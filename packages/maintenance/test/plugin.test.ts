@@ -245,6 +245,29 @@ t.test('the status may be elsewhere, or nowhere', async (t) => {
   t.equal(await status(nowhere, 'GET', '/api/status'), 404)
 })
 
+t.test('a tenant that cannot be told any more keeps no process from hearing of changes', async (t) => {
+  let isBroken = false
+  const tenant = () => {
+    if (isBroken) throw new Error('it is not known any more')
+    return 'acme'
+  }
+  const app = await serviceWith(t, { tenant })
+  const gates = [Promise.withResolvers<string>(), Promise.withResolvers<string>()] as const
+  let begun = 0
+  app.post('/gate', () => gates[begun++ % 2]?.promise)
+  const answers = gates.map(() => app.inject({ method: 'POST', url: '/gate' }))
+  await waitUntil(() => begun === 2)
+  isBroken = true
+  await app.maintenance.set({ id: 'drain', mode: 'drain-writes', scope: { tenant: 'acme' } })
+  t.equal(await app.maintenance.sync(), true)
+  t.equal((await app.maintenance.quiescence('drain')).inFlight, 2)
+  for (const [at, gate] of gates.entries()) {
+    gate.resolve('done')
+    t.equal((await answers[at])?.statusCode, 200)
+  }
+  t.equal((await app.maintenance.quiescence('drain')).inFlight, 0)
+})
+
 t.test('a write that has begun is counted to its end, also when its client has left', async (t) => {
   const app = await serviceWith(t)
   const { promise, resolve } = Promise.withResolvers<void>()
