@@ -47,9 +47,13 @@ export function insideServer({ metrics, ask, headers }: InsideParts): Server {
       ServerResponse,
     },
     (request: IncomingMessage, response: ServerResponse) => {
-      answerOf(request).then(({ status, headers, body }) => {
+      const send = ({ status, headers, body }: InsideAnswer) => {
         response.writeHead(status, { 'content-length': Buffer.byteLength(body), ...headers }).end(body)
-      })
+      }
+      // Whatever is wrong with an answer must not end the one process that all others hang on.
+      answerOf(request)
+        .then(send)
+        .catch(() => response.destroy())
     },
   )
   server.maxConnections = MAX_CONNECTIONS

@@ -35,10 +35,11 @@ export function isPrimary(config: Config): boolean {
   return !isWorker && workersOf(config) > 1
 }
 
-/** The first signal is for the lifecycle; further ones are for those who have somebody to serve. */
+/** A signal that begins the way down is for the lifecycle; further ones are for those who have somebody to serve. */
 class PrimaryProcess implements ProcessPort {
   further: () => void = () => {}
-  #heard = false
+  /** Whatever began it. */
+  isEnding = false
 
   on(event: string, listener: (first: unknown) => void): void {
     if (!event.startsWith('SIG')) {
@@ -46,9 +47,9 @@ class PrimaryProcess implements ProcessPort {
       return
     }
     process.on(event, (name) => {
-      if (this.#heard) this.further()
+      if (this.isEnding) this.further()
       else listener(name)
-      this.#heard = true
+      this.isEnding = true
     })
   }
 
@@ -114,6 +115,7 @@ export async function runPrimary(
     endTimeoutMs,
   })
   const end = async () => {
+    primaryProcess.isEnding = true
     const code = await fleet.stop()
     if (code !== 0) throw new ApiWorkerEndedError(code)
   }
