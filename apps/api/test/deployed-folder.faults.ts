@@ -26,7 +26,8 @@ t.test('a deployed folder migrates, starts in production and answers that it is 
     })
     t.equal(done.status, 0, `${words.join(' ')}: ${done.stdout}${done.stderr}`)
   }
-  const postgres = await startPostgres()
+  // Safe like one of production: the check looks.
+  const postgres = await startPostgres({ settings: { fsync: 'on', full_page_writes: 'on' } })
   t.teardown(() => postgres.stop())
   const env = {
     ...childEnvironment(),
