@@ -16,7 +16,9 @@ const queue: string[] = ['one', 'two']
 const depth = app.metrics.gauge({
   name: 'settlement_queue_depth',
   help: 'Events that wait to be settled',
-  collect: () => depth.set(queue.length),
+  collect: () => {
+    depth.set(queue.length)
+  },
 })
 
 const odds = app.metrics.counter({
