@@ -203,6 +203,12 @@ t.test('drained: said when the last write of all processes is over, also of one 
       { timeoutMs: 120_000, intervalMs: 250, what },
     )
 
+  // A Redis that has just started may not have heard of everybody, and an operation of a bot has three seconds.
+  await change(one, 'PUT', 'maintenance/rules/upgrade', { mode: 'drain-writes' })
+  await until('all to be heard of', ({ complete }) => complete)
+  await change(one, 'DELETE', 'maintenance/rules/upgrade')
+  await answers(two, START, trader, 404)
+
   await t.test('what had begun is finished, and nothing begins', async (t) => {
     const row = await holdBot(t, postgres.directUrl, bot.bot_id)
     let isOver = false
