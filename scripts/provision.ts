@@ -9,13 +9,28 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { findBrowser, findExecutable } from '../packages/test-kit/src/executable.ts'
+import { findPostgresTools } from '../packages/test-kit/src/postgres-tools.ts'
 
-/** Each of them with the program that shows it is there. The Debian packages have the programs' names. */
+/** Each of them with the program that shows it is there. */
 const programs: Readonly<Record<string, string>> = {
   redis: 'redis-server',
   pgbouncer: 'pgbouncer',
   haproxy: 'haproxy',
+  nginx: 'nginx',
+  prometheus: 'promtool',
+  // The server from npm comes without its tools; theirs must be of one version.
+  postgresql: 'pg_dump',
   chromium: 'chromium',
+}
+
+/** Debian's packages have the names of their programs, but for these. */
+const packages: Readonly<Record<string, string>> = { promtool: 'prometheus', pg_dump: 'postgresql' }
+const packageOf = (program: string): string => packages[program] ?? program
+
+/** What is looked for in another way than by its name. */
+const finders: Readonly<Record<string, () => string | undefined>> = {
+  chromium: findBrowser,
+  pg_dump: findPostgresTools,
 }
 
 // Debian's maintainer scripts ask it whether they may start a service. 101 is "no".
@@ -34,15 +49,15 @@ function main(names: readonly string[]): number {
   // Apart, lest a browser that cannot be had keeps the servers away.
   const isBrowser = (program: string) => program === 'chromium'
   const parts = [missing.filter((program) => !isBrowser(program)), missing.filter(isBrowser)]
-  const [problem] = parts.flatMap((part) => (part.length === 0 ? [] : (install(part) ?? [])))
+  const [problem] = parts.flatMap((part) => (part.length === 0 ? [] : (install(part.map(packageOf)) ?? [])))
   const still = missingOf(missing)
   if (still.length === 0) return 0
   console.error(
     [
       `These programs are needed by the tests and could not be installed here: ${still.join(', ')}.`,
       `  ${problem ?? 'apt-get installed them, but their programs are not on the PATH.'}`,
-      `  On Debian or Ubuntu, as root:  apt-get update && apt-get install -y --no-install-recommends ${still.join(' ')}`,
-      '  On macOS:  brew install redis pgbouncer haproxy',
+      `  On Debian or Ubuntu, as root:  apt-get update && apt-get install -y --no-install-recommends ${still.map(packageOf).join(' ')}`,
+      '  On macOS:  brew install redis pgbouncer haproxy nginx prometheus postgresql',
       '  Instead of chromium, Google Chrome will do (google-chrome). On Ubuntu apt-get has chromium as a snap only.',
       '  Elsewhere: put their programs on the PATH.',
     ].join('\n'),
@@ -51,9 +66,7 @@ function main(names: readonly string[]): number {
 }
 
 function missingOf(wanted: readonly string[]): string[] {
-  return wanted.filter(
-    (program) => (program === 'chromium' ? findBrowser() : findExecutable(program)) === undefined,
-  )
+  return wanted.filter((program) => (finders[program] ?? (() => findExecutable(program)))() === undefined)
 }
 
 /** Answers what went wrong, or undefined. */

@@ -63,7 +63,7 @@ async function main(): Promise<number> {
   const timeoutMs = (positive('--timeout', flags.timeout) ?? (flags.faults ? 900 : 300)) * 1000
   if (files.length === 0) throw new Error('there are no such tests')
   // Nothing but the long tests needs the browser, and it is large.
-  provision(flags.faults ? [] : ['redis', 'pgbouncer', 'haproxy'])
+  provision(flags.faults ? [] : ['redis', 'pgbouncer', 'haproxy', 'nginx', 'prometheus', 'postgresql'])
   if (flags.coverage) rmSync(rawCoverage, { recursive: true, force: true })
   const compiled = compileCache()
   const options = {

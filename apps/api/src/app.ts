@@ -9,27 +9,30 @@ import { concurrencyGuard } from '@holdfast/concurrency-guard'
 import { ErrorPages, errorPages } from '@holdfast/error-pages'
 import { AddressList, systemClock, withRetryAfter } from '@holdfast/footing'
 import { health } from '@holdfast/health'
+import { Lifecycle, lifecycle as lifecyclePlugin } from '@holdfast/lifecycle'
+import { identifiedResponse, type Logs, logging, serverOptions } from '@holdfast/logging'
+import { metrics } from '@holdfast/metrics'
 import { poolGuard, runInScope } from '@holdfast/pool-guard'
 import { guardedDialect } from '@holdfast/pool-guard/kysely'
 import { singleflight } from '@holdfast/singleflight'
 import { staleCache } from '@holdfast/stale-cache'
 import { tenantRateLimit } from '@holdfast/tenant-rate-limit'
 import Fastify, {
-  type FastifyBaseLogger,
   type FastifyInstance,
   type FastifyRequest,
   type FastifySchemaValidationError,
-  LogController,
 } from 'fastify'
 import { Kysely } from 'kysely'
 import { Registry } from 'prom-client'
 import { isFresh } from './access-rule.ts'
 import { bearerGuard } from './bearer.ts'
-import type { Config } from './config.ts'
+import { type Config, processesOf } from './config.ts'
 import type { Database } from './db/database.ts'
 import { patientPool, servicePool } from './db/pool-options.ts'
 import { prepare } from './db/preparation.ts'
 import { classifyUnavailable } from './db/unavailable.ts'
+import { deploymentOf } from './deployment/deployment-checks.ts'
+import { componentOf } from './error-component.ts'
 import { ApiDatabasePressedError, ApiTenantUnknownError } from './errors.ts'
 import { limitsOf, policySet } from './limits.ts'
 import { Once } from './once.ts'
@@ -37,21 +40,27 @@ import { addressLimit } from './plugins/address-limit.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
 import { hashingLine } from './plugins/hashing-line.ts'
 import { identity } from './plugins/identity.ts'
-import { metrics } from './plugins/metrics.ts'
+import { registerMaintenance } from './plugins/maintenance.ts'
+import { DatabaseJournal } from './plugins/maintenance-journal.ts'
+import { operationTimes } from './plugins/operation-times.ts'
 import { redis } from './plugins/redis.ts'
 import { requestBounds } from './plugins/request-bounds.ts'
 import { sessionPort, sessions } from './plugins/sessions.ts'
 import { statedAccess } from './plugins/stated-access.ts'
+import { toldEvents } from './plugins/told-events.ts'
 import { trafficRedis } from './plugins/traffic-redis.ts'
 import { trafficReports } from './plugins/traffic-reports.ts'
 import { waitingBounds } from './plugins/waiting-bounds.ts'
-import { requestId } from './request-id.ts'
+import { RareEvents } from './rare-events.ts'
+import { exemplarOf } from './request-exemplar.ts'
 import { auth } from './routes/auth/routes.ts'
 import { signInParts } from './routes/auth/sign-in-parts.ts'
 import { botMetrics } from './routes/bots/bot-metrics.ts'
 import { BotRepository } from './routes/bots/bot-repository.ts'
 import { BotStatusPages } from './routes/bots/bot-status.ts'
 import { bots } from './routes/bots/routes.ts'
+import { operatorDeployment } from './routes/operator-deployment/routes.ts'
+import { operatorLifecycle } from './routes/operator-lifecycle/routes.ts'
 import { operatorLimits } from './routes/operator-limits/routes.ts'
 import { registerPublicTheme } from './routes/public-theme/register.ts'
 import { withDecodableTenant } from './routes/public-theme/route.ts'
@@ -64,6 +73,9 @@ import { ID_HEADER } from './secured-response.ts'
 import { securityHeaders } from './security-headers.ts'
 import { serverBounds } from './server-bounds.ts'
 import { serviceSecrets } from './service-secrets.ts'
+import { refuseTunnels, unreadAnswers } from './unreadable-requests.ts'
+import { isWorker, sharersOf } from './worker-process.ts'
+import { shareOf } from './worker-share.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
 const PAUSE_MS = 1000
@@ -89,18 +101,27 @@ const FOREIGN_ROUTES = {
   '/health/metrics': 'guarded',
   '/health/security': 'guarded',
   '/admin/abuse': 'guarded',
+  '/admin/maintenance': 'guarded',
+  '/admin/banner': 'guarded',
+  '/api/status': 'public',
+  '/admin/log-level': 'guarded',
 } as const
 /** What RATE_LIMITS_LEASES says, for tenant-rate-limit. */
 const LEASES = { off: false, on: true, strict: { strict: true } } as const
 
+/** For an application that is not all there is in its process. */
+const NO_PROCESS = { on() {}, off() {}, exit() {} }
+
 /** What the service is made of that is not in its configuration. */
 export interface AppOptions {
   readonly config: Config
-  readonly logger: FastifyBaseLogger
+  readonly logs: Logs<FastifyRequest>
   /** An existing directory for the last-known-good file; undefined: there is none. */
   readonly dataDirectory: string | undefined
   /** PostgreSQL, or the PgBouncer in front of it; it need not answer yet. */
   readonly databaseUrl: Secret
+  /** The way up and down of the process. Default: one that hears no signals and ends no process, for tests. */
+  readonly lifecycle?: Lifecycle
 }
 
 /** The service, not listening yet. */
@@ -111,7 +132,13 @@ export interface App {
 }
 
 /** Builds the service. */
-export async function buildApp({ config, logger, dataDirectory, databaseUrl }: AppOptions): Promise<App> {
+export async function buildApp({
+  config,
+  logs,
+  dataDirectory,
+  databaseUrl,
+  lifecycle = new Lifecycle({ signals: [], exceptions: false, process: NO_PROCESS }),
+}: AppOptions): Promise<App> {
   const headers = await securityHeaders({
     contentSecurityPolicy: config.securityCsp,
     xssProtection: config.securityXssProtection,
@@ -123,18 +150,26 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     homeUrl: false,
     socketHeaders: headers,
     idHeader: ID_HEADER,
-    newId: (request) => (request === undefined ? randomUUID() : requestId(request)),
+    newId: (request) => (request === undefined ? randomUUID() : logs.scopeOf(request).correlationId),
     classify: classifyUnavailable,
   })
-  const bounds = { ...errors.serverOptions, ...serverBounds(config, headers) }
+  const { loggerInstance: logger, logController } = serverOptions(logs)
+  const bounds = {
+    ...errors.serverOptions,
+    ...serverBounds(config, headers, logs),
+    clientErrorHandler: unreadAnswers(errors, logs),
+  }
   const fastify = Fastify({
     ...bounds,
     // Whoever names no host gets the same answer as whoever names two.
-    http: { ...bounds.http, requireHostHeader: false },
+    http: {
+      ...bounds.http,
+      requireHostHeader: false,
+      // The one response that gives lines to requests, too.
+      ServerResponse: identifiedResponse(logs, bounds.http.ServerResponse),
+    },
     loggerInstance: logger,
-    logController: new LogController({
-      disableRequestLogging: !['debug', 'trace'].includes(config.logLevel),
-    }),
+    logController,
     // A tenant that is too long is an unknown tenant, not an unknown path.
     routerOptions: { maxParamLength: MAX_SLUG_IN_PATH },
     ...(config.trustProxy !== undefined && { trustProxy: trustedProxies(config.trustProxy) }),
@@ -144,8 +179,13 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     ajv: { customOptions: { removeAdditional: false } },
     bodyLimit: config.maxRequestBytes,
   })
+  refuseTunnels(fastify.server, bounds.clientErrorHandler)
+  const rare = new RareEvents((...event) => fastify.logging.event(...event), systemClock)
   // By credentials that were refused, not by the status of an answer: any page can have its visitors ask without.
-  const chargeWrongToken = ({ ip }: FastifyRequest) => fastify.abuseGuard.charge(ip, config.abuseWrongToken)
+  const chargeWrongToken = ({ ip }: FastifyRequest) => {
+    rare.tell('SECURITY_EVENT', 'operator-token.refused', { address: ip })
+    fastify.abuseGuard.charge(ip, config.abuseWrongToken)
+  }
   const isAdmin = ({ principal }: FastifyRequest) =>
     principal?.role === 'admin' && isFresh(principal, systemClock.wallMs())
   const hasToken = bearerGuard(config.metricsToken, chargeWrongToken)
@@ -155,10 +195,28 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   const registry = config.enableMetrics ? new Registry() : undefined
   const shared: { registry?: Registry } = registry === undefined ? {} : { registry }
 
-  await fastify.register(waitingBounds, { ...config, clock: systemClock })
-  await fastify.register(requestBounds, config)
   await fastify.register(statedAccess, { foreign: FOREIGN_ROUTES })
   await fastify.register(errorPages, { pages: errors, ...shared })
+  await fastify.register(logging, { logs, admin: { authorize: authorizeOperator }, ...shared })
+  // Before all hooks, so that whatever they refuse is counted with its route.
+  if (registry !== undefined) {
+    await fastify.register(metrics, {
+      registry,
+      authorize,
+      routeConfig: { access: 'guarded', addressLimit: false },
+      version: config.appVersion,
+      environment: config.environment,
+      tenant: tenantOf,
+      component: componentOf,
+      exemplar: ({ raw }) => exemplarOf(logs.scopeOf(raw)),
+      cluster: isWorker,
+    })
+    await fastify.register(operationTimes)
+  }
+  await fastify.register(toldEvents)
+  const sharers = sharersOf(config)
+  await fastify.register(waitingBounds, { ...config, ...shareOf(config, sharers), clock: systemClock })
+  await fastify.register(requestBounds, config)
   await fastify.register(health, {
     service: 'holdfast-api',
     version: config.appVersion,
@@ -166,11 +224,13 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     authorize: (request: FastifyRequest) =>
       fastify.abuseGuard.blockOf(request.ip) === undefined && authorize(request),
     ...(config.managementPort !== undefined && {
-      management: { port: config.managementPort, host: config.apiHost, server: bounds },
+      // Of several workers the primary serves it, and asks them.
+      management: { port: config.managementPort, host: config.apiHost, server: bounds, listen: !isWorker },
     }),
     ...shared,
   })
   guardInside(fastify.health.management, errors)
+  await fastify.register(lifecyclePlugin, { lifecycle, ...shared })
   await fastify.register(circuitBreaker, shared)
   await fastify.register(trafficRedis, { target: config.rateLimitRedisUrl, ...shared })
   await fastify.register(redis, { target: config.redisUrl, ...shared })
@@ -181,12 +241,12 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   })
   await fastify.register(staleCache, shared)
   await fastify.register(poolGuard, {
-    ...servicePool(config, databaseUrl),
+    ...servicePool(config, databaseUrl, sharers),
     tenant: tenantOf,
+    readOnly: ({ maintenance }) => maintenance.readOnly,
     ...shared,
   })
   await fastify.register(dependencyReports)
-  if (registry !== undefined) await fastify.register(metrics, { registry, authorize })
   const db = new Kysely<Database>({ dialect: guardedDialect(fastify.poolGuard) })
 
   // Before whatever has routes in a scope of its own: such a scope knows what requests had when it was made.
@@ -199,9 +259,9 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     ...shared,
   })
 
-  // What a request passes, in this order: is its address blocked; is the line of passwords full; has the address asked
-  // for too much; who asks; has he, or his tenant, or have all together asked for too much; is an operation of his under
-  // way.
+  // What a request passes, in this order: is its address blocked; is the line of passwords full; is what it asks for
+  // closed; has the address asked for too much; who asks; has he, or his tenant, or have all together asked for too much;
+  // is an operation of his under way.
   const exempt = config.rateLimitsExempt ?? []
   const fleet = fastify.trafficRedis === null ? {} : { redis: fastify.trafficRedis }
   const limits = limitsOf(config)
@@ -216,7 +276,31 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     ...fleet,
     ...shared,
   })
-  await fastify.register(hashingLine)
+  await fastify.register(hashingLine, { sharers })
+  const preparation = new Once(() =>
+    fastify.logging.timed(
+      'database.preparation',
+      () =>
+        prepare(fastify.poolGuard, {
+          mayChange: config.environment !== 'production',
+          patient: patientPool(config, config.databaseMigrationUrl ?? databaseUrl, 'preparation'),
+          log: logger,
+          dataDirectory,
+          // Nobody sets up the roles of a database that the service starts for itself.
+          adviceLevel: config.databaseUrl === undefined ? 'debug' : 'warn',
+        }),
+      // Migrations take their time.
+      { slowMs: 60_000 },
+    ),
+  )
+  await registerMaintenance(fastify, {
+    config,
+    secrets,
+    journal: new DatabaseJournal(db, () => preparation.get()),
+    tenant: tenantOf,
+    authorize: authorizeOperator,
+    ...shared,
+  })
   await fastify.register(tenantRateLimit, {
     tenant: tenantOf,
     user: ({ principal }) => principal?.id,
@@ -224,7 +308,7 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     exemptAddresses: exempt,
     ...policySet(limits),
     leases: LEASES[config.rateLimitsLeases],
-    processes: config.apiWorkers,
+    processes: processesOf(config),
     staleLimit: STALE_THEMES,
     headers: ['draft', 'x-ratelimit', 'x-rate-limit'],
     page: fastify.errorPages.pageFor,
@@ -232,16 +316,6 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
     ...shared,
   })
   await fastify.register(addressLimit, { limit: limits.limits.ip, exempt })
-  const preparation = new Once(() =>
-    prepare(fastify.poolGuard, {
-      mayChange: config.environment !== 'production',
-      patient: patientPool(config, config.databaseMigrationUrl ?? databaseUrl, 'preparation'),
-      log: logger,
-      dataDirectory,
-      // Nobody sets up the roles of a database that the service starts for itself.
-      adviceLevel: config.databaseUrl === undefined ? 'debug' : 'warn',
-    }),
-  )
   const parts = signInParts(fastify, {
     config,
     db,
@@ -264,6 +338,11 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   })
   await fastify.register(trafficReports)
   await fastify.register(operatorLimits, { settings: limits, authorize: authorizeOperator })
+  await fastify.register(operatorLifecycle, { authorize: authorizeOperator })
+  await fastify.register(operatorDeployment, {
+    deployment: () => deploymentOf({ config, warnings: [] }),
+    authorize: authorizeOperator,
+  })
 
   // What the refresher asks, nobody waits for: it takes the connections that are left, and pauses under pressure.
   const { firstTurn } = await runInScope({ criticality: 'background', route: 'theme refresher' }, () =>
@@ -286,7 +365,8 @@ export async function buildApp({ config, logger, dataDirectory, databaseUrl }: A
   await fastify.register(bots, {
     repository: botRepository,
     pages: new BotStatusPages(botRepository, fastify.staleCache),
-    counters: registry && botMetrics(registry, botRepository, fastify.staleCache),
+    counters:
+      registry === undefined ? undefined : botMetrics(fastify.metrics, botRepository, fastify.staleCache),
   })
   await fastify.register(auth, { ...parts, sessions: kept })
   fastify.accessStated()

@@ -1,7 +1,7 @@
 // The only reader of the environment. One table names every variable; the type of the configuration, its
 // validation and the README's table come from it.
 
-import { readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { addressLimit, limit, overrides } from './limit-setting.ts'
 import { nearest } from './nearest.ts'
@@ -35,6 +35,8 @@ import {
   weights,
 } from './setting.ts'
 
+/** Set by a primary, for its workers. */
+export const NUMBER_VARIABLE = 'HOLDFAST_WORKER'
 const MAX_SECRET_FILE_BYTES = 65_536
 
 const SETTINGS = {
@@ -48,9 +50,14 @@ const SETTINGS = {
   apiPort: setting('API_PORT', port, '8000', 'Port to listen on; `0` takes any free one.'),
   apiWorkers: setting(
     'API_WORKERS',
+    integer(1, 256),
+    '4',
+    'How many processes serve on this machine. From two on they are workers of one that serves nobody itself: it starts those that end again, and on `SIGHUP` replaces them one after the other. Without `REDIS_URL` it is one, whatever stands here: sessions, limits and maintenance would be those of each worker. Set `1` where an orchestrator starts as many instances as it needs.',
+  ),
+  apiProcesses: optional(
+    'API_PROCESSES',
     integer(1, 10_000),
-    '1',
-    'How many processes of this service run on one Redis, on all machines together. They count each other there; this is for those that start while it is away, of which each then takes that part of every limit.',
+    'How many processes of this service run on one Redis, on all machines together. They count each other there; this is for those that start while it is away, of which each then takes that part of every limit. Unset: the workers of this machine.',
   ),
   managementPort: optional(
     'MANAGEMENT_PORT',
@@ -62,7 +69,12 @@ const SETTINGS = {
     'LOG_LEVEL',
     choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
     'info',
-    'Least severe level that is logged; `debug` and below log every request.',
+    'Least severe level that is logged. Every request has one line, a warning where it was refused or slow.',
+  ),
+  logDirectory: optional(
+    'LOG_DIRECTORY',
+    path,
+    'Where log files are kept in production, besides standard output: `app.log` and, with errors alone, `app.error.log`; ten of 10 MB each. Workers have their own, `app-1.log` and so on. Unset: none.',
   ),
   dataDirectory: optional(
     'DATA_DIRECTORY',
@@ -112,11 +124,44 @@ const SETTINGS = {
     '30s',
     'Longest time for an answer; later it is a 503. Everything that waits has a shorter bound of its own.',
   ),
+  shutdownDrainMs: optional(
+    'SHUTDOWN_DRAIN',
+    duration(0, 3_600_000),
+    'Longest time for which the service goes on serving after a signal, not ready any more, until balancers have noticed. Unset: `10s` in production and staging, elsewhere none.',
+  ),
+  shutdownMinDrainMs: setting(
+    'SHUTDOWN_MIN_DRAIN',
+    duration(0, 3_600_000),
+    '2s',
+    'Shortest such time, where there is one: as long as a balancer needs to notice. Later it ends as soon as nobody asks.',
+  ),
+  shutdownTurnAwayMs: setting(
+    'SHUTDOWN_TURN_AWAY',
+    duration(0, 1000),
+    '0s',
+    'Behind nginx `500ms`, else `0s`: how long at most, when requests still come at the end of `SHUTDOWN_DRAIN`, GET and HEAD get no answer, so that a proxy that does not ask for readiness asks another instance. Not with `API_WORKERS` above 1.',
+  ),
+  shutdownRequestsMs: setting(
+    'SHUTDOWN_REQUESTS',
+    duration(0, 3_600_000),
+    '30s',
+    'Longest time after that for requests under way; as long as `HANDLER_TIMEOUT`, and none is cut.',
+  ),
+  shutdownGraceMs: optional(
+    'SHUTDOWN_GRACE',
+    duration(0, 3_600_000),
+    'After how long whoever ends the service kills it (`terminationGracePeriodSeconds`, `stop_grace_period`). Looked at by `check` alone, which says when the way down may take longer.',
+  ),
+  proxyKeepAliveMs: optional(
+    'PROXY_KEEP_ALIVE',
+    duration(0, 3_600_000),
+    'For how long the proxy in front keeps a connection that nobody uses. Looked at by `check` alone: shorter than the 72 s of the service, or a request can meet a connection that ends.',
+  ),
   maxConnections: setting(
     'MAX_CONNECTIONS',
     integer(1, 1_000_000),
     '10000',
-    'Most connections of this process at one time; further ones are closed at once.',
+    'Most connections at one time, of all workers together; further ones are closed at once.',
   ),
   maxRequestsPerSocket: setting(
     'MAX_REQUESTS_PER_SOCKET',
@@ -221,6 +266,27 @@ const SETTINGS = {
     '10s',
     'How long a process that died in the middle of an operation keeps its user from the next one.',
   ),
+  maintenanceModeDefault: setting(
+    'MAINTENANCE_MODE_DEFAULT',
+    flag,
+    'false',
+    'Whether bots can only be looked at, as after `POST /admin/maintenance/enable`, as long as no operator has said anything.',
+  ),
+  broadcastBanner: optional(
+    'BROADCAST_BANNER',
+    text,
+    'The banner, as long as no operator has said anything.',
+  ),
+  maintenanceForce: optional(
+    'MAINTENANCE_FORCE',
+    choice(['on', 'off']),
+    'Maintenance of this process, whatever the others agree on: for when nothing else can be reached.',
+  ),
+  maintenanceFile: optional(
+    'MAINTENANCE_FILE',
+    path,
+    'A file that has this process do what it says, for as long as it is there, without a restart: nothing or `on`, `off`, or rules as JSON. A relative path counts from where the service was started.',
+  ),
   secretKey: optional(
     'SECRET_KEY',
     secretKey,
@@ -287,7 +353,7 @@ const SETTINGS = {
     'DB_WEB_POOL_MAX',
     integer(1, 1000),
     '20',
-    'Most connections of this process.',
+    'Most connections to the database, of all workers together; each has its part, and one at least.',
     'DB_POOL_SIZE',
   ),
   dbWorkerPoolMax: setting(
@@ -300,9 +366,14 @@ const SETTINGS = {
     'DB_MAX_OVERFLOW',
     integer(0, 1000),
     '10',
-    'Connections beyond that, for bursts; each is closed when nobody has needed it for five seconds. Where PgBouncer has none to spare, what comes through them waits there.',
+    'Connections beyond that, for bursts, of all workers together; each is closed when nobody has needed it for five seconds. Where PgBouncer has none to spare, what comes through them waits there.',
   ),
-  dbPoolMin: setting('DB_POOL_MIN', integer(0, 1000), '2', 'Connections that stay open when idle.'),
+  dbPoolMin: setting(
+    'DB_POOL_MIN',
+    integer(0, 1000),
+    '2',
+    'Connections that stay open when idle, of all workers together.',
+  ),
   dbConnTimeoutMs: setting(
     'DB_CONN_TIMEOUT',
     duration(100, 60_000),
@@ -342,7 +413,7 @@ const SETTINGS = {
     'THEME_CACHE_MAX_BYTES',
     bytes(65_536, 16 * 1024 ** 3),
     '64MB',
-    'Most memory that the themes of all tenants may take.',
+    'Most memory that the themes of all tenants may take, in each worker: all of them serve all tenants.',
   ),
   enableMetrics: setting('ENABLE_METRICS', flag, 'false', 'Serves `GET /metrics` for Prometheus.'),
   metricsToken: optional(
@@ -415,6 +486,44 @@ export function loadConfig(environment: Environment = process.env): LoadedConfig
 /** The directory from which a person called: pnpm and npm change to the package's own one and note this. */
 export function callerDirectory(environment: Environment = process.env): string {
   return given(environment, 'INIT_CWD') ?? process.cwd()
+}
+
+/** How many processes serve on this machine: one where they would not know of each other. */
+export function workersOf({ apiWorkers, redisUrl }: Pick<Config, 'apiWorkers' | 'redisUrl'>): number {
+  return redisUrl === undefined ? 1 : apiWorkers
+}
+
+/** Which of the workers that live this process is, as its primary has told it; undefined where none has. */
+export function workerNumber(environment: Environment = process.env): number | undefined {
+  const text = given(environment, NUMBER_VARIABLE)
+  return text === undefined ? undefined : Number(text)
+}
+
+/** How many processes of this service there are, on all machines together. */
+export function processesOf(config: Pick<Config, 'apiProcesses' | 'apiWorkers' | 'redisUrl'>): number {
+  return config.apiProcesses ?? workersOf(config)
+}
+
+/** A file that a secret is read from. */
+export interface SecretFile {
+  /** The variable that names it. */
+  readonly name: string
+  readonly path: string
+}
+
+/** The files that secrets are read from, those that are there. */
+export function secretFiles(environment: Environment = process.env): SecretFile[] {
+  return Object.values<Setting<unknown>>(SETTINGS)
+    .filter(({ secret }) => secret)
+    .flatMap(({ name }) => {
+      const path = given(environment, `${name}_FILE`)
+      return path === undefined || !existsSync(path) ? [] : [{ name: `${name}_FILE`, path }]
+    })
+}
+
+/** Whether Node looks at the certificates of servers, which one variable of its own turns off for all of them. */
+export function verifiesCertificates(environment: Environment = process.env): boolean {
+  return given(environment, 'NODE_TLS_REJECT_UNAUTHORIZED') !== '0'
 }
 
 /** Whether this process is a package script: npm and pnpm tell it the script's name. */
@@ -591,6 +700,7 @@ function checkTogether(values: Partial<Config>, problems: ConfigProblem[]): void
 // Variables with these beginnings are almost certainly meant for this service.
 const OWN_PREFIXES = [
   'API_',
+  'LOG_',
   'DB_',
   'DATABASE_',
   'PGBOUNCER_',
@@ -603,6 +713,8 @@ const OWN_PREFIXES = [
   'ABUSE_',
   'TRUST_',
   'BOT_OPERATION_',
+  'MAINTENANCE_',
+  'BROADCAST_',
   'SECURITY_',
   'SECRET_',
   'SESSION_',
@@ -610,6 +722,7 @@ const OWN_PREFIXES = [
   'SMTP_',
   'MAIL_',
   'TRUSTED_',
+  'SHUTDOWN_',
 ]
 // Kubernetes injects these for every Service, whatever its name.
 const KUBERNETES_LINK = /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)/
@@ -639,10 +752,17 @@ function warningsOf(config: Config, environment: Environment): string[] {
   if (config.environment === 'production' && config.smtpUrl === undefined) {
     warnings.push('SMTP_URL is unset: nobody can register, nor reset a password')
   }
+  if (given(environment, 'API_WORKERS') !== undefined && config.apiWorkers > workersOf(config)) {
+    warnings.push(
+      `API_WORKERS is ${config.apiWorkers}, and one process serves: without REDIS_URL sessions, limits and maintenance would be those of each worker`,
+    )
+  }
   if (config.redisUrl === undefined && config.rateLimitRedisUrl === undefined) {
-    if (config.apiWorkers > 1) {
-      const times = `${config.apiWorkers} processes let pass ${config.apiWorkers} times each limit`
-      warnings.push(`API_WORKERS does nothing without Redis: ${times}`)
+    const processes = processesOf(config)
+    if (processes > 1) {
+      warnings.push(
+        `API_PROCESSES without Redis: ${processes} processes let pass ${processes} times each limit`,
+      )
     }
     if (config.rateLimitsLeases !== 'off') {
       warnings.push('RATE_LIMITS_LEASES does nothing without Redis: there is nobody to lend')

@@ -50,6 +50,14 @@ export const ApiListenError = createError<[address: string, why: string, detail:
   'cannot listen on %s: %s; change API_HOST or API_PORT, or end what is there',
 )
 
+/** Where there are workers, the management port is that of the primary. */
+export const ApiManagementListenError = createError<
+  [address: string, why: string, detail: { cause: unknown }]
+>(
+  'HOLDFAST_ERR_API_MANAGEMENT_LISTEN',
+  'cannot listen on %s: %s; change MANAGEMENT_PORT, or end what is there',
+)
+
 /** Another server could read this request in another way. */
 export const ApiAmbiguousRequestError = createError<[why: string]>(
   'HOLDFAST_ERR_API_AMBIGUOUS_REQUEST',
@@ -308,4 +316,25 @@ export const ApiLimitsUnavailableError = createError(
   'HOLDFAST_ERR_API_LIMITS_UNAVAILABLE',
   'the other processes cannot be told of limits at the moment',
   503,
+)
+
+/** The instance is on its way down: it is out of rotation for good. */
+export const ApiStoppingError = createError(
+  'HOLDFAST_ERR_API_STOPPING',
+  'this instance is on its way down and out of rotation already',
+  409,
+)
+
+/** In production, something of the deployment must not be as it is. */
+export const ApiDeploymentUnfitError = createError<[what: string]>(
+  'HOLDFAST_ERR_API_DEPLOYMENT_UNFIT',
+  'this deployment must not run like this:%s',
+  500,
+)
+
+/** Where several processes serve, one of them did not end in order. */
+export const ApiWorkerEndedError = createError<[code: number]>(
+  'HOLDFAST_ERR_API_WORKER_ENDED',
+  'a worker ended with %d',
+  500,
 )

@@ -1,36 +1,39 @@
+// The log of the service: JSON lines; in a terminal, outside production, lines for people.
+
+import { Logs } from '@holdfast/logging'
 import type { FastifyRequest } from 'fastify'
-import { type Logger, pino } from 'pino'
 import pretty from 'pino-pretty'
 import type { Config } from './config.ts'
 
-const QUERY_MEMBER = /([?&])([^=&?]*)=([^&#]+)/g
-/** What may be worth something to whoever reads the log. */
-const SECRET_NAME = /token|code|state|password|secret|key/i
-
-/** JSON lines; in a terminal, outside production, lines for people. */
-export function createLogger({ logLevel, environment }: Config, isTerminal: boolean): Logger {
-  const options = {
+/**
+ * What is logged by, and where to. Files besides only in production, where `LOG_DIRECTORY` names a place for them. Each
+ * worker has files of its own, and whoever comes in its place goes on with them.
+ */
+export function createLogs(
+  { logLevel, logDirectory, environment }: Pick<Config, 'logLevel' | 'logDirectory' | 'environment'>,
+  isTerminal: boolean,
+  worker?: number,
+): Logs<FastifyRequest> {
+  const isProduction = environment === 'production'
+  return new Logs<FastifyRequest>({
     level: logLevel,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    serializers: { req: requestFields },
-  }
-  if (!isTerminal || environment === 'production') return pino(options)
-  return pino(
-    options,
-    pretty({ sync: true, singleLine: true, translateTime: 'SYS:HH:MM:ss', ignore: 'pid,hostname' }),
-  )
+    ...who,
+    ...(isTerminal && !isProduction && { destination: forPeople() }),
+    ...(worker !== undefined && { worker }),
+    // A file belongs to one process.
+    ...(isProduction &&
+      logDirectory !== undefined && {
+        files: { directory: logDirectory, ...(worker !== undefined && { name: `app-${worker}` }) },
+      }),
+  })
 }
 
-/** A request as it stands in the log. */
-export function requestFields({
-  method,
-  url,
-  host,
-  ip,
-}: Pick<FastifyRequest, 'method' | 'url' | 'host' | 'ip'>) {
-  const shown = url.replaceAll(QUERY_MEMBER, (member: string, sign: string, name: string) =>
-    SECRET_NAME.test(name) ? `${sign}${name}=[redacted]` : member,
-  )
-  return { method, url: shown, host, remoteAddress: ip }
+/** Whose request it is, and who asks. The name in a path is nobody's word. */
+export const who = {
+  tenant: ({ principal }: FastifyRequest) => principal?.tenant,
+  user: ({ principal }: FastifyRequest) => principal?.id,
+}
+
+function forPeople() {
+  return pretty({ sync: true, singleLine: true, translateTime: 'SYS:HH:MM:ss', ignore: 'pid,hostname' })
 }

@@ -1,13 +1,16 @@
-// The one writer of the headers that protect, and of the one that names the request: a response that carries them
+// The one writer of the headers that protect, and of those that name the request: a response that carries them
 // whoever answers, so also where no plugin is asked: paths that cannot be decoded, hijacked replies, what Node answers
 // itself. The values that protect are constant, and a name that the answer sets itself stays as the answer has it.
 
 import {
-  type IncomingMessage,
+  IncomingMessage,
   type OutgoingHttpHeader,
   type OutgoingHttpHeaders,
   ServerResponse,
+  validateHeaderName,
+  validateHeaderValue,
 } from 'node:http'
+import { Socket } from 'node:net'
 
 type Given = OutgoingHttpHeaders | OutgoingHttpHeader[]
 
@@ -17,16 +20,48 @@ export const ID_HEADER = 'x-correlation-id'
 /** A class for the option `ServerResponse` of `http.createServer`. Names must be in lower case. */
 export function securedResponse(
   headers: Readonly<Record<string, string>>,
-  idOf: (request: IncomingMessage) => string,
+  idsOf: (request: IncomingMessage) => Readonly<Record<string, string>>,
 ): typeof ServerResponse {
   const constant = Object.entries(headers).flat()
+  for (const [name, value] of Object.entries(headers)) {
+    validateHeaderName(name)
+    validateHeaderValue(name, value)
+  }
+  // Of the same text for every answer Node would look at each name and value again.
+  const block = Object.entries(headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('')
+  const special = new Set([...Object.keys(headers), ...SENT_AT_ONCE])
+  const takesText = keepsHeadAsText()
 
   return class SecuredResponse<Request extends IncomingMessage> extends ServerResponse<Request> {
     override writeHead(status: number, reasonOrHeaders?: string | Given, headersAfterReason?: Given): this {
       const withReason = typeof reasonOrHeaders === 'string'
+      if (takesText && !withReason && headersAfterReason === undefined && !this.headersSent) {
+        const own = this.#named(reasonOrHeaders)
+        if (own !== undefined) {
+          super.writeHead(status, own)
+          withText(this, block)
+          return this
+        }
+      }
       const all = this.#secured(withReason ? headersAfterReason : (headersAfterReason ?? reasonOrHeaders))
       // Node reads one argument less where there is no reason.
       return withReason ? super.writeHead(status, reasonOrHeaders, all) : super.writeHead(status, all)
+    }
+
+    /** Names and values of an answer like those of Fastify, and the ids; undefined where it says something special. */
+    #named(given: Given | undefined): OutgoingHttpHeader[] | undefined {
+      if (Array.isArray(given) || this.getHeaderNames().length > 0) return undefined
+      const own: OutgoingHttpHeader[] = []
+      const ids = idsOf(this.req)
+      for (const name in given) {
+        if (special.has(name) || name in ids || name !== name.toLowerCase()) return undefined
+        // What is no value is for Node to refuse.
+        own.push(name, given[name] as OutgoingHttpHeader)
+      }
+      for (const name in ids) own.push(name, ids[name] as string)
+      return own
     }
 
     #secured(given: Given | undefined): Given {
@@ -39,7 +74,7 @@ export function securedResponse(
         const names = Object.keys(given ?? {}).flatMap((name) => [name, ''])
         return { ...pairs(this.#missing(names)), ...given }
       }
-      const all: OutgoingHttpHeaders = { ...headers, [ID_HEADER]: idOf(this.req) }
+      const all: OutgoingHttpHeaders = { ...headers, ...idsOf(this.req) }
       for (const name in given) {
         // Two forms of one name would be two headers.
         if (name !== name.toLowerCase()) delete all[name.toLowerCase()]
@@ -53,13 +88,33 @@ export function securedResponse(
       const names = new Set(
         given.filter((_, index) => index % 2 === 0).map((name) => String(name).toLowerCase()),
       )
-      const flat = [...constant, ID_HEADER, idOf(this.req)]
+      const flat = [...constant, ...Object.entries(idsOf(this.req)).flat()]
       return flat.filter((_, index) => {
         const name = flat[index - (index % 2)] ?? ''
         return !names.has(name) && !this.hasHeader(name)
       })
     }
   }
+}
+
+/** With these, Node may send the head at once. */
+const SENT_AT_ONCE = ['expect']
+
+/** The head of an answer as Node keeps it until it is sent, with the empty line at its end. */
+interface WithHead {
+  _header?: unknown
+}
+
+/** Whether this version of Node keeps it, and so: it is no documented member. */
+function keepsHeadAsText(): boolean {
+  const probe = new ServerResponse(new IncomingMessage(new Socket())).writeHead(200)
+  const { _header: head } = probe as WithHead
+  return typeof head === 'string' && head.endsWith('\r\n\r\n')
+}
+
+function withText(response: object, block: string): void {
+  const head = (response as WithHead)._header as string
+  ;(response as WithHead)._header = `${head.slice(0, -2)}${block}\r\n`
 }
 
 function pairs(flat: readonly OutgoingHttpHeader[]): OutgoingHttpHeaders {

@@ -1,16 +1,16 @@
 // What a connection may take before anybody looks at what it wants: time and bytes. The same for both ports.
 
-import type { Server } from 'node:http'
-import type { FastifyHttpOptions } from 'fastify'
+import type { IncomingMessage, Server } from 'node:http'
+import type { Logs } from '@holdfast/logging'
+import type { FastifyHttpOptions, FastifyRequest } from 'fastify'
 import type { Config } from './config.ts'
-import { requestId } from './request-id.ts'
 import { securedResponse } from './secured-response.ts'
 
 /** Path and headers together; Node's own default, which must not change unnoticed. */
 const MAX_HEADER_BYTES = 16_384
 const ARRIVAL_CHECK_MS = 1000
 
-/** For `Fastify()`. `headers` protect every answer. */
+/** For `Fastify()`. `headers` protect every answer, and the ids of `logs` name its request. */
 export function serverBounds(
   {
     requestTimeoutMs,
@@ -18,9 +18,10 @@ export function serverBounds(
     maxRequestsPerSocket,
   }: Pick<Config, 'requestTimeoutMs' | 'handlerTimeoutMs' | 'maxRequestsPerSocket'>,
   headers: Readonly<Record<string, string>>,
+  logs: Logs<FastifyRequest>,
 ) {
   return {
-    genReqId: requestId,
+    genReqId: (request: IncomingMessage) => logs.scopeOf(request).correlationId,
     requestTimeout: requestTimeoutMs,
     // Whoever reads is never silent for so long: who asks and does not read would keep his connection for ever.
     connectionTimeout: requestTimeoutMs + handlerTimeoutMs,
@@ -33,7 +34,7 @@ export function serverBounds(
       connectionsCheckingInterval: ARRIVAL_CHECK_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
       insecureHTTPParser: false,
-      ServerResponse: securedResponse(headers, requestId),
+      ServerResponse: securedResponse(headers, (request) => logs.idHeadersOf(request)),
     },
   } satisfies FastifyHttpOptions<Server>
 }

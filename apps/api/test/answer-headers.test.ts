@@ -75,6 +75,8 @@ const LIMITS = [
 ]
 const THEME_ONLY = ['cache-status', 'etag', 'vary', ...LIMITS]
 const PLAIN = [...KEPT, ...BODY]
+/** In the format that is asked for. */
+const NEGOTIATED = [...PLAIN, 'vary']
 const ENDING = [...WRITTEN, ...BODY]
 const ON_SOCKET = ['connection', ...BODY]
 const ERROR = [...PLAIN, 'vary']
@@ -84,7 +86,7 @@ interface Row {
   readonly status: number
   readonly what: string
   readonly request: string
-  /** Its headers besides those of protection, and `x-correlation-id`. */
+  /** Its headers besides those of protection, and the ids. */
   readonly own: readonly string[]
   readonly port?: number
   /** From which address, where that matters. */
@@ -113,7 +115,8 @@ async function checkRow(t: Test, row: Row): Promise<void> {
   const { headers, body } = answer
   const names = [...headers.keys()].filter((name) => name !== 'ended')
   const expected = { ...PROTECTION, ...instead }
-  t.same(names.toSorted(), [...Object.keys(expected), 'x-correlation-id', ...own].toSorted(), what)
+  const ids = ['x-correlation-id', 'x-request-id']
+  t.same(names.toSorted(), [...Object.keys(expected), ...ids, ...own].toSorted(), what)
   for (const [name, value] of Object.entries(expected)) {
     if (page && name === 'content-security-policy') continue
     t.equal(headers.get(name), value, `${what}: ${name}`)
@@ -157,13 +160,14 @@ t.test('answers that are none of errors', async (t) => {
     },
     get(200, '/healthz', PLAIN),
     ...[...probes, '/health/ready', '/health/summary'].map((path) => get(200, path, PLAIN)),
-    get(200, '/metrics', PLAIN, token),
+    get(200, '/metrics', NEGOTIATED, token),
     get(200, '/health/check', PLAIN, token),
     { ...get(200, '/healthz', PLAIN), request: requestOf('/healthz', '', 'HEAD') },
     { status: 204, what: 'OPTIONS', request: requestOf(EVENTS, '', 'OPTIONS'), own: [...KEPT, 'allow'] },
-    ...[...probes, '/health/check', '/health/metrics', '/health/security', '/metrics'].map((path) =>
+    ...[...probes, '/health/check', '/health/metrics', '/health/security'].map((path) =>
       inside(get(200, path, PLAIN)),
     ),
+    inside(get(200, '/metrics', NEGOTIATED)),
   ]
   for (const row of rows) await checkRow(t, row)
 })

@@ -243,7 +243,7 @@ t.test('tokens are refreshed, and one that is used twice ends its family', async
   t.match(await get('/auth/me', newestBearer), { status: 200 })
   const gone = { status: 401, body: { error: 'HOLDFAST_ERR_API_REFRESH_REFUSED' } }
   t.match(await post('/auth/refresh', { refresh_token: refreshToken }), gone, 'somebody else has it')
-  t.match(service.stdout, /"event":"SECURITY_EVENT","kind":"token.reuse"/)
+  t.match(service.stdout, /"event_type":"SECURITY_EVENT","event":"token.reuse"/)
   t.match(await post('/auth/refresh', { refresh_token: String(newest.body['refresh_token']) }), gone)
   t.match(await get('/auth/me', bearer), NOT_SIGNED_IN, 'also the access tokens, at once')
   t.match(await get('/auth/me', newestBearer), NOT_SIGNED_IN)
@@ -273,7 +273,7 @@ t.test('of 50 uses of one refresh token at once one makes the next, for all of t
   )
   t.match(await post('/auth/refresh', { refresh_token: refreshToken }), { status: 401 }, 'after the grace')
   t.match(await post('/auth/refresh', { refresh_token: successor }), { status: 401 }, 'the whole family')
-  t.match(service.stdout, /"event":"SECURITY_EVENT","kind":"token.reuse","family":"[0-9a-f-]{36}"/)
+  t.match(service.stdout, /"event_type":"SECURITY_EVENT","event":"token.reuse","family":"[0-9a-f-]{36}"/)
 })
 
 t.test('an account that there is not takes as long as one that there is', async (t) => {
@@ -523,12 +523,17 @@ t.test(
     const noted = () =>
       service.stdout
         .split('\n')
-        .filter((line) => line.includes('SECURITY_EVENT'))
+        .filter((line) => line.includes('"event":"sign-in.refused"'))
         .map((line) => JSON.parse(line) as object)
     await waitUntil(() => noted().length >= 3)
     t.match(
       noted(),
-      ids.map((reqId) => ({ reqId, kind: 'sign-in.refused', tenant: 'acme', address: '127.0.0.1' })),
+      ids.map((correlation_id) => ({
+        event_type: 'SECURITY_EVENT',
+        correlation_id,
+        tenant: 'acme',
+        address: '127.0.0.1',
+      })),
     )
     t.notMatch(service.stdout, /nobody@acme/, 'now and then people type their password there')
   },

@@ -3,7 +3,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import t from 'tap'
-import { ConfigError, type ConfigProblem, callerDirectory, dataDirectory, loadConfig } from '../src/config.ts'
+import {
+  ConfigError,
+  type ConfigProblem,
+  callerDirectory,
+  dataDirectory,
+  loadConfig,
+  processesOf,
+  workersOf,
+} from '../src/config.ts'
+import { shareOf } from '../src/worker-share.ts'
 import { PRODUCTION } from './service-process.ts'
 
 function problemsOf(environment: Record<string, string>): readonly ConfigProblem[] {
@@ -175,10 +184,10 @@ t.test('limits of single tenants are JSON, and what is wrong with it is told', a
 })
 
 t.test('leases are off, on or strict, and the processes are a number', async (t) => {
-  t.match(loadConfig({}).config, { rateLimitsLeases: 'off', apiWorkers: 1 })
+  t.match(loadConfig({}).config, { rateLimitsLeases: 'off', apiWorkers: 4, apiProcesses: undefined })
   const shared = { REDIS_URL: 'redis://127.0.0.1' }
-  const given = loadConfig({ ...shared, RATE_LIMITS_LEASES: 'strict', API_WORKERS: '12' })
-  t.match(given, { config: { rateLimitsLeases: 'strict', apiWorkers: 12 }, warnings: [] })
+  const given = loadConfig({ ...shared, RATE_LIMITS_LEASES: 'strict', API_PROCESSES: '12' })
+  t.match(given, { config: { rateLimitsLeases: 'strict', apiProcesses: 12 }, warnings: [] })
   t.strictSame(namesOf({ RATE_LIMITS_LEASES: 'true', API_WORKERS: '0' }), [
     'API_WORKERS',
     'RATE_LIMITS_LEASES',
@@ -338,12 +347,36 @@ t.test('variables that nothing reads are pointed out, with the one that was mean
 
 t.test('what does nothing without Redis is pointed out', async (t) => {
   const warningsOf = (environment: Record<string, string>) => loadConfig(environment).warnings
-  const shared = { API_WORKERS: '4', RATE_LIMITS_LEASES: 'strict' }
-  t.match(warningsOf(shared), [/^API_WORKERS .*4 times each limit/, /^RATE_LIMITS_LEASES .*without Redis/])
+  const shared = { API_PROCESSES: '4', RATE_LIMITS_LEASES: 'strict' }
+  t.match(warningsOf(shared), [/^API_PROCESSES .*4 times each limit/, /^RATE_LIMITS_LEASES .*without Redis/])
   for (const name of ['REDIS_URL', 'RATE_LIMIT_REDIS_URL']) {
     t.strictSame(warningsOf({ ...shared, [name]: 'redis://127.0.0.1' }), [])
   }
+  t.match(warningsOf({ API_WORKERS: '2' }), [/^API_WORKERS is 2, and one process serves: without REDIS_URL/])
   t.strictSame(warningsOf({ API_WORKERS: '1', RATE_LIMITS_LEASES: 'off' }), [])
+})
+
+t.test('there are four workers where they share a Redis, and one where they would not', async (t) => {
+  const settingsOf = (environment: Record<string, string>) => loadConfig(environment).config
+  const shared = { REDIS_URL: 'redis://127.0.0.1' }
+  t.equal(workersOf(settingsOf({})), 1)
+  t.equal(workersOf(settingsOf({ RATE_LIMIT_REDIS_URL: 'redis://127.0.0.1' })), 1)
+  t.equal(workersOf(settingsOf(shared)), 4)
+  t.equal(workersOf(settingsOf({ ...shared, API_WORKERS: '2' })), 2)
+  t.strictSame([{}, shared, { ...shared, API_PROCESSES: '12' }].map(settingsOf).map(processesOf), [1, 4, 12])
+})
+
+t.test('workers share connections: together they have no more, and each has one', async (t) => {
+  const { config } = loadConfig({})
+  t.strictSame(shareOf(config, 1), {
+    dbWebPoolMax: 20,
+    dbMaxOverflow: 10,
+    dbPoolMin: 2,
+    maxConnections: 10_000,
+  })
+  t.strictSame(shareOf(config, 4), { dbWebPoolMax: 5, dbMaxOverflow: 3, dbPoolMin: 1, maxConnections: 2500 })
+  t.strictSame(shareOf(config, 256), { dbWebPoolMax: 1, dbMaxOverflow: 1, dbPoolMin: 1, maxConnections: 40 })
+  t.equal(shareOf({ ...config, dbMaxOverflow: 0 }, 4).dbMaxOverflow, 0)
 })
 
 t.test('texts are bounded and hold no control characters', async (t) => {

@@ -1,7 +1,13 @@
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type PostgresServer, type RealServer, startPgBouncer, startPostgres } from '@holdfast/test-kit'
+import {
+  type PostgresOptions,
+  type PostgresServer,
+  type RealServer,
+  startPgBouncer,
+  startPostgres,
+} from '@holdfast/test-kit'
 import { Client } from 'pg'
 import type { Test } from 'tap'
 
@@ -16,7 +22,7 @@ export interface Deployment {
   /** The URL of a role, through PgBouncer; `holdfast_worker` is also the name of the workers' pool. */
   pooledUrl(role: string, database?: string): string
   /** The URL of a role at PostgreSQL itself. */
-  directUrl(role: string): string
+  directUrl(role: string, database?: string): string
 }
 
 /** One file of `deploy/pgbouncer/`. */
@@ -31,13 +37,14 @@ export function deployedFile(name: string): string {
 export async function startDeployment(
   t: Test,
   settings: Readonly<Record<string, string>> = {},
+  options: PostgresOptions = {},
 ): Promise<Deployment> {
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-hba-'))
   chmodSync(directory, 0o755)
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
   const rules = join(directory, 'pg_hba.conf')
   writeFileSync(rules, 'host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n')
-  const postgres = await startPostgres({ settings: { hba_file: rules } })
+  const postgres = await startPostgres({ ...options, settings: { hba_file: rules } })
   t.teardown(() => postgres.stop())
   await asSuperuser(postgres, 'postgres', async (client) => {
     await client.query('create database holdfast')
@@ -64,7 +71,8 @@ export async function startDeployment(
     bouncer,
     pooledUrl: (role, database = 'holdfast') =>
       `postgres://${role}:${PASSWORD}@127.0.0.1:${bouncer.port}/${database}`,
-    directUrl: (role) => `postgres://${role}:${PASSWORD}@127.0.0.1:${postgres.directPort}/holdfast`,
+    directUrl: (role, database = 'holdfast') =>
+      `postgres://${role}:${PASSWORD}@127.0.0.1:${postgres.directPort}/${database}`,
   }
 }
 
@@ -80,7 +88,8 @@ export async function onConnection<T>(url: string, work: (client: Client) => Pro
   }
 }
 
-function asSuperuser<T>(
+/** Statements of a superuser, in one of its databases. */
+export function asSuperuser<T>(
   { directUrl }: PostgresServer,
   database: string,
   work: (client: Client) => Promise<T>,

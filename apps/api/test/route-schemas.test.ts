@@ -45,9 +45,19 @@ function openPlaces(schema: ObjectSchema, place: string): readonly string[] {
 }
 
 /** What changes something, and has no body: a body that is sent is not looked at. */
-const WITHOUT_BODY = ['POST /auth/sessions/revoke-all']
+const WITHOUT_BODY = ['POST /admin/lifecycle/uncordon', 'POST /auth/sessions/revoke-all']
 /** Routes of packages, which check by themselves, and are tested there. */
-const OF_PACKAGES = ['POST /admin/abuse/blocks']
+const OF_PACKAGES = [
+  'POST /admin/abuse/blocks',
+  'POST /admin/banner',
+  'POST /admin/banner/clear',
+  'POST /admin/maintenance/bypasses',
+  'POST /admin/maintenance/disable',
+  'POST /admin/maintenance/enable',
+  'POST /api/status/maintenance/bypass',
+  'PUT /admin/log-level',
+  'PUT /admin/maintenance/rules/:id',
+]
 /** Read by the function that reads the setting, whose words say more than a schema's: `operator-limits.test.ts`. */
 const OF_A_SETTING = ['PUT /admin/limits']
 

@@ -26,11 +26,20 @@ const { fastify } = service.app
 const RULES = `guarded DELETE /admin/abuse/blocks/:address
 guarded DELETE /admin/abuse/users/:user
 guarded DELETE /admin/limits
+guarded DELETE /admin/log-level
+guarded DELETE /admin/maintenance/bypasses
+guarded DELETE /admin/maintenance/rules/:id
 guarded GET /admin/abuse/addresses
 guarded GET /admin/abuse/addresses/:address
 guarded GET /admin/abuse/blocks
 guarded GET /admin/abuse/users
+guarded GET /admin/deployment
+guarded GET /admin/lifecycle
 guarded GET /admin/limits
+guarded GET /admin/log-level
+guarded GET /admin/maintenance
+guarded GET /admin/maintenance/history
+guarded GET /admin/maintenance/rules/:id/quiescence
 guarded GET /health/check
 guarded GET /health/detailed
 guarded GET /health/metrics
@@ -38,10 +47,21 @@ guarded GET /health/security
 guarded GET /health/summary
 guarded GET /metrics
 guarded POST /admin/abuse/blocks
+guarded POST /admin/banner
+guarded POST /admin/banner/clear
+guarded POST /admin/lifecycle/cordon
+guarded POST /admin/lifecycle/uncordon
+guarded POST /admin/maintenance/bypasses
+guarded POST /admin/maintenance/disable
+guarded POST /admin/maintenance/enable
 guarded POST /auth/logout
 guarded PUT /admin/limits
+guarded PUT /admin/log-level
+guarded PUT /admin/maintenance/rules/:id
 public GET /:tenant/api/public/load-theme
 public GET /:tenant/api/theme/history
+public GET /api/status
+public GET /api/status/maintenance
 public GET /health
 public GET /health/groups/:group
 public GET /health/live
@@ -56,6 +76,7 @@ public GET /readyz/:check
 public GET /startupz
 public GET /startupz/:check
 public POST /:tenant/api/theme/preview-events
+public POST /api/status/maintenance/bypass
 public POST /auth/login
 public POST /auth/password/forgot
 public POST /auth/password/reset
@@ -88,6 +109,32 @@ t.test('every route has its rule, and a change of one shows here', (t) => {
     RULES,
   )
   t.end()
+})
+
+/** All else is open by construction: to see how things are, to sign in, and to open it again. */
+const CLOSED = `GET /:tenant/api/public/load-theme
+GET /:tenant/api/theme/history
+GET /api/bot/status
+POST /:tenant/api/theme/preview-events
+POST /api/bot/recover
+POST /api/bot/start
+POST /api/bot/stop
+POST /auth/password
+POST /auth/password/forgot
+POST /auth/password/reset
+POST /auth/register
+POST /auth/verify`
+
+t.test('a rule that closes everything closes these routes, and no other', async (t) => {
+  await fastify.maintenance.set({ allow: { roles: [] } })
+  const closed: string[] = []
+  for (const route of fastify.accessRules.keys()) {
+    const [method = 'GET', path = '/'] = route.split(' ')
+    const { body } = await fastify.inject({ method: method as 'GET', url: path.replaceAll(/:\w+/g, 'acme') })
+    if (body.includes('HOLDFAST_ERR_MAINTENANCE_ACTIVE')) closed.push(route)
+  }
+  await fastify.maintenance.clear()
+  t.equal(closed.toSorted().join('\n'), CLOSED)
 })
 
 /** Places that are not ours, as browsers read them (OWASP, unvalidated redirects). */

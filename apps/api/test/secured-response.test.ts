@@ -13,7 +13,12 @@ async function sent(
   answer: (response: ServerResponse) => void,
 ): Promise<ReadonlyMap<string, string>> {
   const server = createServer(
-    { ServerResponse: securedResponse(HEADERS, () => 'id-of-it') },
+    {
+      ServerResponse: securedResponse(HEADERS, () => ({
+        'x-correlation-id': 'id-of-it',
+        'x-request-id': 'own-id',
+      })),
+    },
     (_request, response) => answer(response),
   )
   t.teardown(() => server.close())
@@ -42,6 +47,7 @@ t.test('the headers are there, however the answer gives its own, and never twice
     t.equal(headers.get('x-frame-options'), 'DENY', way)
     t.equal(headers.get('x-more'), 'yes', way)
     t.equal(headers.get('x-correlation-id'), 'id-of-it', way)
+    t.equal(headers.get('x-request-id'), 'own-id', way)
     if (way !== 'none') t.equal(headers.get('x-own'), 'a', way)
     if (way === 'a list') t.equal(headers.get('set-cookie'), 'b=1 | c=2')
   }
@@ -64,4 +70,24 @@ t.test('what the answer says itself stays, in whatever case it says it', async (
     t.equal(headers.get('x-frame-options'), 'SAMEORIGIN', way)
     t.equal(headers.get('x-more'), 'yes', way)
   }
+})
+
+t.test('a header that Node would refuse is refused before there is an answer', async (t) => {
+  t.throws(() => securedResponse({ 'x-bad': 'a\r\nx-more: b' }, () => ({})), { code: 'ERR_INVALID_CHAR' })
+  t.throws(() => securedResponse({ 'x bad': 'a' }, () => ({})), { code: 'ERR_INVALID_HTTP_TOKEN' })
+})
+
+t.test('the head that Node sends at once has them too', async (t) => {
+  const headers = await sent(t, (response) => response.writeHead(200, { expect: '100-continue' }).end())
+  t.equal(headers.get('x-frame-options'), 'DENY')
+})
+
+t.test('an answer whose head is written twice fails as it does without them', async (t) => {
+  const headers = await sent(t, (response) => {
+    response.writeHead(200, { 'x-own': 'a' })
+    t.throws(() => response.writeHead(200, { 'x-own': 'b' }), { code: 'ERR_HTTP_HEADERS_SENT' })
+    response.end()
+  })
+  t.equal(headers.get('x-own'), 'a')
+  t.equal(headers.get('x-more'), 'yes')
 })

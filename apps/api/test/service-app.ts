@@ -1,10 +1,12 @@
 import { Writable } from 'node:stream'
+import { Logs } from '@holdfast/logging'
 import type { StaleCacheSnapshot } from '@holdfast/stale-cache'
 import { LeakWatch } from '@holdfast/test-kit'
-import { pino } from 'pino'
+import type { FastifyRequest } from 'fastify'
 import type { Test } from 'tap'
 import { type App, buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
+import { who } from '../src/logger.ts'
 import { Secret } from '../src/secret.ts'
 import { scratchDirectory, TEST_SETTINGS } from './service-process.ts'
 
@@ -40,7 +42,7 @@ export class ServiceApp {
     })
     const app = await buildApp({
       config,
-      logger: pino({ level: 'info' }, sink),
+      logs: new Logs<FastifyRequest>({ destination: sink, ...who }),
       dataDirectory,
       databaseUrl: config.databaseUrl ?? new Secret('postgres://nobody@127.0.0.1:1/nothing'),
     })

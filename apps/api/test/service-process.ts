@@ -12,6 +12,8 @@ const MAX_OUTPUT = 200_000
 
 /** For all tests that do not say otherwise: one address, and one tenant, ask for as much as they like. */
 export const TEST_SETTINGS = {
+  // With a Redis there would be several.
+  API_WORKERS: '1',
   THEME_REFRESH_INTERVAL: '100ms',
   RATE_LIMITS_IP: '1000000/minute',
   RATE_LIMITS_TENANT: '1000000/minute',
@@ -24,6 +26,8 @@ export const PRODUCTION = {
   ENVIRONMENT: 'production',
   SECRET_KEY: TEST_SETTINGS.SECRET_KEY,
   SESSION_SECURE: 'true',
+  // No balancer has to notice.
+  SHUTDOWN_DRAIN: '0s',
 }
 
 /** How a process ended. */
@@ -38,8 +42,11 @@ export class ServiceProcess {
   readonly ended: Promise<Ending>
   /** Over all that it has written, also what is not kept here. */
   readonly leaks: LeakWatch
+  /** The last of it: requests have a line each. */
   stdout = ''
   stderr = ''
+  /** Where it listens; empty until it does. */
+  url = ''
 
   private constructor(environment: Readonly<Record<string, string>>) {
     this.leaks = new LeakWatch({ ...TEST_SETTINGS, ...environment })
@@ -57,6 +64,7 @@ export class ServiceProcess {
     this.#child.stdout?.on('data', (chunk) => {
       this.leaks.see(String(chunk))
       this.stdout = (this.stdout + String(chunk)).slice(-MAX_OUTPUT)
+      this.url ||= /"url":"([^"]+)"/.exec(this.stdout)?.[1] ?? ''
     })
     this.#child.stderr?.on('data', (chunk) => {
       this.leaks.see(String(chunk))
@@ -87,9 +95,9 @@ export class ServiceProcess {
     return this.#child.pid ?? -1
   }
 
-  /** Where it listens; empty until it does. */
-  get url(): string {
-    return /"url":"([^"]+)"/.exec(this.stdout)?.[1] ?? ''
+  /** Its management port, outside production. */
+  get managementUrl(): string {
+    return /^ *management +(\S+)/m.exec(this.stderr)?.[1] ?? ''
   }
 
   async listening(): Promise<void> {
@@ -98,7 +106,7 @@ export class ServiceProcess {
         if (this.#child.exitCode !== null) throw new Error(`it ended: ${this.stdout}${this.stderr}`)
         return this.url !== ''
       },
-      { timeoutMs: 60_000, what: 'the service to listen' },
+      { timeoutMs: 180_000, what: 'the service to listen' },
     )
   }
 

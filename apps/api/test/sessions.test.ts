@@ -117,7 +117,7 @@ t.test('an id that was not minted here asks nobody', async (t) => {
   const lines = first.stdout.split('\n').filter((line) => line.includes('session.duplicate-cookie'))
   t.match(
     lines.map((line) => JSON.parse(line)),
-    [{ event: 'SECURITY_EVENT', times: 1 }],
+    [{ event_type: 'SECURITY_EVENT', times: 1 }],
     'whoever puts cookies there is told of',
   )
   t.match(await meOf(browser, first), { status: 200 })

@@ -35,6 +35,7 @@ function signInWith(parts: object) {
     accounts: { confirm: async () => CONFIRMED },
     limits: { password: attempt, other: attempt, mail: attempt },
     outbox: { available: true, post() {} },
+    tell() {},
     database: () => ({ use: 'database', reason: 'well', retryAfterMs: 0 }),
     ...parts,
   } as unknown as SignInParts)

@@ -5,11 +5,13 @@ import { migrateUp } from '../src/db/migrator.ts'
 import { migrations } from '../src/migrations/index.ts'
 import { freshDatabase, testGuard, testPool } from './fresh-database.ts'
 import { runCommand } from './run-command.ts'
-import { brandOf, PRODUCTION, ServiceProcess, scratchDirectory } from './service-process.ts'
+import { brandOf, PRODUCTION, readiness, ServiceProcess, scratchDirectory } from './service-process.ts'
 
 t.setTimeout(300_000)
 
 const CLEAN = { code: 0, signal: null }
+/** Runs before the program. */
+const TELLS_WHEN_IT_HEARS = `process.on('newListener', (event) => event === 'SIGTERM' && console.error('hears'))`
 const postgres = await startPostgres()
 t.teardown(() => postgres.stop())
 
@@ -103,11 +105,44 @@ t.test('a signal during the start ends it, without an error', async (t) => {
     DATA_DIRECTORY: scratchDirectory(t),
     DB_CONN_TIMEOUT: '500ms',
   })
-  await waitUntil(() => service.stdout.includes('health phase changed'))
+  await waitUntil(() => service.stdout.includes('health phase changed'), { timeoutMs: 60_000 })
   t.notMatch(service.stdout, '"started"')
   t.strictSame(await service.stop(), CLEAN)
   t.equal(service.stderr, '')
   await postgres.heal()
+})
+
+t.test('a signal before anything is loaded ends it with 0', async (t) => {
+  const service = ServiceProcess.spawn(t, {
+    DATABASE_URL: postgres.url,
+    DATA_DIRECTORY: scratchDirectory(t),
+    NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(TELLS_WHEN_IT_HEARS)}`,
+  })
+  await waitUntil(() => service.stderr.includes('hears'), { timeoutMs: 60_000 })
+  t.strictSame(await service.stop(), CLEAN)
+  t.notMatch(service.stdout, '"started"')
+})
+
+t.test('production holds a moment, not ready any more, and tells its way in two lines', async (t) => {
+  const service = await ServiceProcess.start(t, {
+    ...PRODUCTION,
+    ENVIRONMENT: 'staging',
+    SHUTDOWN_DRAIN: '60s',
+    SHUTDOWN_MIN_DRAIN: '500ms',
+    DATABASE_URL: await freshDatabase(postgres.directUrl),
+    DATA_DIRECTORY: scratchDirectory(t),
+  })
+  t.match(
+    service.stdout,
+    /"phases":\{"config":\d+,"checks":\d+,"connect":\d+,"migrations":\d+,"health":\d+,"listen":\d+,"ready":\d+\},"msg":"started"/,
+  )
+  service.kill('SIGTERM')
+  await waitUntil(async () => (await readiness(service.url)).code === 503)
+  const theme = await fetch(`${service.url}/acme/api/public/load-theme`)
+  t.match([theme.status, theme.headers.get('connection')], [200, 'close'])
+  t.strictSame(await service.ended, CLEAN)
+  t.match(service.stdout, /"breakers":\{.*"msg":"closing"/)
+  t.match(service.stdout, /"reason":"SIGTERM","exitCode":0,.*"held":\[\],"msg":"closed"/)
 })
 
 t.test(

@@ -5,6 +5,7 @@
  * has said about the content of its own answer is not said about this one.
  */
 import type { IncomingMessage } from 'node:http'
+import { answerBare, type BareSocket, canAnswer } from '@holdfast/footing'
 import { prefersHtml } from './accept.ts'
 import {
   forgetContent,
@@ -17,12 +18,12 @@ import {
 } from './answer-headers.ts'
 import { ExpectationError, NotFoundError } from './errors.ts'
 import { publishFailed, publishUnreadable } from './events.ts'
-import { type Failure, failureOf, titleOf } from './failure.ts'
+import { type Failure, failureOf } from './failure.ts'
 import { describeInvalid, type SchemaViolation } from './issues.ts'
 import { type ErrorPagesOptions, type ResolvedOptions, resolveOptions } from './options.ts'
 import { PAGE_POLICY, PAGE_TYPE, renderPage } from './page.ts'
 import { PROBLEM_TYPE, type ProblemHead, problemHead, problemText } from './problem.ts'
-import { answerText, failureOfParser, isAnswering, type SocketLike } from './raw-answer.ts'
+import { failureOfParser } from './unread.ts'
 
 /** What this package needs of a Fastify request. */
 export interface RequestLike {
@@ -58,6 +59,19 @@ export interface ErrorPage {
 /** What this package needs of a `ServerResponse`. */
 export interface ResponseLike {
   writeHead(status: number, headers: Record<string, string | number>): { end(body: string): unknown }
+}
+
+/** By what an answer on a bare socket is found again. */
+export interface SocketName {
+  readonly correlationId: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** What was answered there. */
+export interface SocketAnswer {
+  readonly status: number
+  /** Node's code for what was wrong. */
+  readonly code: string | undefined
 }
 
 /** How an answer was given. */
@@ -98,7 +112,7 @@ export class ErrorPages {
     // The type of Fastify's reply is generic here, and fits no description of it.
     frameworkErrors: (error: unknown, request: RequestLike, reply: object): void =>
       this.answer(error, request, reply as ReplyLike),
-    clientErrorHandler: (error: unknown, socket: SocketLike): void => this.answerSocket(error, socket),
+    clientErrorHandler: (error: unknown, socket: BareSocket): void => void this.answerSocket(error, socket),
     schemaErrorFormatter: (violations: readonly SchemaViolation[], where: string): Error =>
       describeInvalid(violations, where),
   }
@@ -158,22 +172,34 @@ export class ErrorPages {
     }
   }
 
-  /** Answers what Node's parser could not read (`clientError`), and ends the connection. */
-  answerSocket(error: unknown, socket: SocketLike): void {
+  /**
+   * Answers what Node's parser could not read (`clientError`), and ends the connection; also for a `CONNECT`, with an error
+   * whose `statusCode` is 405. `named` makes the id of the answer,
+   * and headers that name it, for whoever gives ids to all answers. Undefined: there is nobody to answer, or an answer is
+   * under way.
+   */
+  answerSocket(error: unknown, socket: BareSocket, named?: () => SocketName): SocketAnswer | undefined {
     const { code } = (error ?? {}) as { readonly code?: string }
-    if (code === 'ECONNRESET' || !socket.writable || isAnswering(socket)) {
+    if (!canAnswer(code, socket)) {
       socket.destroy()
-      return
+      return undefined
     }
-    const failure = failureOfParser(code)
-    const correlationId = this.#options.newId()
-    publishUnreadable({ status: failure.status, code, correlationId })
-    this.#count('socket', failure.status)
-    const body = problemText(problemHead(failure), correlationId)
-    const { socketHeaders } = this.#options
-    const headers = { ...socketHeaders, ...this.#idHeader(correlationId) }
-    const text = answerText(failure, titleOf(failure.status), body, headers)
-    socket.end(text, () => socket.destroy())
+    const failure = failureOfParser(error)
+    const { status } = failure
+    const { correlationId, headers } = named?.() ?? this.#newName()
+    publishUnreadable({ status, code, correlationId })
+    this.#count('socket', status)
+    answerBare(socket, {
+      status,
+      headers: {
+        ...this.#options.socketHeaders,
+        ...headers,
+        'content-type': PROBLEM_TYPE,
+        'cache-control': 'no-store',
+      },
+      body: problemText(problemHead(failure), correlationId),
+    })
+    return { status, code }
   }
 
   /** Answers a request with an `Expect` that cannot be met (`checkExpectation`): 417. */
@@ -229,6 +255,11 @@ export class ErrorPages {
         'content-length': Buffer.byteLength(body),
       })
       .end(body)
+  }
+
+  #newName(): SocketName {
+    const correlationId = this.#options.newId()
+    return { correlationId, headers: this.#idHeader(correlationId) }
   }
 
   #idHeader(id: string): Readonly<Record<string, string>> {

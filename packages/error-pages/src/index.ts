@@ -1,6 +1,13 @@
 export type { MetricsRegistry } from '@holdfast/footing'
 export { prefersHtml } from './accept.ts'
-export { type AnswerForm, type ErrorPage, ErrorPages, type ErrorPagesSnapshot } from './error-pages.ts'
+export {
+  type AnswerForm,
+  type ErrorPage,
+  ErrorPages,
+  type ErrorPagesSnapshot,
+  type SocketAnswer,
+  type SocketName,
+} from './error-pages.ts'
 export {
   AlreadyRegisteredError,
   AuthorisationError,

@@ -1,5 +1,13 @@
 export { Authorisation } from './authorisation.ts'
 export {
+  answerBare,
+  type BareAnswer,
+  type BareSocket,
+  canAnswer,
+  responseOn,
+  statusOfUnread,
+} from './bare-answer.ts'
+export {
   type AddressBits,
   AddressList,
   addressText,
@@ -26,5 +34,7 @@ export {
   RefusalPages,
   type Refused,
 } from './refusal-pages.ts'
+export { pathOf } from './request-path.ts'
 export { type RetryAfter, wholeSeconds, withRetryAfter } from './retry-after.ts'
 export { type Labelled, SharedMetrics, type SharedMetricsSettings } from './shared-metrics.ts'
+export { endsWithConnection, type WaitingResponse } from './waiting-answers.ts'

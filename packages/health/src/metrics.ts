@@ -14,7 +14,7 @@ const valueOfLevel: Record<CheckLevel, number> = {
   starting: 0,
 }
 const valueOfStatus: Record<Status, number> = { ok: 1, degraded: 0.5, error: 0 }
-const phases: readonly Phase[] = ['starting', 'serving', 'draining']
+const phases: readonly Phase[] = ['starting', 'serving', 'cordoned', 'draining']
 
 /** What one instance shows. */
 export interface Shown {

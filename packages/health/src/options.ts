@@ -46,6 +46,11 @@ export interface ManagementOptions {
   host?: string
   /** Further options of its `Fastify()`, such as time-outs and `http`. Default: none. */
   server?: object
+  /**
+   * `false`: nobody listens, and its pages are for whoever asks `app.health.management.inject()`, such as a process that
+   * serves the port for several. Default `true`.
+   */
+  listen?: boolean
 }
 
 /** The worker thread that answers liveness while the main loop is blocked. */
@@ -187,6 +192,7 @@ export function resolveOptions<Request>(options: HealthOptions<Request>): Resolv
       port: checks.count('management.port', management.port, 0, MAX_PORT),
       host: checks.text('management.host', management.host ?? '127.0.0.1'),
       server: checks.object('management.server', management.server ?? {}),
+      listen: checks.flag('management.listen', management.listen ?? true),
     },
     livenessWorker: livenessWorker && {
       port: checks.count('livenessWorker.port', livenessWorker.port, 0, MAX_PORT),

@@ -24,7 +24,16 @@ import { type ProbeRoute, routes } from './route-table.ts'
 export interface Health
   extends Pick<
     HealthRegistry,
-    'addCheck' | 'addReport' | 'degrade' | 'recover' | 'drain' | 'confirmed' | 'snapshot' | 'phase'
+    | 'addCheck'
+    | 'addReport'
+    | 'degrade'
+    | 'recover'
+    | 'cordon'
+    | 'uncordon'
+    | 'drain'
+    | 'confirmed'
+    | 'snapshot'
+    | 'phase'
   > {
   /**
    * The Fastify instance of the management listener, `undefined` without the option. Before `app.ready()` other plugins
@@ -80,6 +89,10 @@ const plugin: FastifyPluginAsync<HealthOptions<FastifyRequest>> = async (app, gi
     registry.start()
     await livenessWorker?.start()
     if (!management || !listener) return
+    if (!listener.listen) {
+      await management.ready()
+      return
+    }
     try {
       await management.listen({ port: listener.port, host: listener.host })
     } catch (error) {

@@ -9,8 +9,11 @@ import { type CheckOptions, type ResolvedCheck, requireName, resolveCheck, type 
 import { Poller } from './poller.ts'
 import { livenessOf, type Status, statusOfChecks, worse } from './verdict.ts'
 
-/** `starting` until every critical check has succeeded once, then `serving`, `draining` from `drain()` on. */
-export type Phase = 'starting' | 'serving' | 'draining'
+/**
+ * `starting` until every critical check has succeeded once, then `serving`; `cordoned` between `cordon()` and
+ * `uncordon()`, `draining` from `drain()` on.
+ */
+export type Phase = 'starting' | 'serving' | 'cordoned' | 'draining'
 
 /** One check as plain data. */
 export interface CheckSnapshot {
@@ -94,6 +97,7 @@ export class HealthRegistry {
   readonly #reports: OperatorReports
   readonly #confirmation = Promise.withResolvers<void>()
   #confirmed = false
+  #cordoned = false
   #draining = false
   #started = false
   #closed = false
@@ -117,7 +121,8 @@ export class HealthRegistry {
 
   get phase(): Phase {
     if (this.#draining) return 'draining'
-    return this.#confirmed ? 'serving' : 'starting'
+    if (!this.#confirmed) return 'starting'
+    return this.#cordoned ? 'cordoned' : 'serving'
   }
 
   /**
@@ -232,6 +237,16 @@ export class HealthRegistry {
   /** Resolves once every critical check has succeeded; rejects with `HOLDFAST_ERR_HEALTH_CLOSED` when closed before. */
   confirmed(): Promise<void> {
     return this.#confirmation.promise
+  }
+
+  /** Turns readiness to 503 until `uncordon()`: no more requests for this instance, which serves what comes. */
+  cordon(): void {
+    this.#setCordon(true)
+  }
+
+  /** Undoes `cordon()`. */
+  uncordon(): void {
+    this.#setCordon(false)
   }
 
   /** Turns readiness to 503 for good while liveness stays: the first step of a shutdown. */
@@ -350,6 +365,13 @@ export class HealthRegistry {
     const from = this.phase
     this.#confirmed = true
     this.#confirmation.resolve()
+    this.#tellPhase(from)
+  }
+
+  #setCordon(cordoned: boolean): void {
+    if (this.#cordoned === cordoned) return
+    const from = this.phase
+    this.#cordoned = cordoned
     this.#tellPhase(from)
   }
 

@@ -58,6 +58,15 @@ t.test('other plugins may add routes of their own to it before it listens', asyn
   t.equal(await (await fetch(url)).text(), 'up 1\n')
 })
 
+t.test('the pages are there without a port, for who asks in the process', async (t) => {
+  const app = await appWithHealth(t, { management: { port: 0, listen: false } })
+  await app.ready()
+  const { management } = app.health
+  t.equal(management?.server.listening, false)
+  const answer = await management?.inject('/readyz?verbose')
+  t.match(answer, { statusCode: 200 })
+})
+
 t.test('a management port that is taken fails the start with a clear error', async (t) => {
   const other = createServer()
   await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))

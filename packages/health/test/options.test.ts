@@ -26,7 +26,7 @@ t.test('no options at all are enough', async (t) => {
     policy: { failAfter: 3, recoverAfter: 2, minDwellMs: 2000, staleAfterMs: 16_000 },
   })
   t.match(resolveOptions({ management: { port: 0 }, livenessWorker: { port: 0 } }), {
-    management: { port: 0, host: '127.0.0.1', server: {} },
+    management: { port: 0, host: '127.0.0.1', server: {}, listen: true },
     livenessWorker: { port: 0, host: '127.0.0.1', maxStallMs: 5000 },
   })
 })
@@ -146,7 +146,7 @@ t.test('an unknown option is refused with the names that are accepted', async (t
     [{ toString: 1 }, /"toString" must be left out .*, received 1/],
     [
       { management: { port: 0, adress: '::' } },
-      /"management.adress" must be left out \(accepted: port, host, server\), received "::"$/,
+      /"management.adress" must be left out \(accepted: port, host, server, listen\), received "::"$/,
     ],
     [
       { livenessWorker: { port: 0, maxStall: 5 } },

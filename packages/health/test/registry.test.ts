@@ -324,6 +324,30 @@ t.test('a report that throws, is too large or is a promise is shown as that', as
   })
 })
 
+t.test('a cordon is lifted again, is told, and is nothing while draining', async (t) => {
+  const { registry } = registryOnHandClock()
+  const phases = events(t, 'holdfast:health:phase')
+  registry.cordon()
+  t.equal(registry.phase, 'starting')
+  registry.start()
+  t.equal(registry.phase, 'cordoned')
+  t.equal(registry.snapshot().status, 'error')
+  t.equal(registry.statusOf('live', registry.read('live')), 'ok')
+  registry.uncordon()
+  registry.uncordon()
+  t.equal(registry.snapshot().status, 'ok')
+  registry.cordon()
+  registry.drain()
+  registry.uncordon()
+  t.equal(registry.phase, 'draining')
+  t.strictSame(phases, [
+    { from: 'starting', to: 'cordoned' },
+    { from: 'cordoned', to: 'serving' },
+    { from: 'serving', to: 'cordoned' },
+    { from: 'cordoned', to: 'draining' },
+  ])
+})
+
 t.test('draining is for good, and told once', async (t) => {
   const { clock, registry } = registryOnHandClock()
   const phases = events(t, 'holdfast:health:phase')

@@ -134,7 +134,12 @@ export class ConnectionPool implements Connections {
    * this pool's), `console` asks PgBouncer's console. Never rejects.
    */
   selfCheck(
-    options: { readonly connections?: number | undefined; readonly console?: ConsoleQuery | undefined } = {},
+    options: {
+      readonly connections?: number | undefined
+      readonly steadyConnections?: number | undefined
+      readonly console?: ConsoleQuery | undefined
+      readonly database?: string | undefined
+    } = {},
   ): Promise<SelfCheckReport> {
     const { guardrails, statementTimeoutMs, namedStatements } = this.#settings
     const wishes: SelfCheckWishes = {
@@ -143,8 +148,15 @@ export class ConnectionPool implements Connections {
       namedStatements,
       startupTimeouts: startupTimeouts(this.#config),
       connections: options.connections ?? this.#capacity,
+      steadyConnections:
+        options.steadyConnections ?? (options.connections === undefined ? this.#settings.max : undefined),
     }
-    return runSelfCheck(() => this.checkout({ route: 'self-check' }), wishes, options.console)
+    return runSelfCheck(
+      () => this.checkout({ route: 'self-check' }),
+      wishes,
+      options.console,
+      options.database,
+    )
   }
 
   /**

@@ -19,6 +19,7 @@ import { LazyTimer } from './lazy-timer.ts'
 import type { ResolvedAdmission } from './options.ts'
 import { OutageWatch, SUSPECT_AFTER_MS } from './outage-watch.ts'
 import { PressureGauge, type PressureState } from './pressure.ts'
+import { ReadOnlyClient } from './read-only-client.ts'
 import { type Criticality, currentScope, type PoolScope } from './request-scope.ts'
 import { WaitHistogram } from './wait-histogram.ts'
 
@@ -292,16 +293,17 @@ export class Gate {
   async #checkOut(
     ticket: Ticket,
     permit: Permit | undefined,
-    { signal, deadlineMs, route, tenant }: PoolScope,
+    { signal, deadlineMs, route, tenant, readOnly }: PoolScope,
   ): Promise<GuardedClient> {
     try {
-      return await this.#connections.checkout({
+      const client = await this.#connections.checkout({
         signal,
         deadlineMs,
         route,
         tenant,
         onRelease: (outcome) => this.#released(ticket, permit, outcome),
       })
+      return readOnly === true ? new ReadOnlyClient(client) : client
     } catch (error) {
       this.#released(ticket, permit, outcomeOfConnecting(error))
       throw error
@@ -434,6 +436,7 @@ function scopeOf(options: PoolScope | undefined): PoolScope {
     route: options.route ?? scope.route,
     signal: either(options.signal, scope.signal),
     deadlineMs: earlier(options.deadlineMs, scope.deadlineMs),
+    readOnly: options.readOnly === true || scope.readOnly === true,
   }
 }
 

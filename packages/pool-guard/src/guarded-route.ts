@@ -26,6 +26,7 @@ export interface GuardedRouteParts<Request, Reply extends ReplyLike> {
   readonly clock: Clock
   readonly routeMode: (criticality: Criticality, onSaturated: 'wait' | 'fallback') => RouteMode
   readonly tenant: ((request: Request) => string | undefined) | undefined
+  readonly readOnly: ((request: Request) => boolean) | undefined
   /** `GET /orders/:id` */
   readonly route: string
   readonly criticality: Criticality
@@ -45,6 +46,7 @@ class RequestScope<Request, Reply extends ReplyLike> implements PoolScope {
   readonly #request: Request
   readonly #reply: Reply
   readonly #tenantOf: ((request: Request) => string | undefined) | undefined
+  readonly #readOnlyFor: ((request: Request) => boolean) | undefined
   #controller: AbortController | undefined
   #tenant: string | undefined
   #tenantKnown = false
@@ -56,6 +58,7 @@ class RequestScope<Request, Reply extends ReplyLike> implements PoolScope {
     this.#request = request
     this.#reply = reply
     this.#tenantOf = parts.tenant
+    this.#readOnlyFor = parts.readOnly
   }
 
   get tenant(): string | undefined {
@@ -64,6 +67,11 @@ class RequestScope<Request, Reply extends ReplyLike> implements PoolScope {
       this.#tenant = this.#tenantOf?.(this.#request)
     }
     return this.#tenant
+  }
+
+  /** Asked each time: what holds may change while a request runs. */
+  get readOnly(): boolean {
+    return this.#readOnlyFor?.(this.#request) === true
   }
 
   /**

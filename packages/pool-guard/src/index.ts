@@ -22,6 +22,7 @@ export {
   TxOutcomeUnknownError,
   TxRolledBackError,
 } from './errors.ts'
+export type { PressureEvent } from './events.ts'
 export type { RouteMode } from './gate.ts'
 export type { GuardedClient, QueryOptions } from './guarded-client.ts'
 export type { FallbackContext } from './guarded-route.ts'

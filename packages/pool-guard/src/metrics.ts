@@ -197,6 +197,7 @@ function describe(given: MetricsRegistry, shown: () => readonly Labelled<PoolGua
     help: 'How long callers that got a connection waited for their turn, by class',
     type: 'histogram',
     aggregator: 'sum',
+    labelNames: [...labelNames, 'criticality'],
     reset() {},
     async get() {
       return { ...waits, values: pools().flatMap(({ labels, now }) => waitValues(labels, now)) }

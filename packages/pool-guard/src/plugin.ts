@@ -14,6 +14,11 @@ export interface PoolGuardPluginOptions extends PoolGuardOptions {
   readonly registry?: MetricsRegistry
   /** Whose work a request is, for fairness. Called when the request first needs a connection. Default: nobody's. */
   readonly tenant?: (request: FastifyRequest) => string | undefined
+  /**
+   * Whether a request must change nothing: the server then refuses whatever it writes (SQLSTATE 25006). Asked whenever it
+   * needs a connection. For example `({ maintenance }) => maintenance.readOnly` of `@holdfast/maintenance`. Default: no.
+   */
+  readonly readOnly?: (request: FastifyRequest) => boolean
 }
 
 /** Per-route setting `config.poolGuard`. */
@@ -54,13 +59,14 @@ interface HealthDecorator {
 
 async function plugin(app: FastifyInstance, options: PoolGuardPluginOptions): Promise<void> {
   if (app.hasDecorator('poolGuard')) throw new AlreadyRegisteredError()
-  const { registry, tenant, ...own } = options
+  const { registry, tenant, readOnly, ...own } = options
   checks.having('registry', registry, ['registerMetric', 'getSingleMetric'])
   checks.callable('tenant', tenant)
+  checks.synchronous('readOnly', readOnly)
   const guard = new PoolGuard({ log: app.log, ...own })
   app.decorate('poolGuard', guard)
   const { handlerTimeout } = app.initialConfig as { readonly handlerTimeout?: number }
-  app.addHook('onRoute', (route) => guardRoute(route, guard, tenant, handlerTimeout))
+  app.addHook('onRoute', (route) => guardRoute(route, guard, { tenant, readOnly }, handlerTimeout))
   app.addHook('onClose', () => guard.close())
   if (registry !== undefined) {
     const { sharedMetrics } = await import('./metrics.ts')
@@ -76,10 +82,16 @@ async function plugin(app: FastifyInstance, options: PoolGuardPluginOptions): Pr
   }
 }
 
+/** What is asked about a request when it needs a connection. */
+interface RequestQuestions {
+  readonly tenant: PoolGuardPluginOptions['tenant'] | undefined
+  readonly readOnly: PoolGuardPluginOptions['readOnly'] | undefined
+}
+
 function guardRoute(
   route: RouteOptions,
   guard: PoolGuard,
-  tenant: PoolGuardPluginOptions['tenant'],
+  { tenant, readOnly }: RequestQuestions,
   handlerTimeoutMs: number | undefined,
 ): void {
   const setting = route.config?.poolGuard
@@ -96,6 +108,7 @@ function guardRoute(
     clock: guard.clock,
     routeMode: (criticality, onSaturated) => guard.routeMode(criticality, onSaturated),
     tenant,
+    readOnly,
     route: name,
     budgetMs: budgetMs === Number.POSITIVE_INFINITY ? undefined : budgetMs,
   })

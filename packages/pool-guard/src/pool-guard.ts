@@ -202,16 +202,24 @@ export class PoolGuard {
 
   /**
    * Looks at the way to the database, and at PgBouncer's console when `pooler` is given. `connections` is what all
-   * processes of the service may open together; default: what this one may. Never rejects.
+   * processes of the service may open together, default: what this one may; `steadyConnections` those of them that are
+   * no overflow. Never rejects.
    */
-  selfCheck(options: { readonly connections?: number } = {}): Promise<SelfCheckReport> {
+  selfCheck(
+    options: { readonly connections?: number; readonly steadyConnections?: number } = {},
+  ): Promise<SelfCheckReport> {
     const config = this.#consoleConfig
     const { clock } = this
     const ask = async (text: string) => {
       const { signal } = new AbortController()
       return (await askOnce(config ?? {}, text, { clock, timeoutMs: CONSOLE_TIMEOUT_MS, signal })).rows
     }
-    return this.#connections.selfCheck({ ...options, console: config === undefined ? undefined : ask })
+    const { database } = this.#address
+    return this.#connections.selfCheck({
+      ...options,
+      database,
+      console: config === undefined ? undefined : ask,
+    })
   }
 
   /**

@@ -18,6 +18,11 @@ export interface PoolScope {
   readonly signal?: AbortSignal | undefined
   /** When the work must have ended, on the clock of the pool guard. */
   readonly deadlineMs?: number | undefined
+  /**
+   * The server refuses whatever changes something (SQLSTATE 25006); a statement outside of a transaction then costs two
+   * round trips more. What the scope of a request says nobody takes back. Default false.
+   */
+  readonly readOnly?: boolean | undefined
 }
 
 const storage = new AsyncLocalStorage<PoolScope>()

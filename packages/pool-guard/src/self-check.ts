@@ -2,7 +2,7 @@
  * What a service should know about its way to the database before it serves anybody. Few settings of PostgreSQL
  * fail loudly when they are wrong: most are silently ignored behind a pooler, or never matter.
  *
- * `evaluateSelfCheck` is pure; `runSelfCheck` asks three questions of the server and, when it may, one of PgBouncer.
+ * `evaluateSelfCheck` is pure; `runSelfCheck` asks two questions of the server and, when it may, three of PgBouncer.
  */
 import type { QueryResultRow } from 'pg'
 import type { GuardedClient } from './guarded-client.ts'
@@ -30,6 +30,8 @@ export type FindingCode =
   | 'IDLE_TIMEOUT_SHORT'
   | 'CONNECTIONS_EXCEED_SERVER'
   | 'CONNECTIONS_EXCEED_POOLER'
+  | 'POOLER_POOL_SMALL'
+  | 'POOLER_TIMEOUT_SHORT'
   | 'ROLE_FLOOR_MISSING'
   | 'SUPERUSER'
   | 'ABANDONED_STATEMENTS'
@@ -45,6 +47,8 @@ export interface SelfCheckWishes {
   readonly startupTimeouts: Readonly<Record<string, number>>
   /** Connections that all processes of the service may open together. */
   readonly connections: number
+  /** Those of them that are no overflow. Default: all. */
+  readonly steadyConnections?: number | undefined
 }
 
 /** What was seen of the server. */
@@ -68,12 +72,16 @@ export interface PoolerFacts {
   readonly version?: string | undefined
   /** `SHOW CONFIG` by name. */
   readonly config: Readonly<Record<string, string>>
+  /** What `SHOW DATABASES` says of the database that is used, where it has settings of its own. */
+  readonly database?: { readonly mode: string | undefined; readonly poolSize: number } | undefined
 }
 
 /** What a self-check found. */
 export interface SelfCheckReport {
   /** A pooler stands between. `undefined` when the database could not be asked. */
   readonly pooler: boolean | undefined
+  /** Such as `1.18.0`. `undefined` when there is no PgBouncer, or its console did not answer. */
+  readonly poolerVersion: string | undefined
   readonly serverVersion: number | undefined
   readonly findings: readonly Finding[]
 }
@@ -84,6 +92,7 @@ export type ConsoleQuery = (sql: string) => Promise<readonly QueryResultRow[]>
 /** The first PgBouncer that keeps track of named statements. */
 const namedSince = [1, 21] as const
 const clientCheckSince = 140_000
+const MS_PER_SECOND = 1000
 
 const settingNames = [
   'statement_timeout',
@@ -96,21 +105,24 @@ const settingNames = [
   'reserved_connections',
 ]
 
-/** Asks and evaluates. Rejects never: what cannot be asked is a finding. */
+/** Asks and evaluates. Rejects never: what cannot be asked is a finding. `database` is as the client calls it. */
 export async function runSelfCheck(
   checkout: () => Promise<GuardedClient>,
   wishes: SelfCheckWishes,
   console?: ConsoleQuery,
+  database?: string,
 ): Promise<SelfCheckReport> {
   let server: ServerFacts
   try {
     server = await askServer(checkout)
   } catch (error) {
-    return { pooler: undefined, serverVersion: undefined, findings: [unreachable(error)] }
+    const findings = [unreachable(error)]
+    return { pooler: undefined, poolerVersion: undefined, serverVersion: undefined, findings }
   }
-  const pooler = await askConsole(console)
+  const pooler = await askConsole(console, database)
   return {
     pooler: behindPooler(server),
+    poolerVersion: pooler?.version,
     serverVersion: server.serverVersion,
     findings: evaluateSelfCheck(wishes, server, pooler),
   }
@@ -124,7 +136,9 @@ export function evaluateSelfCheck(
 ): readonly Finding[] {
   const findings = [
     ...startupFindings(wishes, server),
+    ...poolModeFindings(wishes, server, pooler),
     ...namedStatementFindings(wishes, server, pooler),
+    ...poolerTimeoutFindings(wishes, server, pooler),
     ...limitFindings(wishes),
     ...connectionFindings(wishes, server, pooler),
     ...roleFindings(wishes, server),
@@ -154,19 +168,60 @@ function startupFindings({ startupTimeouts }: SelfCheckWishes, server: ServerFac
   })
 }
 
+function poolModeFindings(
+  { connections }: SelfCheckWishes,
+  server: ServerFacts,
+  pooler: PoolerFacts | undefined,
+): Finding[] {
+  const mode = modeOf(pooler)
+  if (pooler === undefined || !behindPooler(server)) return []
+  if (mode === 'statement') {
+    const hint =
+      'PgBouncer has pool_mode = statement, which refuses transactions; set pool_mode = transaction'
+    return [{ code: 'POOL_MODE', level: 'fail', hint }]
+  }
+  const size = poolSizeOf(pooler)
+  if (mode !== 'session' || size === undefined || connections <= size) return []
+  const hint = `PgBouncer has pool_mode = session, where a client keeps a connection for good, and ${size} of them for the ${connections} that all processes together may open; set pool_mode = transaction`
+  return [{ code: 'POOL_MODE', level: 'fail', hint }]
+}
+
+/** What the service gives up by itself must end there first: PgBouncer closes the connection instead. */
+function poolerTimeoutFindings(
+  { guardrails, statementTimeoutMs }: SelfCheckWishes,
+  server: ServerFacts,
+  pooler: PoolerFacts | undefined,
+): Finding[] {
+  if (pooler === undefined || !behindPooler(server)) return []
+  const wanted = {
+    query_timeout: Math.max(statementTimeoutMs, guardrails.statementTimeoutMs),
+    idle_transaction_timeout: guardrails.idleInTransactionTimeoutMs,
+  }
+  return Object.entries(wanted).flatMap(([name, wantedMs]): Finding[] => {
+    const limitMs = Number(pooler.config[name] ?? 0) * MS_PER_SECOND
+    if (limitMs === 0 || !Number.isFinite(wantedMs) || limitMs > wantedMs) return []
+    const hint = `PgBouncer has ${name} = ${pooler.config[name]}, which comes before the ${wantedMs} ms of the service and closes the connection; make it longer, or 0`
+    return [{ code: 'POOLER_TIMEOUT_SHORT', level: 'warn', hint }]
+  })
+}
+
+function modeOf(pooler: PoolerFacts | undefined): string | undefined {
+  return pooler?.database?.mode ?? pooler?.config['pool_mode']
+}
+
+/** `undefined` when nobody has said. */
+function poolSizeOf({ config, database }: PoolerFacts): number | undefined {
+  const { default_pool_size: usual } = config
+  return database?.poolSize ?? (usual === undefined ? undefined : Number(usual))
+}
+
 function namedStatementFindings(
   { namedStatements }: SelfCheckWishes,
   server: ServerFacts,
   pooler: PoolerFacts | undefined,
 ): Finding[] {
   const findings: Finding[] = []
-  if (!behindPooler(server)) return findings
-  if (pooler?.config['pool_mode'] === 'statement') {
-    const hint =
-      'PgBouncer has pool_mode = statement, which refuses transactions; set pool_mode = transaction'
-    findings.push({ code: 'POOL_MODE', level: 'fail', hint })
-  }
-  if (!namedStatements || pooler?.config['pool_mode'] === 'session') return findings
+  if (!behindPooler(server) || !namedStatements || modeOf(pooler) === 'session') return findings
   const off = 'set `namedStatements: false`'
   if (pooler?.version === undefined) {
     const hint = `named statements need PgBouncer 1.21 or later with max_prepared_statements above 0, and its version could not be seen; ${off}, or let the role see its console (stats_users)`
@@ -196,7 +251,7 @@ function limitFindings({ guardrails }: SelfCheckWishes): Finding[] {
 }
 
 function connectionFindings(
-  { connections }: SelfCheckWishes,
+  { connections, steadyConnections = connections }: SelfCheckWishes,
   server: ServerFacts,
   pooler: PoolerFacts | undefined,
 ): Finding[] {
@@ -217,8 +272,13 @@ function connectionFindings(
   }
   if (pooler === undefined) return findings
   const { config } = pooler
-  const pool = Number(config['default_pool_size'] ?? 0) + Number(config['reserve_pool_size'] ?? 0)
-  if (pool > usable) exceed('one pool of PgBouncer', pool, 'lower default_pool_size')
+  const size = poolSizeOf(pooler)
+  const pool = (size ?? 0) + Number(config['reserve_pool_size'] ?? 0)
+  if (pool > usable) exceed('one pool of PgBouncer', pool, 'lower pool_size or default_pool_size')
+  if (size !== undefined && steadyConnections > size) {
+    const hint = `the pools of all processes hold ${steadyConnections} connections, and PgBouncer has ${size} to PostgreSQL for them: what comes through the others waits there, unseen; raise pool_size (or default_pool_size), or lower \`max\``
+    findings.push({ code: 'POOLER_POOL_SMALL', level: 'warn', hint })
+  }
   const maxClients = Number(config['max_client_conn'] ?? Number.POSITIVE_INFINITY)
   if (connections > maxClients) {
     const hint = `all processes together may open ${connections} connections, and PgBouncer takes ${maxClients} (max_client_conn); raise it`
@@ -287,19 +347,31 @@ async function askServer(checkout: () => Promise<GuardedClient>): Promise<Server
   }
 }
 
-async function askConsole(console: ConsoleQuery | undefined): Promise<PoolerFacts | undefined> {
+async function askConsole(
+  console: ConsoleQuery | undefined,
+  database: string | undefined,
+): Promise<PoolerFacts | undefined> {
   if (console === undefined) return undefined
   try {
     const config = await console('show config')
     const version = await console('show version')
+    const own = (await console('show databases')).find((row) => row['name'] === database)
     return {
       version: /\d{1,5}\.\d{1,5}(\.\d{1,5})?/.exec(JSON.stringify(version))?.[0],
       config: Object.fromEntries(config.map((row) => [String(row['key']), String(row['value'])])),
+      ...(own && {
+        database: { mode: textOf(own['pool_mode']), poolSize: Number(own['pool_size'] ?? 0) },
+      }),
     }
   } catch {
     // Its console is for few; that is in order.
     return undefined
   }
+}
+
+/** A database without a mode of its own has null there, or an empty text. */
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
 }
 
 function unreachable(error: unknown): Finding {

@@ -96,6 +96,34 @@ t.test('more connections than the server or the pooler has are found', async (t)
   ])
 })
 
+t.test('how PgBouncer is set up for this database decides, not what is usual there', async (t) => {
+  const config = { pool_mode: 'transaction', default_pool_size: '5', max_client_conn: '400' }
+  const own = { mode: undefined, poolSize: 20 }
+  t.strictSame(found(wishes, pooled, { config }), ['warn POOLER_POOL_SMALL'])
+  t.strictSame(found(wishes, pooled, { config, database: own }), [])
+  t.strictSame(found({ ...wishes, steadyConnections: 5 }, pooled, { config }), [], 'overflow may wait')
+  t.strictSame(found(wishes, pooled, { config, database: { mode: 'statement', poolSize: 20 } }), [
+    'fail POOL_MODE',
+  ])
+  const sessions = { mode: 'session', poolSize: 19 }
+  t.strictSame(found({ ...wishes, steadyConnections: 10 }, pooled, { config, database: sessions }), [
+    'fail POOL_MODE',
+  ])
+  t.strictSame(found(wishes, pooled, { config, database: { ...sessions, poolSize: 20 } }), [])
+})
+
+t.test('what the service ends by itself must not be ended by PgBouncer before', async (t) => {
+  const limited = (config: Readonly<Record<string, string>>) => found(wishes, pooled, { config })
+  t.strictSame(limited({ query_timeout: '3', idle_transaction_timeout: '5' }), [
+    'warn POOLER_TIMEOUT_SHORT',
+    'warn POOLER_TIMEOUT_SHORT',
+  ])
+  t.strictSame(limited({ query_timeout: '4', idle_transaction_timeout: '6' }), [])
+  t.strictSame(limited({ query_timeout: '0' }), [])
+  const endless = { ...wishes, statementTimeoutMs: Number.POSITIVE_INFINITY }
+  t.strictSame(found(endless, pooled, { config: { query_timeout: '1' } }), [])
+})
+
 t.test('a role without floors is found, with the statement that gives it one', async (t) => {
   const bare = settings({
     statement_timeout: '0',

@@ -1,6 +1,7 @@
 export type { Clock, MetricsRegistry } from '@holdfast/footing'
 export type { RedisClient } from './client.ts'
 export * as errors from './errors.ts'
+export type { StateEvent } from './events.ts'
 export { GuardedRedis } from './guarded-redis.ts'
 export {
   FencedLeases,

@@ -48,7 +48,7 @@ async function own(
 ): Promise<PostgresServer> {
   try {
     const identity = ownerOf(path, wished)
-    const binaries = await postgresBinaries(identity)
+    const binaries = await postgresBinaries(identity, options.programs)
     await endLeftovers(path)
     const damage = await ensureCluster(path, binaries, identity)
     const url = urlWith(await passwordOf(path))

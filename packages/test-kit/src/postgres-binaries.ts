@@ -18,12 +18,14 @@ export interface PostgresBinaries {
 }
 
 /**
- * Finds a PostgreSQL that `identity` can run: the one in the directory `HOLDFAST_POSTGRES_BIN`, or the one
+ * Finds a PostgreSQL that `identity` can run: the one in `wished` (default: `HOLDFAST_POSTGRES_BIN`), or the one
  * that came from npm. When the latter lies where `identity` may not go (a clone under /root), it is copied
  * once to the system's temporary directory.
  */
-export async function postgresBinaries(identity: Identity | undefined): Promise<PostgresBinaries> {
-  const wished = wishedPostgresBin()
+export async function postgresBinaries(
+  identity: Identity | undefined,
+  wished = wishedPostgresBin(),
+): Promise<PostgresBinaries> {
   if (wished !== undefined) {
     if (succeedsAs(identity, runs, join(wished, 'postgres'))) return programsIn(wished)
     throw new MissingProgramError(`${wished}/postgres cannot be run. Correct or unset HOLDFAST_POSTGRES_BIN`)

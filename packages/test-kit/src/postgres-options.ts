@@ -9,6 +9,8 @@ export interface PostgresOptions {
   readonly sharedPreload?: readonly string[]
   /** The direct port. Default: a free one. */
   readonly port?: number
+  /** The directory of `initdb` and `postgres`. Default: `HOLDFAST_POSTGRES_BIN`, else the ones from npm. */
+  readonly programs?: string
   /**
    * Where the data is kept. Without it the server is for one test: in a temporary directory, without a
    * password, and careless about power failures. With it the data stays, is written through to the disk, and

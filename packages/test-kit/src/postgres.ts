@@ -27,7 +27,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
 
 async function startTemporaryPostgres(options: PostgresOptions): Promise<PostgresServer> {
   const identity = unprivilegedIdentity()
-  const binaries = await postgresBinaries(identity)
+  const binaries = await postgresBinaries(identity, options.programs)
   const { path, remove } = temporaryDirectory('postgres', identity)
   const url = (port: number) => `postgresql://postgres@127.0.0.1:${port}/postgres`
   await copyCluster(binaries, path, identity)

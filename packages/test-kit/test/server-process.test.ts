@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { freePort, isFree } from '../src/free-port.ts'
 import { startHaproxy } from '../src/haproxy.ts'
+import { startNginx } from '../src/nginx.ts'
 import { startPgBouncer } from '../src/pgbouncer.ts'
 import { startPostgres } from '../src/postgres.ts'
 import { descendants, isRunning } from '../src/process-tree.ts'
@@ -140,6 +141,11 @@ t.test('servers take more settings, and say what is wrong with them', async (t) 
     message: /unknown keyword 'nonsense'/,
   })
   await t.rejects(startHaproxy({ config: 'defaults' }), { message: /must bind/ })
+  await t.rejects(startNginx({ http: 'nonsense; # 127.0.0.1:$PORT' }), {
+    code,
+    message: /unknown directive "nonsense"/,
+  })
+  await t.rejects(startNginx({ http: 'server {}' }), { message: /must listen/ })
 })
 
 t.test(

@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { Client } from 'pg'
 import { startHaproxy } from '../src/haproxy.ts'
+import { startNginx } from '../src/nginx.ts'
 import { startPgBouncer } from '../src/pgbouncer.ts'
 import { startPostgres } from '../src/postgres.ts'
 import type { RealServer } from '../src/real-server.ts'
@@ -95,14 +96,11 @@ async function pgbouncer(): Promise<Subject> {
   }
 }
 
-async function haproxy(): Promise<Subject> {
-  const backend = createServer((_, response) => response.end('hello')).listen(0, '127.0.0.1')
-  await once(backend, 'listening')
-  const address = backend.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  const server = await startHaproxy({
-    env: { BACKEND: String(address.port) },
-    config: `
+function haproxy(): Promise<Subject> {
+  return balancer((port) =>
+    startHaproxy({
+      env: { BACKEND: String(port) },
+      config: `
       defaults
         mode http
         timeout connect 1s
@@ -114,7 +112,25 @@ async function haproxy(): Promise<Subject> {
       backend node
         server node "127.0.0.1:$BACKEND"
     `,
-  })
+    }),
+  )
+}
+
+function nginx(): Promise<Subject> {
+  return balancer((port) =>
+    startNginx({
+      http: `server { listen 127.0.0.1:$PORT; location / { proxy_pass http://127.0.0.1:${port}; } }`,
+    }),
+  )
+}
+
+/** Something in front of a server that says hello. */
+async function balancer(start: (port: number) => Promise<RealServer>): Promise<Subject> {
+  const backend = createServer((_, response) => response.end('hello')).listen(0, '127.0.0.1')
+  await once(backend, 'listening')
+  const address = backend.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  const server = await start(address.port)
   return {
     server,
     ask: async (url = server.url, patienceMs = 10_000) => {
@@ -133,4 +149,4 @@ async function haproxy(): Promise<Subject> {
   }
 }
 
-export const subjects = { postgres, redis, pgbouncer, haproxy }
+export const subjects = { postgres, redis, pgbouncer, haproxy, nginx }

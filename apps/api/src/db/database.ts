@@ -13,6 +13,7 @@ export interface Database {
   password_resets: PasswordResetsTable
   refresh_families: RefreshFamiliesTable
   refresh_tokens: RefreshTokensTable
+  maintenance_changes: MaintenanceChangesTable
 }
 
 /** One row per tenant (operator). */
@@ -139,4 +140,17 @@ export interface RefreshTokensTable {
   used_at: Generated<Date | null>
   sealed_successor: Generated<Buffer | null>
   created_at: Generated<Date>
+}
+
+/** Every change of what is closed, and of the banner; never changed. */
+export interface MaintenanceChangesTable {
+  version: string
+  at: Date
+  action: string
+  subject: string | null
+  by: string | null
+  reason: string | null
+  request_id: string | null
+  /** Everything that was in force and planned from then on. */
+  document: string
 }

@@ -3,21 +3,25 @@
 import type { Guardrails, PoolGuardOptions } from '@holdfast/pool-guard'
 import type { Config } from '../config.ts'
 import type { Secret } from '../secret.ts'
+import { shareOf } from '../worker-share.ts'
 
 const DEFAULT_LOCK_TIMEOUT_MS = 1000
 /** Migrations and commands may take their time, but not forever. */
 const PATIENT_STATEMENT_TIMEOUT_MS = 600_000
+/** For who only looks: shorter than the time of a check, so that it is said what did not answer. */
+export const LOOK_CONNECT_MS = 3000
 
-/** The pool that requests and the service's own loops share. */
-export function servicePool(config: Config, url: Secret): PoolGuardOptions {
+/** The pool that requests and the service's own loops share, in one of so many workers. */
+export function servicePool(config: Config, url: Secret, workers: number): PoolGuardOptions {
   const { pgbouncerAdminUrl } = config
+  const { dbWebPoolMax, dbMaxOverflow, dbPoolMin } = shareOf(config, workers)
   return {
     name: 'database',
     connectionString: url.reveal(),
     connection: { application_name: 'holdfast-api', keepAlive: true },
-    max: config.dbWebPoolMax,
-    maxOverflow: config.dbMaxOverflow,
-    min: config.dbPoolMin,
+    max: dbWebPoolMax,
+    maxOverflow: dbMaxOverflow,
+    min: dbPoolMin,
     connectTimeoutMs: config.dbConnTimeoutMs,
     statementTimeoutMs: config.dbStatementTimeoutMs,
     guardrails: guardrailsOf(config),
@@ -25,6 +29,12 @@ export function servicePool(config: Config, url: Secret): PoolGuardOptions {
     breaker: { failureThreshold: 5, openMs: 30_000, probeIntervalMs: 250, probeTimeoutMs: 750 },
     ...(pgbouncerAdminUrl !== undefined && { pooler: { connectionString: pgbouncerAdminUrl.reveal() } }),
   }
+}
+
+/** The same for who only looks: with its limits, which are what is looked at, and a connection for each question. */
+export function lookingPool(config: Config, url: Secret): PoolGuardOptions {
+  const few = { max: 4, min: 0, maxOverflow: 0, reserve: 0, breaker: false } as const
+  return { ...servicePool(config, url, 1), ...few, connectTimeoutMs: LOOK_CONNECT_MS }
 }
 
 /** One connection for migrations, demo data and commands, under another name and without the service's haste. */

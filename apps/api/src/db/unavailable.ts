@@ -29,8 +29,19 @@ export function unavailability(error: unknown): Unavailable | undefined {
   return { status: 503, retryAfterSeconds: seconds, refused: false }
 }
 
+/** Nothing may be written: a rule of maintenance says so, or the server that answers is not the one that takes writes. */
+const READ_ONLY_TRANSACTION = '25006'
+const READ_ONLY: Classification = {
+  status: 503,
+  error: 'HOLDFAST_ERR_API_READ_ONLY',
+  detail: 'Nothing can be changed at the moment, and nothing was.',
+  retryAfterSeconds: 60,
+  level: 'warn',
+}
+
 /** The same for error-pages. Whoever refuses logs once that he does; what went wrong is a warning. */
 export function classifyUnavailable(error: unknown): Classification | undefined {
+  if (classifyError(error).sqlState === READ_ONLY_TRANSACTION) return READ_ONLY
   const unavailable = unavailability(error)
   if (unavailable === undefined) return undefined
   const { status, retryAfterSeconds, refused } = unavailable

@@ -2,7 +2,14 @@ import { tenantsAndThemes } from './0001-tenants-and-themes.ts'
 import { themeHistory } from './0002-theme-history.ts'
 import { usersAndBots } from './0003-users-and-bots.ts'
 import { signIn } from './0004-sign-in.ts'
+import { maintenance } from './0005-maintenance.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration of the service, in order. */
-export const migrations: readonly Migration[] = [tenantsAndThemes, themeHistory, usersAndBots, signIn]
+export const migrations: readonly Migration[] = [
+  tenantsAndThemes,
+  themeHistory,
+  usersAndBots,
+  signIn,
+  maintenance,
+]

@@ -16,15 +16,25 @@ declare module 'fastify' {
   }
 }
 
+/** Who else hashes on this machine. */
+export interface HashingLineOptions {
+  /** How many workers there are, this one included. */
+  readonly sharers: number
+}
+
 /** One core is left for everything else. */
-const CONCURRENCY = Math.max(1, availableParallelism() - 1)
+const CORES = Math.max(1, availableParallelism() - 1)
 /** With 80 ms for one, whoever is last in line waits for less than three seconds. */
 const MAX_WAITING = 32
 
 /** `app.hashingLine`. Register it behind what keeps blocked addresses out, and before all that counts requests. */
-export const hashingLine = fastifyPlugin(
-  (app, _options, done) => {
-    const line = new HashingQueue({ concurrency: CONCURRENCY, maxWaiting: MAX_WAITING, clock: systemClock })
+export const hashingLine = fastifyPlugin<HashingLineOptions>(
+  (app, { sharers }, done) => {
+    const line = new HashingQueue({
+      concurrency: Math.max(1, Math.floor(CORES / sharers)),
+      maxWaiting: Math.ceil(MAX_WAITING / sharers),
+      clock: systemClock,
+    })
     app.decorate('hashingLine', line)
     app.addHook('onRequest', (request, _reply, next) => {
       next(request.routeOptions.config.hashes === true ? line.refusal() : undefined)

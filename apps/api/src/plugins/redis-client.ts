@@ -26,12 +26,16 @@ export const redisClient = fastifyPlugin<RedisClientOptions>(
   { fastify: '5.x', name: '@holdfast/api/redis-client' },
 )
 
-/** Makes a client that is not connected, and would keep no command for later. */
-export function createClient(target: RedisTarget): Redis | Cluster {
+/** Makes a client that is not connected, and would keep no command for later. `INFO` is asked first unless told not to. */
+export function createClient(
+  target: RedisTarget,
+  { enableReadyCheck = true }: Pick<RedisOptions, 'enableReadyCheck'> = {},
+): Redis | Cluster {
   const { mode, nodes, masterName, tls, username, password, database } = target
   const options = {
     lazyConnect: true,
     enableOfflineQueue: false,
+    enableReadyCheck,
     maxRetriesPerRequest: 0,
     db: database,
     ...(username !== undefined && { username }),

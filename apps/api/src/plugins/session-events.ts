@@ -1,41 +1,31 @@
-// What happens to sessions and deserves a look, in the log. Of each kind the first at once, and then at most one line in a
-// minute, which says how many there were: whoever can cause one can cause thousands.
+// What happens to sessions and deserves a look, in the log.
 
 import diagnostics from 'node:diagnostics_channel'
 import type { Clock } from '@holdfast/footing'
 import type { OddityEvent, OutageEvent } from '@holdfast/redis-session'
-import type { FastifyBaseLogger } from 'fastify'
+import { RareEvents, type TellEvent } from '../rare-events.ts'
 
-const EVERY_MS = 60_000
 const NAME_LENGTH = 8
 
 /** Those that only somebody can cause who tries something. */
 const SUSPICIOUS: ReadonlySet<string> = new Set(['duplicate-cookie', 'unreadable-session'])
 
-/** Logs from now on; the answer ends that. */
-export function logSessionEvents(
-  log: Pick<FastifyBaseLogger, 'info' | 'warn'>,
-  clock: Pick<Clock, 'nowMs'>,
-): () => Promise<void> {
-  const kinds = new Map<string, { saidMs: number; unsaid: number }>()
+/** Tells them from now on; the answer ends that. */
+export function tellSessionEvents(tell: TellEvent, clock: Pick<Clock, 'nowMs'>): () => Promise<void> {
+  const rare = new RareEvents(tell, clock)
   const odd = (message: unknown) => {
     const { what, session } = message as OddityEvent
-    const nowMs = clock.nowMs()
-    const kind = kinds.get(what) ?? { saidMs: Number.NEGATIVE_INFINITY, unsaid: 0 }
-    kinds.set(what, kind)
-    kind.unsaid += 1
-    if (nowMs - kind.saidMs < EVERY_MS) return
-    const event = SUSPICIOUS.has(what) ? 'SECURITY_EVENT' : 'SYSTEM_EVENT'
-    const name = session === undefined ? {} : { session: session.slice(0, NAME_LENGTH) }
-    log.warn({ event, kind: `session.${what}`, times: kind.unsaid, ...name }, 'a session deserves a look')
-    kind.saidMs = nowMs
-    kind.unsaid = 0
+    const type = SUSPICIOUS.has(what) ? 'SECURITY_EVENT' : 'SYSTEM_EVENT'
+    rare.tell(
+      type,
+      `session.${what}`,
+      session === undefined ? {} : { session: session.slice(0, NAME_LENGTH) },
+    )
   }
   const outage = (message: unknown) => {
     const { state, forMs, untold } = message as OutageEvent
-    const told = { event: 'SYSTEM_EVENT', kind: `session.outage_${state}`, for_ms: Math.round(forMs), untold }
-    if (state === 'began') log.warn(told, 'without Redis: who is signed in is believed for a while')
-    else log.info(told, 'Redis says again who is signed in')
+    const told = { for_ms: Math.round(forMs), untold }
+    tell('SYSTEM_EVENT', `session.outage_${state}`, told, state === 'began' ? 'warn' : 'info')
   }
   const listeners = { oddity: odd, outage }
   const named = Object.entries(listeners).map(

@@ -8,7 +8,7 @@ import type { Registry } from 'prom-client'
 import { ApiUserUnavailableError } from '../errors.ts'
 import type { SignInCutoffs } from '../routes/auth/sign-in-cutoffs.ts'
 import type { Secret } from '../secret.ts'
-import { logSessionEvents } from './session-events.ts'
+import { tellSessionEvents } from './session-events.ts'
 import type { SessionPort } from './session-port.ts'
 
 const RETRY_MS = 1000
@@ -52,9 +52,9 @@ export const sessions = fastifyPlugin<SessionsOptions>(
       ...(registry !== undefined && { registry }),
     })
     app.health.addReport('check', 'sessions', () => app.redisSession.snapshot())
-    app.addHook('onClose', logSessionEvents(app.log, systemClock))
+    app.addHook('onClose', tellSessionEvents(app.logging.event, systemClock))
   },
-  { fastify: '5.x', name: '@holdfast/api/sessions', dependencies: ['@holdfast/health'] },
+  { fastify: '5.x', name: '@holdfast/api/sessions', dependencies: ['@holdfast/health', '@holdfast/logging'] },
 )
 
 /** The very first start looks for ends before the migrations have made their table: then none was ever noted. */

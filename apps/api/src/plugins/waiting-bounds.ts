@@ -46,7 +46,8 @@ export const waitingBounds = fastifyPlugin<WaitingBoundsOptions>(
     })
 
     const { server } = app
-    server.maxConnections = maxConnections
+    // A worker that is full would else give connections back to its primary, which gives them to the next one, and so on.
+    Object.assign(server, { maxConnections, dropMaxConnection: true })
     let dropped = 0
     let toldMs = Number.NEGATIVE_INFINITY
     server.on('drop', () => {

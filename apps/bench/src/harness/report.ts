@@ -78,6 +78,7 @@ const COLUMNS: Readonly<Record<string, { title: string; digits: number }>> = {
   lostWrites: { title: 'lost writes', digits: 0 },
   writtenTwice: { title: 'written twice', digits: 0 },
   unclear: { title: 'unclear', digits: 0 },
+  unansweredPercent: { title: 'not answered %', digits: 2 },
   serverBusy: { title: 'server busy', digits: 2 },
   lateMs: { title: 'load late ms', digits: 0 },
   followerP50Ms: { title: 'follower p50 ms', digits: 2 },

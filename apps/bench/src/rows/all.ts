@@ -15,9 +15,15 @@ import { healthz } from './healthz.ts'
 import { herd } from './herd.ts'
 import { limitDenied, limitHot, limitMemory, limitRedis } from './limit.ts'
 import { limitFlood } from './limit-flood.ts'
+import { logging } from './logging.ts'
+import { maintenance } from './maintenance.ts'
+import { measuredRoute } from './measured-route.ts'
 import { oneAtATime } from './one-at-a-time.ts'
 import { overload } from './overload.ts'
+import { recordRequest } from './record-request.ts'
+import { scrape } from './scrape.ts'
 import { session } from './session.ts'
+import { stack, stackSteady } from './stack.ts'
 import { theme } from './theme.ts'
 
 export const rows: readonly Row[] = [
@@ -38,7 +44,14 @@ export const rows: readonly Row[] = [
   abuse,
   oneAtATime,
   session,
+  maintenance,
   headers,
+  recordRequest,
+  scrape,
+  measuredRoute,
+  logging,
+  stack,
+  stackSteady,
   healthz,
   api,
   overload,

@@ -3,22 +3,23 @@
  * alone, `bare` without. With `ours` also an unknown address and a fault, as error-pages answers them.
  */
 import helmet from '@fastify/helmet'
-import { requestId } from '@holdfast/api/request-id'
 import { securedResponse } from '@holdfast/api/secured-response'
 import { STRICT_POLICY, securityHeaders } from '@holdfast/api/security-headers'
 import { ErrorPages, errorPages } from '@holdfast/error-pages'
+import { Logs } from '@holdfast/logging'
 import fastify from 'fastify'
 import { listen } from './listen.ts'
 
 const kind = process.argv[2]
 const headers = await securityHeaders({ contentSecurityPolicy: STRICT_POLICY, xssProtection: '0' })
+const logs = new Logs()
 const pages = new ErrorPages({ socketHeaders: headers })
 const app =
   kind === 'ours'
     ? fastify({
         ...pages.serverOptions,
-        genReqId: requestId,
-        http: { ServerResponse: securedResponse(headers, requestId) },
+        genReqId: (request) => logs.scopeOf(request).correlationId,
+        http: { ServerResponse: securedResponse(headers, (request) => logs.idHeadersOf(request)) },
       })
     : fastify()
 if (kind === 'ours') await app.register(errorPages, { pages })

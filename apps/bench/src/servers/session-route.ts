@@ -10,13 +10,14 @@
  * and requests of one browser that come together would share a read.
  */
 import cookie from '@fastify/cookie'
-import session, { type SessionStore } from '@fastify/session'
+import session from '@fastify/session'
 import { GuardedRedis } from '@holdfast/redis-guard'
 import { redisSession, sessionFields } from '@holdfast/redis-session'
 import fastify, { type FastifyRequest } from 'fastify'
 import { Redis } from 'ioredis'
 import { redisUrl } from '../config.ts'
 import { listen } from './listen.ts'
+import { plainSessions } from './plain-sessions.ts'
 
 const [library = '', clients = ''] = process.argv.slice(2)
 
@@ -62,7 +63,7 @@ switch (library) {
     await app.register(session, {
       secret: SECRET,
       cookie: { secure: false, maxAge: DAY_SECONDS * 1000 },
-      store: storeOf(new Redis(redisUrl() ?? '')),
+      store: plainSessions(new Redis(redisUrl() ?? ''), DAY_SECONDS),
       ...(isReadOnly ? { rolling: false, saveUninitialized: false } : {}),
     })
     const kept = (request: FastifyRequest) => request.session as unknown as { userId?: string }
@@ -86,20 +87,3 @@ if (clients === 'users') {
   cookies.push(...found)
 }
 await listen(app)
-
-function storeOf(redis: Redis): SessionStore {
-  return {
-    get: (id, callback) => {
-      redis.get(`sess:${id}`).then(
-        (text) => callback(null, text === null ? null : JSON.parse(text)),
-        (error) => callback(error),
-      )
-    },
-    set: (id, value, callback) => {
-      redis.set(`sess:${id}`, JSON.stringify(value), 'EX', DAY_SECONDS).then(() => callback(), callback)
-    },
-    destroy: (id, callback) => {
-      redis.del(`sess:${id}`).then(() => callback(), callback)
-    },
-  }
-}

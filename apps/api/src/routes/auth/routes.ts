@@ -94,6 +94,9 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
   const hashing = { access: 'public', poolGuard: patient, hashes: true } as const
   const known = { access: 'user', poolGuard } as const
 
+  const tell = (event: string, fields: object, level?: 'info') =>
+    app.logging.event('SECURITY_EVENT', event, fields, level)
+
   /** At once, where that can be told; the database has noted it in any case, and every process reads that. */
   const endSessions = async ({ log }: FastifyRequest, userId: string, exceptId?: string): Promise<void> => {
     try {
@@ -139,7 +142,6 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
     },
     async (request) => {
       const { id, tenant, email } = await signIn.verify(request.body.token, request.ip)
-      request.log.info({ user_id: id, tenant }, 'an account was made')
       return { user_id: id, tenant, email }
     },
   )
@@ -168,10 +170,19 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
         password,
         ...asking(request, reply),
       })
-      request.log.info({ user_id: user.id, tenant, mode }, 'signed in')
-      if (mode === 'token') return tokenAnswer(await signIn.startTokens(user, clientOf(request)))
-      await sessions.login(request, sessionOf(user), { permanent: remember, sinceMs: user.since.atMs })
-      return { user_id: user.id, tenant, role: user.role }
+      const answer =
+        mode === 'token'
+          ? tokenAnswer(await signIn.startTokens(user, clientOf(request)))
+          : { user_id: user.id, tenant, role: user.role }
+      if (mode === 'session') {
+        await sessions.login(request, sessionOf(user), { permanent: remember, sinceMs: user.since.atMs })
+      }
+      tell(
+        'sign-in.accepted',
+        { user_id: user.id, tenant, role: user.role, mode, address: request.ip },
+        'info',
+      )
+      return answer
     },
   )
 
@@ -183,7 +194,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
       schema: bodyOf({ refresh_token: { type: 'string', pattern: tokenPattern('refresh') } }),
     },
     async (request) => {
-      return tokenAnswer(await signIn.refreshTokens(request.body.refresh_token, request.log))
+      return tokenAnswer(await signIn.refreshTokens(request.body.refresh_token))
     },
   )
 
@@ -207,6 +218,8 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
       if (token !== undefined) await signIn.endToken(token)
       if (body?.refresh_token !== undefined) await signIn.endFamilyOf(body.refresh_token)
       if (!bringsToken(request)) await sessions.logout(request)
+      const { principal } = request
+      if (principal !== null) tell('sign-out', { user_id: principal.id }, 'info')
       return reply.code(204).send()
     },
   )
@@ -264,6 +277,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
         (FAMILY_ID.test(id) && (await signIn.endFamily(userId, id, 'revoked'))) ||
         (await sessions.revoke(userId, id))
       if (!ended) throw new ApiSessionUnknownError()
+      tell('session.revoked', { user_id: userId }, 'info')
       return reply.code(204).send()
     },
   )
@@ -274,10 +288,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
     const [noted] = await Promise.allSettled([signIn.endAll(id), endSessions(request, id)])
     if (noted.status === 'rejected') throw noted.reason
     if ('session' in by) await sessions.logout(request)
-    request.log.warn(
-      { event: 'SECURITY_EVENT', kind: 'sessions.revoked', user_id: id },
-      'signed out everywhere',
-    )
+    tell('sessions.revoked', { user_id: id })
     return reply.code(204).send()
   })
 

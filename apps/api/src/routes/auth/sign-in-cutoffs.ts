@@ -40,6 +40,8 @@ export interface SignInCutoffsParts {
   readonly intervalMs: number
   /** Most that are kept. */
   readonly maxKept: number
+  /** Told of each one that is new, but for those that a start finds. */
+  readonly onLearnt?: (cutoff: Cutoff) => void
   /** Told of the first of several looks that fail in a row. */
   readonly onFailure: (error: unknown) => void
 }
@@ -138,7 +140,7 @@ export class SignInCutoffs {
     }
     for (;;) {
       const page = await source.cutoffs(from, PAGE)
-      for (const { holder, atMs } of page) this.#remember(holder, atMs)
+      for (const cutoff of page) this.#remember(cutoff)
       const last = page.at(-1)
       // A moment that is still to come would have the loop wait for it.
       if (last !== undefined) newestMs = Math.max(newestMs ?? 0, Math.min(last.atMs, clock.wallMs()))
@@ -149,8 +151,10 @@ export class SignInCutoffs {
     this.#looks += 1
   }
 
-  #remember(holder: string, atMs: number): void {
+  #remember(cutoff: Cutoff): void {
+    const { holder, atMs } = cutoff
     if (this.#known.get(holder) === atMs || atMs <= this.#forgottenMs) return
+    if (this.#looks > 0) this.#parts.onLearnt?.(cutoff)
     this.#known.delete(holder)
     this.#known.set(holder, atMs)
     const { maxKept, clock } = this.#parts

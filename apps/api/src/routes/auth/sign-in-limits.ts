@@ -29,6 +29,8 @@ export interface SignInLimitParts {
   readonly key: Buffer
   /** Addresses without limits. */
   readonly exempt: Pick<AddressList, 'has'>
+  /** Told of each attempt that was refused. */
+  readonly onRefused?: (address: string) => void
 }
 
 /** An attempt that was let in. */
@@ -42,12 +44,14 @@ export class SignInLimits {
   readonly #limiter: SignInLimitParts['limiter']
   readonly #key: Buffer
   readonly #exempt: SignInLimitParts['exempt']
+  readonly #onRefused: SignInLimitParts['onRefused']
   readonly #pair: Policy
   readonly #account: Policy
   readonly #address: Policy
   readonly #mail: Policy
 
-  constructor({ limiter, texts, key, exempt }: SignInLimitParts) {
+  constructor({ limiter, texts, key, exempt, onRefused }: SignInLimitParts) {
+    this.#onRefused = onRefused
     this.#limiter = limiter
     this.#key = key
     this.#exempt = exempt
@@ -87,7 +91,10 @@ export class SignInLimits {
   async #take(address: string, claims: readonly Claim[]): Promise<Attempt> {
     if (this.#exempt.has(address)) return { giveBack() {} }
     const { allowed, reservation, retryAfterMs } = await this.#limiter.decide(claims, { reserve: true })
-    if (!allowed) throw withRetryAfter(new ApiSignInLimitedError(), retryAfterMs)
+    if (!allowed) {
+      this.#onRefused?.(address)
+      throw withRetryAfter(new ApiSignInLimitedError(), retryAfterMs)
+    }
     return { giveBack: () => this.#giveBack(reservation) }
   }
 

@@ -8,6 +8,7 @@ import type { Config } from '../../config.ts'
 import type { Database } from '../../db/database.ts'
 import { Outbox } from '../../mail/mailer.ts'
 import { mailTransport } from '../../mail/transports.ts'
+import { RareEvents } from '../../rare-events.ts'
 import { reasonOf } from '../../reason.ts'
 import type { Secret } from '../../secret.ts'
 import { AccessKeyRing } from './access-key-ring.ts'
@@ -50,6 +51,7 @@ export function signInParts(app: FastifyInstance, settings: SignInSettings) {
     ...previous.map((secret) => derivedKey(secret, 'csrf')),
   ])
   const passwords = new Passwords(app.hashingLine)
+  const rare = new RareEvents(app.logging.event, systemClock)
   const limits = new SignInLimits({
     limiter: app.tenantRateLimit.limiter,
     texts: {
@@ -60,6 +62,7 @@ export function signInParts(app: FastifyInstance, settings: SignInSettings) {
     },
     key: derivedKey(current, 'limit'),
     exempt,
+    onRefused: (address) => rare.tell('SECURITY_EVENT', 'sign-in.limited', { address }),
   })
   const outbox = new Outbox({ transport: mailTransport(config, app.log), clock: systemClock, log: app.log })
   app.addHook('onClose', () => outbox.close())
@@ -75,6 +78,9 @@ export function signInParts(app: FastifyInstance, settings: SignInSettings) {
     clock: systemClock,
     intervalMs: CUTOFF_INTERVAL_MS,
     maxKept: MAX_CUTOFFS,
+    // Also what nobody did here: an operator who writes another role into the database, or suspends somebody.
+    onLearnt: ({ holder, at }) =>
+      app.logging.event('SECURITY_EVENT', 'sign-ins.ended', { holder, at }, 'info'),
     onFailure: (error) => app.log.warn({ reason: reasonOf(error) }, 'who was signed out cannot be read'),
   })
   // Not awaited: sessions are good whatever state the database is in.
@@ -94,6 +100,7 @@ export function signInParts(app: FastifyInstance, settings: SignInSettings) {
     mails: new SignInMails(config.publicUrl),
     outbox,
     ended: (familyIds) => app.endFamilies(familyIds),
+    tell: (event, fields, level) => app.logging.event('SECURITY_EVENT', event, fields, level),
     database: () => app.poolGuard.routeMode('critical'),
   })
   return { refresh, tokens, forms, signIn, cutoffs }

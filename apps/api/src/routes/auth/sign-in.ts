@@ -44,6 +44,8 @@ export interface SignInParts {
   readonly outbox: Outbox
   /** Told which families have ended here, so that their access tokens end at once in this process. */
   readonly ended: (familyIds: readonly string[]) => void
+  /** Tells a SECURITY_EVENT of the request that this runs for. */
+  readonly tell: (event: string, fields: object, level?: 'info') => void
   /** Whether it makes sense to ask the database at present. */
   readonly database: () => RouteMode
 }
@@ -100,7 +102,7 @@ export class SignIn {
       }
     })
     if (account?.passwordHash === undefined || confirmed === undefined) {
-      noteRefused(log, { address, tenant, user_id: account?.id })
+      this.#noteRefused({ address, tenant, user_id: account?.id })
       throw new ApiSignInRefusedError()
     }
     attempt.giveBack()
@@ -122,17 +124,15 @@ export class SignIn {
    * The next tokens.
    * @throws {ApiRefreshRefusedError}
    */
-  async refreshTokens(token: string, log: Asking['log']): Promise<TokenPair> {
+  async refreshTokens(token: string): Promise<TokenPair> {
     const { refresh } = this.#parts
     const outcome = await refresh.rotate(token)
     if ('token' in outcome) return this.#pairOf(outcome)
     if (outcome.kind === 'reused') {
       const { familyId, userId } = outcome
       this.#parts.ended([familyId])
-      log.warn(
-        { event: 'SECURITY_EVENT', kind: 'token.reuse', family: familyId, user_id: userId },
-        'a refresh token was used twice: its family is revoked',
-      )
+      // It was used twice, so two have it.
+      this.#parts.tell('token.reuse', { family: familyId, user_id: userId })
     }
     throw new ApiRefreshRefusedError()
   }
@@ -175,6 +175,7 @@ export class SignIn {
     await this.#parts.limits.other(address)
     const user = await this.#parts.accounts.completeRegistration(tokenDigest(token))
     if (user === undefined) throw new ApiMailTokenError()
+    this.#parts.tell('account.created', { user_id: user.id, tenant: user.tenant }, 'info')
     return user
   }
 
@@ -193,14 +194,14 @@ export class SignIn {
     },
   ): Promise<Moment> {
     const { accounts, passwords, limits, mails, outbox } = this.#parts
-    const { password, newPassword, address, signal, log, exceptFamilyId } = asked
+    const { password, newPassword, address, signal, exceptFamilyId } = asked
     const account = await accounts.byId(userId)
     if (account?.passwordHash === undefined) throw new ApiSignInRefusedError()
     const { passwordHash } = account
     const attempt = await limits.password(address, account)
     const { matches } = await unlessUndecided(attempt, () => passwords.verify(password, passwordHash, signal))
     if (!matches) {
-      noteRefused(log, { address, tenant: account.tenant, user_id: userId })
+      this.#noteRefused({ address, tenant: account.tenant, user_id: userId })
       throw new ApiSignInRefusedError()
     }
     attempt.giveBack()
@@ -209,7 +210,7 @@ export class SignIn {
     const changed = await accounts.changePassword(userId, { from: passwordHash, to, exceptFamilyId })
     if (changed === undefined) throw new ApiSignInRefusedError()
     this.#parts.ended(changed.ended)
-    log.warn({ event: 'SECURITY_EVENT', kind: 'password.changed', user_id: userId }, 'a password was changed')
+    this.#parts.tell('password.changed', { user_id: userId })
     outbox.post(mails.passwordChanged(account))
     return changed.since
   }
@@ -230,6 +231,7 @@ export class SignIn {
     const to = mayMail ? account : { tenant: account.tenant, email: '' }
     const known = await accounts.startReset(to, tokenDigest(token), RESET_TTL_MS)
     if (known) outbox.post(mails.reset(account, token))
+    this.#parts.tell('password.reset_asked', { address, tenant: account.tenant, mailed: known }, 'info')
   }
 
   /**
@@ -237,7 +239,7 @@ export class SignIn {
    * @throws {ApiMailTokenError}
    * @throws {ApiPasswordWeakError} the token stays good.
    */
-  async reset(token: string, newPassword: string, { address, signal, log }: Asking): Promise<User> {
+  async reset(token: string, newPassword: string, { address, signal }: Asking): Promise<User> {
     const { accounts, passwords, limits, mails, outbox } = this.#parts
     this.#refuseWithoutDatabase()
     await limits.other(address)
@@ -249,7 +251,7 @@ export class SignIn {
     if (done === undefined) throw new ApiMailTokenError()
     const { user, ended } = done
     this.#parts.ended(ended)
-    log.warn({ event: 'SECURITY_EVENT', kind: 'password.reset', user_id: user.id }, 'a password was reset')
+    this.#parts.tell('password.reset', { user_id: user.id, tenant: user.tenant })
     outbox.post(mails.passwordChanged(user))
     return user
   }
@@ -284,6 +286,15 @@ export class SignIn {
     if (use === 'nothing') throw withRetryAfter(new ApiSignInUnavailableError(), retryAfterMs)
   }
 
+  /** Without what was typed as an address: now and then that is a password. */
+  #noteRefused(who: {
+    readonly address: string
+    readonly tenant: string
+    readonly user_id: string | undefined
+  }): void {
+    this.#parts.tell('sign-in.refused', who)
+  }
+
   async #pairOf({ token, familyId, user, authenticatedAt }: Refreshed): Promise<TokenPair> {
     const { id: userId, tenant, role } = user
     const accessToken = await this.#parts.tokens.issue({
@@ -295,14 +306,6 @@ export class SignIn {
     })
     return { accessToken, refreshToken: token, expiresInSeconds: ACCESS_TOKEN_TTL_SECONDS }
   }
-}
-
-/** Without what was typed as an address: now and then that is a password. */
-function noteRefused(
-  log: Asking['log'],
-  who: { readonly address: string; readonly tenant: string; readonly user_id: string | undefined },
-): void {
-  log.warn({ event: 'SECURITY_EVENT', kind: 'sign-in.refused', ...who }, 'sign-in refused')
 }
 
 /** An attempt that nobody could judge does not count; one whose client has left does. */

@@ -1,9 +1,9 @@
 // What is counted about bots.
 
+import type { Metrics } from '@holdfast/metrics'
 import { runInScope } from '@holdfast/pool-guard'
 import type { StaleCache } from '@holdfast/stale-cache'
 import type { FastifyInstance } from 'fastify'
-import { Counter, Gauge, type Registry } from 'prom-client'
 import type { BotOperation } from './bot.ts'
 import type { BotRepository } from './bot-repository.ts'
 
@@ -27,30 +27,25 @@ export function outcomeOf(statusCode: number): BotOutcome {
   return statusCode < 500 ? 'refused' : 'failed'
 }
 
-/** Registers `bot_starts_total`, `bot_stops_total`, `bot_recovers_total` and `active_bots`. */
+/** Makes `bot_starts_total`, `bot_stops_total`, `bot_recovers_total` and `active_bots`. */
 export function botMetrics(
-  registry: Registry,
+  metrics: Pick<Metrics, 'counter' | 'gauge'>,
   repository: Pick<BotRepository, 'running'>,
   caches: FastifyInstance['staleCache'],
 ): BotCounters {
   const counterOf = (name: string, help: string) => {
-    const counter = new Counter({ name, help, labelNames: ['status'], registers: [registry] })
-    // Every series is there from the start, so that its first increment is one.
-    for (const status of OUTCOMES) counter.inc({ status }, 0)
+    const counter = metrics.counter({ name, help, labels: { status: OUTCOMES } })
     return (status: BotOutcome) => counter.inc({ status })
   }
   const running = countRunning(repository, caches)
-  new Gauge({
+  const active = metrics.gauge({
     name: 'active_bots',
     help: 'Bots that run, of all users and processes; not known while the database is away',
-    registers: [registry],
-    async collect() {
-      this.set(
-        await running
-          .get('all')
-          .catch(() => Number.NaN)
-          .then((count) => count ?? Number.NaN),
-      )
+    // Every process knows all of them.
+    aggregate: 'max',
+    collect: async () => {
+      const count = await running.get('all').catch(() => Number.NaN)
+      active.set(count ?? Number.NaN)
     },
   })
   return {

@@ -84,10 +84,13 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
           throw whyEnded(error, signal)
         })
         const { from, eventId } = change
-        request.log.info(
-          { bot_id: String(botId), user_id: userId, from, event_id: eventId, fence },
-          `bot ${STEPS[operation].done}`,
-        )
+        app.logging.event('USER_ACTION', `bot.${operation}`, {
+          bot_id: String(botId),
+          user_id: userId,
+          from,
+          event_id: eventId,
+          fence,
+        })
         reply.header('cache-control', 'no-store')
         return changeAnswer(change)
       },

@@ -73,11 +73,13 @@ export const operatorLimits = fastifyPlugin<OperatorLimitsOptions>(
       const parsed = readChange(body)
       if ('wrong' in parsed) throw new ApiLimitsInvalidError(`the body ${parsed.wrong}. ${parsed.fix}`)
       await changes.replace(parsed.value)
+      app.logging.event('SECURITY_EVENT', 'limits.changed', { change: parsed.value })
       reply.header('cache-control', 'no-store')
       return answer()
     })
     app.delete('/admin/limits', guarded, async (_request, reply) => {
       await changes.replace(null)
+      app.logging.event('SECURITY_EVENT', 'limits.reset')
       reply.header('cache-control', 'no-store')
       return answer()
     })

@@ -1,0 +1,32 @@
+// The kinds of processes: for each entry the cluster gets a deployment, and what belongs to one. Another kind is another
+// entry here, its label in naming.ts, and nothing else.
+
+import type { IContainer } from 'kubernetes-models/v1/Container'
+import type { Component } from './naming.ts'
+import { FEWEST_PODS, MOST_PODS } from './settings.ts'
+
+/** What sets one kind of process apart. */
+export interface ProcessKind {
+  readonly component: Component
+  readonly command: readonly string[]
+  /** How many there are, of which the autoscaler chooses; the same twice is a fixed number. */
+  readonly pods: { readonly fewest: number; readonly most: number }
+  /** Whether people's requests come to it, through a Service. */
+  readonly serves: boolean
+  readonly resources: NonNullable<IContainer['resources']>
+  /** What its environment has besides the settings of all. */
+  readonly environment?: Readonly<Record<string, string>>
+}
+
+/** Those that serve people. */
+export const web: ProcessKind = {
+  component: 'web',
+  command: ['node', 'dist/main.js'],
+  pods: { fewest: FEWEST_PODS, most: MOST_PODS },
+  serves: true,
+  // No limit of CPU: being held still for 90 of 100 ms looks like a hanging process to everybody.
+  resources: { requests: { cpu: '500m', memory: '384Mi' }, limits: { memory: '512Mi' } },
+}
+
+/** All of them, in the order of their files. */
+export const PROCESSES: readonly ProcessKind[] = [web]

@@ -1,0 +1,73 @@
+// The environment of the service: what everybody may read, and what nobody may.
+
+import { ConfigMap, Namespace, Secret } from 'kubernetes-models/v1'
+import { NAMESPACE, OWNER_SECRETS, PORTS, SECRETS, SETTINGS } from './naming.ts'
+
+/** Most pods of the service, which the pools of `deploy/pgbouncer/pgbouncer.ini` are made for. */
+export const MOST_PODS = 6
+/** Fewest, so that one may be lost while another is replaced. */
+export const FEWEST_PODS = 3
+
+/** How long a pod has to end: announcing it, the slowest request (HANDLER_TIMEOUT) and closing, with room. */
+export const GRACE_SECONDS = 60
+
+/** Settings of every process. */
+export const settings = {
+  ENVIRONMENT: 'production',
+  API_PORT: String(PORTS.http),
+  // Pods are what is counted, placed and replaced.
+  API_WORKERS: '1',
+  MANAGEMENT_PORT: String(PORTS.management),
+  ENABLE_METRICS: 'true',
+  SESSION_SECURE: 'true',
+  DATA_DIRECTORY: '/var/lib/holdfast',
+  // Of those in front: the ingress controllers are pods.
+  TRUST_PROXY: '10.0.0.0/8',
+  // Six pods share the sixty connections that PgBouncer keeps for the web.
+  DB_WEB_POOL_MAX: '10',
+  DB_MAX_OVERFLOW: '5',
+  // Nothing but `check` reads it: whether the way down fits.
+  SHUTDOWN_GRACE: `${GRACE_SECONDS}s`,
+  PUBLIC_URL: 'https://holdfast.example.com',
+} as const
+
+/** Secrets of every process; the values are examples, and the service refuses to start with some of them. */
+export const secrets = {
+  DATABASE_URL: 'postgres://holdfast_web:change-me@pgbouncer:6432/holdfast',
+  PGBOUNCER_ADMIN_URL: 'postgres://holdfast_stats:change-me@pgbouncer:6432/pgbouncer',
+  REDIS_URL: 'redis://:change-me@redis:6379/0',
+  SECRET_KEY: 'change-me',
+  METRICS_TOKEN: 'change-me',
+  ADMIN_TOKEN: 'change-me',
+  SMTP_URL: 'smtp://holdfast:change-me@smtp:587',
+} as const
+
+/** Secrets of the migration, beside those of every process. */
+export const ownerSecrets = {
+  DATABASE_MIGRATION_URL: 'postgres://holdfast_owner:change-me@postgres:5432/holdfast',
+} as const
+
+/** The namespace, in which no pod may be privileged. */
+export const namespace = new Namespace({
+  metadata: {
+    name: NAMESPACE,
+    labels: {
+      'pod-security.kubernetes.io/enforce': 'restricted',
+      'pod-security.kubernetes.io/enforce-version': 'latest',
+    },
+  },
+})
+
+export const configMap = new ConfigMap({
+  metadata: { name: SETTINGS, namespace: NAMESPACE },
+  data: settings,
+})
+
+export const secretExamples = [
+  new Secret({ metadata: { name: SECRETS, namespace: NAMESPACE }, type: 'Opaque', stringData: secrets }),
+  new Secret({
+    metadata: { name: OWNER_SECRETS, namespace: NAMESPACE },
+    type: 'Opaque',
+    stringData: ownerSecrets,
+  }),
+]

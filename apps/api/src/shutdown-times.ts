@@ -1,0 +1,19 @@
+// How the configuration becomes the times of the way down.
+
+import type { Config } from './config.ts'
+
+/** Without a balancer in front nobody has to notice anything. */
+const DEPLOYED = ['production', 'staging']
+const DEPLOYED_DRAIN_MS = 10_000
+
+/** In milliseconds, as `Lifecycle` takes them. */
+export function shutdownTimes(config: Config) {
+  const { environment, shutdownDrainMs, shutdownMinDrainMs, shutdownTurnAwayMs, shutdownRequestsMs } = config
+  const drainMs = shutdownDrainMs ?? (DEPLOYED.includes(environment) ? DEPLOYED_DRAIN_MS : 0)
+  return {
+    drainMs,
+    minDrainMs: Math.min(shutdownMinDrainMs, drainMs),
+    turnAwayMs: shutdownTurnAwayMs,
+    requestTimeoutMs: shutdownRequestsMs,
+  }
+}

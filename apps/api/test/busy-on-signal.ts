@@ -1,0 +1,9 @@
+// For `NODE_OPTIONS=--import`: a process that hears SIGUSR2 does nothing else for some seconds, as with a loop that does
+// not end.
+
+const BUSY_MS = 20_000
+
+process.on('SIGUSR2', () => {
+  const sinceMs = performance.now()
+  while (performance.now() - sinceMs < BUSY_MS);
+})

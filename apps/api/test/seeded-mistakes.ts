@@ -1,0 +1,77 @@
+// What a deployment can be like: every case is a mistake, and the same deployment just without it.
+
+import { randomBytes } from 'node:crypto'
+import { systemClock } from '@holdfast/footing'
+import { checkDeployment, type DeploymentCheck, type Finding, type Verdict } from '@holdfast/lifecycle'
+import { loadConfig } from '../src/config.ts'
+import { checksOfStart, configurationChecks, deploymentOf } from '../src/deployment/deployment-checks.ts'
+import type { MachineFacts } from '../src/deployment/machine-facts.ts'
+import type { RuleName } from '../src/deployment/rules.ts'
+
+/** A mistake, what is found of it, and the deployment just without it. */
+export interface Mistake {
+  readonly title: string
+  readonly rule: RuleName
+  readonly verdict: Exclude<Verdict, 'pass'>
+  /** What is found, and after an arrow what to do. */
+  readonly found: RegExp
+  readonly broken: () => Promise<readonly Finding[]>
+  readonly sound: () => Promise<readonly Finding[]>
+}
+
+export type Environment = Readonly<Record<string, string>>
+
+/** A secret as a generator makes it, without what a URL would have to escape. */
+export const strong = () => randomBytes(24).toString('hex')
+
+/** A machine with room. */
+export const roomy: MachineFacts = {
+  nodeVersion: process.versions.node,
+  userId: 1000,
+  descriptors: 65_536,
+  backlog: 4096,
+  memoryBytes: 2 * 1024 ** 3,
+  cpus: 4,
+  debuggerUrl: undefined,
+  freeBytes: () => 10 * 1024 ** 3,
+}
+
+/** A production without a mistake. */
+export const soundProduction: Environment = {
+  ENVIRONMENT: 'production',
+  SESSION_SECURE: 'true',
+  SECRET_KEY: strong(),
+  METRICS_TOKEN: strong(),
+  ADMIN_TOKEN: strong(),
+  TRUST_PROXY: '10.0.0.0/8',
+  DATABASE_URL: `postgres://holdfast:${strong()}@127.0.0.1:5432/holdfast`,
+  PUBLIC_URL: 'https://holdfast.example.com',
+  SMTP_URL: 'smtp://mail:587',
+}
+
+/** All that checks find. */
+export async function findingsOf(
+  checks: readonly DeploymentCheck[],
+  timeoutMs = 5000,
+): Promise<readonly Finding[]> {
+  const report = await checkDeployment(checks, { clock: systemClock, timeoutMs })
+  return report.checks.flatMap(({ findings }) => findings)
+}
+
+/** What the start finds. */
+export async function findingsAtStart(
+  environment: Environment,
+  machine: Partial<MachineFacts> = {},
+): Promise<readonly Finding[]> {
+  try {
+    const deployment = deploymentOf(loadConfig(environment), environment, { ...roomy, ...machine })
+    return await findingsOf(checksOfStart(deployment))
+  } catch (error) {
+    return findingsOf(configurationChecks(error as Parameters<typeof configurationChecks>[0]))
+  }
+}
+
+/** A finding as a person reads it. */
+export function told({ verdict, rule, message, hint }: Finding): string {
+  return `${verdict} ${rule}: ${message} -> ${hint}`
+}

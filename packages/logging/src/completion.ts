@@ -1,0 +1,112 @@
+// What the one line of a request says, and how loudly. Knows no server: it is given what happened.
+
+import { FinishedLine } from './guarded-logger.ts'
+
+/** Levels of a completion line. */
+export type CompletionLevel = 'info' | 'warn' | 'error'
+
+/** As nginx has it, and as metrics count it: whoever asked did not wait for an answer. */
+export const CLIENT_CLOSED_REQUEST = 499
+
+/** The message of a completion line. */
+export const COMPLETED = 'request completed'
+
+/** What is known of an answer when it is over. */
+export interface Outcome {
+  /** Of the answer; meaningless where `answered` is false. */
+  readonly status: number
+  /** Whether the head of an answer was sent. */
+  readonly answered: boolean
+  /** Whether the answer was sent to its end. */
+  readonly finished: boolean
+  /** Whether the service itself broke it off. */
+  readonly failed: boolean
+  readonly durationMs: number
+  readonly slowMs: number
+}
+
+/** How an outcome is told. */
+export interface Verdict {
+  readonly status: number
+  readonly level: CompletionLevel
+  readonly aborted: boolean
+  readonly slow: boolean
+}
+
+/** How an outcome is told. */
+export function verdictOf({ status, answered, finished, failed, durationMs, slowMs }: Outcome): Verdict {
+  const told = answered || finished ? status : CLIENT_CLOSED_REQUEST
+  const aborted = !finished && !failed
+  const slow = durationMs > slowMs
+  if (failed || told >= 500) return { status: told, level: 'error', aborted, slow }
+  return { status: told, level: aborted || slow || told >= 400 ? 'warn' : 'info', aborted, slow }
+}
+
+/** The members of the line; what is undefined is not written. */
+export interface CompletionFields {
+  readonly correlation_id: string
+  readonly request_id: string
+  readonly trace_id: string | undefined
+  readonly span_id: string | undefined
+  readonly tenant: string | undefined
+  readonly user_id: string | undefined
+  readonly method: string | undefined
+  readonly route: string | undefined
+  readonly path: string
+  readonly status: number
+  readonly duration_ms: number
+  readonly bytes: number | undefined
+  readonly aborted: true | undefined
+  readonly slow: true | undefined
+  readonly err: unknown
+}
+
+/** An allow-list by construction: there is no other member. */
+export class CompletionLine extends FinishedLine {
+  readonly correlation_id: string
+  readonly request_id: string
+  readonly trace_id: string | undefined
+  readonly span_id: string | undefined
+  readonly tenant: string | undefined
+  readonly user_id: string | undefined
+  readonly method: string | undefined
+  readonly route: string | undefined
+  readonly path: string
+  readonly status: number
+  readonly duration_ms: number
+  readonly bytes: number | undefined
+  readonly aborted: true | undefined
+  readonly slow: true | undefined
+  readonly err: unknown
+
+  constructor(fields: CompletionFields) {
+    super()
+    // One by one: this is made for every request.
+    this.correlation_id = fields.correlation_id
+    this.request_id = fields.request_id
+    this.trace_id = fields.trace_id
+    this.span_id = fields.span_id
+    this.tenant = fields.tenant
+    this.user_id = fields.user_id
+    this.method = fields.method
+    this.route = fields.route
+    this.path = fields.path
+    this.status = fields.status
+    this.duration_ms = fields.duration_ms
+    this.bytes = fields.bytes
+    this.aborted = fields.aborted
+    this.slow = fields.slow
+    this.err = fields.err
+  }
+}
+
+/** Three digits after the point are microseconds. */
+export function roundedMs(durationMs: number): number {
+  return Math.round(durationMs * 1000) / 1000
+}
+
+/** The length that an answer says of itself. */
+export function bytesOf(header: unknown): number | undefined {
+  const bytes = typeof header === 'string' ? Number(header) : header
+  return typeof bytes === 'number' && Number.isSafeInteger(bytes) ? bytes : undefined
+}
