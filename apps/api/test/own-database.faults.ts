@@ -5,7 +5,8 @@ import { rmSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
-import { databasePid, isAlive, openDirectory } from './own-database.ts'
+import { isAlive } from './is-alive.ts'
+import { databasePid, openDirectory } from './own-database.ts'
 import { brandOf, readiness, ServiceProcess, scratchDirectory } from './service-process.ts'
 
 t.setTimeout(180_000)

@@ -14,13 +14,3 @@ export function openDirectory(t: Test): string {
 export function databasePid(dataDirectory: string): number {
   return Number(readFileSync(join(dataDirectory, 'postgres.pid'), 'utf8'))
 }
-
-/** Whether there is such a process. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}

@@ -41,16 +41,6 @@ export function workerPids({ stdout }: ServiceProcess): readonly number[] {
   return [...new Set([...stdout.matchAll(/"worker":\d+,"pid":(\d+)/g)].map(([, pid]) => Number(pid)))]
 }
 
-/** Whether there is such a process. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}
-
 /** The metrics of the management port. */
 export async function scrape({ managementUrl }: ServiceProcess): Promise<string> {
   const answer = await fetch(`${managementUrl}/metrics`)

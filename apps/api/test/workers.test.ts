@@ -6,17 +6,9 @@ import { join } from 'node:path'
 import { startPostgres, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { freshDatabase } from './fresh-database.ts'
+import { isAlive } from './is-alive.ts'
 import { brandOf, PRODUCTION, ServiceProcess, scratchDirectory } from './service-process.ts'
-import {
-  growing,
-  isAlive,
-  pidsOf,
-  readingOf,
-  scrape,
-  startWorkers,
-  TOKEN,
-  workerPids,
-} from './worker-fleet.ts'
+import { growing, pidsOf, readingOf, scrape, startWorkers, TOKEN, workerPids } from './worker-fleet.ts'
 
 t.setTimeout(600_000)
 

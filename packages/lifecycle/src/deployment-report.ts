@@ -62,7 +62,7 @@ export function reportJunit({ checks, counts, durationMs, atMs }: DeploymentRepo
   ].join('\n')
 }
 
-/** The rule of the first one, if it has any. */
+/** JUnit has one type for what a check found, however many rules are broken. */
 function typeOf([first]: readonly Finding[]): string {
   return first?.rule === undefined ? '' : ` type="${xml(first.rule)}"`
 }

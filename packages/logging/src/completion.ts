@@ -42,7 +42,7 @@ export function verdictOf({ status, answered, finished, failed, durationMs, slow
   return { status: told, level: aborted || slow || told >= 400 ? 'warn' : 'info', aborted, slow }
 }
 
-/** The members of the line; what is undefined is not written. */
+/** The members of the line, an allow-list; what is undefined is not written. */
 export interface CompletionFields {
   readonly correlation_id: string
   readonly request_id: string
@@ -61,42 +61,11 @@ export interface CompletionFields {
   readonly err: unknown
 }
 
-/** An allow-list by construction: there is no other member. */
+/** The line where pino writes it. There are no other members than those, in their order. */
 export class CompletionLine extends FinishedLine {
-  readonly correlation_id: string
-  readonly request_id: string
-  readonly trace_id: string | undefined
-  readonly span_id: string | undefined
-  readonly tenant: string | undefined
-  readonly user_id: string | undefined
-  readonly method: string | undefined
-  readonly route: string | undefined
-  readonly path: string
-  readonly status: number
-  readonly duration_ms: number
-  readonly bytes: number | undefined
-  readonly aborted: true | undefined
-  readonly slow: true | undefined
-  readonly err: unknown
-
   constructor(fields: CompletionFields) {
     super()
-    // One by one: this is made for every request.
-    this.correlation_id = fields.correlation_id
-    this.request_id = fields.request_id
-    this.trace_id = fields.trace_id
-    this.span_id = fields.span_id
-    this.tenant = fields.tenant
-    this.user_id = fields.user_id
-    this.method = fields.method
-    this.route = fields.route
-    this.path = fields.path
-    this.status = fields.status
-    this.duration_ms = fields.duration_ms
-    this.bytes = fields.bytes
-    this.aborted = fields.aborted
-    this.slow = fields.slow
-    this.err = fields.err
+    Object.assign(this, fields)
   }
 }
 

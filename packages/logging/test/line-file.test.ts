@@ -88,15 +88,20 @@ t.test('a file that cannot be renamed goes on growing', async (t) => {
   await file.close()
 })
 
-t.test('a pipe that is full keeps nobody waiting, and gets all of it later', async (t) => {
-  const path = directoryOf(t)
-  const pipe = join(path, 'pipe')
+/** A pipe with more to write than it holds: 2000 lines of 100 bytes, and nobody reads. */
+function fullPipe(t: Test) {
+  const pipe = join(directoryOf(t), 'pipe')
   execFileSync('mkfifo', [pipe])
   const reader = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK)
   const writer = openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK)
   const clock = new HandClock()
   const file = new LineFile({ target: writer, maxPending: 1_000_000, clock })
   for (let each = 0; each < 2000; each++) file.write(`${String(each).padStart(99, '0')}\n`)
+  return { reader, writer, clock, file }
+}
+
+t.test('a pipe that is full keeps nobody waiting, and gets all of it later', async (t) => {
+  const { reader, writer, clock, file } = fullPipe(t)
   const bytes = Buffer.alloc(65_536)
   let text = ''
   let isDone = false
@@ -121,14 +126,7 @@ t.test('a pipe that is full keeps nobody waiting, and gets all of it later', asy
 })
 
 t.test('at the end of a process a pipe that was full gets the rest, or is given up', async (t) => {
-  const path = directoryOf(t)
-  const pipe = join(path, 'pipe')
-  execFileSync('mkfifo', [pipe])
-  const reader = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK)
-  const writer = openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK)
-  const clock = new HandClock()
-  const file = new LineFile({ target: writer, maxPending: 1_000_000, clock })
-  for (let each = 0; each < 2000; each++) file.write(`${String(each).padStart(99, '0')}\n`)
+  const { reader, writer, clock, file } = fullPipe(t)
   // The pipe holds 64 KB: some of it is written, and the rest waits for a timer.
   await waitUntil(() => clock.pendingTimers > 0)
   file.flushSync()
