@@ -1,5 +1,5 @@
 import diagnostics from 'node:diagnostics_channel'
-import type { LifecycleState } from './lifecycle.ts'
+import type { LifecycleState } from './snapshot.ts'
 import type { PhaseRecord } from './start-up.ts'
 
 /** Published on `holdfast:lifecycle:state` when the state changes. */

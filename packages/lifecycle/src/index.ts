@@ -1,4 +1,5 @@
 export type { Clock, MetricsRegistry } from '@holdfast/footing'
+export type { HealthPort, ServedApplication, Surroundings } from './attached-application.ts'
 export {
   type CheckRun,
   checkDeployment,
@@ -11,21 +12,15 @@ export {
   type Verdict,
 } from './deployment-check.ts'
 export { reportBody, reportJunit, reportText } from './deployment-report.ts'
+export type { Ending } from './ending.ts'
 export * as errors from './errors.ts'
 export type { PhaseEvent, StateEvent } from './events.ts'
-export {
-  type Ending,
-  type HealthPort,
-  Lifecycle,
-  type LifecycleSnapshot,
-  type LifecycleState,
-  type ServedApplication,
-  type Surroundings,
-} from './lifecycle.ts'
+export { Lifecycle } from './lifecycle.ts'
 export type { LifecycleLog, LifecycleOptions } from './options.ts'
 export { default, type LifecyclePluginOptions, lifecycle } from './plugin.ts'
 export type { ShutdownStage, StageRecord } from './shutdown.ts'
 export type { ProcessPort } from './signals.ts'
+export type { LifecycleSnapshot, LifecycleState } from './snapshot.ts'
 export { type PhaseOutcome, type PhaseRecord, type StartPhase, startPhases } from './start-up.ts'
 export {
   type EndReason,

@@ -1,9 +1,10 @@
-// One service from its first instant to its exit code: phases up, a cordon that can be lifted, stages down. What is
-// decided is decided in start-up.ts and shutdown.ts; this file asks them and does what they say.
+// One service from its first instant to its exit code: `app.lifecycle`. The start is run by phases.ts, the end by
+// way-down.ts; this file joins them, hears the signals, and knows which state the service is in.
 
 import type { IncomingMessage } from 'node:http'
-import { afterTurn, holdProcess } from '@holdfast/footing'
-import { AlreadyRegisteredError, PhaseOrderError, PhaseTimeoutError, StoppedError } from './errors.ts'
+import { AttachedApplication, type ServedApplication, type Surroundings } from './attached-application.ts'
+import type { Ending } from './ending.ts'
+import { AlreadyRegisteredError, PhaseTimeoutError, StoppedError } from './errors.ts'
 import { channels } from './events.ts'
 import {
   checks,
@@ -12,101 +13,14 @@ import {
   type ResolvedLifecycle,
   resolveOptions,
 } from './options.ts'
-import {
-  advance,
-  beginShutdown,
-  type HoldFor,
-  hasReached,
-  hearAgain,
-  type Shutdown,
-  type ShutdownStage,
-  type StageRecord,
-  stagesSoFar,
-} from './shutdown.ts'
+import { Phases, type PhaseWork } from './phases.ts'
+import type { HoldFor } from './shutdown.ts'
 import { listenToProcess } from './signals.ts'
-import { type OpenRequest, SocketTable, speaksHttp1 } from './sockets.ts'
-import {
-  enter,
-  leave,
-  noStartUp,
-  obstacleTo,
-  type PhaseOutcome,
-  type PhaseRecord,
-  running,
-  type StartPhase,
-  startPhases,
-} from './start-up.ts'
-import { type StepOutcome, Steps } from './steps.ts'
+import type { LifecycleSnapshot, LifecycleState } from './snapshot.ts'
+import { type StartPhase, startPhases } from './start-up.ts'
+import type { Steps } from './steps.ts'
+import { WayDown } from './way-down.ts'
 
-/**
- * `starting` until it listens and health is confirmed; `serving`; `cordoned`: it serves and asks for no more;
- * `draining`: the same, for good; `closing`: nobody new; `ended`.
- */
-export type LifecycleState = 'starting' | 'serving' | 'cordoned' | 'draining' | 'closing' | 'ended'
-
-/** How a service ended. */
-export interface Ending {
-  readonly reason: string
-  /** 0: in order. 1: something was left behind, an exception began it, or somebody asked for it. */
-  readonly exitCode: number
-  /** From the signal to the end of the hold. */
-  readonly drainMs: number
-  /** From there to the last step of `onClose()`. */
-  readonly closeMs: number
-  /** How long each stage took, in ms. */
-  readonly stages: Readonly<Partial<Record<ShutdownStage, number>>>
-  /** Requests that came while draining, and were answered like any other. */
-  readonly drainedRequests: number
-  /** Requests that got no answer, so that a balancer asks another instance (`turnAwayMs`). */
-  readonly turnedAwayRequests: number
-  /** Connections that were destroyed while somebody waited for an answer. */
-  readonly cutRequests: number
-  /** What was not over in its time, in words. */
-  readonly held: readonly string[]
-}
-
-/** Everything as plain data. */
-export interface LifecycleSnapshot {
-  readonly state: LifecycleState
-  /** The phases of the start so far. */
-  readonly phases: readonly PhaseRecord[]
-  /** From the start of the process to `serving`; undefined before. */
-  readonly startedInMs: number | undefined
-  readonly cordon: { readonly reason: string; readonly forMs: number } | undefined
-  /** The stage of the way down; undefined while there is none. */
-  readonly stage: ShutdownStage | undefined
-  /** How long each stage of the way down has taken so far. */
-  readonly stages: readonly StageRecord[]
-  readonly connections: number
-  readonly inFlight: number
-}
-
-/** What a lifecycle needs of an application; Fastify fits. */
-export interface ServedApplication {
-  readonly server: object & {
-    readonly listening: boolean
-    once(event: 'close', listener: () => void): unknown
-  }
-  close(): PromiseLike<unknown>
-}
-
-/** What `@holdfast/health` offers, as far as it is asked here. */
-export interface HealthPort {
-  drain(): void
-  cordon?(): void
-  uncordon?(): void
-  confirmed(): Promise<void>
-}
-
-/** What else is known of an application, each looked up when it is needed. */
-export interface Surroundings {
-  readonly health: () => HealthPort | undefined
-  /** What the first line of the way down tells, such as the states of breakers. */
-  readonly report: () => object
-}
-
-const LOOK_MS = 50
-const SWEEP_MS = 100
 const nowhere: LifecycleLog = { info() {}, warn() {}, error() {}, fatal() {} }
 
 /**
@@ -115,49 +29,32 @@ const nowhere: LifecycleLog = { info() {}, warn() {}, error() {}, fatal() {} }
  */
 export class Lifecycle {
   readonly #options: ResolvedLifecycle
-  readonly #drainSteps: Steps
-  readonly #closeSteps: Steps
-  readonly #lastResorts: (() => void)[] = []
-  readonly #drainController = new AbortController()
-  readonly #abortController = new AbortController()
-  readonly #ended = Promise.withResolvers<Ending>()
-  readonly #stopListening: () => void
+  readonly #wayDown: WayDown
+  readonly #phases: Phases
   #log: LifecycleLog
-  #app: ServedApplication | undefined
-  #surroundings: Surroundings | undefined
-  #sockets: SocketTable | undefined
-  #serverClosed = false
-  #startUp = noStartUp
-  #startWork: Promise<unknown> | undefined
+  #app: AttachedApplication | undefined
   #startedInMs: number | undefined
   #listened = false
   #cordon: { readonly reason: string; readonly sinceMs: number } | undefined
-  #shutdown: Shutdown | undefined
-  #reason = ''
-  #exitCode = 0
-  /** The application is closed by somebody else: the process is not ours to end. */
-  #ownExit = true
-  #appClosed = false
-  #appClosing: Promise<unknown> | undefined
-  #drainWork: Promise<void> | undefined
-  #closeWork: Promise<void> | undefined
-  #closeBeganMs = 0
-  #cancelLook: () => void = () => {}
-  #sweptMs = Number.NEGATIVE_INFINITY
-  #cutRequests = 0
-  readonly #held: string[] = []
   #state: LifecycleState = 'starting'
 
   constructor(options: LifecycleOptions = {}) {
     this.#options = resolveOptions(options)
     const { clock, process, log } = this.#options
     this.#log = log ?? nowhere
-    this.#drainSteps = new Steps('drain', clock)
-    this.#closeSteps = new Steps('close', clock)
-    this.#stopListening = listenToProcess(process, this.#options, {
+    this.#wayDown = new WayDown({
+      options: this.#options,
+      log: () => this.#log,
+      app: () => this.#app,
+      startWork: () => this.#phases.workUnderWay,
+      become: (state, reason) => this.#become(state, reason),
+    })
+    this.#phases = new Phases(clock, this.drainSignal)
+    const stopListening = listenToProcess(process, this.#options, {
       signal: (name) => this.#hear(name),
       exception: (error) => this.#catch(error),
     })
+    this.ended.then(stopListening)
   }
 
   get state(): LifecycleState {
@@ -171,22 +68,22 @@ export class Lifecycle {
 
   /** Whether the way down has begun. */
   get stopping(): boolean {
-    return this.#shutdown !== undefined
+    return this.#wayDown.hasBegun
   }
 
   /** Aborts when the drain begins: for streams, subscriptions and whatever else would hold it. */
   get drainSignal(): AbortSignal {
-    return this.#drainController.signal
+    return this.#wayDown.drainSignal
   }
 
   /** Aborts when requests under way have had their time (`requestTimeoutMs`), shortly before they are cut. */
   get abortSignal(): AbortSignal {
-    return this.#abortController.signal
+    return this.#wayDown.abortSignal
   }
 
   /** How it ended; resolves right before the process exits. */
   get ended(): Promise<Ending> {
-    return this.#ended.promise
+    return this.#wayDown.ended
   }
 
   /**
@@ -196,42 +93,13 @@ export class Lifecycle {
    */
   async phase<T>(
     name: StartPhase,
-    work: (context: { readonly signal: AbortSignal }) => T | PromiseLike<T>,
+    work: PhaseWork<T>,
     { timeoutMs = this.#options.phaseTimeoutMs }: { readonly timeoutMs?: number } = {},
   ): Promise<T> {
     checks.oneOf('phase', name, startPhases)
     checks.duration('timeoutMs', timeoutMs, 0)
     if (this.stopping) throw new StoppedError(`the phase "${name}" cannot begin`)
-    const obstacle = obstacleTo(this.#startUp, name)
-    if (obstacle !== undefined) throw new PhaseOrderError(name, obstacle)
-    const { clock } = this.#options
-    this.#startUp = enter(this.#startUp, name, clock.nowMs())
-    const controller = new AbortController()
-    const late = Promise.withResolvers<never>()
-    const giveUp = (error: Error) => {
-      controller.abort(error)
-      late.reject(error)
-    }
-    const cancel = clock.schedule(timeoutMs, () => giveUp(new PhaseTimeoutError(name, timeoutMs)))
-    const onDrain = () => giveUp(new StoppedError(`the phase "${name}" was interrupted`))
-    this.drainSignal.addEventListener('abort', onDrain, { once: true })
-    const release = holdProcess()
-    const doing = (async () => work({ signal: controller.signal }))()
-    this.#startWork = doing
-    let outcome: PhaseOutcome = 'failed'
-    try {
-      const value = await Promise.race([doing, late.promise])
-      outcome = 'done'
-      return value
-    } catch (error) {
-      if (error instanceof PhaseTimeoutError) outcome = 'late'
-      throw error
-    } finally {
-      cancel()
-      release()
-      this.drainSignal.removeEventListener('abort', onDrain)
-      this.#leave(name, outcome)
-    }
+    return this.#phases.run(name, work, timeoutMs)
   }
 
   /**
@@ -239,22 +107,14 @@ export class Lifecycle {
    * lifecycle with options.
    */
   configured(): void {
-    this.#startUp = enter(this.#startUp, 'config', 0)
-    this.#leave('config', 'done')
+    this.#phases.keep('config', 0)
   }
 
   /** Takes an application into care. The plugin does this. Raises `HOLDFAST_ERR_LIFECYCLE_ALREADY_REGISTERED`. */
   attach(app: ServedApplication, surroundings: Surroundings, log: LifecycleLog): void {
     if (this.#app !== undefined) throw new AlreadyRegisteredError()
-    this.#app = app
-    this.#surroundings = surroundings
+    this.#app = new AttachedApplication(app, surroundings, this.#options)
     if (this.#options.log === undefined) this.#log = log
-    app.server.once('close', () => {
-      this.#serverClosed = true
-    })
-    if (speaksHttp1(app.server)) {
-      this.#sockets = new SocketTable(app.server, () => this.#options.clock.nowMs(), this.#options.isProbe)
-    }
   }
 
   /**
@@ -273,15 +133,11 @@ export class Lifecycle {
    */
   started(fields: object = {}): void {
     if (this.stopping || this.#startedInMs !== undefined) return
-    const { clock } = this.#options
-    const nowMs = clock.nowMs()
-    if (obstacleTo(this.#startUp, 'ready') === undefined) {
-      this.#startUp = enter(this.#startUp, 'ready', nowMs)
-      this.#leave('ready', 'done')
-    }
+    const nowMs = this.#options.clock.nowMs()
+    if (this.#phases.mayBegin('ready')) this.#phases.keep('ready', nowMs)
     this.#startedInMs = Math.round(nowMs)
     const phases = Object.fromEntries(
-      this.#startUp.records.map(({ phase, durationMs }) => [phase, Math.round(durationMs)]),
+      this.#phases.records.map(({ phase, durationMs }) => [phase, Math.round(durationMs)]),
     )
     this.#become(this.#cordon === undefined ? 'serving' : 'cordoned', 'the start is over')
     this.#log.info({ ...fields, startedInMs: this.#startedInMs, phases }, 'started')
@@ -300,17 +156,17 @@ export class Lifecycle {
    * `HOLDFAST_ERR_LIFECYCLE_DUPLICATE_STEP`, `_LIMIT` (100) and `_STOPPED`.
    */
   onDrain(name: string, run: () => unknown, { timeoutMs }: { readonly timeoutMs?: number } = {}): () => void {
-    return this.#addStep(this.#drainSteps, name, run, timeoutMs)
+    return this.#addStep(this.#wayDown.drainSteps, name, run, timeoutMs)
   }
 
   /** Adds work for the very end, when every plugin has closed: one after the other, the last one added first. */
   onClose(name: string, run: () => unknown, { timeoutMs }: { readonly timeoutMs?: number } = {}): () => void {
-    return this.#addStep(this.#closeSteps, name, run, timeoutMs)
+    return this.#addStep(this.#wayDown.closeSteps, name, run, timeoutMs)
   }
 
   /** Adds what is done, at once and without waiting, when the process ends before its time. */
   onForce(run: () => void): void {
-    this.#lastResorts.push(run)
+    this.#wayDown.addLastResort(run)
   }
 
   /**
@@ -321,8 +177,8 @@ export class Lifecycle {
     checks.text('reason', reason, 200)
     if (this.stopping) return false
     this.#cordon = { reason, sinceMs: this.#options.clock.nowMs() }
-    this.#surroundings?.health()?.cordon?.()
-    this.#sockets?.sendAway(true)
+    this.#app?.health?.cordon?.()
+    this.#app?.sockets?.sendAway(true)
     if (this.#state === 'serving') this.#become('cordoned', reason)
     this.#log.warn({ reason }, 'cordoned')
     return true
@@ -333,8 +189,8 @@ export class Lifecycle {
     if (this.#cordon === undefined || this.stopping) return false
     const forMs = Math.round(this.#options.clock.nowMs() - this.#cordon.sinceMs)
     this.#cordon = undefined
-    this.#surroundings?.health()?.uncordon?.()
-    this.#sockets?.sendAway(false)
+    this.#app?.health?.uncordon?.()
+    this.#app?.sockets?.sendAway(false)
     if (this.#state === 'cordoned') this.#become('serving', 'uncordoned')
     this.#log.info({ forMs }, 'uncordoned')
     return true
@@ -348,8 +204,8 @@ export class Lifecycle {
     reason: string,
     { exitCode = 0, hold = true }: { readonly exitCode?: number; readonly hold?: boolean } = {},
   ): Promise<Ending> {
-    this.#exitCode = Math.max(this.#exitCode, exitCode)
-    if (!this.stopping) this.#begin(reason, hold ? this.#usualHold : 'none', false)
+    this.#wayDown.expectExitCode(exitCode)
+    if (!this.stopping) this.#wayDown.begin(reason, hold ? this.#usualHold : 'none')
     return this.ended
   }
 
@@ -360,25 +216,18 @@ export class Lifecycle {
 
   /** Whether this request was turned away: its connection is destroyed, and nobody is to execute it. */
   turnedAway(request: IncomingMessage): boolean {
-    return this.#sockets?.turnedThisAway(request) ?? false
+    return this.#app?.sockets?.turnedThisAway(request) ?? false
   }
 
   /** Fastify closes: by our own doing, or by that of somebody who leaves the process alone. */
   async closing(): Promise<void> {
-    if (!this.stopping) {
-      this.#ownExit = false
-      this.#appClosing = Promise.resolve()
-      this.#begin('the application is closed', 'none', false)
-    }
-    await this.#drainWork
+    if (!this.stopping) this.#wayDown.begin('the application is closed', 'none', { ownExit: false })
+    await this.#wayDown.drained()
   }
 
   /** Fastify has closed, but for what was registered before the plugin: the end of somebody else's `app.close()`. */
-  async closed(): Promise<void> {
-    if (this.#ownExit) return
-    this.#appClosed = true
-    await this.#runCloseSteps()
-    await this.ended
+  closed(): Promise<void> {
+    return this.#wayDown.applicationClosed()
   }
 
   /** Everything, as plain data. */
@@ -386,13 +235,13 @@ export class Lifecycle {
     const cordon = this.#cordon
     return {
       state: this.#state,
-      phases: this.#startUp.records,
+      phases: this.#phases.records,
       startedInMs: this.#startedInMs,
       cordon: cordon && { reason: cordon.reason, forMs: this.#options.clock.nowMs() - cordon.sinceMs },
-      stage: this.#shutdown?.stage,
-      stages: this.#shutdown === undefined ? [] : stagesSoFar(this.#shutdown, this.#options.clock.nowMs()),
-      connections: this.#sockets?.open ?? 0,
-      inFlight: this.#sockets?.inFlight ?? 0,
+      stage: this.#wayDown.stage,
+      stages: this.#wayDown.stages,
+      connections: this.#app?.sockets?.open ?? 0,
+      inFlight: this.#app?.sockets?.inFlight ?? 0,
     }
   }
 
@@ -408,15 +257,9 @@ export class Lifecycle {
     return steps.add(name, run, longestMs)
   }
 
-  #leave(phase: StartPhase, outcome: Exclude<PhaseOutcome, 'running'>): void {
-    this.#startUp = leave(this.#startUp, phase, outcome, this.#options.clock.nowMs())
-    const record = this.#startUp.records.at(-1)
-    if (record !== undefined && channels.phase.hasSubscribers) channels.phase.publish(record)
-  }
-
   async #confirmHealth(): Promise<void> {
-    const health = this.#surroundings?.health()
-    if (health === undefined || obstacleTo(this.#startUp, 'health') !== undefined) return
+    const health = this.#app?.health
+    if (health === undefined || !this.#phases.mayBegin('health')) return
     const timeoutMs = this.#options.healthTimeoutMs
     try {
       await this.phase('health', () => health.confirmed(), { timeoutMs })
@@ -427,180 +270,13 @@ export class Lifecycle {
   }
 
   #hear(signal: string): void {
-    const shutdown = this.#shutdown
-    if (shutdown === undefined) {
-      this.#begin(signal, this.#usualHold, true)
-      return
-    }
-    const heard = hearAgain(shutdown, this.#options.clock.nowMs(), this.#options.times)
-    this.#shutdown = heard.shutdown
-    if (heard.answer === 'force') this.#force(`one more ${signal}`)
-    if (heard.answer === 'skip-hold') {
-      this.#log.warn({ signal }, 'the hold is skipped')
-      this.#look()
-    }
+    if (this.stopping) this.#wayDown.hearAgain(signal)
+    else this.#wayDown.begin(signal, this.#usualHold, { signalled: true })
   }
 
   #catch(error: unknown): void {
-    const first = this.#exitCode === 0
-    this.#exitCode = 1
-    // One that repeats itself must not fill the log.
-    if (first) this.#log.fatal({ err: error }, 'nobody caught this')
-    if (!this.stopping) this.#begin('an exception that nobody caught', 'none', false)
-  }
-
-  #begin(reason: string, holdFor: HoldFor, signalled: boolean): void {
-    const { clock } = this.#options
-    const startWork = running(this.#startUp) === undefined ? undefined : this.#startWork
-    this.#reason = reason
-    this.#shutdown = beginShutdown(holdFor, clock.nowMs(), signalled)
-    this.#log.info({ reason, ...this.#report() }, 'closing')
-    this.#surroundings?.health()?.drain()
-    this.#sockets?.drain()
-    this.#become('draining', reason)
-    const release = holdProcess()
-    this.#ended.promise.then(release)
-    this.#drainWork = this.#drainSteps.runTogether().then((outcomes) => this.#note(outcomes))
-    this.#drainController.abort(new StoppedError(reason))
-    this.#startWork = startWork
-    const over = () => {
-      this.#startWork = undefined
-    }
-    startWork?.then(over, over)
-    this.#look()
-  }
-
-  /** Never throws: a report must not keep a service from ending. */
-  #report(): object {
-    try {
-      return this.#surroundings?.report() ?? {}
-    } catch {
-      return {}
-    }
-  }
-
-  #look(): void {
-    const before = this.#shutdown
-    if (before === undefined || before.stage === 'over') return
-    const { clock, times } = this.#options
-    const nowMs = clock.nowMs()
-    const after = advance(before, this.#seen(), nowMs, times)
-    this.#shutdown = after
-    if (before.stage !== after.stage) this.#enterStages(before, after)
-    if (hasReached(after, 'requests') && nowMs - this.#sweptMs >= SWEEP_MS) {
-      this.#sweptMs = nowMs
-      // What has come to the sockets is read by then, and in flight.
-      afterTurn(() => this.#sockets?.sweep())
-    }
-    // Whatever asked for a look in between: there is one next look.
-    this.#cancelLook()
-    if (after.stage !== 'over') this.#cancelLook = clock.schedule(LOOK_MS, () => this.#look())
-  }
-
-  #seen() {
-    return {
-      lastArrivalMs: this.#sockets?.lastArrivalMs() ?? Number.NEGATIVE_INFINITY,
-      turnedAway: this.#sockets?.turnedAway ?? 0,
-      stepsRunning: this.#drainSteps.running.length,
-      startRunning: this.#startWork !== undefined,
-      serverClosed: this.#sockets?.closed ?? this.#serverClosed,
-      appClosed: this.#appClosed,
-    }
-  }
-
-  #enterStages(before: Shutdown, after: Shutdown): void {
-    const enters = (stage: ShutdownStage) => !hasReached(before, stage) && hasReached(after, stage)
-    this.#sockets?.turnAway(after.stage === 'turn-away')
-    if (enters('requests')) this.#close()
-    if (after.overran.includes('requests') && !before.overran.includes('requests')) {
-      this.#abortController.abort(new StoppedError(this.#reason))
-    }
-    if (after.overran.includes('aborted') && !before.overran.includes('aborted')) {
-      for (const request of this.#sockets?.openRequests() ?? []) this.#held.push(requestText(request))
-      this.#cutRequests = this.#sockets?.cut() ?? 0
-    }
-    if (enters('over')) {
-      if (!this.#appClosed) this.#held.push('plugins that close (onClose hooks)')
-      this.#end()
-    }
-  }
-
-  #close(): void {
-    this.#closeBeganMs = this.#options.clock.nowMs()
-    this.#become('closing', this.#reason)
-    const app = this.#app
-    const failed = (error: unknown) => {
-      this.#log.error({ err: error }, 'a plugin failed to close')
-      this.#held.push('a plugin that failed to close')
-    }
-    const over = () => {
-      this.#appClosed = true
-      this.#look()
-    }
-    // Before Fastify does it, in the middle of a turn.
-    this.#appClosing ??= Promise.resolve(this.#sockets?.stopListening())
-      .then(() => app?.close())
-      .catch(failed)
-      .then(over)
-  }
-
-  #runCloseSteps(): Promise<void> {
-    this.#closeWork ??= this.#closeSteps.runBackwards().then((outcomes) => this.#note(outcomes))
-    return this.#closeWork
-  }
-
-  #end(): void {
-    const { clock, process } = this.#options
-    const shutdown = this.#shutdown
-    this.#runCloseSteps().then(() => {
-      const exitCode = this.#held.length > 0 ? 1 : this.#exitCode
-      const ending: Ending = {
-        reason: this.#reason,
-        exitCode,
-        drainMs: Math.round(this.#closeBeganMs - (shutdown?.beganMs ?? 0)),
-        closeMs: Math.round(clock.nowMs() - this.#closeBeganMs),
-        stages: Object.fromEntries(
-          shutdown?.stages.map(({ stage, durationMs }) => [stage, Math.round(durationMs)]) ?? [],
-        ),
-        drainedRequests: this.#sockets?.drained ?? 0,
-        turnedAwayRequests: this.#sockets?.turnedAway ?? 0,
-        cutRequests: this.#cutRequests,
-        held: this.#held,
-      }
-      this.#log[exitCode === 0 ? 'info' : 'error'](ending, 'closed')
-      this.#dispose()
-      this.#ended.resolve(ending)
-      // Whoever waits for the end still hears of it.
-      if (this.#ownExit) afterTurn(() => process.exit(exitCode))
-    })
-  }
-
-  #force(reason: string): void {
-    const held = [...this.#held, ...this.#drainSteps.running, ...this.#closeSteps.running]
-    const requests = this.#sockets?.openRequests().map(requestText) ?? []
-    this.#log.fatal({ reason, held: [...held, ...requests] }, 'ending at once')
-    for (const run of this.#lastResorts) {
-      try {
-        run()
-      } catch {
-        // Whatever else there is still has its turn, and then the process ends.
-      }
-    }
-    this.#options.process.exit(1)
-  }
-
-  #dispose(): void {
-    this.#become('ended', this.#reason)
-    this.#stopListening()
-    this.#sockets?.dispose()
-  }
-
-  #note(outcomes: readonly StepOutcome[]): void {
-    for (const { name, outcome, error } of outcomes) {
-      if (outcome === 'done') continue
-      this.#held.push(`step ${name} (${outcome})`)
-      this.#log.error({ step: name, err: error }, 'a step of the way down is not done')
-    }
+    this.#wayDown.noteException(error)
+    if (!this.stopping) this.#wayDown.begin('an exception that nobody caught', 'none')
   }
 
   #become(to: LifecycleState, reason: string): void {
@@ -609,8 +285,4 @@ export class Lifecycle {
     this.#state = to
     if (channels.state.hasSubscribers) channels.state.publish({ from, to, reason })
   }
-}
-
-function requestText({ method, path }: OpenRequest): string {
-  return `request ${method} ${path}`
 }

@@ -1,7 +1,7 @@
 import { type Labelled, type MetricsRegistry, SharedMetrics } from '@holdfast/footing'
 import { Gauge, type Registry } from 'prom-client'
-import type { LifecycleSnapshot, LifecycleState } from './lifecycle.ts'
 import { checks } from './options.ts'
+import type { LifecycleSnapshot, LifecycleState } from './snapshot.ts'
 
 const states: readonly LifecycleState[] = ['starting', 'serving', 'cordoned', 'draining', 'closing', 'ended']
 

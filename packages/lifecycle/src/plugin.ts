@@ -1,8 +1,9 @@
 import type { MetricsRegistry } from '@holdfast/footing'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import type { HealthPort } from './attached-application.ts'
 import { AlreadyRegisteredError } from './errors.ts'
-import { type HealthPort, Lifecycle } from './lifecycle.ts'
+import { Lifecycle } from './lifecycle.ts'
 import { checks, type LifecycleOptions } from './options.ts'
 
 /** Options of the plugin: those of `Lifecycle`, and its own. */
