@@ -2,30 +2,31 @@
  * What is closed at this moment, and for whom: `app.maintenance`. A request asks `plan`, which is undefined when nothing
  * is in force; everything else happens when something changes, in the background.
  */
-import { type Clock, LONGEST_TIMER_MS, withRetryAfter } from '@holdfast/footing'
-import { type BannerInput, holds, readBanner } from './banner.ts'
+import { withRetryAfter } from '@holdfast/footing'
+import { type BannerInput, readBanner } from './banner.ts'
 import { BreakGlass, type Override } from './break-glass.ts'
 import type { Bypass } from './bypass.ts'
 import { Bypasses, type IssuedBypass } from './bypasses.ts'
 import { ActiveError, UnknownError } from './errors.ts'
-import { publishBegun, publishChanged, publishEnded, publishRefused } from './events.ts'
+import { publishChanged, publishRefused } from './events.ts'
+import { InForce } from './in-force.ts'
 import { inputs } from './inputs.ts'
 import type { Entry } from './journal.ts'
 import { type Note, told } from './note.ts'
 import type { MaintenanceSettings } from './options.ts'
+import { OwnPresence } from './own-presence.ts'
 import {
   type ActiveRule,
   type Asker,
   decide,
   mayOnlyRead,
-  nextChangeMs,
   type Plan,
-  planAt,
   type RouteFacts,
   retryAfterMs,
   type Verdict,
 } from './plan.ts'
-import { presenceText, type Quiescence, quiescenceOf } from './quiescence.ts'
+import { type Quiescence, quiescenceOf } from './quiescence.ts'
+import { RememberedChanges } from './remembered-changes.ts'
 import { type Changed, type Log, Replica } from './replica.ts'
 import { type Mode, type Rule, type RuleInput, readRule, type Scope } from './rule.ts'
 import type { MaintenanceSnapshot } from './snapshot.ts'
@@ -38,7 +39,7 @@ import {
   withoutRules,
   withRule,
 } from './state.ts'
-import { type RuleInfo, type Status, stateOf, statusAt } from './status.ts'
+import { type RuleInfo, type Status, stateOf } from './status.ts'
 import type { MaintenanceStore } from './store.ts'
 import { type Write, WritesInFlight } from './writes-in-flight.ts'
 
@@ -49,55 +50,36 @@ export interface MaintenanceParts {
 }
 
 const MODES: readonly Mode[] = ['block', 'read-only', 'drain-writes', 'banner-only']
-const MAX_REMEMBERED = 100
 const MAX_HISTORY = 100
-/** Ends of writes that come together are told together. */
-const REPORT_AFTER_MS = 20
-/** A process that tells others of every write would do nothing else. */
-const REPORT_EVERY_MS = 500
 
 /** The maintenance of one process. */
 export class Maintenance {
   readonly #settings: MaintenanceSettings
   readonly #log: Log
-  readonly #clock: Clock
   readonly #replica: Replica
   readonly #breakGlass: BreakGlass
   readonly #writes: WritesInFlight
+  readonly #presence: OwnPresence
+  readonly #inForce: InForce
   readonly #bypasses: Bypasses
-  /** What led to the last states, the latest last; for a history without a journal. */
-  readonly #remembered: Entry[] = []
+  readonly #remembered = new RememberedChanges()
   readonly #refused = { block: 0, 'read-only': 0, 'drain-writes': 0 }
   readonly #passed = { address: 0, role: 0, bypass: 0, path: 0 }
-  #plan: Plan | undefined
-  #status: Status
-  #inForce: ReadonlyMap<string, Rule> = new Map()
-  #nextChangeMs = Number.POSITIVE_INFINITY
-  #cancelChange: () => void = () => {}
-  #cancelReport: (() => void) | undefined
-  #reportedMs = Number.NEGATIVE_INFINITY
   #changing = 0
-  #closed = false
 
   constructor(settings: MaintenanceSettings, { log, store }: MaintenanceParts) {
-    const {
-      clock,
-      random,
-      journal,
-      scattered,
-      syncMs,
-      startupWaitMs,
-      initial,
-      force,
-      file,
-      fileCheckMs,
-      rule,
-      processName,
-    } = settings
+    const { clock, journal } = settings
     this.#settings = settings
     this.#log = log
-    this.#clock = clock
-    this.#writes = new WritesInFlight(() => this.#writeEnded())
+    this.#writes = new WritesInFlight(() => this.#presence.writeEnded())
+    this.#presence = new OwnPresence({
+      clock,
+      writes: this.#writes,
+      version: () => this.state.version,
+      plan: () => this.plan,
+      isOverridden: () => this.override !== undefined,
+      tell: () => void this.sync(),
+    })
     this.#bypasses = new Bypasses({
       settings,
       log,
@@ -105,41 +87,46 @@ export class Maintenance {
       wallMs: () => this.wallMs(),
     })
     this.#breakGlass = new BreakGlass({
-      force,
-      file,
-      checkMs: fileCheckMs,
-      rule,
+      force: settings.force,
+      file: settings.file,
+      checkMs: settings.fileCheckMs,
+      rule: settings.rule,
       clock,
       log,
-      changed: () => this.#apply(),
+      changed: () => this.#inForce.apply(),
     })
     this.#replica = new Replica({
       store,
       journal,
-      followsJournal: scattered && journal !== undefined,
+      followsJournal: settings.scattered && journal !== undefined,
       clock,
-      random,
-      syncMs,
-      startupWaitMs,
+      random: settings.random,
+      syncMs: settings.syncMs,
+      startupWaitMs: settings.startupWaitMs,
       log,
-      initial,
-      id: processName,
-      report: () => this.#report(),
+      initial: settings.initial,
+      id: settings.processName,
+      report: () => this.#presence.text(),
       adopted: (state, answerLost) => this.#adopted(state, answerLost),
-      looked: () => this.#looked(),
+      looked: () => this.#inForce.clockTold(),
     })
-    this.#status = statusAt(initial, initial.rules, this.wallMs())
-    this.#apply()
+    this.#inForce = new InForce({
+      clock,
+      wallMs: () => this.wallMs(),
+      log,
+      said: () => ({ state: this.state, rules: this.#rules() }),
+      drainBegun: () => this.#presence.tellSoon(),
+    })
   }
 
   /** What is in force; undefined when nothing is. The one test of a request. */
   get plan(): Plan | undefined {
-    return this.#plan
+    return this.#inForce.plan
   }
 
   /** What everybody may know. */
   get status(): Status {
-    return this.#status
+    return this.#inForce.status
   }
 
   /** The state that all processes agree on, as far as this one knows. */
@@ -163,9 +150,8 @@ export class Maintenance {
   }
 
   async close(): Promise<void> {
-    this.#closed = true
-    this.#cancelChange()
-    this.#cancelReport?.()
+    this.#inForce.close()
+    this.#presence.close()
     this.#breakGlass.close()
     // What is still under way may write after this: others then wait until this process is believed to be gone.
     await this.#replica.close({ leaves: this.#writes.size === 0 })
@@ -241,10 +227,7 @@ export class Maintenance {
     if (before !== undefined) inputs.count('before', before, 0)
     const { journal } = this.#settings
     if (journal !== undefined) return journal.history(limit, before)
-    return this.#remembered
-      .filter(({ version }) => before === undefined || version < before)
-      .toReversed()
-      .slice(0, limit)
+    return this.#remembered.history(limit, before)
   }
 
   /**
@@ -289,12 +272,14 @@ export class Maintenance {
 
   /** What becomes of a request. Counts nothing. */
   judge(route: RouteFacts, asker: Asker): Verdict {
-    return this.#plan === undefined ? PASS : decide(this.#plan, route, asker)
+    const { plan } = this
+    return plan === undefined ? PASS : decide(plan, route, asker)
   }
 
   /** Whether a request that passes must change nothing all the same. */
   isReadOnly(route: RouteFacts, asker: Asker): boolean {
-    return this.#plan !== undefined && mayOnlyRead(this.#plan, route, asker)
+    const { plan } = this
+    return plan !== undefined && mayOnlyRead(plan, route, asker)
   }
 
   /** How long whoever is refused by a rule is to wait, in ms; undefined when nobody can know. */
@@ -360,11 +345,11 @@ export class Maintenance {
   snapshot(): MaintenanceSnapshot {
     const wallMs = this.wallMs()
     const active = Object.fromEntries(MODES.map((mode) => [mode, 0])) as Record<Mode, number>
-    for (const { mode } of this.#inForce.values()) active[mode] += 1
+    for (const { mode } of this.#inForce.rules) active[mode] += 1
     return {
       version: this.state.version,
-      enabled: this.#status.maintenanceEnabled,
-      banner: this.#status.banner !== undefined,
+      enabled: this.status.maintenanceEnabled,
+      banner: this.status.banner !== undefined,
       active,
       scheduled: this.#rules().filter((rule) => stateOf(rule, wallMs) === 'scheduled').length,
       override: this.override?.origin,
@@ -399,82 +384,10 @@ export class Maintenance {
     const learnt = this.#changing === 0 && !answerLost
     this.#log.warn({ version, change, learnt }, 'the state of maintenance has changed')
     publishChanged({ version, change, learnt })
-    if (change !== undefined) {
-      this.#remembered.push({ version, atMs: version, change, text: '' })
-      if (this.#remembered.length > MAX_REMEMBERED) this.#remembered.shift()
-    }
-    this.#apply()
+    if (change !== undefined) this.#remembered.add({ version, atMs: version, change, text: '' })
+    this.#inForce.apply()
     // Others may be waiting for this process to keep to it.
-    this.#reportSoon()
-  }
-
-  /** The clock may have been told to be later than it was. */
-  #looked(): void {
-    if (this.wallMs() >= this.#nextChangeMs) this.#apply()
-  }
-
-  /** Makes what is in force of what is said. */
-  #apply(): void {
-    if (this.#closed) return
-    const wallMs = this.wallMs()
-    const rules = this.#rules()
-    const { banner } = this.state
-    this.#plan = planAt(rules, wallMs)
-    this.#status = statusAt(this.state, rules, wallMs)
-    this.#tellBegunAndEnded(
-      new Map(rules.filter((rule) => holds(rule, wallMs)).map((rule) => [rule.id, rule])),
-    )
-    this.#nextChangeMs = nextChangeMs(banner === undefined ? rules : [...rules, banner], wallMs)
-    this.#cancelChange()
-    if (this.#nextChangeMs === Number.POSITIVE_INFINITY) return
-    const delayMs = Math.min(Math.ceil(this.#nextChangeMs - wallMs), LONGEST_TIMER_MS)
-    this.#cancelChange = this.#clock.schedule(delayMs, () => this.#apply())
-  }
-
-  #tellBegunAndEnded(inForce: ReadonlyMap<string, Rule>): void {
-    const before = this.#inForce
-    this.#inForce = inForce
-    for (const { id, mode, scope, reason } of inForce.values()) {
-      if (before.get(id)?.mode === mode) continue
-      this.#log.warn({ rule: id, mode, scope, reason }, 'maintenance has begun')
-      publishBegun({ id, mode, scope })
-      if (mode === 'drain-writes') this.#reportSoon()
-    }
-    for (const { id, mode, scope } of before.values()) {
-      if (inForce.get(id)?.mode === mode) continue
-      this.#log.warn({ rule: id, mode, scope }, 'maintenance has ended')
-      publishEnded({ id, mode, scope })
-    }
-  }
-
-  /** What this process tells the others about itself. */
-  #report(): string {
-    const draining: Record<string, number> = {}
-    // What a file says is no rule that the others know.
-    if (this.override === undefined) {
-      for (const { rule, mode } of this.#plan?.rules ?? []) {
-        if (mode === 'drain-writes') draining[rule.id] = this.#writes.count(rule)
-      }
-    }
-    return presenceText({ version: this.state.version, draining })
-  }
-
-  #writeEnded(): void {
-    if (this.#plan === undefined) return
-    const isDone = this.#plan.rules.some(
-      ({ rule, mode }) => mode === 'drain-writes' && this.#writes.count(rule) === 0,
-    )
-    if (isDone) this.#reportSoon()
-  }
-
-  #reportSoon(): void {
-    if (this.#cancelReport !== undefined || this.#closed) return
-    const waitMs = Math.max(REPORT_AFTER_MS, this.#reportedMs + REPORT_EVERY_MS - this.#clock.nowMs())
-    this.#cancelReport = this.#clock.schedule(waitMs, () => {
-      this.#cancelReport = undefined
-      this.#reportedMs = this.#clock.nowMs()
-      void this.#replica.sync()
-    })
+    this.#presence.tellSoon()
   }
 }
 
