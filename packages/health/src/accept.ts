@@ -1,14 +1,15 @@
 /** The forms an answer can take: our JSON, the IETF draft's `application/health+json`, and lines of text. */
 export type Format = 'json' | 'health+json' | 'text'
 
-const formatOfType: Readonly<Record<string, Format>> = {
-  'application/json': 'json',
-  'application/*': 'json',
-  '*/*': 'json',
-  'application/health+json': 'health+json',
-  'text/plain': 'text',
-  'text/*': 'text',
-}
+/** What is asked for may be called `constructor`: no object. */
+const formatOfType: ReadonlyMap<string, Format> = new Map([
+  ['application/json', 'json'],
+  ['application/*', 'json'],
+  ['*/*', 'json'],
+  ['application/health+json', 'health+json'],
+  ['text/plain', 'text'],
+  ['text/*', 'text'],
+])
 // More alternatives than any client sends; the rest is not looked at.
 const maxAlternatives = 16
 
@@ -22,7 +23,7 @@ export function formatOf(accept: string | undefined): Format {
   let bestQuality = 0
   for (const alternative of accept.split(',', maxAlternatives)) {
     const [type = '', ...parameters] = alternative.split(';', maxAlternatives)
-    const format = formatOfType[type.trim().toLowerCase()]
+    const format = formatOfType.get(type.trim().toLowerCase())
     if (format === undefined) continue
     const quality = qualityOf(parameters)
     if (quality > bestQuality) {

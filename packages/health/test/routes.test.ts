@@ -180,6 +180,7 @@ t.test('Accept decides the form; a probe is never refused over it', async (t) =>
   t.equal(await typeFor('application/json'), asJson)
   t.equal(await typeFor('text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'), asJson)
   t.equal(await typeFor('image/png'), asJson)
+  t.equal(await typeFor('constructor, text/plain;q=0.5'), asText, 'what is no type is not looked at')
   t.equal(await typeFor('TEXT/PLAIN'), asText)
   t.equal(await typeFor('application/json;q=0.5, text/*; q=0.9'), asText)
   t.equal(await typeFor('text/plain;q=0, */*;q=0.1'), asJson)

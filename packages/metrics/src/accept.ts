@@ -7,12 +7,13 @@ export const CONTENT_TYPES: Readonly<Record<Format, string>> = {
   openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
 }
 
-const FORMATS: Readonly<Record<string, Format>> = {
-  'application/openmetrics-text': 'openmetrics',
-  'text/plain': 'text',
-  'text/*': 'text',
-  '*/*': 'text',
-}
+/** What is asked for may be called `constructor`: no object. */
+const FORMATS: ReadonlyMap<string, Format> = new Map([
+  ['application/openmetrics-text', 'openmetrics'],
+  ['text/plain', 'text'],
+  ['text/*', 'text'],
+  ['*/*', 'text'],
+])
 const VERSIONS: Readonly<Record<Format, readonly (string | undefined)[]>> = {
   openmetrics: ['1.0.0', '0.0.1', undefined],
   text: ['0.0.4', undefined],
@@ -29,7 +30,7 @@ export function formatOf(accept: string | undefined): Format {
   let bestQuality = 0
   for (const alternative of (accept ?? '').split(',', MAX_ALTERNATIVES)) {
     const [type = '', ...rest] = alternative.split(';', MAX_ALTERNATIVES)
-    const format = FORMATS[type.trim().toLowerCase()]
+    const format = FORMATS.get(type.trim().toLowerCase())
     const parameters = new Map(rest.map(parameterOf))
     if (format === undefined || !VERSIONS[format].includes(parameters.get('version'))) continue
     const quality = qualityOf(parameters.get('q'))

@@ -289,6 +289,8 @@ t.test('Accept decides the format', (t) => {
     ['application/openmetrics-text;q=nonsense', 'text'],
     ['application/openmetrics-text;q=0.2,text/plain;q=0.3', 'text'],
     [`${'a/b,'.repeat(30)}application/openmetrics-text`, 'text'],
+    ['constructor', 'text'],
+    ['__proto__, application/openmetrics-text', 'openmetrics'],
   ] as const) {
     t.equal(formatOf(accept), format, String(accept))
   }
