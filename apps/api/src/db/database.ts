@@ -14,6 +14,15 @@ export interface Database {
   refresh_families: RefreshFamiliesTable
   refresh_tokens: RefreshTokensTable
   maintenance_changes: MaintenanceChangesTable
+  balances: BalancesTable
+  ledger_entries: LedgerEntriesTable
+  sport_events: SportEventsTable
+  odds: OddsTable
+  bets: BetsTable
+  leases: LeasesTable
+  trades: TradesTable
+  notifications: NotificationsTable
+  audit_log: AuditLogTable
 }
 
 /** One row per tenant (operator). */
@@ -27,6 +36,10 @@ export interface TenantsTable {
   status: Generated<'active' | 'suspended'>
   /** Sessions and tokens of its users that began before are over. */
   sessions_valid_after: Generated<Date | null>
+  /** ISO 4217. */
+  currency: Generated<string>
+  /** What each of its users begins with. */
+  opening_balance_minor: Generated<string>
   created_at: Generated<Date>
 }
 
@@ -84,6 +97,17 @@ export interface BotsTable {
   user_id: string
   name: string
   status: Generated<'stopped' | 'running' | 'failed'>
+  strategy: Generated<string>
+  symbol: Generated<string>
+  /** Paper money of the bot; it is none of its user's balance. */
+  cash_minor: Generated<string>
+  /** Units that it holds. */
+  position: Generated<string>
+  /** The last tick of the market that it has decided on. */
+  last_tick: Generated<string>
+  /** What the client called the request that created it; unique for a user. */
+  idempotency_key: Generated<string | null>
+  request_digest: Generated<Buffer | null>
   changed_at: Generated<Date>
   created_at: Generated<Date>
 }
@@ -93,7 +117,7 @@ export interface BotEventsTable {
   id: GeneratedAlways<string>
   bot_id: string
   user_id: string
-  kind: 'started' | 'stopped' | 'recovered'
+  kind: 'started' | 'stopped' | 'recovered' | 'taken_over' | 'failed'
   from_status: string
   to_status: string
   fence: string
@@ -153,4 +177,124 @@ export interface MaintenanceChangesTable {
   request_id: string | null
   /** Everything that was in force and planned from then on. */
   document: string
+}
+
+/** What a user has: the sum of his entries. Written by triggers alone. */
+export interface BalancesTable {
+  user_id: GeneratedAlways<string>
+  currency: GeneratedAlways<string>
+  balance_minor: GeneratedAlways<string>
+  changed_at: GeneratedAlways<Date>
+}
+
+/** Every movement of money; never changed. An insert moves the balance, or fails where there is too little. */
+export interface LedgerEntriesTable {
+  id: GeneratedAlways<string>
+  user_id: string
+  kind: 'opening' | 'stake' | 'payout' | 'refund'
+  amount_minor: string
+  /** Set by a trigger, whatever is written. */
+  balance_after_minor: string
+  bet_id: string | null
+  at: Generated<Date>
+}
+
+/** What can be bet on. */
+export interface SportEventsTable {
+  id: GeneratedAlways<string>
+  sport: string
+  /** What the provider calls it; unique for a sport. */
+  provider_ref: string
+  name: string
+  starts_at: Date
+  status: Generated<'scheduled' | 'live' | 'finished' | 'void'>
+  /** The selection that won in each market; a market that is not named is void. Null until it is finished. */
+  result: ColumnType<Record<string, string> | null, string | null, string | null>
+  /** What is older never replaces what is newer. */
+  provider_version: Generated<string>
+  changed_at: Generated<Date>
+}
+
+/** What a selection pays at the moment. */
+export interface OddsTable {
+  event_id: string
+  market: string
+  selection: string
+  /** Thousandths of the stake. */
+  odds_milli: number
+  provider_version: string
+  changed_at: Generated<Date>
+}
+
+/** A bet of a user. */
+export interface BetsTable {
+  id: GeneratedAlways<string>
+  user_id: string
+  event_id: string
+  market: string
+  selection: string
+  stake_minor: string
+  odds_milli: number
+  status: Generated<'open' | 'won' | 'lost' | 'void'>
+  /** Null until it is settled. */
+  payout_minor: Generated<string | null>
+  /** What the client called the request; unique for a user. */
+  idempotency_key: string
+  request_digest: Buffer
+  placed_at: Generated<Date>
+  settled_at: Generated<Date | null>
+}
+
+/** Who does what only one may do. */
+export interface LeasesTable {
+  name: string
+  owner: string
+  fence: string
+  expires_at: Date
+}
+
+/** What a bot bought or sold; never changed. */
+export interface TradesTable {
+  id: GeneratedAlways<string>
+  bot_id: string
+  user_id: string
+  /** Unique for a bot. */
+  tick: string
+  side: 'buy' | 'sell'
+  symbol: string
+  quantity: string
+  price_minor: string
+  fence: string
+  at: Generated<Date>
+}
+
+/** What somebody is to be told. */
+export interface NotificationsTable {
+  id: GeneratedAlways<string>
+  tenant_id: string | null
+  /** Null: it is for the operators. */
+  user_id: string | null
+  kind: string
+  channel: 'webhook' | 'telegram'
+  payload: ColumnType<unknown, string, never>
+  status: Generated<'pending' | 'sent' | 'dead'>
+  attempts: Generated<number>
+  last_error: Generated<string | null>
+  correlation_id: string | null
+  created_at: Generated<Date>
+  ended_at: Generated<Date | null>
+}
+
+/** Who did what, and what it changed; never changed. */
+export interface AuditLogTable {
+  id: GeneratedAlways<string>
+  at: Generated<Date>
+  actor: string
+  tenant: string | null
+  action: string
+  subject: string | null
+  before: ColumnType<unknown, string | null, never>
+  after: ColumnType<unknown, string | null, never>
+  reason: string | null
+  correlation_id: string | null
 }

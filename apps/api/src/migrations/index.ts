@@ -3,6 +3,9 @@ import { themeHistory } from './0002-theme-history.ts'
 import { usersAndBots } from './0003-users-and-bots.ts'
 import { signIn } from './0004-sign-in.ts'
 import { maintenance } from './0005-maintenance.ts'
+import { betsAndMoney } from './0006-bets-and-money.ts'
+import { botsThatTrade } from './0007-bots-that-trade.ts'
+import { notificationsAndAudit } from './0008-notifications-and-audit.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration of the service, in order. */
@@ -12,4 +15,7 @@ export const migrations: readonly Migration[] = [
   usersAndBots,
   signIn,
   maintenance,
+  betsAndMoney,
+  botsThatTrade,
+  notificationsAndAudit,
 ]
