@@ -338,3 +338,9 @@ export const ApiWorkerEndedError = createError<[code: number]>(
   'a worker ended with %d',
   500,
 )
+
+/** Somebody who owns something no longer does: he was too slow, or gave it back. */
+export const ApiLeaseLostError = createError<[name: string, why: string]>(
+  'HOLDFAST_ERR_API_LEASE_LOST',
+  'the lease of %s is over: %s',
+)

@@ -1,0 +1,126 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { PoolGuard } from '@holdfast/pool-guard'
+import { HandClock, startPostgres, waitUntil } from '@holdfast/test-kit'
+import t, { type Test } from 'tap'
+import { Leases, MAX_LEASES } from '../src/db/leases.ts'
+import { migrateUp } from '../src/db/migrator.ts'
+import { migrations } from '../src/migrations/index.ts'
+import { freshDatabase, testGuard } from './fresh-database.ts'
+
+const postgres = await startPostgres()
+t.teardown(() => postgres.stop())
+
+async function database(t: Test) {
+  const url = await freshDatabase(postgres.directUrl)
+  const pool = testGuard(t, url)
+  await migrateUp(pool, migrations)
+  const owner = (name: string, options: { leaseMs?: number; clock?: HandClock } = {}) => {
+    const leases = new Leases({ pool, owner: name, ...options })
+    t.teardown(() => leases.close())
+    return leases
+  }
+  return { url, pool, owner }
+}
+
+t.test('a name has one owner, and every owner a larger fence', async (t) => {
+  const { owner } = await database(t)
+  const a = owner('a')
+  const b = owner('b')
+  const names = Array.from({ length: 40 }, (_, number) => `bot/${number}`)
+  const taken = await Promise.all([a.take(names), b.take([...names].reverse()), a.take(names), b.take(names)])
+  t.strictSame(
+    taken
+      .flat()
+      .map(({ name }) => name)
+      .sort(),
+    [...names].sort(),
+    'each was given once',
+  )
+  t.equal(new Set(taken.flat().map(({ fence }) => fence)).size, names.length)
+  t.strictSame(await a.take(names), [])
+
+  const [first] = a.held.length > 0 ? a.held : b.held
+  const loser = a.held.length > 0 ? b : a
+  await first?.release()
+  t.equal(first?.signal.aborted, true)
+  const [next] = await loser.take([first?.name ?? ''])
+  t.ok((next?.fence ?? 0n) > (first?.fence ?? 0n))
+})
+
+t.test('what is renewed stays, and what is not goes to who asks next', async (t) => {
+  const { owner } = await database(t)
+  const clock = new HandClock()
+  const paused = owner('paused', { leaseMs: 300, clock })
+  const alive = owner('alive', { leaseMs: 300 })
+  const [first] = await paused.take(['odds/chess'])
+  await alive.take(['odds/golf'])
+  const kept = alive.held[0]
+  await waitUntil(async () => (await alive.take(['odds/chess'])).length > 0)
+  t.equal(
+    alive.held.find(({ name }) => name === 'odds/golf'),
+    kept,
+    'after many times its time',
+  )
+  t.equal(kept?.signal.aborted, false)
+  t.equal(first?.signal.aborted, false, 'whoever was paused does not know it yet')
+  await clock.advance(100)
+  await waitUntil(() => first?.signal.aborted === true)
+  t.match(first?.signal.reason, { code: 'HOLDFAST_ERR_API_LEASE_LOST', message: /somebody else/ })
+  t.strictSame(paused.held, [])
+})
+
+t.test('whoever was paused writes nothing late, and nobody takes over below a write', async (t) => {
+  const { pool, owner } = await database(t)
+  const paused = owner('paused', { leaseMs: 200, clock: new HandClock() })
+  const other = owner('other')
+  const [lease] = await paused.take(['bot/1'])
+  let inside = true
+  const write = pool.transaction({}, async (tx) => {
+    await lease?.hold(tx)
+    // Longer than the lease.
+    await sleep(400)
+    inside = false
+  })
+  await waitUntil(async () => (await other.take(['bot/1'])).length > 0)
+  t.equal(inside, false, 'only then it was given to another')
+  await write
+  await t.rejects(
+    pool.transaction({}, async (tx) => lease?.hold(tx)),
+    { code: 'HOLDFAST_ERR_API_LEASE_LOST' },
+  )
+})
+
+t.test('without the database everything is over in time, and comes back with it', async (t) => {
+  const { url, pool } = await database(t)
+  const away = new PoolGuard({ connectionString: url, max: 1, min: 0, connectTimeoutMs: 200 })
+  const clock = new HandClock()
+  const leases = new Leases({ pool: away, owner: 'a', leaseMs: 900, clock })
+  const [lease] = await leases.take(['bot/1'])
+  await away.close()
+  await clock.advance(300)
+  await clock.advance(300)
+  t.equal(lease?.signal.aborted, false)
+  await clock.advance(300)
+  t.match(lease?.signal.reason, { message: /not renewed in time/ })
+  await leases.close()
+  const back = new Leases({ pool, owner: 'a' })
+  t.teardown(() => back.close())
+  await waitUntil(async () => (await back.take(['bot/1'])).length > 0)
+})
+
+t.test('whoever ends gives everything back at once', async (t) => {
+  const { owner } = await database(t)
+  const a = owner('a', { leaseMs: 3_600_000 })
+  await a.take(['x', 'y'])
+  await a.close()
+  t.strictSame(await a.take(['z']), [], 'and takes nothing any more')
+  t.equal((await owner('b').take(['x', 'y', 'z'])).length, 3)
+})
+
+t.test(`a process owns ${MAX_LEASES} at most`, async (t) => {
+  const { owner } = await database(t)
+  const a = owner('a')
+  const names = Array.from({ length: MAX_LEASES + 1 }, (_, number) => `bot/${number}`)
+  t.equal((await a.take(names)).length, MAX_LEASES)
+  t.equal((await a.take(names)).length, 0)
+})
