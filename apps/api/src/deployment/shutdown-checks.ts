@@ -2,7 +2,7 @@
 
 import type { Finding } from '@holdfast/lifecycle'
 import type { Config } from '../config.ts'
-import { durationText } from '../setting.ts'
+import { durationText } from '../settings/setting.ts'
 import { shutdownTimes } from '../shutdown-times.ts'
 import { failed, warned } from './rules.ts'
 

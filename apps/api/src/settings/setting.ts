@@ -2,8 +2,8 @@
 // answer either a value or what is wrong with the text; nothing here reads the environment or a file.
 
 import { namedNetworks, readNetwork } from '@holdfast/footing'
-import { nearest } from './nearest.ts'
-import { Secret } from './secret.ts'
+import { nearest } from '../nearest.ts'
+import { Secret } from '../secret.ts'
 
 /** What a parser answers: the value, or what is wrong and how to write it instead. */
 export type Parsed<T> = { readonly value: T } | { readonly wrong: string; readonly fix: string }
