@@ -5,6 +5,7 @@
 
 import type { Severity } from './banner.ts'
 import { InputMembers } from './input-members.ts'
+import { inputs } from './inputs.ts'
 import type { Entry } from './journal.ts'
 import type { Maintenance } from './maintenance.ts'
 import type { Note } from './note.ts'
@@ -88,7 +89,9 @@ export const operatorRoutes: readonly OperatorRoute[] = [
     path: '/maintenance/rules/:id',
     async answer(maintenance, { params, body }, { note, groups }) {
       const members = InputMembers.of(body)
-      const rule = { ...ruleMembers(members), id: params['id'] ?? '' }
+      const id = params['id'] ?? ''
+      const rule = { id, ...ruleMembers(members) }
+      if (rule.id !== id) inputs.refuse('id', `left out, or "${id}" as in the path`, rule.id)
       return { body: await set(maintenance, rule, noteOf(members, note), groups) }
     },
   },

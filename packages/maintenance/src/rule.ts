@@ -2,6 +2,7 @@
  * What an operator says about a part of the service, read once and kept in one form. Pure. Guarantees: whatever passes
  * `readRule` can be kept, told to other processes and read there again; nothing in it is longer or more than stated here.
  */
+import { createHash } from 'node:crypto'
 import { addressesOf, inputs } from './inputs.ts'
 
 /**
@@ -140,7 +141,11 @@ export function readKept(kept: Rule): Rule {
 /** The name of a rule that was given none: one for each scope. */
 export function idOf({ group, tenant }: Scope): string {
   const parts = [group && `group:${group}`, tenant && `tenant:${tenant}`].filter((part) => part !== undefined)
-  return parts.length === 0 ? 'all' : parts.join('.').slice(0, 64)
+  const name = parts.join('.') || 'all'
+  if (NAME.test(name)) return name
+  // What was cut off is in its digest: the rule of one tenant must not take the place of another's.
+  const digest = createHash('sha256').update(name).digest('base64url')
+  return `${name.slice(0, 42)}:${digest.slice(0, 21)}`
 }
 
 /** The moment in milliseconds since the Unix epoch. Raises `HOLDFAST_ERR_MAINTENANCE_RULE`. */

@@ -293,6 +293,24 @@ t.test('windows begin and end in all processes by the clock of the store', async
   t.notOk(isClosed(one))
 })
 
+t.test('a window that was over by a clock that is ahead is held by that of the store', async (t) => {
+  const fleet = new HandFleet()
+  fleet.store.aheadMs = -3_600_000
+  const storeMs = fleet.clock.wallMs() - 3_600_000
+  const one = fleet.made({ initial: { rules: [{ until: storeMs + 60_000 }] } })
+  t.notOk(isClosed(one))
+  const starting = one.start()
+  await fleet.clock.advance(0)
+  await starting
+  t.ok(isClosed(one))
+  await fleet.clock.advance(60_000)
+  t.notOk(isClosed(one), 'it is over')
+  fleet.store.aheadMs -= 900
+  t.equal(await one.sync(), true)
+  t.notOk(isClosed(one), 'and does not begin again because a clock was measured twice')
+  await one.close()
+})
+
 t.test('processes without a store follow the journal, and none says that all is quiescent', async (t) => {
   const [here, there] = [new HandFleet(), new HandFleet()]
   const { journal } = here

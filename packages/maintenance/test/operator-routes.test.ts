@@ -142,7 +142,7 @@ t.test('rules are set and taken out by name', async (t) => {
     status: 404,
     body: { code: 'HOLDFAST_ERR_MAINTENANCE_UNKNOWN' },
   })
-  await ask(app, 'PUT', '/admin/maintenance/rules/a', {})
+  t.match(await ask(app, 'PUT', '/admin/maintenance/rules/a', { id: 'a' }), { status: 200 })
   await ask(app, 'PUT', '/admin/maintenance/rules/b', { scope: { tenant: 'acme' } })
   t.match(await ask(app, 'POST', '/admin/maintenance/disable', { id: 'a' }), { status: 200 })
   t.match(await ask(app, 'POST', '/admin/maintenance/disable', { tenants: true, reason: 'all paid' }), {
@@ -237,6 +237,7 @@ t.test('what makes no sense is refused in words', async (t) => {
     ['POST', '/admin/banner', { message: 7 }, /"message" must be a text/],
     ['POST', '/admin/banner', { message: 'x', reason: 'a\nb' }, /"reason" must be one line/],
     ['PUT', '/admin/maintenance/rules/a%20b', {}, /"id" must be a name/],
+    ['PUT', '/admin/maintenance/rules/a', { id: 'b' }, /"id" must be left out, or "a" as in the path/],
   ] as const) {
     const { status, body } = await ask(app, method, url, payload)
     t.match([status, body.code, body.message], [400, 'HOLDFAST_ERR_MAINTENANCE_RULE', message], url)
