@@ -43,6 +43,7 @@ import { identity } from './plugins/identity.ts'
 import { registerMaintenance } from './plugins/maintenance.ts'
 import { DatabaseJournal } from './plugins/maintenance-journal.ts'
 import { operationTimes } from './plugins/operation-times.ts'
+import { operatorBounds } from './plugins/operator-bounds.ts'
 import { redis } from './plugins/redis.ts'
 import { requestBounds } from './plugins/request-bounds.ts'
 import { sessionPort, sessions } from './plugins/sessions.ts'
@@ -196,6 +197,7 @@ export async function buildApp({
   const shared: { registry?: Registry } = registry === undefined ? {} : { registry }
 
   await fastify.register(statedAccess, { foreign: FOREIGN_ROUTES })
+  await fastify.register(operatorBounds)
   await fastify.register(errorPages, { pages: errors, ...shared })
   await fastify.register(logging, { logs, admin: { authorize: authorizeOperator }, ...shared })
   // Before all hooks, so that whatever they refuse is counted with its route.
