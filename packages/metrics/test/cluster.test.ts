@@ -63,6 +63,10 @@ t.test('no counter falls when a worker is killed, or closed, and a new one begin
   await waitUntil(async () => (await scrape()).includes('metrics_workers{state="live"} 2'))
   order('count 3')
   await waitUntil(async () => numberOf(await scrape(), 'done_total') === 500)
+  await waitUntil(async () => numberOf(await scrape(), 'exits_total') === 2, {
+    what: 'what the primary counts',
+  })
+  t.equal(numberOf(await scrape(shared), 'exits_total'), 2, 'whoever is asked')
 })
 
 t.test('a worker that is blocked holds no scrape up, and is told of', async (t) => {
