@@ -3,8 +3,8 @@
  * workers are busy. `GET /metrics`, to who has the token, where there is one.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { bearerCheck } from '@holdfast/footing'
 import { CONTENT_TYPES, type Format, formatOf } from './accept.ts'
-import { bearerCheck } from './bearer.ts'
 
 /** Who is answered. */
 export interface CollectorSettings {
@@ -21,7 +21,9 @@ export function collectorServer(
   text: (format: Format) => string,
   { token, path = '/metrics' }: CollectorSettings = {},
 ): Server {
-  const mayRead = token === undefined ? () => true : bearerCheck(token)
+  const check = bearerCheck(token)
+  const mayRead = (authorization: string | undefined) =>
+    token === undefined || check(authorization) === 'right'
   const server = createServer(
     { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS, maxHeaderSize: 8192 },
     ({ url = '', method, headers }: IncomingMessage, response: ServerResponse) => {

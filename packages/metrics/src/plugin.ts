@@ -1,10 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Authorisation, endsWithConnection, responseOn, statusOfUnread } from '@holdfast/footing'
+import { Authorisation, bearerCheck, endsWithConnection, responseOn, statusOfUnread } from '@holdfast/footing'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { CONTENT_TYPES, type Format, formatOf, takesGzip } from './accept.ts'
 import { countedStatus, type EndedResponse } from './answer-end.ts'
-import { bearerCheck } from './bearer.ts'
 import { ClusterWorker } from './cluster-process.ts'
 import { AlreadyRegisteredError, ForbiddenError, UnauthenticatedError } from './errors.ts'
 import { componentOf, type ErrorType, errorCounter, errorTypeOf } from './errors-seen.ts'
@@ -241,11 +240,10 @@ interface HealthLike {
 
 /** A hook that lets in who has the token, and whom `authorize` knows. */
 function admit({ token, authorize, authorizeTimeoutMs, clock }: ResolvedOptions<FastifyRequest>) {
-  const hasToken = bearerCheck(token)
+  const check = bearerCheck(token)
   const authorisation = new Authorisation(authorize, authorizeTimeoutMs, clock)
   return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
-    const { authorization } = request.headers
-    if (hasToken(authorization)) {
+    if (check(request.headers.authorization) === 'right') {
       done()
       return
     }
