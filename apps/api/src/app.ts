@@ -76,7 +76,7 @@ import { serverBounds } from './server-bounds.ts'
 import { serviceSecrets } from './service-secrets.ts'
 import { refuseTunnels, unreadAnswers } from './unreadable-requests.ts'
 import { isWorker, sharersOf } from './worker-process.ts'
-import { shareOf } from './worker-share.ts'
+import { connectionsOf, shareOf } from './worker-share.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
 const PAUSE_MS = 1000
@@ -288,6 +288,7 @@ export async function buildApp({
           patient: patientPool(config, config.databaseMigrationUrl ?? databaseUrl, 'preparation'),
           log: logger,
           dataDirectory,
+          connections: connectionsOf(config, processesOf(config)),
           // Nobody sets up the roles of a database that the service starts for itself.
           adviceLevel: config.databaseUrl === undefined ? 'debug' : 'warn',
         }),

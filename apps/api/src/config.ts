@@ -73,6 +73,11 @@ export function verifiesCertificates(environment: Environment = process.env): bo
   return given(environment, 'NODE_TLS_REJECT_UNAUTHORIZED') !== '0'
 }
 
+/** The file of authorities that Node believes besides its own, which a variable of its own names. */
+export function extraAuthorities(environment: Environment = process.env): string | undefined {
+  return given(environment, 'NODE_EXTRA_CA_CERTS')
+}
+
 /** Whether this process is a package script: npm and pnpm tell it the script's name. */
 export function isStartedByPackageManager(environment: Environment = process.env): boolean {
   return given(environment, 'npm_lifecycle_event') !== undefined

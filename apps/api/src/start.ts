@@ -145,7 +145,7 @@ async function run(loaded: LoadedConfig, logs: Logs<FastifyRequest>, life: Lifec
 async function passGate({ config }: LoadedConfig, logger: Logger): Promise<void> {
   // Its warnings are in the log already.
   const deployment = deploymentOf({ config, warnings: [] })
-  const report = await checkDeployment(checksOfStart(deployment), { clock: systemClock })
+  const report = await checkDeployment(checksOfStart(deployment, systemClock), { clock: systemClock })
   const isProduction = config.environment === 'production'
   const findings = report.checks.flatMap(({ name, findings }) =>
     findings.map((found) => ({ name, ...found })),

@@ -12,6 +12,7 @@ import {
   flag,
   headerText,
   integer,
+  line,
   networks,
   optional,
   origin,
@@ -149,6 +150,11 @@ const SETTINGS = {
     duration(0, 3_600_000),
     'For how long the proxy in front keeps a connection that nobody uses. Looked at by `check` alone: shorter than the 72 s of the service, or a request can meet a connection that ends.',
   ),
+  proxyReadTimeoutMs: optional(
+    'PROXY_READ_TIMEOUT',
+    duration(0, 3_600_000),
+    'How long the proxy in front waits for an answer (`proxy_read_timeout` of nginx, `timeout server` of HAProxy). Looked at by `check` alone: longer than `HANDLER_TIMEOUT`, or a slow answer is a 504 while its work goes on.',
+  ),
   maxConnections: setting(
     'MAX_CONNECTIONS',
     integer(1, 1_000_000),
@@ -266,7 +272,7 @@ const SETTINGS = {
   ),
   broadcastBanner: optional(
     'BROADCAST_BANNER',
-    text,
+    line,
     'The banner, as long as no operator has said anything.',
   ),
   maintenanceForce: optional(

@@ -61,6 +61,28 @@ export const text: Kind<string> = {
   },
 }
 
+const MAX_LINE_LENGTH = 500
+
+/**
+ * A line that everybody is shown: at most 500 characters, something between the spaces around it, and none that would
+ * turn the direction of what follows.
+ */
+export const line: Kind<string> = {
+  kind: 'line of text',
+  parse(given) {
+    const value = given.trim()
+    if (value === '') return { wrong: 'is nothing but spaces', fix: 'Write what is to be read, or unset it.' }
+    if (value.length > MAX_LINE_LENGTH) {
+      return { wrong: `is longer than ${MAX_LINE_LENGTH} characters`, fix: 'Shorten it.' }
+    }
+    if (/[\p{Cc}\p{Bidi_Control}]/u.test(value) || !value.isWellFormed()) {
+      const fix = 'Remove line breaks, tabs, and what turns the direction of text.'
+      return { wrong: 'is not one line of text', fix }
+    }
+    return { value }
+  },
+}
+
 /** What can be the value of a header: visible ASCII and spaces, at most 4,096 characters. */
 export const headerText: Kind<string> = {
   kind: 'header value',
