@@ -130,6 +130,8 @@ t.test('compose.yaml', async (t) => {
       const { environment, stop_grace_period } = compose.services[name]
       t.equal(environment.SHUTDOWN_GRACE, stop_grace_period)
       t.strictSame(wayDown({ ...environment, ...SECRETS }), ['pass'])
+      const [, waits] = /^ *timeout server (\w+)$/m.exec(file('haproxy/layer-7.cfg')) ?? []
+      t.equal(environment.PROXY_READ_TIMEOUT, waits, 'as its proxy has it')
     }
   })
 
@@ -211,6 +213,15 @@ t.test('nginx takes its file', async (t) => {
     spawnSync(nginx, ['-t', '-q', '-c', path], { encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'] })
   t.match(check(join(DEPLOY, 'nginx/nginx.conf')), { status: 0, stderr: '' })
   t.not(check(changed(t, 'nginx/nginx.conf', 'least_conn', 'best_conn')).status, 0)
+  // What it has the check told is what it does, and fits.
+  const text = file('nginx/nginx.conf')
+  const told = Object.fromEntries(
+    [...text.matchAll(/\b(PROXY_\w+)=(\w+)/g)].map(([, name, value]) => [name, value]),
+  )
+  const [, keeps] = /upstream service \{[^}]*\n *keepalive_timeout (\w+);/.exec(text) ?? []
+  const [, waits] = /\n *proxy_read_timeout (\w+);/.exec(text) ?? []
+  t.strictSame(told, { PROXY_KEEP_ALIVE: keeps, PROXY_READ_TIMEOUT: waits })
+  t.strictSame(wayDown({ ...SECRETS, ENVIRONMENT: 'staging', ...told }), ['pass'])
 })
 
 t.test(

@@ -101,7 +101,7 @@ function keepAliveFindings(config: Config): Finding[] {
       failed(
         'proxy-outlasts-service',
         `the proxy keeps idle connections for ${kept} (PROXY_KEEP_ALIVE), and the service closes them after ${durationText(KEEP_ALIVE_MS)}: a request can meet a connection that ends`,
-        `Let the proxy close them before ${durationText(KEEP_ALIVE_MS)} (nginx: keepalive_timeout of the upstream; HAProxy: pool-purge-delay of the server), and set PROXY_KEEP_ALIVE to that.`,
+        `Let the proxy close them before ${durationText(KEEP_ALIVE_MS)} (nginx: keepalive_timeout of the upstream; HAProxy: pool-purge-delay, after each of which it closes half of them), and set PROXY_KEEP_ALIVE to that.`,
       ),
     )
   }

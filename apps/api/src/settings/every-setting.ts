@@ -148,7 +148,7 @@ const SETTINGS = {
   proxyKeepAliveMs: optional(
     'PROXY_KEEP_ALIVE',
     duration(0, 3_600_000),
-    'For how long the proxy in front keeps a connection that nobody uses. Looked at by `check` alone: shorter than the 72 s of the service, or a request can meet a connection that ends.',
+    'For how long the proxy in front keeps a connection that nobody uses. Looked at by `check` alone: shorter than the 72 s of the service, or a request can meet a connection that ends. HAProxy has no such time: leave it unset there.',
   ),
   proxyReadTimeoutMs: optional(
     'PROXY_READ_TIMEOUT',
