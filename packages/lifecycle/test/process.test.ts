@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { waitUntil } from '@holdfast/test-kit'
+import { RawConnection, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import { answerOf, RawClient } from './served-app.ts'
+import { answerOf } from './served-app.ts'
 
 t.setTimeout(60_000)
 
@@ -51,8 +51,8 @@ t.test('SIGINT, clients that stay and never speak: 0, and one line about it', as
     service.text,
     /"startedInMs":\d+,"phases":\{"config":\d+,"warm":\d+,"health":\d+,"listen":\d+,"ready":\d+\}/,
   )
-  const idle = new RawClient(t, port)
-  const mute = new RawClient(t, port)
+  const idle = new RawConnection(port, t)
+  const mute = new RawConnection(port, t)
   idle.ask('/')
   await waitUntil(() => idle.answers === 1)
   service.kill('SIGINT')
@@ -63,7 +63,7 @@ t.test('SIGINT, clients that stay and never speak: 0, and one line about it', as
 
 t.test('a second signal skips the hold, a third one ends it with 1 and names what held it', async (t) => {
   const service = new Service(t, 'fast', 60_000)
-  const client = new RawClient(t, await service.port())
+  const client = new RawConnection(await service.port(), t)
   client.ask('/hangs')
   service.kill('SIGTERM')
   await service.heard('"closing"')

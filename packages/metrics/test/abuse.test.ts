@@ -4,11 +4,11 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { gunzipSync } from 'node:zlib'
 import { metrics } from '@holdfast/metrics'
-import { waitUntil } from '@holdfast/test-kit'
+import { exchange, waitUntil } from '@holdfast/test-kit'
 import Fastify from 'fastify'
 import { Counter, Registry } from 'prom-client'
 import t, { type Test } from 'tap'
-import { asking, exchange } from './exchange.ts'
+import { asking } from './asking.ts'
 
 t.setTimeout(60_000)
 

@@ -4,10 +4,10 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { PassThrough } from 'node:stream'
 import { type MetricsOptions, metrics } from '@holdfast/metrics'
-import { HandClock, waitUntil } from '@holdfast/test-kit'
+import { answeredAndCancelled, exchange, HandClock, waitUntil } from '@holdfast/test-kit'
 import Fastify, { type FastifyRequest, type FastifyServerOptions } from 'fastify'
 import t, { type Test } from 'tap'
-import { asking, exchange } from './exchange.ts'
+import { asking } from './asking.ts'
 
 t.setTimeout(60_000)
 
@@ -302,25 +302,10 @@ t.test('a bucket shows the newest trace, in OpenMetrics alone', async (t) => {
 })
 
 t.test('HTTP/2 is counted too, and streams that are cancelled', async (t) => {
-  const { connect } = await import('node:http2')
   const app = Fastify({ http2: true })
   t.teardown(() => app.close())
   await app.register(metrics, { runtime: false })
-  app.get('/fast', async () => 'fast')
-  let begun = false
-  app.get('/slow', () => {
-    begun = true
-    return new Promise(() => {})
-  })
-  await app.listen({ host: '127.0.0.1', port: 0 })
-  const session = connect(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`)
-  t.teardown(() => session.destroy())
-  const fast = session.request({ ':path': '/fast' })
-  fast.resume()
-  await once(fast, 'close')
-  const slow = session.request({ ':path': '/slow' })
-  await waitUntil(() => begun)
-  slow.close(8)
+  await answeredAndCancelled(t, app)
   await waitUntil(async () => / 1$/m.test((await app.metrics.scrape()).match(/^.*"499".*$/m)?.[0] ?? ''))
   const text = await app.metrics.scrape()
   t.match(text, /^http_requests_total\{method="GET",route="\/fast",status="200"\} 1$/m)
