@@ -125,6 +125,11 @@ t.test('?verbose is text for whoever prefers text, JSON otherwise', async (t) =>
   })
   app.health.degrade('theme', 'store away')
   await new Promise(setImmediate)
+  for (const type of ['constructor', '__proto__']) {
+    const accept = `${type}, text/plain;q=0.5`
+    const { headers } = await app.inject({ url: '/readyz', headers: { accept } })
+    t.match(headers['content-type'], 'text/plain', 'what every object has is no media type')
+  }
   const text = { accept: 'text/plain' }
   const anonymous = await app.inject({ url: '/readyz?verbose', headers: text })
   t.equal(anonymous.statusCode, 503)

@@ -8,7 +8,7 @@ import type { Format } from './accept.ts'
 import type { Aggregate } from './definition.ts'
 import { PrimarySilentError } from './errors.ts'
 import type { MetricLike, RegistryLike } from './registry.ts'
-import { within } from './scrape.ts'
+import { defaultLabelsOf, within } from './scrape.ts'
 import { SnapshotWriter, type WorkerSnapshot } from './worker-snapshot.ts'
 import { WorkerTotals } from './worker-totals.ts'
 
@@ -142,11 +142,17 @@ export class ClusterWorker {
   #ids = 0
   #closed = false
 
-  constructor(channel: WorkerChannel, registry: RegistryLike, clock: Clock) {
+  /** `unread` is told the name of a metric that could not be read. */
+  constructor(
+    channel: WorkerChannel,
+    registry: RegistryLike,
+    clock: Clock,
+    unread: (metric: string) => void = () => {},
+  ) {
     this.#channel = channel
     this.#registry = registry
     this.#clock = clock
-    this.#writer = new SnapshotWriter((promise) => within(promise, COLLECT_MS, clock))
+    this.#writer = new SnapshotWriter((promise) => within(promise, COLLECT_MS, clock), unread)
     channel.on('message', this.#heard)
     this.#later()
   }
@@ -159,7 +165,8 @@ export class ClusterWorker {
   }
 
   async #tell(): Promise<void> {
-    const snapshot = await this.#writer.next(this.#registry.getMetricsAsArray() as readonly MetricLike[])
+    const metrics = this.#registry.getMetricsAsArray() as readonly MetricLike[]
+    const snapshot = await this.#writer.next(metrics, defaultLabelsOf(this.#registry))
     this.#send({ kind: SNAPSHOT, snapshot })
   }
 

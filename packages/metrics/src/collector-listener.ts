@@ -15,6 +15,8 @@ export interface CollectorSettings {
 
 const MAX_CONNECTIONS = 100
 const REQUEST_MS = 5000
+/** Node looks for those who are too slow every 30 s by itself: so long, `MAX_CONNECTIONS` of them would lock the collector out. */
+const LOOK_MS = 1000
 
 /** A server that is not listening yet. */
 export function collectorServer(
@@ -25,7 +27,12 @@ export function collectorServer(
   const mayRead = (authorization: string | undefined) =>
     token === undefined || check(authorization) === 'right'
   const server = createServer(
-    { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS, maxHeaderSize: 8192 },
+    {
+      requestTimeout: REQUEST_MS,
+      headersTimeout: REQUEST_MS,
+      connectionsCheckingInterval: LOOK_MS,
+      maxHeaderSize: 8192,
+    },
     ({ url = '', method, headers }: IncomingMessage, response: ServerResponse) => {
       const answer = (status: number, type: string, body: string, more: Record<string, string> = {}) => {
         response

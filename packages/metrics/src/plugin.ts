@@ -8,6 +8,7 @@ import { ClusterWorker } from './cluster-process.ts'
 import { AlreadyRegisteredError, ForbiddenError, UnauthenticatedError } from './errors.ts'
 import { componentOf, type ErrorType, errorCounter, errorTypeOf } from './errors-seen.ts'
 import { HttpRequests, type RouteRecorder, UNMATCHED } from './http-requests.ts'
+import { fitsExemplar } from './label-text.ts'
 import { MetricSet } from './metric-set.ts'
 import { APP_INFO, PARSER_ERRORS, TENANT_REQUESTS, UNREAD } from './metrics.ts'
 import { type OperationSummary, OperationTimes } from './operation-times.ts'
@@ -71,7 +72,6 @@ interface RouteConfig {
 const LEAST_GZIPPED = 1024
 /** Of what the client did, the parser cannot be blamed. */
 const RESETS = ['ECONNRESET', 'EPIPE']
-const MAX_EXEMPLAR = 128
 
 /**
  * The plugin; decorates the instance with `metrics`. Register it first, with `await`, so that whatever another hook
@@ -96,11 +96,12 @@ export const metrics = fp(
       .gauge({ ...APP_INFO, aggregate: 'max', labels: { version: { max: 1 }, environment: { max: 1 } } })
       .set({ version: options.version, environment: options.environment }, 1)
     const operations = new OperationTimes(options.maxOperations)
+    const couldNotRead = (metric: string) => unread.inc({ metric })
     const scrapes = new Scrapes({
       registry,
       clock,
       timeoutMs: options.collectTimeoutMs,
-      unread: (metric) => unread.inc({ metric }),
+      unread: couldNotRead,
     })
     const own = new SharedScrapes((format) => scrapes.read(format), { clock, keepMs: 0 })
 
@@ -142,7 +143,7 @@ export const metrics = fp(
 
     function exemplarOf(request: FastifyRequest): Omit<Exemplar, 'value'> | undefined {
       const labels = exemplar && contained(exemplar, request)
-      return labels === undefined || !fitsExemplar(labels) ? undefined : { labels, wallMs: clock.wallMs() }
+      return fitsExemplar(labels) ? { labels, wallMs: clock.wallMs() } : undefined
     }
 
     app.decorate('metrics', {
@@ -190,7 +191,7 @@ export const metrics = fp(
     const stopRuntime = options.runtime
       ? collectRuntime(set, { clock, runtime: options.runtimeClock })
       : () => {}
-    const worker = options.cluster ? new ClusterWorker(process, registry, clock) : undefined
+    const worker = options.cluster ? new ClusterWorker(process, registry, clock, couldNotRead) : undefined
     app.addHook('onClose', async () => {
       stopRuntime()
       await worker?.close()
@@ -269,9 +270,4 @@ function contained<About, Answer>(ask: (about: About) => Answer, about: About): 
   } catch {
     return undefined
   }
-}
-
-/** OpenMetrics 1.0: names and values of an exemplar have at most 128 characters together. */
-function fitsExemplar(labels: Readonly<Record<string, string>>): boolean {
-  return Object.entries(labels).flat().join('').length <= MAX_EXEMPLAR
 }

@@ -289,6 +289,16 @@ t.test('whatever is thrown is an error that is counted', async (t) => {
   t.match(text, /^errors_total\{type="internal",component="RangeError"\} 1$/m)
 })
 
+t.test('an exemplar that is none ends no process', async (t) => {
+  const answers = [null, 'a', { trace_id: Symbol('a') }, { 'trace-id': 'a' }]
+  const { app, port } = await service(t, { exemplar: (() => answers.pop()) as never })
+  // Over a socket: there, it is asked for by an event, and a throw would have nobody who catches it.
+  for (const _ of [1, 2, 3, 4]) await (await fetch(`http://127.0.0.1:${port}/items/1`)).text()
+  await waitUntil(async () => /route="\/items\/:id",status="200"\} 4$/m.test(await app.metrics.scrape()))
+  t.notMatch(await app.metrics.scrape('openmetrics'), ' # {')
+  t.same(answers, [])
+})
+
 t.test('a bucket shows the newest trace, in OpenMetrics alone', async (t) => {
   let trace = 'a'.repeat(32)
   const { app } = await service(t, { clock: new HandClock(), exemplar: () => ({ trace_id: trace }) })

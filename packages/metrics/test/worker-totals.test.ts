@@ -119,6 +119,34 @@ t.test('a layout is sent when it changes, and numbers that JSON has not arrive',
   t.equal(row(totals, 'g{a="x"}'), undefined)
 })
 
+t.test('a metric that answers nonsense takes no other with it, and is named', async (t) => {
+  const registry = new Registry()
+  registry.setDefaultLabels({ service: 'api', a: 'default' })
+  new Gauge({ name: 'g', help: 'G', labelNames: ['a'], registers: [registry] }).set({ a: 'x' }, 1)
+  const nonsense = [{ values: { a: 1 } }, { values: [undefined] }, { values: [{ value: 'x' }] }, undefined]
+  for (const [at, answer] of nonsense.entries())
+    registry.registerMetric({ name: `n${at}`, help: 'N', type: 'gauge', get: () => answer } as never)
+  registry.registerMetric({
+    name: 'bare',
+    help: 'B',
+    type: 'gauge',
+    get: () => ({ name: 'bare', help: 'B', type: 'gauge', values: [{ value: 2, labels: null }] }),
+  } as never)
+  const unread: string[] = []
+  const totals = totalsOf()
+  const channel = {
+    connected: true,
+    send: (message: object) => totals.hear(1, (message as { snapshot: WorkerSnapshot }).snapshot, 0),
+    on: () => {},
+    off: () => {},
+  }
+  const worker = new ClusterWorker(channel, registry as never, new HandClock(), (name) => unread.push(name))
+  await worker.close()
+  t.equal(row(totals, 'g{service="api",a="x"}'), 'g{service="api",a="x"} 1', 'with the default labels')
+  t.equal(row(totals, 'bare{service="api",a="default"}'), 'bare{service="api",a="default"} 2')
+  t.strictSame(unread, ['n0', 'n1', 'n2', 'n3'])
+})
+
 t.test('what grows and is late stays what it was', async (t) => {
   const registry = new Registry()
   const registers = [registry]
