@@ -73,6 +73,9 @@ export interface Rule {
   readonly retryAfterMs?: number
 }
 
+/** How a moment is asked for. */
+export const MOMENT = 'a moment such as 2026-11-22T20:00:00Z, with a time zone'
+
 const MODES: readonly Mode[] = ['block', 'read-only', 'drain-writes', 'banner-only']
 const MAX_TEXT = 500
 const MAX_LIST = 100
@@ -82,7 +85,8 @@ const METHOD = /^[A-Z][A-Z-]{0,19}$/
 const PATH = /^\/[^\s?#]{0,255}$/
 const ROLE = /^[\w.:-]{1,63}$/
 const ANNOUNCE_MS = 900_000
-const LONGEST_MS = 366 * 86_400_000
+/** The longest time of a rule's members, in ms. */
+export const LONGEST_MS = 366 * 86_400_000
 /** The last moment that RFC 3339 can write. */
 const LAST_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
 
@@ -150,13 +154,11 @@ export function idOf({ group, tenant }: Scope): string {
 
 /** The moment in milliseconds since the Unix epoch. Raises `HOLDFAST_ERR_MAINTENANCE_RULE`. */
 export function momentOf(name: string, given: Moment): number {
-  const ms = typeof given === 'string' ? readInstant(given) : Math.round(Number(given))
+  const isNumber = typeof given === 'number' || given instanceof Date
+  const ms =
+    typeof given === 'string' ? readInstant(given) : isNumber ? Math.round(Number(given)) : Number.NaN
   if (Number.isSafeInteger(ms) && ms >= 0 && ms <= LAST_MS) return ms
-  return inputs.refuse(
-    name,
-    'a moment such as 2026-11-22T20:00:00Z, with a time zone',
-    given instanceof Date ? 'a Date' : given,
-  )
+  return inputs.refuse(name, MOMENT, given instanceof Date ? 'a Date' : given)
 }
 
 /** One line of text. Raises `HOLDFAST_ERR_MAINTENANCE_RULE`. */

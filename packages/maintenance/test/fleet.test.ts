@@ -57,6 +57,22 @@ t.test('while the store is away everything stays as it is, and nothing can be ch
   t.notOk(isClosed(one))
 })
 
+t.test('a store that is there and refuses, as a full one does, is told about, once', async (t) => {
+  const fleet = new HandFleet()
+  const one = await fleet.process()
+  fleet.store.failures = 4
+  await t.rejects(one.set({}), { code: 'HOLDFAST_ERR_MAINTENANCE_UNAVAILABLE' })
+  t.match(fleet.logged(/has not taken a change/), [{ level: 'warn', details: { err: Error } }])
+  await fleet.clock.advance(60_000)
+  t.equal(fleet.store.failures, 0)
+  t.match(fleet.logged(/refuses to be looked at/), [{ level: 'warn', details: { err: Error } }])
+  t.equal(fleet.logged(/refuses to be looked at/).length, 1)
+  await one.set({})
+  fleet.store.failures = 1
+  await fleet.clock.advance(10_000)
+  t.equal(fleet.logged(/refuses to be looked at/).length, 2, 'and when it happens again')
+})
+
 t.test('a store that has lost everything is told again by whoever knows', async (t) => {
   const fleet = new HandFleet()
   const one = await fleet.process()
