@@ -124,16 +124,18 @@ async function run(loaded: LoadedConfig, logs: Logs<FastifyRequest>, life: Lifec
     PATIENTLY,
   )
   if (turn?.ok === false && isRefusal(turn.error)) throw turn.error
-  await life.listen(() => listen(fastify, config))
-  const url = localUrl(fastify.server.address())
-  const themes = describe(turn)
-  life.started({ url, themes })
-  if (isWorker) return serveUnderPrimary(life, fastify, { url, themes })
+  const serving = await life.listen(
+    async () => {
+      await listen(fastify, config)
+      return { url: localUrl(fastify.server.address()), themes: describe(turn) }
+    },
+    (served) => served,
+  )
+  if (isWorker) return serveUnderPrimary(life, fastify, serving)
   const { management } = fastify.health
   tell(config, {
     ...facts(),
-    url,
-    themes,
+    ...serving,
     managementUrl: management && localUrl(management.server.address()),
   })
 }

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { Agent as SecureAgent, request as secureRequest } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { connect as secureConnect } from 'node:tls'
 import { circuitBreaker } from '@holdfast/circuit-breaker'
 import { health } from '@holdfast/health'
-import { makeCertificate, RawConnection, temporaryDirectory, waitUntil } from '@holdfast/test-kit'
+import { HandClock, makeCertificate, RawConnection, temporaryDirectory, waitUntil } from '@holdfast/test-kit'
 import Fastify from 'fastify'
 import { Registry } from 'prom-client'
 import t from 'tap'
@@ -223,6 +224,72 @@ t.test('an application that is closed by somebody else leaves the process alone'
   t.notOk(served.process.emit('SIGTERM'))
 })
 
+t.test(
+  'a signal while somebody else closes the application ends the process when that is over',
+  async (t) => {
+    const served = await servedApp(t, {}, { listens: false })
+    const { app } = served
+    const slow = Promise.withResolvers<void>()
+    app.addHook('onClose', () => slow.promise)
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    const closing = app.close()
+    await waitUntil(() => app.lifecycle.state === 'closing')
+    served.process.emit('SIGTERM')
+    t.strictSame(served.process.exits, [], 'what is under way is not cut off')
+    slow.resolve()
+    await closing
+    await waitUntil(() => served.process.exits.length > 0)
+    t.strictSame(served.process.exits, [0])
+  },
+)
+
+t.test('what was said before there was an application holds for it', async (t) => {
+  const process = new FakeProcess()
+  const log = new KeptLog()
+  const life = new Lifecycle({ process, log, drainMs: 0 })
+  life.cordon('a look at its start')
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(health)
+  await app.register(lifecycle, { lifecycle: life })
+  app.get('/', async () => 'hello')
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  await waitUntil(() => life.state === 'cordoned')
+  const { port } = app.server.address() as AddressInfo
+  t.match(await answerOf(port, '/readyz'), { status: 503, connection: 'close' })
+  t.ok(life.uncordon())
+  t.match(await answerOf(port, '/readyz'), { status: 200 })
+
+  const clock = new HandClock()
+  const late = new Lifecycle({ process, log, clock })
+  const release = Promise.withResolvers<void>()
+  const starting = late.phase('connect', () => release.promise)
+  process.emit('SIGTERM')
+  await t.rejects(starting, errors.StoppedError)
+  const second = Fastify()
+  await second.register(health)
+  await second.register(lifecycle, { lifecycle: late })
+  t.match((await second.inject('/readyz')).json(), { status: 'error', phase: 'draining' })
+  release.resolve()
+  await waitUntil(async () => {
+    await clock.advance(50)
+    return late.state === 'ended'
+  })
+  t.match(await late.ended, { exitCode: 0, reason: 'SIGTERM' })
+})
+
+t.test('something else that is called health is left alone', async (t) => {
+  const served = new FakeProcess()
+  const app = Fastify()
+  app.decorate('health', { status: 'fine' } as never)
+  await app.register(lifecycle, { process: served, log: new KeptLog(), drainMs: 0 })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  await waitUntil(() => app.lifecycle.ready)
+  app.lifecycle.cordon('test')
+  served.emit('SIGTERM')
+  t.match(await app.lifecycle.ended, { exitCode: 0 })
+})
+
 t.test('HTTPS: requests under way are kept, and who is in a handshake is not waited for', async (t) => {
   const { path: directory, remove } = temporaryDirectory('lifecycle')
   t.teardown(remove)
@@ -313,7 +380,7 @@ t.test('listen() waits for health, though not for ever', async (t) => {
   await app.register(lifecycle, { lifecycle: life })
   await app.ready()
   await life.listen(() => app.listen({ port: 0, host: '127.0.0.1' }))
-  life.started()
+  t.ok(life.ready)
   t.strictSame(
     life.snapshot().phases.map(({ phase, outcome }) => [phase, outcome]),
     [

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { RawConnection, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
@@ -6,14 +6,18 @@ import { answerOf } from './served-app.ts'
 
 t.setTimeout(60_000)
 
+const programOf = (name: string) => [
+  '--conditions=@holdfast/source',
+  new URL(`./${name}.ts`, import.meta.url).pathname,
+]
+
 class Service {
   readonly #child: ChildProcess
   readonly ended: Promise<readonly [code: number | null, signal: string | null]>
   text = ''
 
   constructor(t: Test, start: 'fast' | 'slow', drainMs: number) {
-    const program = new URL('./served-process.ts', import.meta.url).pathname
-    const args = ['--conditions=@holdfast/source', program, start, String(drainMs)]
+    const args = [...programOf('served-process'), start, String(drainMs)]
     this.#child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     this.#child.stdout?.on('data', (chunk) => {
       this.text += String(chunk)
@@ -82,4 +86,16 @@ t.test('an exception that nobody catches ends it in order, with 1', async (t) =>
   t.match(await answerOf(await service.port(), '/throws'), { status: 200 })
   t.strictSame(await service.ended, [1, null])
   t.match(service.text, /nobody catches this[\s\S]*"exitCode":1/)
+})
+
+t.test('a start that fails without a log says why on standard error', async (t) => {
+  for (const kind of ['none', 'silent']) {
+    const { status, stderr } = spawnSync(process.execPath, [...programOf('mute-process'), kind])
+    t.equal(status, 1, kind)
+    t.match(
+      String(stderr),
+      /nobody caught this[\s\S]*Error: the database is away[\s\S]*mute-process.ts/,
+      kind,
+    )
+  }
 })
