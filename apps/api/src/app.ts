@@ -43,6 +43,7 @@ import { identity } from './plugins/identity.ts'
 import { registerMaintenance } from './plugins/maintenance.ts'
 import { DatabaseJournal } from './plugins/maintenance-journal.ts'
 import { operationTimes } from './plugins/operation-times.ts'
+import { operatorBounds } from './plugins/operator-bounds.ts'
 import { redis } from './plugins/redis.ts'
 import { requestBounds } from './plugins/request-bounds.ts'
 import { sessionPort, sessions } from './plugins/sessions.ts'
@@ -75,7 +76,7 @@ import { serverBounds } from './server-bounds.ts'
 import { serviceSecrets } from './service-secrets.ts'
 import { refuseTunnels, unreadAnswers } from './unreadable-requests.ts'
 import { isWorker, sharersOf } from './worker-process.ts'
-import { shareOf } from './worker-share.ts'
+import { connectionsOf, shareOf } from './worker-share.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
 const PAUSE_MS = 1000
@@ -196,6 +197,7 @@ export async function buildApp({
   const shared: { registry?: Registry } = registry === undefined ? {} : { registry }
 
   await fastify.register(statedAccess, { foreign: FOREIGN_ROUTES })
+  await fastify.register(operatorBounds)
   await fastify.register(errorPages, { pages: errors, ...shared })
   await fastify.register(logging, { logs, admin: { authorize: authorizeOperator }, ...shared })
   // Before all hooks, so that whatever they refuse is counted with its route.
@@ -286,6 +288,7 @@ export async function buildApp({
           patient: patientPool(config, config.databaseMigrationUrl ?? databaseUrl, 'preparation'),
           log: logger,
           dataDirectory,
+          connections: connectionsOf(config, processesOf(config)),
           // Nobody sets up the roles of a database that the service starts for itself.
           adviceLevel: config.databaseUrl === undefined ? 'debug' : 'warn',
         }),

@@ -3,6 +3,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { answerBare, type BareSocket, canAnswer, statusOfUnread } from '@holdfast/footing'
 import { CONTENT_TYPES, type Format, formatOf } from '@holdfast/metrics'
 import type { Config } from './config.ts'
 import { ApiManagementListenError } from './errors.ts'
@@ -38,7 +39,8 @@ export function insideServer({ metrics, ask, headers }: InsideParts): Server {
     }
     return ask({ method, url, accept })
   }
-  const ServerResponse = securedResponse(headers, () => ({ [ID_HEADER]: randomUUID() }))
+  const idOf = () => ({ [ID_HEADER]: randomUUID() })
+  const ServerResponse = securedResponse(headers, idOf)
   const server = createServer(
     {
       requestTimeout: REQUEST_MS,
@@ -56,6 +58,14 @@ export function insideServer({ metrics, ask, headers }: InsideParts): Server {
         .catch(() => response.destroy())
     },
   )
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: BareSocket) => {
+    if (!canAnswer(error.code, socket)) {
+      socket.destroy()
+      return
+    }
+    const answer = plain(statusOfUnread(error), 'this cannot be read\n')
+    answerBare(socket, { ...answer, headers: { ...headers, ...idOf(), ...answer.headers } })
+  })
   server.maxConnections = MAX_CONNECTIONS
   return server
 }
@@ -77,7 +87,7 @@ function isAsked(method: string): method is Question['method'] {
   return METHODS.includes(method)
 }
 
-function plain(status: number, body: string, more: Readonly<Record<string, string>>): InsideAnswer {
+function plain(status: number, body: string, more: Readonly<Record<string, string>> = {}): InsideAnswer {
   return {
     status,
     headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store', ...more },

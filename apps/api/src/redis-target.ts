@@ -1,7 +1,7 @@
 // Where Redis is: one server, a master behind Sentinels, or a Cluster, out of one URL.
 
 import { Secret } from './secret.ts'
-import type { Kind } from './setting.ts'
+import type { Kind } from './settings/setting.ts'
 
 const MAX_NODES = 32
 const FORMS =

@@ -1,5 +1,5 @@
 import type { Config } from './config.ts'
-import { durationText } from './setting.ts'
+import { durationText } from './settings/setting.ts'
 
 /** What runs, for the summary. */
 export interface Running {

@@ -124,16 +124,18 @@ async function run(loaded: LoadedConfig, logs: Logs<FastifyRequest>, life: Lifec
     PATIENTLY,
   )
   if (turn?.ok === false && isRefusal(turn.error)) throw turn.error
-  await life.listen(() => listen(fastify, config))
-  const url = localUrl(fastify.server.address())
-  const themes = describe(turn)
-  life.started({ url, themes })
-  if (isWorker) return serveUnderPrimary(life, fastify, { url, themes })
+  const serving = await life.listen(
+    async () => {
+      await listen(fastify, config)
+      return { url: localUrl(fastify.server.address()), themes: describe(turn) }
+    },
+    (served) => served,
+  )
+  if (isWorker) return serveUnderPrimary(life, fastify, serving)
   const { management } = fastify.health
   tell(config, {
     ...facts(),
-    url,
-    themes,
+    ...serving,
     managementUrl: management && localUrl(management.server.address()),
   })
 }
@@ -145,7 +147,7 @@ async function run(loaded: LoadedConfig, logs: Logs<FastifyRequest>, life: Lifec
 async function passGate({ config }: LoadedConfig, logger: Logger): Promise<void> {
   // Its warnings are in the log already.
   const deployment = deploymentOf({ config, warnings: [] })
-  const report = await checkDeployment(checksOfStart(deployment), { clock: systemClock })
+  const report = await checkDeployment(checksOfStart(deployment, systemClock), { clock: systemClock })
   const isProduction = config.environment === 'production'
   const findings = report.checks.flatMap(({ name, findings }) =>
     findings.map((found) => ({ name, ...found })),

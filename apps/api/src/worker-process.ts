@@ -77,8 +77,10 @@ async function answer(
   management: FastifyInstance | undefined,
   { id, method, url, accept }: Question,
 ): Promise<void> {
-  // There is a question only where there is a port.
-  const given = await management?.inject({ method, url, headers: accept === undefined ? {} : { accept } })
+  // There is a question only where there is a port. What no URL can be made of, as of `http://[`, is refused: all workers
+  // are asked the same, and none must end by it.
+  const headersOf = accept === undefined ? {} : { accept }
+  const given = await management?.inject({ method, url, headers: headersOf }).catch(() => UNREADABLE)
   if (given === undefined) return
   const headers: Record<string, string> = {}
   for (const [name, value] of Object.entries(given.headers)) {
@@ -88,4 +90,9 @@ async function answer(
   say({ kind: 'holdfast:api:answer', id, answer })
 }
 
+const UNREADABLE = {
+  statusCode: 400,
+  headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store' },
+  payload: 'the path cannot be read\n',
+}
 const OF_THE_CONNECTION = ['connection', 'keep-alive', 'transfer-encoding', 'date']

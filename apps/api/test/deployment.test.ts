@@ -11,8 +11,9 @@ import { dependencyFindings, isWithin, nodeFindings } from '../src/deployment/ma
 import { memoryBytes, numberIn, readMachine } from '../src/deployment/machine-facts.ts'
 import { weaknessOf } from '../src/deployment/secret-strength.ts'
 import { KEEP_ALIVE_MS } from '../src/deployment/shutdown-checks.ts'
+import { makeCaseCertificate } from './seeded-certificates.ts'
 import { type Environment, findingsAtStart, soundProduction, told } from './seeded-mistakes.ts'
-import { settingsMistakes } from './seeded-settings.ts'
+import { startMistakes } from './seeded-start.ts'
 import { scratchDirectory } from './service-process.ts'
 
 /** Of containers beside each other, where nobody else is. */
@@ -26,7 +27,9 @@ t.test('a production without a mistake has none', async (t) => {
 t.test(
   'each mistake is found, alone, with what to do about it; and just without it nothing is',
   async (t) => {
-    for (const { title, rule, verdict, found, broken, sound } of settingsMistakes(scratchDirectory(t))) {
+    const directory = scratchDirectory(t)
+    const mistakes = startMistakes(directory, await makeCaseCertificate(directory))
+    for (const { title, rule, verdict, found, broken, sound } of mistakes) {
       const wrong = (await broken()).filter(({ verdict }) => verdict !== 'pass')
       t.match(wrong.map(told), [found], title)
       t.match(wrong, [{ rule, verdict }], title)

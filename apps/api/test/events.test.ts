@@ -1,5 +1,6 @@
 // What happens in the service and concerns somebody, as events of the log: of the five types, by the ids of the request.
 
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { channel } from 'node:diagnostics_channel'
 import { setImmediate } from 'node:timers/promises'
 import { Logs } from '@holdfast/logging'
@@ -235,17 +236,42 @@ t.test('what the plugins say of themselves is an event; what another process dec
   t.same(told('lifecycle:state', { from: 'a', to: 'b', reason: 'c' }), [], 'nothing any more')
 })
 
-t.test('of what anybody can cause the first is told, and then how often, once a minute', async (t) => {
+t.test(
+  'of what anybody can cause the first is told, and how often it came in the minute after',
+  async (t) => {
+    const clock = new HandClock()
+    const told: (readonly unknown[])[] = []
+    const rare = new RareEvents((...event) => told.push(event), clock)
+    for (let each = 0; each < 1000; each++) rare.tell('SECURITY_EVENT', 'a', { each })
+    rare.tell('SYSTEM_EVENT', 'b', {}, 'info')
+    const first = [
+      ['SECURITY_EVENT', 'a', { times: 1, each: 0 }, 'warn'],
+      ['SYSTEM_EVENT', 'b', { times: 1 }, 'info'],
+    ]
+    await clock.advance(59_999)
+    t.strictSame(told, first)
+    await clock.advance(1)
+    const rest = ['SECURITY_EVENT', 'a', { times: 999, each: 999 }, 'warn']
+    t.strictSame(told, [...first, rest], 'also where nothing comes any more')
+
+    rare.tell('SECURITY_EVENT', 'a', { each: 'later' })
+    rare.tell('SYSTEM_EVENT', 'b', {}, 'info')
+    t.strictSame(told.slice(3), [['SYSTEM_EVENT', 'b', { times: 1 }, 'info']], 'b was quiet for a minute')
+    await clock.advance(60_000)
+    t.strictSame(told.slice(4), [['SECURITY_EVENT', 'a', { times: 1, each: 'later' }, 'warn']])
+    await clock.advance(600_000)
+    t.equal(told.length, 5, 'and then nobody waits for anything')
+  },
+)
+
+t.test('what is told at the end of a minute is not of the request that began it', async (t) => {
   const clock = new HandClock()
-  const told: (readonly unknown[])[] = []
-  const rare = new RareEvents((...event) => told.push(event), clock)
-  for (let each = 0; each < 1000; each++) rare.tell('SECURITY_EVENT', 'a', { each })
-  rare.tell('SYSTEM_EVENT', 'b', {}, 'info')
-  await clock.advance(60_000)
-  rare.tell('SECURITY_EVENT', 'a', {})
-  t.strictSame(told, [
-    ['SECURITY_EVENT', 'a', { times: 1, each: 0 }, 'warn'],
-    ['SYSTEM_EVENT', 'b', { times: 1 }, 'info'],
-    ['SECURITY_EVENT', 'a', { times: 1000 }, 'warn'],
-  ])
+  const scope = new AsyncLocalStorage<string>()
+  const told: unknown[] = []
+  const rare = new RareEvents(() => told.push(scope.getStore()), clock)
+  for (const request of ['first', 'second']) {
+    scope.run(request, () => rare.tell('SECURITY_EVENT', 'a', {}))
+  }
+  await scope.run('somebody', () => clock.advance(60_000))
+  t.strictSame(told, ['first', undefined])
 })

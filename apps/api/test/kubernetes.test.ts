@@ -4,7 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { freePort, startPostgres } from '@holdfast/test-kit'
 import { Deployment } from 'kubernetes-models/apps/v1'
 import t, { type Test } from 'tap'
-import { parseAllDocuments } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
+import { claim, nightly, scripts } from '../deploy/kubernetes/backup.ts'
 import { manifests, rendered } from '../deploy/kubernetes/manifests.ts'
 import { PORTS } from '../deploy/kubernetes/naming.ts'
 import { PROCESSES, type ProcessKind, web as webKind } from '../deploy/kubernetes/processes.ts'
@@ -120,6 +121,45 @@ t.test('each kind of process is replaced without one missing, and none may more 
     t.strictSame(disruptions.spec?.selector?.matchLabels, deployment.spec?.selector.matchLabels)
   }
 })
+
+t.test(
+  'one backup at a time, in a while that ends, with the programs of the version that is run',
+  async (t) => {
+    t.match(nightly.spec, {
+      concurrencyPolicy: 'Forbid',
+      startingDeadlineSeconds: 3600,
+      successfulJobsHistoryLimit: 3,
+      failedJobsHistoryLimit: 3,
+    })
+    const { spec } = nightly.spec?.jobTemplate ?? {}
+    t.ok((spec?.activeDeadlineSeconds ?? 0) > 0)
+    const pod = spec?.template.spec
+    const [container] = pod?.containers ?? []
+    t.match(pod?.securityContext, { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } })
+    t.match(container?.securityContext, {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    })
+    t.equal(pod?.automountServiceAccountToken, false)
+    const compose = parse(readFileSync(new URL('../deploy/compose/compose.yaml', import.meta.url), 'utf8'))
+    t.equal(container?.image, compose.services.postgres.image)
+    t.strictSame(
+      container?.volumeMounts?.map(({ name }) => name).toSorted(),
+      pod?.volumes?.map(({ name }) => name).toSorted(),
+    )
+    const [mountedScripts, mountedClaim] = pod?.volumes ?? []
+    t.equal(mountedScripts?.configMap?.name, scripts.metadata?.name)
+    t.equal(mountedClaim?.persistentVolumeClaim?.claimName, claim.metadata?.name)
+    const password = container?.env?.find(({ name }) => name === 'PGPASSWORD')?.valueFrom?.secretKeyRef
+    t.ok(
+      manifests['10-secrets.example.yaml']?.some((resource) => {
+        const secret = resource.toJSON() as { metadata: { name: string }; stringData: object }
+        return secret.metadata.name === password?.name && password.key in secret.stringData
+      }),
+    )
+  },
+)
 
 t.test('another kind of process is one entry: it gets what fits it, and nobody in', async (t) => {
   const worker: ProcessKind = {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { renderConfigTable } from '../src/config.ts'
+import { renderConfigTable } from '../src/settings/markdown-table.ts'
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 

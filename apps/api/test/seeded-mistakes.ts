@@ -1,6 +1,7 @@
 // What a deployment can be like: every case is a mistake, and the same deployment just without it.
 
 import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
 import { systemClock } from '@holdfast/footing'
 import { checkDeployment, type DeploymentCheck, type Finding, type Verdict } from '@holdfast/lifecycle'
 import { loadConfig } from '../src/config.ts'
@@ -58,14 +59,16 @@ export async function findingsOf(
   return report.checks.flatMap(({ findings }) => findings)
 }
 
-/** What the start finds. */
+/** What the start finds. `aheadMs`: by how much our own clock is ahead. */
 export async function findingsAtStart(
   environment: Environment,
   machine: Partial<MachineFacts> = {},
+  aheadMs = 0,
 ): Promise<readonly Finding[]> {
+  const clock = { ...systemClock, wallMs: () => systemClock.wallMs() + aheadMs }
   try {
     const deployment = deploymentOf(loadConfig(environment), environment, { ...roomy, ...machine })
-    return await findingsOf(checksOfStart(deployment))
+    return await findingsOf(checksOfStart(deployment, clock))
   } catch (error) {
     return findingsOf(configurationChecks(error as Parameters<typeof configurationChecks>[0]))
   }
@@ -74,4 +77,57 @@ export async function findingsAtStart(
 /** A finding as a person reads it. */
 export function told({ verdict, rule, message, hint }: Finding): string {
   return `${verdict} ${rule}: ${message} -> ${hint}`
+}
+
+/** What is not as in a sound production. */
+export interface Change {
+  readonly environment?: Environment
+  readonly machine?: Partial<MachineFacts>
+  /** By how much our own clock is ahead. */
+  readonly aheadMs?: number
+  /** What is done before. */
+  readonly before?: () => unknown
+}
+
+type MakeMistake<T> = (
+  rule: RuleName,
+  verdict: Exclude<Verdict, 'pass'>,
+  title: string,
+  broken: T,
+  just: T,
+  found: RegExp,
+) => Mistake
+
+/** How cases are made of what a start looks at, in which nobody is asked. */
+export interface StartCases {
+  /** One to write to. */
+  readonly directory: string
+  readonly inDirectory: (name: string) => string
+  readonly mistake: MakeMistake<Change>
+  /** Of settings alone. */
+  readonly set: MakeMistake<Environment>
+}
+
+/** Those in a directory to write to. */
+export function startCases(directory: string): StartCases {
+  const sound = { ...soundProduction, DATA_DIRECTORY: directory }
+  const found = async ({ environment, machine, aheadMs, before }: Change) => {
+    before?.()
+    return findingsAtStart({ ...sound, ...environment }, machine, aheadMs)
+  }
+  const mistake: MakeMistake<Change> = (rule, verdict, title, broken, just, pattern) => ({
+    rule,
+    verdict,
+    title,
+    found: pattern,
+    broken: () => found(broken),
+    sound: () => found(just),
+  })
+  return {
+    directory,
+    inDirectory: (name) => join(directory, name),
+    mistake,
+    set: (rule, verdict, title, broken, just, pattern) =>
+      mistake(rule, verdict, title, { environment: broken }, { environment: just }, pattern),
+  }
 }

@@ -7,6 +7,7 @@ import { startPostgres, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { freshDatabase } from './fresh-database.ts'
 import { isAlive } from './is-alive.ts'
+import { exchange } from './raw-exchange.ts'
 import { brandOf, PRODUCTION, ServiceProcess, scratchDirectory } from './service-process.ts'
 import { growing, pidsOf, readingOf, scrape, startWorkers, TOKEN, workerPids } from './worker-fleet.ts'
 
@@ -104,6 +105,12 @@ t.test('the port of the inside answers for all of them, whatever one of them doe
   t.equal((await ask('/nothing')).status, 404)
   const post = await ask('/livez', { method: 'POST' })
   t.strictSame([post.status, post.headers.get('allow')], [405, 'GET, HEAD, OPTIONS'])
+  const [unreadable] = await exchange(
+    Number(new URL(managementUrl).port),
+    'GET http://[ HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n',
+  )
+  t.equal(unreadable?.status, 400)
+  t.equal((await ask('/livez')).status, 200, 'no worker has ended by it')
   const open = await ask('/metrics', { headers: { accept: 'application/openmetrics-text' } })
   t.match(open.headers.get('content-type'), /^application\/openmetrics-text/)
   t.match(await open.text(), /# EOF\n$/)

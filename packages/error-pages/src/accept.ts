@@ -1,5 +1,7 @@
 // Whether a client would rather have a page than a document for programs (RFC 9110, 12.5.1).
 
+import { preferencesOf } from '@holdfast/footing'
+
 const MAX_LENGTH = 1000
 
 /**
@@ -10,11 +12,9 @@ export function prefersHtml(accept: string | undefined): boolean {
   if (accept === undefined || accept.length > MAX_LENGTH || !/html/i.test(accept)) return false
   let html = new Quality()
   let json = new Quality()
-  for (const range of accept.toLowerCase().split(',')) {
-    const [type = '', ...parameters] = range.split(';').map((part) => part.trim())
-    const quality = qualityOf(parameters)
-    html = html.given(HTML.get(type), quality)
-    json = json.given(JSON_TYPES.get(type), quality)
+  for (const { name, quality } of preferencesOf(accept)) {
+    html = html.given(HTML.get(name), quality)
+    json = json.given(JSON_TYPES.get(name), quality)
   }
   return html.value > json.value
 }
@@ -48,10 +48,3 @@ const JSON_TYPES: ReadonlyMap<string, number> = new Map([
   ['application/json', 3],
   ['application/problem+json', 3],
 ])
-
-function qualityOf(parameters: readonly string[]): number {
-  const given = parameters.find((parameter) => parameter.startsWith('q='))
-  if (given === undefined) return 1
-  const quality = Number(given.slice(2))
-  return quality >= 0 && quality <= 1 ? quality : 0
-}

@@ -2,6 +2,7 @@ import { subscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { Writable } from 'node:stream'
+import { exchange } from '@holdfast/test-kit'
 import Fastify, { LogController } from 'fastify'
 import { Registry } from 'prom-client'
 import t, { type Test } from 'tap'
@@ -46,18 +47,6 @@ async function serviceWith(t: Test, options: ErrorPagesOptions = {}) {
     throw new ValidationError('no', [{ in: 'body', pointer: '#/a', detail: 'is wrong' }])
   })
   return { app, log, pages }
-}
-
-/** What a socket answers to a text, until it is closed or the answer is whole. */
-async function exchange(port: number, request: string): Promise<string> {
-  const socket = connect(port, '127.0.0.1')
-  let answer = ''
-  socket.on('data', (chunk) => {
-    answer += chunk
-  })
-  socket.write(request)
-  await once(socket, 'close')
-  return answer
 }
 
 t.test('the default export is the named one', async (t) => {

@@ -7,6 +7,7 @@ export {
   responseOn,
   statusOfUnread,
 } from './bare-answer.ts'
+export { type BearerVerdict, bearerCheck } from './bearer.ts'
 export {
   type AddressBits,
   AddressList,
@@ -26,6 +27,7 @@ export { type AnsweringReply, answerLikeHandler, ignoreRejection } from './handl
 export { disposeOf, isTakenOver, type RawReply, type ReplyLike, takeOver } from './late-reply.ts'
 export type { MetricsRegistry } from './metrics-registry.ts'
 export { type Invalid, OptionChecks } from './option-checks.ts'
+export { type Preference, preferencesOf } from './preferences.ts'
 export { isProbe, probeConfig } from './probe-route.ts'
 export {
   type LoggingRequest,

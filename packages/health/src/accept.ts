@@ -1,3 +1,5 @@
+import { preferencesOf } from '@holdfast/footing'
+
 /** The forms an answer can take: our JSON, the IETF draft's `application/health+json`, and lines of text. */
 export type Format = 'json' | 'health+json' | 'text'
 
@@ -10,8 +12,6 @@ const formatOfType: ReadonlyMap<string, Format> = new Map([
   ['text/plain', 'text'],
   ['text/*', 'text'],
 ])
-// More alternatives than any client sends; the rest is not looked at.
-const maxAlternatives = 16
 
 /**
  * The form that `Accept` prefers (RFC 9110 section 12.5.1): the highest q, the first among equals. JSON when the header
@@ -21,25 +21,13 @@ export function formatOf(accept: string | undefined): Format {
   if (accept === undefined || accept === '*/*' || accept === 'application/json') return 'json'
   let best: Format = 'json'
   let bestQuality = 0
-  for (const alternative of accept.split(',', maxAlternatives)) {
-    const [type = '', ...parameters] = alternative.split(';', maxAlternatives)
-    const format = formatOfType.get(type.trim().toLowerCase())
+  for (const { name, quality } of preferencesOf(accept)) {
+    const format = formatOfType.get(name)
     if (format === undefined) continue
-    const quality = qualityOf(parameters)
     if (quality > bestQuality) {
       best = format
       bestQuality = quality
     }
   }
   return best
-}
-
-function qualityOf(parameters: readonly string[]): number {
-  for (const parameter of parameters) {
-    const [name = '', value = ''] = parameter.split('=', 2)
-    if (name.trim().toLowerCase() !== 'q') continue
-    const quality = Number(value.trim())
-    return quality >= 0 && quality <= 1 ? quality : 0
-  }
-  return 1
 }

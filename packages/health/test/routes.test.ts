@@ -125,6 +125,11 @@ t.test('?verbose is text for whoever prefers text, JSON otherwise', async (t) =>
   })
   app.health.degrade('theme', 'store away')
   await new Promise(setImmediate)
+  for (const type of ['constructor', '__proto__']) {
+    const accept = `${type}, text/plain;q=0.5`
+    const { headers } = await app.inject({ url: '/readyz', headers: { accept } })
+    t.match(headers['content-type'], 'text/plain', 'what every object has is no media type')
+  }
   const text = { accept: 'text/plain' }
   const anonymous = await app.inject({ url: '/readyz?verbose', headers: text })
   t.equal(anonymous.statusCode, 503)
@@ -186,7 +191,7 @@ t.test('Accept decides the form; a probe is never refused over it', async (t) =>
   t.equal(await typeFor('text/plain;q=0, */*;q=0.1'), asJson)
   t.equal(await typeFor('text/plain;q=9'), asJson, 'a q that is none counts as 0')
   t.equal(await typeFor('text/plain;format=flowed'), asText)
-  t.equal(await typeFor(`${'x/y,'.repeat(16)}text/plain`), asJson, 'only the first 16 alternatives are read')
+  t.equal(await typeFor(`${'x/y,'.repeat(20)}text/plain`), asJson, 'only the first 20 alternatives are read')
   t.equal(await typeFor('application/health+json'), 'application/health+json; charset=utf-8')
   const accept = 'application/health+json'
   t.strictSame((await app.inject({ url: '/readyz', headers: { accept } })).json(), {

@@ -11,8 +11,10 @@ const app = await life.phase('connect', async () => {
   return app
 })
 const cache = await life.phase('warm', async () => new Map([['theme', 'dark']]), { timeoutMs: 2_000 })
-await life.listen(() => app.listen({ port: 0, host: '127.0.0.1' }))
-life.started({ themes: cache.size })
+await life.listen(
+  () => app.listen({ port: 0, host: '127.0.0.1' }),
+  (url) => ({ url, themes: cache.size }), // what the line about the start says beside its phases
+)
 
 const { state, phases } = life.snapshot()
 console.log(state, phases.map(({ phase, outcome }) => `${phase} ${outcome}`).join(', '))

@@ -57,6 +57,24 @@ export class AttachedApplication {
     return this.sockets?.closed ?? this.#serverClosed
   }
 
+  /** Readiness says no, and answers say `Connection: close`. */
+  cordon(): void {
+    this.health?.cordon?.()
+    this.sockets?.sendAway(true)
+  }
+
+  /** Undoes `cordon()`. */
+  uncordon(): void {
+    this.health?.uncordon?.()
+    this.sockets?.sendAway(false)
+  }
+
+  /** The same as `cordon()`, for good; who still comes is counted. */
+  drain(): void {
+    this.health?.drain()
+    this.sockets?.drain()
+  }
+
   /** Never throws: a report must not keep a service from ending. */
   report(): object {
     try {

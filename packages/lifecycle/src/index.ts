@@ -25,7 +25,10 @@ export { type PhaseOutcome, type PhaseRecord, type StartPhase, startPhases } fro
 export {
   type EndReason,
   type ForkedWorker,
+  LOSS_REASONS,
+  type LossReason,
   WorkerFleet,
   type WorkerFleetSettings,
   type WorkerFleetSnapshot,
 } from './worker-fleet.ts'
+export type { Watched } from './worker-watch.ts'

@@ -4,7 +4,7 @@
 import type { IncomingMessage } from 'node:http'
 import { AttachedApplication, type ServedApplication, type Surroundings } from './attached-application.ts'
 import type { Ending } from './ending.ts'
-import { AlreadyRegisteredError, PhaseTimeoutError, StoppedError } from './errors.ts'
+import { AlreadyRegisteredError, PhaseOrderError, PhaseTimeoutError, StoppedError } from './errors.ts'
 import { channels } from './events.ts'
 import {
   checks,
@@ -17,11 +17,10 @@ import { Phases, type PhaseWork } from './phases.ts'
 import type { HoldFor } from './shutdown.ts'
 import { listenToProcess } from './signals.ts'
 import type { LifecycleSnapshot, LifecycleState } from './snapshot.ts'
+import { isSilent, standardError } from './standard-error.ts'
 import { type StartPhase, startPhases } from './start-up.ts'
 import type { Steps } from './steps.ts'
 import { WayDown } from './way-down.ts'
-
-const nowhere: LifecycleLog = { info() {}, warn() {}, error() {}, fatal() {} }
 
 /**
  * A service's way up and down. Make it first of all: signals are heard from then on. Raises
@@ -41,20 +40,20 @@ export class Lifecycle {
   constructor(options: LifecycleOptions = {}) {
     this.#options = resolveOptions(options)
     const { clock, process, log } = this.#options
-    this.#log = log ?? nowhere
+    this.#log = log ?? standardError
+    const stopListening = listenToProcess(process, this.#options, {
+      signal: (name) => this.#hear(name),
+      exception: (error) => this.#catch(error),
+    })
     this.#wayDown = new WayDown({
       options: this.#options,
       log: () => this.#log,
       app: () => this.#app,
       startWork: () => this.#phases.workUnderWay,
       become: (state, reason) => this.#become(state, reason),
+      stopListening,
     })
     this.#phases = new Phases(clock, this.drainSignal)
-    const stopListening = listenToProcess(process, this.#options, {
-      signal: (name) => this.#hear(name),
-      exception: (error) => this.#catch(error),
-    })
-    this.ended.then(stopListening)
   }
 
   get state(): LifecycleState {
@@ -104,32 +103,41 @@ export class Lifecycle {
 
   /**
    * Puts the phase `config` on record, from the start of the process until now: it is over before there can be a
-   * lifecycle with options.
+   * lifecycle with options. Raises `HOLDFAST_ERR_LIFECYCLE_PHASE_ORDER` once there is a phase.
    */
   configured(): void {
+    const [first] = this.#phases.records
+    if (first !== undefined) throw new PhaseOrderError('config', first.phase)
     this.#phases.keep('config', 0)
   }
 
   /** Takes an application into care. The plugin does this. Raises `HOLDFAST_ERR_LIFECYCLE_ALREADY_REGISTERED`. */
   attach(app: ServedApplication, surroundings: Surroundings, log: LifecycleLog): void {
     if (this.#app !== undefined) throw new AlreadyRegisteredError()
-    this.#app = new AttachedApplication(app, surroundings, this.#options)
-    if (this.#options.log === undefined) this.#log = log
+    const attached = new AttachedApplication(app, surroundings, this.#options)
+    this.#app = attached
+    if (this.#options.log === undefined && !isSilent(log)) this.#log = log
+    // What was said before there was an application holds for it.
+    if (this.#cordon !== undefined) attached.cordon()
+    if (this.stopping) attached.drain()
   }
 
   /**
    * Waits until health is confirmed, for at most `healthTimeoutMs`, listens, and is ready: the phases `health`, `listen`
-   * and `ready`. A service whose health is not confirmed by then listens all the same; its readiness says no.
+   * and `ready`. A service whose health is not confirmed by then listens all the same; its readiness says no. `fields`
+   * makes of what was answered what `started()` says.
    */
-  async listen<T>(listen: () => PromiseLike<T>): Promise<T> {
+  async listen<T>(listen: () => PromiseLike<T>, fields: (answer: T) => object = () => ({})): Promise<T> {
     await this.#confirmHealth()
     this.#listened = true
-    return this.phase('listen', listen)
+    const answer = await this.phase('listen', listen)
+    this.started(fields(answer))
+    return answer
   }
 
   /**
    * The start is over: says so, in one line with the phases and these fields. Only the first call does, and none once
-   * the way down has begun. The plugin calls it when the application listens, unless `listen()` was used.
+   * the way down has begun. `listen()` calls it, and so does the plugin when the application listens by itself.
    */
   started(fields: object = {}): void {
     if (this.stopping || this.#startedInMs !== undefined) return
@@ -164,8 +172,12 @@ export class Lifecycle {
     return this.#addStep(this.#wayDown.closeSteps, name, run, timeoutMs)
   }
 
-  /** Adds what is done, at once and without waiting, when the process ends before its time. */
+  /**
+   * Adds what is done, at once and without waiting, when the process ends before its time. Raises
+   * `HOLDFAST_ERR_LIFECYCLE_LIMIT` (100).
+   */
   onForce(run: () => void): void {
+    if (typeof run !== 'function') checks.refuse('run', 'a function', run)
     this.#wayDown.addLastResort(run)
   }
 
@@ -177,8 +189,7 @@ export class Lifecycle {
     checks.text('reason', reason, 200)
     if (this.stopping) return false
     this.#cordon = { reason, sinceMs: this.#options.clock.nowMs() }
-    this.#app?.health?.cordon?.()
-    this.#app?.sockets?.sendAway(true)
+    this.#app?.cordon()
     if (this.#state === 'serving') this.#become('cordoned', reason)
     this.#log.warn({ reason }, 'cordoned')
     return true
@@ -189,8 +200,7 @@ export class Lifecycle {
     if (this.#cordon === undefined || this.stopping) return false
     const forMs = Math.round(this.#options.clock.nowMs() - this.#cordon.sinceMs)
     this.#cordon = undefined
-    this.#app?.health?.uncordon?.()
-    this.#app?.sockets?.sendAway(false)
+    this.#app?.uncordon()
     if (this.#state === 'cordoned') this.#become('serving', 'uncordoned')
     this.#log.info({ forMs }, 'uncordoned')
     return true
@@ -204,6 +214,7 @@ export class Lifecycle {
     reason: string,
     { exitCode = 0, hold = true }: { readonly exitCode?: number; readonly hold?: boolean } = {},
   ): Promise<Ending> {
+    checks.count('exitCode', exitCode, 0, 255)
     this.#wayDown.expectExitCode(exitCode)
     if (!this.stopping) this.#wayDown.begin(reason, hold ? this.#usualHold : 'none')
     return this.ended
@@ -221,7 +232,7 @@ export class Lifecycle {
 
   /** Fastify closes: by our own doing, or by that of somebody who leaves the process alone. */
   async closing(): Promise<void> {
-    if (!this.stopping) this.#wayDown.begin('the application is closed', 'none', { ownExit: false })
+    if (!this.stopping) this.#wayDown.begin('the application is closed', 'none', { closesApp: false })
     await this.#wayDown.drained()
   }
 

@@ -1,3 +1,4 @@
+import { constants } from 'node:os'
 import { type Clock, OptionChecks, systemClock } from '@holdfast/footing'
 import { OptionError } from './errors.ts'
 import type { ShutdownTimes } from './shutdown.ts'
@@ -49,7 +50,7 @@ export interface LifecycleOptions {
   readonly exceptions?: boolean
   /** Paths, and `…/*` for all below, whose requests do not keep the service from ending early. Default: those of health, and `/metrics`. */
   readonly probePaths?: readonly string[]
-  /** Where to report. Default: the log of the application, once there is one. */
+  /** Where to report. Default: the log of the application; what goes wrong is told to standard error while there is none. */
   readonly log?: LifecycleLog
   /** Where time comes from. Default: the machine's. */
   readonly clock?: Clock
@@ -86,6 +87,9 @@ const PROBE_PATHS = [
   '/metrics',
 ]
 const MAX_PATHS = 100
+/** Of these two nobody is told. */
+const UNHEARD = ['SIGKILL', 'SIGSTOP']
+const heard = new Set<unknown>(Object.keys(constants.signals).filter((name) => !UNHEARD.includes(name)))
 
 /** Raises `HOLDFAST_ERR_LIFECYCLE_OPTION`. */
 export const checks = new OptionChecks(
@@ -96,8 +100,10 @@ export const checks = new OptionChecks(
 export function resolveOptions(options: LifecycleOptions): ResolvedLifecycle {
   const drainMs = checks.duration('drainMs', options.drainMs ?? 10_000)
   const signals = options.signals ?? ['SIGTERM', 'SIGINT']
-  if (!Array.isArray(signals) || signals.some((name) => !/^SIG[A-Z0-9]+$/.test(name)))
-    checks.refuse('signals', "a list of signals, such as ['SIGTERM']", signals)
+  if (!Array.isArray(signals)) checks.refuse('signals', "a list of signals, such as ['SIGTERM']", signals)
+  for (const name of signals) {
+    if (!heard.has(name)) checks.refuse('signals', 'signals that a process can hear, such as SIGTERM', name)
+  }
   const own = {
     drainMs,
     minDrainMs: checks.duration('minDrainMs', options.minDrainMs ?? Math.min(2000, drainMs), 0, drainMs),

@@ -40,14 +40,17 @@ async function plugin(app: FastifyInstance, options: LifecyclePluginOptions): Pr
   checks.having('registry', registry, ['registerMetric', 'getSingleMetric'])
   if (appName !== undefined) checks.text('appName', appName, 63)
   const lifecycle = given ?? new Lifecycle(rest)
-  const found = <T>(name: string) =>
-    app.hasDecorator(name) ? (app as unknown as Record<string, T>)[name] : undefined
+  // Somebody else may have something of that name.
+  const found = <T extends object>(name: string, ...methods: readonly (keyof T & string)[]) => {
+    const decorator = app.hasDecorator(name) ? app.getDecorator<Partial<T>>(name) : undefined
+    return methods.every((method) => typeof decorator?.[method] === 'function') ? (decorator as T) : undefined
+  }
   lifecycle.attach(
     app,
     {
-      health: () => found<HealthPort>('health'),
+      health: () => found<HealthPort>('health', 'drain', 'confirmed'),
       report: () => {
-        const breakers = found<BreakersPort>('circuitBreaker')
+        const breakers = found<BreakersPort>('circuitBreaker', 'snapshot')
         if (breakers === undefined) return {}
         return { breakers: Object.fromEntries(breakers.snapshot().map(({ name, state }) => [name, state])) }
       },

@@ -154,12 +154,13 @@ function isPassedOver(
   return holdFor === 'traffic' && turnAwayMs > 0 && nowMs - lastArrivalMs < quietMs
 }
 
-/** What one more signal means. */
-export type Repeated = 'same-press' | 'skip-hold' | 'force'
+/** What one more signal means. `heard`: nothing. */
+export type Repeated = 'same-press' | 'heard' | 'skip-hold' | 'force'
 
 /**
  * One more signal. One Ctrl-C can arrive twice, from the terminal and from the package manager above: within `repeatMs`
- * it is the same one. Otherwise each shortens what is left: the hold first, then everything.
+ * it is the same one. Otherwise each shortens what is left: the hold first, then everything. The first one of all never
+ * does the latter: what began the way down was no signal then, and whoever sends it may not know that it has begun.
  */
 export function hearAgain(
   shutdown: Shutdown,
@@ -173,7 +174,7 @@ export function hearAgain(
   if (!hasReached(shutdown, 'requests') && !shutdown.skipped) {
     return { answer: 'skip-hold', shutdown: { ...heard, skipped: true } }
   }
-  return { answer: 'force', shutdown: heard }
+  return { answer: shutdown.signalMs === undefined ? 'heard' : 'force', shutdown: heard }
 }
 
 /** How long each stage has taken so far, the present one included. */

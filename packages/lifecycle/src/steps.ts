@@ -18,7 +18,8 @@ interface Step {
   readonly timeoutMs: number
 }
 
-const MAX_STEPS = 100
+/** The most of one kind. */
+export const MAX_STEPS = 100
 
 /** The steps of one kind, in the order in which they were added. */
 export class Steps {

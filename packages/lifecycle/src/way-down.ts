@@ -4,7 +4,7 @@
 import { afterTurn, holdProcess } from '@holdfast/footing'
 import type { AttachedApplication } from './attached-application.ts'
 import type { Ending } from './ending.ts'
-import { StoppedError } from './errors.ts'
+import { LimitError, StoppedError } from './errors.ts'
 import type { LifecycleLog, ResolvedLifecycle } from './options.ts'
 import {
   advance,
@@ -20,7 +20,7 @@ import {
 } from './shutdown.ts'
 import type { LifecycleState } from './snapshot.ts'
 import type { OpenRequest } from './sockets.ts'
-import { type StepOutcome, Steps } from './steps.ts'
+import { MAX_STEPS, type StepOutcome, Steps } from './steps.ts'
 
 /** What it works with. What comes later than a lifecycle, or changes, is asked for when it is needed. */
 export interface WayDownParts {
@@ -30,6 +30,8 @@ export interface WayDownParts {
   /** What the start is doing at that moment; undefined for nothing. */
   readonly startWork: () => Promise<unknown> | undefined
   readonly become: (state: LifecycleState, reason: string) => void
+  /** What comes to the process from then on is treated by Node as always. */
+  readonly stopListening: () => void
 }
 
 const LOOK_MS = 50
@@ -49,8 +51,12 @@ export class WayDown {
   #shutdown: Shutdown | undefined
   #reason = ''
   #exitCode = 0
-  /** Otherwise the application is closed by somebody else, and the process is not ours to end. */
-  #ownExit = true
+  /** Otherwise the application is closed by somebody else. */
+  #closesApp = true
+  /** Otherwise the process is not ours to end. */
+  #exits = true
+  #exceptionTold = false
+  #isOver = false
   #startRunning = false
   #appClosed = false
   #appClosing: Promise<unknown> | undefined
@@ -100,6 +106,7 @@ export class WayDown {
 
   /** Adds what is done when the process ends before its time. */
   addLastResort(run: () => void): void {
+    if (this.#lastResorts.length >= MAX_STEPS) throw new LimitError(MAX_STEPS, 'force')
     this.#lastResorts.push(run)
   }
 
@@ -108,10 +115,11 @@ export class WayDown {
     this.#exitCode = Math.max(this.#exitCode, exitCode)
   }
 
-  /** An exception that nobody caught: the exit code is 1. */
+  /** An exception that nobody caught: the exit code is at least 1. */
   noteException(error: unknown): void {
-    const first = this.#exitCode === 0
-    this.#exitCode = 1
+    const first = !this.#exceptionTold
+    this.#exceptionTold = true
+    this.expectExitCode(1)
     // One that repeats itself must not fill the log.
     if (first) this.#log.fatal({ err: error }, 'nobody caught this')
   }
@@ -120,16 +128,19 @@ export class WayDown {
   begin(
     reason: string,
     holdFor: HoldFor,
-    { signalled = false, ownExit = true }: { readonly signalled?: boolean; readonly ownExit?: boolean } = {},
+    {
+      signalled = false,
+      closesApp = true,
+    }: { readonly signalled?: boolean; readonly closesApp?: boolean } = {},
   ): void {
     const startWork = this.#parts.startWork()
     this.#reason = reason
-    this.#ownExit = ownExit
-    if (!ownExit) this.#appClosing = Promise.resolve()
+    this.#closesApp = closesApp
+    this.#exits = closesApp
+    if (!closesApp) this.#appClosing = Promise.resolve()
     this.#shutdown = beginShutdown(holdFor, this.#nowMs(), signalled)
     this.#log.info({ reason, ...this.#app?.report() }, 'closing')
-    this.#app?.health?.drain()
-    this.#app?.sockets?.drain()
+    this.#app?.drain()
     this.#parts.become('draining', reason)
     const release = holdProcess()
     this.ended.then(release)
@@ -145,7 +156,9 @@ export class WayDown {
 
   /** One more signal, once it has begun. */
   hearAgain(signal: string): void {
-    if (this.#shutdown === undefined) return
+    if (this.#shutdown === undefined || this.#isOver) return
+    // Whoever closes the application, somebody wants the process to end.
+    this.#exits = true
     const { answer, shutdown } = hearAgain(this.#shutdown, this.#nowMs(), this.#parts.options.times)
     this.#shutdown = shutdown
     if (answer === 'force') this.#force(`one more ${signal}`)
@@ -162,7 +175,7 @@ export class WayDown {
 
   /** Fastify has closed, but for what was registered before the plugin: the end where the process is not ours to end. */
   async applicationClosed(): Promise<void> {
-    if (this.#ownExit) return
+    if (this.#closesApp) return
     this.#appClosed = true
     await this.#runCloseSteps()
     await this.ended
@@ -254,9 +267,22 @@ export class WayDown {
       this.#log[exitCode === 0 ? 'info' : 'error'](ending, 'closed')
       this.#parts.become('ended', this.#reason)
       this.#app?.sockets?.dispose()
+      this.#isOver = true
+      this.#leave(exitCode)
       this.#ended.resolve(ending)
-      // Whoever waits for the end still hears of it.
-      if (this.#ownExit) afterTurn(() => this.#parts.options.process.exit(exitCode))
+    })
+  }
+
+  #leave(exitCode: number): void {
+    const { options, stopListening } = this.#parts
+    if (!this.#exits) {
+      stopListening()
+      return
+    }
+    // Whoever waits for the end still hears of it, and no signal ends the process in between.
+    afterTurn(() => {
+      options.process.exit(exitCode)
+      stopListening()
     })
   }
 

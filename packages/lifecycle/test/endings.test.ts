@@ -2,11 +2,11 @@
 
 import { readFileSync } from 'node:fs'
 import { connect as connectHttp2 } from 'node:http2'
-import { HandClock, makeCertificate, temporaryDirectory, waitUntil } from '@holdfast/test-kit'
+import { HandClock, makeCertificate, RawConnection, temporaryDirectory, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
 import { Lifecycle, type ServedApplication } from '../src/index.ts'
 import { FakeProcess, KeptLog } from './fake-process.ts'
-import { portOf, RawClient, servedApp } from './served-app.ts'
+import { portOf, servedApp } from './served-app.ts'
 
 t.setTimeout(60_000)
 
@@ -89,7 +89,7 @@ t.test('of many requests that hang ten are named, and all are counted', async (t
   const served = await servedApp(t, { drainMs: 0, requestTimeoutMs: 100, abortGraceMs: 0 })
   await waitUntil(() => served.app.lifecycle.ready)
   const port = portOf(served)
-  const clients = Array.from({ length: 12 }, () => new RawClient(t, port))
+  const clients = Array.from({ length: 12 }, () => new RawConnection(port, t))
   for (const client of clients) client.ask(`/gate?${'x'.repeat(300)}`)
   await waitUntil(() => served.app.lifecycle.snapshot().inFlight === 12)
   const ending = await served.app.lifecycle.stop('test')
@@ -108,7 +108,7 @@ t.test('a handshake that never ends is cut with the rest', async (t) => {
     { server: { https: { key, cert } } },
   )
   await waitUntil(() => served.app.lifecycle.ready)
-  const mute = new RawClient(t, portOf(served))
+  const mute = new RawConnection(portOf(served), t)
   await waitUntil(() => served.app.lifecycle.snapshot().connections === 1)
   t.match(await served.app.lifecycle.stop('test'), { exitCode: 0, cutRequests: 0 })
   await waitUntil(() => mute.closed)

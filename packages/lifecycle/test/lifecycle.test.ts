@@ -33,6 +33,7 @@ t.test('the start is a line with its phases, once', async (t) => {
   const { clock, log, life } = handLifecycle()
   await clock.advance(40)
   life.configured()
+  t.throws(() => life.configured(), errors.PhaseOrderError, 'once')
   const ended: unknown[] = []
   const listener = (message: unknown) => ended.push(message)
   diagnostics.subscribe('holdfast:lifecycle:phase', listener)
@@ -43,9 +44,12 @@ t.test('the start is a line with its phases, once', async (t) => {
   )
   await clock.advance(60)
   t.equal(await connecting, 'up')
-  t.equal(await life.listen(async () => 'address'), 'address')
   t.equal(life.state, 'starting')
-  life.started({ url: 'http://x' })
+  const listening = life.listen(
+    async () => 'http://x',
+    (url) => ({ url }),
+  )
+  t.equal(await listening, 'http://x')
   life.started()
   await life.noteListening()
   t.equal(life.state, 'serving')
@@ -57,6 +61,16 @@ t.test('the start is a line with its phases, once', async (t) => {
   })
   t.strictSame(ended[0], { phase: 'connect', durationMs: 60, outcome: 'done' })
   t.equal(life.snapshot().startedInMs, 100)
+})
+
+t.test('what listen() has begun is held for those who still come', async (t) => {
+  const { clock, life } = handLifecycle({ drainMs: 5000, minDrainMs: 2000 })
+  await life.listen(async () => {})
+  const stopping = life.stop('enough')
+  await clock.advance(1950)
+  t.equal(life.state, 'draining')
+  await clock.advance(100)
+  t.match(await stopping, { exitCode: 0, drainMs: 2000 })
 })
 
 t.test('phases out of order, beside each other, too long or failing are refused', async (t) => {
@@ -233,11 +247,50 @@ t.test('an exception that nobody caught ends it without a hold, with 1, and is t
   t.notOk(calm.process.emit('SIGINT'))
 })
 
+t.test('one exception is told, whatever the exit code is to be, and does not lower it', async (t) => {
+  const { clock, process, life, log } = serving({ drainMs: 0 })
+  const stopping = life.stop('the start failed', { exitCode: 3 })
+  process.emit('uncaughtException', new Error('first'))
+  process.emit('uncaughtException', new Error('second'))
+  await clock.advance(50)
+  t.match(log.line('nobody caught this'), { err: { message: 'first' } })
+  t.equal((await stopping).exitCode, 3)
+})
+
+t.test('a first signal does not force what something else has begun; the one after it does', async (t) => {
+  const { clock, process, life } = serving()
+  life.onClose('slow', () => new Promise((resolve) => clock.schedule(5000, () => resolve(undefined))))
+  process.emit('uncaughtException', new Error('first'))
+  await clock.advance(100)
+  t.equal(life.state, 'closing')
+  process.emit('SIGTERM')
+  t.strictSame(process.exits, [])
+  await clock.advance(600)
+  process.emit('SIGTERM')
+  t.strictSame(process.exits, [1])
+  // The process of a test goes on.
+  await clock.advance(60_000)
+})
+
+t.test('a signal between the end and the exit changes nothing', async (t) => {
+  const { clock, process, life } = serving({ drainMs: 0 })
+  process.emit('SIGTERM')
+  await clock.advance(600)
+  await life.ended
+  t.ok(process.emit('SIGTERM'), 'it is heard: Node would end the process by it')
+  await new Promise(setImmediate)
+  t.strictSame(process.exits, [0])
+  t.notOk(process.emit('SIGTERM'))
+})
+
 t.test('stop() may leave out the hold and name a code', async (t) => {
   const { clock, process, life } = serving()
   const stopping = life.stop('the start failed', { exitCode: 1, hold: false })
   await clock.advance(0)
   t.match(await stopping, { exitCode: 1, drainMs: 0, held: [] })
+  for (const exitCode of [-1, 256, Number.NaN, 1.5]) {
+    t.throws(() => life.stop('again', { exitCode }), errors.OptionError, `${exitCode}`)
+  }
   await new Promise(setImmediate)
   t.strictSame(process.exits, [1])
 })
@@ -279,6 +332,9 @@ t.test('steps are bounded, have names of their own, and are not added on the way
   t.throws(() => life.onDrain('x', () => {}), errors.DuplicateStepError, 'a later one is not taken away')
   for (let index = 1; index < 100; index += 1) life.onDrain(`step-${index}`, () => {})
   t.throws(() => life.onDrain('one-more', () => {}), { code: 'HOLDFAST_ERR_LIFECYCLE_LIMIT' })
+  t.throws(() => life.onForce(1 as never), errors.OptionError)
+  for (let index = 0; index < 100; index += 1) life.onForce(() => {})
+  t.throws(() => life.onForce(() => {}), errors.LimitError)
   life.stop('enough')
   t.throws(() => life.onClose('late', () => {}), errors.StoppedError)
   await clock.advance(50)

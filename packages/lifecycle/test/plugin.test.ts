@@ -1,16 +1,17 @@
 import { readFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { Agent as SecureAgent, request as secureRequest } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { connect as secureConnect } from 'node:tls'
 import { circuitBreaker } from '@holdfast/circuit-breaker'
 import { health } from '@holdfast/health'
-import { makeCertificate, temporaryDirectory, waitUntil } from '@holdfast/test-kit'
+import { HandClock, makeCertificate, RawConnection, temporaryDirectory, waitUntil } from '@holdfast/test-kit'
 import Fastify from 'fastify'
 import { Registry } from 'prom-client'
 import t from 'tap'
 import { errors, Lifecycle, lifecycle } from '../src/index.ts'
 import { FakeProcess, KeptLog } from './fake-process.ts'
-import { answerOf, portOf, RawClient, servedApp } from './served-app.ts'
+import { answerOf, portOf, servedApp } from './served-app.ts'
 
 t.setTimeout(60_000)
 
@@ -21,10 +22,10 @@ t.test('draining: readiness 503, liveness 200, served, and every answer says clo
   const served = await servedApp(t, { drainMs: 60_000, minDrainMs: 60_000 })
   await waitUntil(() => served.app.lifecycle.ready)
   const port = portOf(served)
-  const kept = new RawClient(t, port)
+  const kept = new RawConnection(port, t)
   kept.ask('/')
   await waitUntil(() => kept.answers === 1)
-  const under = new RawClient(t, port)
+  const under = new RawConnection(port, t)
   under.ask('/gate')
   await waitUntil(() => served.app.lifecycle.snapshot().inFlight === 1)
   served.process.emit('SIGTERM')
@@ -40,7 +41,7 @@ t.test('draining: readiness 503, liveness 200, served, and every answer says clo
   served.gate.resolve('late')
   await waitUntil(() => under.closed)
   t.match(under.text, /^HTTP\/1.1 200[\s\S]*connection: close[\s\S]*late$/i, 'also the one under way')
-  t.notOk(kept.reset || under.reset)
+  t.notOk(kept.broken || under.broken)
 
   served.process.exits.length = 0
   t.equal(served.app.lifecycle.state, 'draining')
@@ -52,10 +53,10 @@ t.test('draining: readiness 503, liveness 200, served, and every answer says clo
 t.test('silent, half-sent and idle connections hold nothing', async (t) => {
   const served = await servedApp(t, shortly)
   const port = portOf(served)
-  const silent = new RawClient(t, port)
-  const half = new RawClient(t, port)
-  const idle = new RawClient(t, port)
-  half.socket.write('GET / HTTP/1.1\r\nhost: ')
+  const silent = new RawConnection(port, t)
+  const half = new RawConnection(port, t)
+  const idle = new RawConnection(port, t)
+  half.say('GET / HTTP/1.1\r\nhost: ')
   idle.ask('/')
   await waitUntil(() => idle.answers === 1 && served.app.lifecycle.snapshot().connections === 3)
   await waitUntil(() => served.app.lifecycle.ready)
@@ -78,7 +79,7 @@ t.test('the hold ends early when only probes come, and not while clients do', as
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
   t.equal(served.app.lifecycle.state, 'draining')
-  const fresh = new RawClient(t, port)
+  const fresh = new RawConnection(port, t)
   // Probes come all the time: they end with the listener.
   while (await answerOf(port, '/readyz').catch(() => undefined));
   t.match(await served.app.lifecycle.ended, { exitCode: 0, held: [] })
@@ -100,7 +101,7 @@ t.test(
     await served.app.listen({ port: 0, host: '127.0.0.1' })
     const port = portOf(served)
     await waitUntil(() => served.app.lifecycle.ready)
-    const early = new RawClient(t, port)
+    const early = new RawConnection(port, t)
     early.ask('/gate')
     await waitUntil(() => served.app.lifecycle.snapshot().inFlight === 1)
     served.process.emit('SIGTERM')
@@ -114,7 +115,7 @@ t.test(
     t.equal((await answerOf(port, '/', 'POST')).status, 404, 'as is what might be done twice')
     t.notOk(early.closed)
     const before = executed
-    const turned = new RawClient(t, port)
+    const turned = new RawConnection(port, t)
     turned.ask('/')
     await waitUntil(() => turned.closed)
     t.equal(turned.answers, 0)
@@ -132,7 +133,7 @@ t.test('requests under way have their time, are told, and are cut and named', as
   const served = await servedApp(t, { drainMs: 0, requestTimeoutMs: 200, abortGraceMs: 100 })
   await waitUntil(() => served.app.lifecycle.ready)
   const port = portOf(served)
-  const stuck = new RawClient(t, port)
+  const stuck = new RawConnection(port, t)
   stuck.ask('/gate?secret=1')
   await waitUntil(() => served.app.lifecycle.snapshot().inFlight === 1)
   const { abortSignal } = served.app.lifecycle
@@ -157,7 +158,7 @@ t.test('a handler that listens to the signal answers in time', async (t) => {
   })
   await app.listen({ port: 0, host: '127.0.0.1' })
   await waitUntil(() => app.lifecycle.ready)
-  const client = new RawClient(t, portOf(served))
+  const client = new RawConnection(portOf(served), t)
   client.ask('/stream')
   await waitUntil(() => app.lifecycle.snapshot().inFlight === 1)
   t.match(await app.lifecycle.stop('test'), { exitCode: 0, held: [], cutRequests: 0 })
@@ -187,7 +188,7 @@ t.test('a cordon: readiness 503 and close, lifted again', async (t) => {
   await waitUntil(() => app.lifecycle.ready)
   const port = portOf(served)
   t.match(await answerOf(port, '/readyz'), { status: 200 })
-  const kept = new RawClient(t, port)
+  const kept = new RawConnection(port, t)
   kept.ask('/')
   await waitUntil(() => kept.answers === 1)
   app.lifecycle.cordon('a look at its memory')
@@ -199,7 +200,7 @@ t.test('a cordon: readiness 503 and close, lifted again', async (t) => {
   t.match(kept.text, /connection: close/i)
   app.lifecycle.uncordon()
   t.match(await answerOf(port, '/readyz'), { status: 200 })
-  const again = new RawClient(t, port)
+  const again = new RawConnection(port, t)
   again.ask('/')
   await waitUntil(() => again.answers === 1)
   t.match(again.text, /connection: keep-alive/i)
@@ -213,7 +214,7 @@ t.test('an application that is closed by somebody else leaves the process alone'
   const order: string[] = []
   served.app.lifecycle.onDrain('worker', async () => void order.push('worker'))
   served.app.lifecycle.onClose('queue', async () => void order.push('queue'))
-  const silent = new RawClient(t, portOf(served))
+  const silent = new RawConnection(portOf(served), t)
   await waitUntil(() => served.app.lifecycle.snapshot().connections === 1)
   await served.app.close()
   t.strictSame(order, ['worker', 'queue'])
@@ -221,6 +222,72 @@ t.test('an application that is closed by somebody else leaves the process alone'
   await waitUntil(() => silent.closed)
   t.strictSame(served.process.exits, [])
   t.notOk(served.process.emit('SIGTERM'))
+})
+
+t.test(
+  'a signal while somebody else closes the application ends the process when that is over',
+  async (t) => {
+    const served = await servedApp(t, {}, { listens: false })
+    const { app } = served
+    const slow = Promise.withResolvers<void>()
+    app.addHook('onClose', () => slow.promise)
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    const closing = app.close()
+    await waitUntil(() => app.lifecycle.state === 'closing')
+    served.process.emit('SIGTERM')
+    t.strictSame(served.process.exits, [], 'what is under way is not cut off')
+    slow.resolve()
+    await closing
+    await waitUntil(() => served.process.exits.length > 0)
+    t.strictSame(served.process.exits, [0])
+  },
+)
+
+t.test('what was said before there was an application holds for it', async (t) => {
+  const process = new FakeProcess()
+  const log = new KeptLog()
+  const life = new Lifecycle({ process, log, drainMs: 0 })
+  life.cordon('a look at its start')
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(health)
+  await app.register(lifecycle, { lifecycle: life })
+  app.get('/', async () => 'hello')
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  await waitUntil(() => life.state === 'cordoned')
+  const { port } = app.server.address() as AddressInfo
+  t.match(await answerOf(port, '/readyz'), { status: 503, connection: 'close' })
+  t.ok(life.uncordon())
+  t.match(await answerOf(port, '/readyz'), { status: 200 })
+
+  const clock = new HandClock()
+  const late = new Lifecycle({ process, log, clock })
+  const release = Promise.withResolvers<void>()
+  const starting = late.phase('connect', () => release.promise)
+  process.emit('SIGTERM')
+  await t.rejects(starting, errors.StoppedError)
+  const second = Fastify()
+  await second.register(health)
+  await second.register(lifecycle, { lifecycle: late })
+  t.match((await second.inject('/readyz')).json(), { status: 'error', phase: 'draining' })
+  release.resolve()
+  await waitUntil(async () => {
+    await clock.advance(50)
+    return late.state === 'ended'
+  })
+  t.match(await late.ended, { exitCode: 0, reason: 'SIGTERM' })
+})
+
+t.test('something else that is called health is left alone', async (t) => {
+  const served = new FakeProcess()
+  const app = Fastify()
+  app.decorate('health', { status: 'fine' } as never)
+  await app.register(lifecycle, { process: served, log: new KeptLog(), drainMs: 0 })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  await waitUntil(() => app.lifecycle.ready)
+  app.lifecycle.cordon('test')
+  served.emit('SIGTERM')
+  t.match(await app.lifecycle.ended, { exitCode: 0 })
 })
 
 t.test('HTTPS: requests under way are kept, and who is in a handshake is not waited for', async (t) => {
@@ -231,7 +298,7 @@ t.test('HTTPS: requests under way are kept, and who is in a handshake is not wai
   const served = await servedApp(t, shortly, { server: { https: { key, cert } } })
   await waitUntil(() => served.app.lifecycle.ready)
   const port = portOf(served)
-  const mute = new RawClient(t, port)
+  const mute = new RawConnection(port, t)
   const idle = secureConnect({ port, host: '127.0.0.1', rejectUnauthorized: false })
   idle.on('error', () => {})
   t.teardown(() => idle.destroy())
@@ -313,7 +380,7 @@ t.test('listen() waits for health, though not for ever', async (t) => {
   await app.register(lifecycle, { lifecycle: life })
   await app.ready()
   await life.listen(() => app.listen({ port: 0, host: '127.0.0.1' }))
-  life.started()
+  t.ok(life.ready)
   t.strictSame(
     life.snapshot().phases.map(({ phase, outcome }) => [phase, outcome]),
     [
@@ -348,7 +415,7 @@ t.test('metrics tell state, phases, connections and requests', async (t) => {
   const registry = new Registry()
   const served = await servedApp(t, { registry, appName: 'shop' })
   await waitUntil(() => served.app.lifecycle.ready)
-  const client = new RawClient(t, portOf(served))
+  const client = new RawConnection(portOf(served), t)
   client.ask('/gate')
   await waitUntil(() => served.app.lifecycle.snapshot().inFlight === 1)
   const text = await registry.metrics()

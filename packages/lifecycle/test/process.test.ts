@@ -1,10 +1,15 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { waitUntil } from '@holdfast/test-kit'
+import { RawConnection, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import { answerOf, RawClient } from './served-app.ts'
+import { answerOf } from './served-app.ts'
 
 t.setTimeout(60_000)
+
+const programOf = (name: string) => [
+  '--conditions=@holdfast/source',
+  new URL(`./${name}.ts`, import.meta.url).pathname,
+]
 
 class Service {
   readonly #child: ChildProcess
@@ -12,8 +17,7 @@ class Service {
   text = ''
 
   constructor(t: Test, start: 'fast' | 'slow', drainMs: number) {
-    const program = new URL('./served-process.ts', import.meta.url).pathname
-    const args = ['--conditions=@holdfast/source', program, start, String(drainMs)]
+    const args = [...programOf('served-process'), start, String(drainMs)]
     this.#child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     this.#child.stdout?.on('data', (chunk) => {
       this.text += String(chunk)
@@ -51,8 +55,8 @@ t.test('SIGINT, clients that stay and never speak: 0, and one line about it', as
     service.text,
     /"startedInMs":\d+,"phases":\{"config":\d+,"warm":\d+,"health":\d+,"listen":\d+,"ready":\d+\}/,
   )
-  const idle = new RawClient(t, port)
-  const mute = new RawClient(t, port)
+  const idle = new RawConnection(port, t)
+  const mute = new RawConnection(port, t)
   idle.ask('/')
   await waitUntil(() => idle.answers === 1)
   service.kill('SIGINT')
@@ -63,7 +67,7 @@ t.test('SIGINT, clients that stay and never speak: 0, and one line about it', as
 
 t.test('a second signal skips the hold, a third one ends it with 1 and names what held it', async (t) => {
   const service = new Service(t, 'fast', 60_000)
-  const client = new RawClient(t, await service.port())
+  const client = new RawConnection(await service.port(), t)
   client.ask('/hangs')
   service.kill('SIGTERM')
   await service.heard('"closing"')
@@ -82,4 +86,16 @@ t.test('an exception that nobody catches ends it in order, with 1', async (t) =>
   t.match(await answerOf(await service.port(), '/throws'), { status: 200 })
   t.strictSame(await service.ended, [1, null])
   t.match(service.text, /nobody catches this[\s\S]*"exitCode":1/)
+})
+
+t.test('a start that fails without a log says why on standard error', async (t) => {
+  for (const kind of ['none', 'silent']) {
+    const { status, stderr } = spawnSync(process.execPath, [...programOf('mute-process'), kind])
+    t.equal(status, 1, kind)
+    t.match(
+      String(stderr),
+      /nobody caught this[\s\S]*Error: the database is away[\s\S]*mute-process.ts/,
+      kind,
+    )
+  }
 })

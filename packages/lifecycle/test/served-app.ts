@@ -1,5 +1,5 @@
 import { request } from 'node:http'
-import { type AddressInfo, connect, type Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { health } from '@holdfast/health'
 import Fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify'
 import type { Test } from 'tap'
@@ -40,38 +40,6 @@ export async function servedApp(
 /** The port it listens on. */
 export function portOf({ app }: Served): number {
   return (app.server.address() as AddressInfo).port
-}
-
-/** A connection that says what the test wants, and keeps what it hears. */
-export class RawClient {
-  readonly socket: Socket
-  text = ''
-  closed = false
-  reset = false
-
-  constructor(t: Test, port: number) {
-    this.socket = connect(port, '127.0.0.1')
-    this.socket.setEncoding('utf8').on('data', (chunk) => {
-      this.text += chunk
-    })
-    this.socket.on('error', () => {
-      this.reset = true
-    })
-    this.socket.on('close', () => {
-      this.closed = true
-    })
-    t.teardown(() => this.socket.destroy())
-  }
-
-  /** Asks for a path on this connection. */
-  ask(path: string, method = 'GET'): void {
-    this.socket.write(`${method} ${path} HTTP/1.1\r\nhost: x\r\n\r\n`)
-  }
-
-  /** How many answers have begun. */
-  get answers(): number {
-    return this.text.split('HTTP/1.1 ').length - 1
-  }
 }
 
 /** Status and `Connection` of an answer on a connection of its own. */

@@ -23,8 +23,10 @@ try {
   console.log('"starting"')
   await life.phase('warm', () => (start === 'slow' ? new Promise(() => {}) : undefined))
   await app.ready()
-  await life.listen(() => app.listen({ port: 0, host: '127.0.0.1' }))
-  life.started({ port: Object(app.server.address()).port })
+  await life.listen(
+    () => app.listen({ port: 0, host: '127.0.0.1' }),
+    () => ({ port: Object(app.server.address()).port }),
+  )
 } catch (error) {
   if (!(error instanceof errors.StoppedError)) throw error
 }

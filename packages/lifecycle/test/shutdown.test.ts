@@ -149,6 +149,11 @@ t.test('where there is no hold to skip, the second one ends at once', async (t) 
   t.equal(hearAgain(closing, 600, times).answer, 'force')
   const byCode = beginShutdown('traffic', 0, false)
   t.equal(hearAgain(byCode, 1, times).answer, 'skip-hold', 'a signal after stop() is no repetition')
+  const byException = advance(beginShutdown('none', 0, false), busy, 0, times)
+  const { answer, shutdown } = hearAgain(byException, 1, times)
+  t.equal(answer, 'heard', 'the first signal of all takes nothing from requests under way')
+  t.equal(hearAgain(shutdown, 499, times).answer, 'same-press')
+  t.equal(hearAgain(shutdown, 501, times).answer, 'force')
 })
 
 t.test('whatever is seen, stages only go forward and all of it is bounded', async (t) => {

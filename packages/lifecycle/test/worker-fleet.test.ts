@@ -82,7 +82,15 @@ t.test('it has started when all serve', async (t) => {
   t.notOk(started)
   forked[1]?.serve()
   await starting
-  t.strictSame(fleet.snapshot(), { pids: [100, 101, 102], lost: 0, restarting: false })
+  t.strictSame(fleet.snapshot(), {
+    pids: [100, 101, 102],
+    serving: 3,
+    lost: 0,
+    lostBy: { ended: 0, killed: 0, late: 0, stuck: 0 },
+    replaced: 0,
+    silentMs: 0,
+    restarting: false,
+  })
 })
 
 t.test('one that does not start ends all, and is named', async (t) => {
@@ -164,7 +172,7 @@ t.test('who ends by himself is started again, ever later, and soon again after a
   forked.at(-1)?.exit(1)
   await clock.advance(500)
   t.equal(forked.length, count + 1)
-  t.equal(fleet.snapshot().lost, 9)
+  t.match(fleet.snapshot(), { lost: 9, lostBy: { ended: 9, killed: 0 }, serving: 0 })
 })
 
 t.test('who is started again and does not serve is killed, and tried again', async (t) => {
@@ -178,7 +186,7 @@ t.test('who is started again and does not serve is killed, and tried again', asy
   t.match(log.line('a worker does not serve in time and is killed'), { place: 0, pid: 101 })
   await clock.advance(1000)
   t.equal(forked.length, 3)
-  t.equal(fleet.snapshot().lost, 2)
+  t.match(fleet.snapshot(), { lost: 2, lostBy: { ended: 1, late: 1 } })
 })
 
 t.test('a restart replaces one after the other, each when its successor serves', async (t) => {
@@ -199,7 +207,7 @@ t.test('a restart replaces one after the other, each when its successor serves',
   await clock.advance(0)
   forked[1]?.exit(0)
   await restarting
-  t.strictSame(fleet.snapshot(), { pids: [102, 103], lost: 0, restarting: false })
+  t.match(fleet.snapshot(), { pids: [102, 103], serving: 2, lost: 0, replaced: 2, restarting: false })
 })
 
 t.test('a restart waits for the start', async (t) => {

@@ -6,10 +6,9 @@
  */
 import type { Clock } from '@holdfast/footing'
 import { lookAtFile } from './break-glass-file.ts'
-import { inputs } from './inputs.ts'
 import type { Log } from './replica.ts'
-import { type Rule, type RuleInput, readRule } from './rule.ts'
-import { MAX_RULES } from './state.ts'
+import type { Rule, RuleInput } from './rule.ts'
+import { readRules } from './state.ts'
 
 /** What is in force instead. */
 export interface Override {
@@ -102,7 +101,5 @@ export function rulesFrom(text: string, usual: Rule): readonly Rule[] {
   const said = text.trim()
   if (said === '' || said.toLowerCase() === 'on') return [usual]
   if (said.toLowerCase() === 'off') return []
-  const given = [JSON.parse(said)].flat() as RuleInput[]
-  if (given.length > MAX_RULES) inputs.refuse('rules', `a list of at most ${MAX_RULES} rules`, given)
-  return given.map((rule) => readRule(rule))
+  return readRules([JSON.parse(said)].flat() as RuleInput[])
 }

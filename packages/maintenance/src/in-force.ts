@@ -23,12 +23,15 @@ export interface InForceParts {
   readonly drainBegun: () => void
 }
 
+const MEASURED_MS = 1000
+
 /** What is in force in one process. */
 export class InForce {
   readonly #parts: InForceParts
   #plan: Plan | undefined
   #status: Status
   #rules: ReadonlyMap<string, Rule> = new Map()
+  #madeMs = Number.NEGATIVE_INFINITY
   #nextChangeMs = Number.POSITIVE_INFINITY
   #cancelChange: () => void = () => {}
   #closed = false
@@ -61,6 +64,7 @@ export class InForce {
     const { clock, said } = this.#parts
     const wallMs = this.#parts.wallMs()
     const { state, rules } = said()
+    this.#madeMs = wallMs
     this.#plan = planAt(rules, wallMs)
     this.#status = statusAt(state, rules, wallMs)
     this.#tellBegunAndEnded(
@@ -74,9 +78,11 @@ export class InForce {
     this.#cancelChange = clock.schedule(delayMs, () => this.apply())
   }
 
-  /** The clock may have been told to be later than it was. */
+  /** The clock may have been told to be later than it was, or much earlier. */
   clockTold(): void {
-    if (this.#parts.wallMs() >= this.#nextChangeMs) this.apply()
+    const wallMs = this.#parts.wallMs()
+    // A little earlier it is by measuring: what has begun a moment ago must not end for that.
+    if (wallMs >= this.#nextChangeMs || wallMs < this.#madeMs - MEASURED_MS) this.apply()
   }
 
   /** Nothing changes any more. */

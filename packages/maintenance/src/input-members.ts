@@ -1,5 +1,5 @@
 import { inputs } from './inputs.ts'
-import { lineOf } from './rule.ts'
+import { lineOf, MOMENT, momentOf } from './rule.ts'
 
 /** The members of a body or a query, each read as what it has to be. Raises `HOLDFAST_ERR_MAINTENANCE_RULE`. */
 export class InputMembers {
@@ -36,6 +36,15 @@ export class InputMembers {
   line(name: string): string | undefined {
     const value = this.text(name)
     return value === undefined ? undefined : lineOf(name, value)
+  }
+
+  /** A moment as text; a number could be seconds or milliseconds. */
+  moment(name: string): string | undefined {
+    const value = this.get(name)
+    if (value === undefined) return undefined
+    if (typeof value !== 'string') return inputs.refuse(name, MOMENT, value)
+    momentOf(name, value)
+    return value
   }
 
   flag(name: string): boolean | undefined {

@@ -4,7 +4,9 @@
  */
 
 import type { Severity } from './banner.ts'
+import { MAX_BYPASS_MS } from './bypass.ts'
 import { InputMembers } from './input-members.ts'
+import { inputs } from './inputs.ts'
 import type { Entry } from './journal.ts'
 import type { Maintenance } from './maintenance.ts'
 import type { Note } from './note.ts'
@@ -12,7 +14,7 @@ import type { BypassOptions } from './options.ts'
 import type { ProcessQuiescence } from './quiescence.ts'
 import { instant } from './refusal.ts'
 import type { Changed } from './replica.ts'
-import type { Mode, Rule, RuleInput, Scope } from './rule.ts'
+import { LONGEST_MS, type Mode, type Rule, type RuleInput, type Scope } from './rule.ts'
 import type { RuleInfo } from './status.ts'
 
 /** What an operator asked, as it came. */
@@ -88,7 +90,9 @@ export const operatorRoutes: readonly OperatorRoute[] = [
     path: '/maintenance/rules/:id',
     async answer(maintenance, { params, body }, { note, groups }) {
       const members = InputMembers.of(body)
-      const rule = { ...ruleMembers(members), id: params['id'] ?? '' }
+      const id = params['id'] ?? ''
+      const rule = { id, ...ruleMembers(members) }
+      if (rule.id !== id) inputs.refuse('id', `left out, or "${id}" as in the path`, rule.id)
       return { body: await set(maintenance, rule, noteOf(members, note), groups) }
     },
   },
@@ -127,7 +131,7 @@ export const operatorRoutes: readonly OperatorRoute[] = [
       const members = InputMembers.of(body)
       members.onlyKnown(['duration_ms', 'reason'])
       const issued = maintenance.issueBypass(
-        members.number('duration_ms', 1000) ?? bypass?.defaultMs ?? 0,
+        members.number('duration_ms', 1000, MAX_BYPASS_MS) ?? bypass?.defaultMs ?? 0,
         noteOf(members, note),
       )
       return {
@@ -156,10 +160,11 @@ export const operatorRoutes: readonly OperatorRoute[] = [
       const members = InputMembers.of(body)
       members.onlyKnown(['message', 'severity', 'from', 'until', 'reason', 'version'])
       const banner = definedOnly({
-        message: members.text('message') ?? '',
-        severity: members.text('severity') as Severity | undefined,
-        from: members.text('from'),
-        until: members.text('until'),
+        // What is wrong with these is found out where the banner is read.
+        message: members.get('message') as string,
+        severity: members.get('severity') as Severity | undefined,
+        from: members.moment('from'),
+        until: members.moment('until'),
       })
       return { body: changeBody(maintenance, await maintenance.setBanner(banner, noteOf(members, note))) }
     },
@@ -192,6 +197,15 @@ const RULE_MEMBERS = [
 /** What is wrong with a member is found out where the rule is read. */
 function ruleMembers(members: InputMembers): Partial<RuleInput> {
   members.onlyKnown(RULE_MEMBERS)
+  // Seconds since 1970 would be taken for milliseconds: a window of next week would begin at once.
+  for (const name of ['from', 'until']) members.moment(name)
+  // By the names that they have here.
+  for (const [name, least] of [
+    ['announce_ms', 0],
+    ['retry_after_ms', 1000],
+  ] as const) {
+    if (members.has(name)) inputs.duration(name, members.get(name), least, LONGEST_MS)
+  }
   return Object.fromEntries(
     RULE_MEMBERS.filter((name) => name !== 'version' && members.has(name)).map((name) => [
       name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()),

@@ -7,7 +7,7 @@ import { checks } from './inputs.ts'
 import type { MaintenanceJournal } from './journal.ts'
 import type { MaintenanceRedis } from './redis-store.ts'
 import { type Rule, type RuleInput, readRule } from './rule.ts'
-import { MAX_RULES, type MaintenanceState, NOTHING } from './state.ts'
+import { type MaintenanceState, NOTHING, readRules } from './state.ts'
 
 /** Ways past maintenance for whoever tries out what is closed. */
 export interface BypassOptions {
@@ -224,12 +224,9 @@ function initialOf(given: InitialOptions): MaintenanceState {
   checks.object('initial', given)
   checks.onlyKnown('initial.', given, ['rules', 'banner'])
   const { rules = [], banner } = given
-  if (!Array.isArray(rules) || rules.length > MAX_RULES) {
-    checks.refuse('initial.rules', `a list of at most ${MAX_RULES} rules`, rules)
-  }
   return {
     ...NOTHING,
-    rules: rules.map((rule: RuleInput) => ruleOf('initial.rules', rule)),
+    rules: asOption('initial.rules', () => readRules(rules)),
     ...(banner !== undefined && { banner: asOption('initial.banner', () => readBanner(banner)) }),
   }
 }

@@ -3,7 +3,7 @@
  * Guarantees: it is never said while a process is known that has not said so of itself; a process that fell silent is
  * waited for, until it is believed to be gone (`FORGET_MS`); nothing is said before the store has heard of everybody.
  */
-import type { Member, Members } from './store.ts'
+import { MAX_MEMBERS, type Member, type Members } from './store.ts'
 
 /** What a process says about itself. */
 export interface Presence {
@@ -19,7 +19,7 @@ export interface Quiescence {
   /** Changes under way, in all processes that have said so. */
   readonly inFlight: number
   readonly processes: readonly ProcessQuiescence[]
-  /** Whether the store has heard of processes for long enough to know all of them. */
+  /** Whether the store has heard of processes for long enough to know all of them, and can tell of all. */
   readonly complete: boolean
 }
 
@@ -47,7 +47,7 @@ export function quiescenceOf(
   { version, syncMs }: { readonly version: number; readonly syncMs: number },
 ): Quiescence {
   const processes = members.map((member) => processOf(ruleId, member, version, MISSED_TURNS * syncMs))
-  const complete = heardForMs >= MISSED_TURNS * syncMs
+  const complete = heardForMs >= MISSED_TURNS * syncMs && members.length < MAX_MEMBERS
   return {
     quiescent: complete && processes.length > 0 && processes.every(({ state }) => state === 'quiescent'),
     inFlight: processes.reduce((sum, { inFlight }) => sum + inFlight, 0),
@@ -63,8 +63,10 @@ function processOf(
   silentMs: number,
 ): ProcessQuiescence {
   const presence = presenceFrom(text)
-  const inFlight = presence.draining[ruleId] ?? 0
-  const behind = presence.version < version || presence.draining[ruleId] === undefined
+  // A rule may be called like what every object has.
+  const draining = new Map(Object.entries(presence.draining)).get(ruleId)
+  const inFlight = draining ?? 0
+  const behind = presence.version < version || draining === undefined
   const said = behind ? 'behind' : inFlight > 0 ? 'draining' : 'quiescent'
   return { id, state: seenMsAgo > silentMs ? 'silent' : said, inFlight, seenMsAgo }
 }

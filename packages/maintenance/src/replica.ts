@@ -86,6 +86,8 @@ export class Replica {
   #unsure: string | undefined
   #recording: Promise<void> | undefined
   #heard = false
+  /** The last look failed, and that was told. */
+  #refused = false
   #closed = false
   #stopListening: () => void = () => {}
   #cancelSync: () => void = () => {}
@@ -172,6 +174,8 @@ export class Replica {
       stateFrom(text, version)
       const known = Math.max(version, this.#kept?.version ?? 0)
       const written = await store.write(text, known).catch((cause: unknown) => {
+        // Whoever asked is told no reasons, and a store that is full would tell its own nowhere.
+        this.#parts.log.warn({ err: cause }, 'the store of maintenance has not taken a change')
         // It may have been carried out.
         this.#unsure = text
         void this.sync()
@@ -242,7 +246,7 @@ export class Replica {
   }
 
   async #ask(): Promise<boolean> {
-    const { store, clock, id, report } = this.#parts
+    const { store, clock, id, report, log } = this.#parts
     try {
       const known = this.#kept?.version ?? 0
       const askedMs = clock.nowMs()
@@ -252,11 +256,17 @@ export class Replica {
       this.#keepTime(reading.nowMs, (askedMs + clock.nowMs()) / 2)
       await this.#take(reading, known)
       this.#syncs += 1
+      this.#refused = false
       this.#parts.looked()
       this.#recordWhatWasFound()
       return true
-    } catch {
+    } catch (err) {
       this.#failures += 1
+      // Of one that is away others tell.
+      if (!this.#refused && store.available) {
+        log.warn({ err }, 'the store of maintenance refuses to be looked at: what was in force stays')
+        this.#refused = true
+      }
       return false
     }
   }

@@ -2,6 +2,7 @@
  * What an operator says about a part of the service, read once and kept in one form. Pure. Guarantees: whatever passes
  * `readRule` can be kept, told to other processes and read there again; nothing in it is longer or more than stated here.
  */
+import { createHash } from 'node:crypto'
 import { addressesOf, inputs } from './inputs.ts'
 
 /**
@@ -72,6 +73,9 @@ export interface Rule {
   readonly retryAfterMs?: number
 }
 
+/** How a moment is asked for. */
+export const MOMENT = 'a moment such as 2026-11-22T20:00:00Z, with a time zone'
+
 const MODES: readonly Mode[] = ['block', 'read-only', 'drain-writes', 'banner-only']
 const MAX_TEXT = 500
 const MAX_LIST = 100
@@ -81,7 +85,8 @@ const METHOD = /^[A-Z][A-Z-]{0,19}$/
 const PATH = /^\/[^\s?#]{0,255}$/
 const ROLE = /^[\w.:-]{1,63}$/
 const ANNOUNCE_MS = 900_000
-const LONGEST_MS = 366 * 86_400_000
+/** The longest time of a rule's members, in ms. */
+export const LONGEST_MS = 366 * 86_400_000
 /** The last moment that RFC 3339 can write. */
 const LAST_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
 
@@ -140,18 +145,20 @@ export function readKept(kept: Rule): Rule {
 /** The name of a rule that was given none: one for each scope. */
 export function idOf({ group, tenant }: Scope): string {
   const parts = [group && `group:${group}`, tenant && `tenant:${tenant}`].filter((part) => part !== undefined)
-  return parts.length === 0 ? 'all' : parts.join('.').slice(0, 64)
+  const name = parts.join('.') || 'all'
+  if (NAME.test(name)) return name
+  // What was cut off is in its digest: the rule of one tenant must not take the place of another's.
+  const digest = createHash('sha256').update(name).digest('base64url')
+  return `${name.slice(0, 42)}:${digest.slice(0, 21)}`
 }
 
 /** The moment in milliseconds since the Unix epoch. Raises `HOLDFAST_ERR_MAINTENANCE_RULE`. */
 export function momentOf(name: string, given: Moment): number {
-  const ms = typeof given === 'string' ? readInstant(given) : Math.round(Number(given))
+  const isNumber = typeof given === 'number' || given instanceof Date
+  const ms =
+    typeof given === 'string' ? readInstant(given) : isNumber ? Math.round(Number(given)) : Number.NaN
   if (Number.isSafeInteger(ms) && ms >= 0 && ms <= LAST_MS) return ms
-  return inputs.refuse(
-    name,
-    'a moment such as 2026-11-22T20:00:00Z, with a time zone',
-    given instanceof Date ? 'a Date' : given,
-  )
+  return inputs.refuse(name, MOMENT, given instanceof Date ? 'a Date' : given)
 }
 
 /** One line of text. Raises `HOLDFAST_ERR_MAINTENANCE_RULE`. */

@@ -11,7 +11,7 @@
  * key expire when nobody looks any more.
  */
 import type { RedisScript } from '@holdfast/redis-guard'
-import { FORGET_MS, type Members, type Reading, type Written } from './store.ts'
+import { FORGET_MS, MAX_MEMBERS, type Members, type Reading, type Written } from './store.ts'
 
 const NOW = `
 local time = redis.call('TIME')
@@ -80,8 +80,6 @@ return 1
 `,
   decode: Number,
 }
-
-const MAX_MEMBERS = 1000
 
 /** KEYS the second and third. Replies since when, now, and of each process its name, when it last looked and its report. */
 export const membersScript: RedisScript<Members> = {

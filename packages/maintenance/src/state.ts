@@ -6,7 +6,7 @@
 import { type Banner, readKeptBanner } from './banner.ts'
 import { FullError, UnknownError } from './errors.ts'
 import { inputs } from './inputs.ts'
-import { type Rule, readKept } from './rule.ts'
+import { type Rule, type RuleInput, readKept, readRule } from './rule.ts'
 
 /** Who changed what, and why. */
 export interface Change {
@@ -60,6 +60,19 @@ const ACTIONS: readonly ChangeAction[] = [
 /** Nothing is in force. */
 export const NOTHING: MaintenanceState = { version: 0, epoch: 1, rules: [] }
 
+/** Reads rules that are given together. Raises `HOLDFAST_ERR_MAINTENANCE_RULE`. */
+export function readRules(given: readonly RuleInput[]): readonly Rule[] {
+  if (!Array.isArray(given) || given.length > MAX_RULES) return refuseRules(given)
+  const rules = given.map((rule: RuleInput) => readRule(rule))
+  const ids = new Set<string>()
+  for (const { id } of rules) {
+    // They would be one for whoever replaces it, or takes it out.
+    if (ids.has(id)) inputs.refuse('id', 'that of no other rule of the list', id)
+    ids.add(id)
+  }
+  return rules
+}
+
 /** Puts a rule in the place of the one with its id. Raises `HOLDFAST_ERR_MAINTENANCE_FULL`. */
 export function withRule(state: MaintenanceState, rule: Rule, nowMs: number): Document {
   const rules = lasting(state.rules, nowMs).filter(({ id }) => id !== rule.id)
@@ -103,9 +116,7 @@ export function stateFrom(text: string, version: number): MaintenanceState {
   inputs.text('state', text, MAX_DOCUMENT)
   const given: unknown = JSON.parse(text)
   const { epoch, rules, banner, change } = inputs.object('state', given) as Partial<Document>
-  if (!Array.isArray(rules) || rules.length > MAX_RULES) {
-    return inputs.refuse('rules', `a list of at most ${MAX_RULES} rules`, rules)
-  }
+  if (!Array.isArray(rules) || rules.length > MAX_RULES) return refuseRules(rules)
   const state: MaintenanceState = {
     version: inputs.count('version', version, 0),
     epoch: inputs.count('epoch', epoch, 1),
@@ -113,6 +124,10 @@ export function stateFrom(text: string, version: number): MaintenanceState {
     ...(banner !== undefined && { banner: readKeptBanner(banner) }),
   }
   return change === undefined ? state : { ...state, change: changeOf(change) }
+}
+
+function refuseRules(given: unknown): never {
+  return inputs.refuse('rules', `a list of at most ${MAX_RULES} rules`, given)
 }
 
 function changeOf(given: Change): Change {

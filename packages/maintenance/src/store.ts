@@ -39,12 +39,14 @@ export interface Member extends Report {
 export interface Members {
   /** For how long the store has been hearing of processes: before that it may know of too few. */
   readonly heardForMs: number
-  /** Whoever has not looked for `FORGET_MS` is not among them. At most 1000. */
+  /** Whoever has not looked for `FORGET_MS` is not among them. At most `MAX_MEMBERS`, and then there may be more. */
   readonly members: readonly Member[]
 }
 
 /** A process that has not looked for so long is believed to be gone. */
 export const FORGET_MS = 60_000
+/** Of so many processes a store tells. */
+export const MAX_MEMBERS = 1000
 
 /**
  * Where the processes of a service agree on what is in force. Each operation is atomic. Every method may reject; whoever

@@ -57,6 +57,22 @@ t.test('while the store is away everything stays as it is, and nothing can be ch
   t.notOk(isClosed(one))
 })
 
+t.test('a store that is there and refuses, as a full one does, is told about, once', async (t) => {
+  const fleet = new HandFleet()
+  const one = await fleet.process()
+  fleet.store.failures = 4
+  await t.rejects(one.set({}), { code: 'HOLDFAST_ERR_MAINTENANCE_UNAVAILABLE' })
+  t.match(fleet.logged(/has not taken a change/), [{ level: 'warn', details: { err: Error } }])
+  await fleet.clock.advance(60_000)
+  t.equal(fleet.store.failures, 0)
+  t.match(fleet.logged(/refuses to be looked at/), [{ level: 'warn', details: { err: Error } }])
+  t.equal(fleet.logged(/refuses to be looked at/).length, 1)
+  await one.set({})
+  fleet.store.failures = 1
+  await fleet.clock.advance(10_000)
+  t.equal(fleet.logged(/refuses to be looked at/).length, 2, 'and when it happens again')
+})
+
 t.test('a store that has lost everything is told again by whoever knows', async (t) => {
   const fleet = new HandFleet()
   const one = await fleet.process()
@@ -291,6 +307,24 @@ t.test('windows begin and end in all processes by the clock of the store', async
   t.ok(isClosed(one), 'whatever happens to the clock of this process')
   await fleet.clock.advance(1000)
   t.notOk(isClosed(one))
+})
+
+t.test('a window that was over by a clock that is ahead is held by that of the store', async (t) => {
+  const fleet = new HandFleet()
+  fleet.store.aheadMs = -3_600_000
+  const storeMs = fleet.clock.wallMs() - 3_600_000
+  const one = fleet.made({ initial: { rules: [{ until: storeMs + 60_000 }] } })
+  t.notOk(isClosed(one))
+  const starting = one.start()
+  await fleet.clock.advance(0)
+  await starting
+  t.ok(isClosed(one))
+  await fleet.clock.advance(60_000)
+  t.notOk(isClosed(one), 'it is over')
+  fleet.store.aheadMs -= 900
+  t.equal(await one.sync(), true)
+  t.notOk(isClosed(one), 'and does not begin again because a clock was measured twice')
+  await one.close()
 })
 
 t.test('processes without a store follow the journal, and none says that all is quiescent', async (t) => {

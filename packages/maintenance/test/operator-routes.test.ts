@@ -142,7 +142,7 @@ t.test('rules are set and taken out by name', async (t) => {
     status: 404,
     body: { code: 'HOLDFAST_ERR_MAINTENANCE_UNKNOWN' },
   })
-  await ask(app, 'PUT', '/admin/maintenance/rules/a', {})
+  t.match(await ask(app, 'PUT', '/admin/maintenance/rules/a', { id: 'a' }), { status: 200 })
   await ask(app, 'PUT', '/admin/maintenance/rules/b', { scope: { tenant: 'acme' } })
   t.match(await ask(app, 'POST', '/admin/maintenance/disable', { id: 'a' }), { status: 200 })
   t.match(await ask(app, 'POST', '/admin/maintenance/disable', { tenants: true, reason: 'all paid' }), {
@@ -236,7 +236,17 @@ t.test('what makes no sense is refused in words', async (t) => {
     ['POST', '/admin/banner', {}, /"message" must be a text/],
     ['POST', '/admin/banner', { message: 7 }, /"message" must be a text/],
     ['POST', '/admin/banner', { message: 'x', reason: 'a\nb' }, /"reason" must be one line/],
+    // Seconds since 1970: as milliseconds they are long gone, and the window would have begun.
+    ['POST', '/admin/maintenance/enable', { from: 1_900_000_000 }, /"from" must be a moment such as/],
+    ['POST', '/admin/maintenance/enable', { from: true }, /"from" must be a moment such as/],
+    ['POST', '/admin/maintenance/enable', { until: [1] }, /"until" must be a moment such as/],
+    ['POST', '/admin/maintenance/enable', { announce_ms: -1 }, /"announce_ms" must be/],
+    ['POST', '/admin/maintenance/enable', { retry_after_ms: 1 }, /"retry_after_ms" must be/],
+    ['POST', '/admin/maintenance/bypasses', { duration_ms: 1e12 }, /"duration_ms" must be/],
+    ['POST', '/admin/banner', { message: '' }, /of 1 to 500 characters, received ""/],
+    ['POST', '/admin/banner', { message: 'x', from: 5 }, /"from" must be a moment such as/],
     ['PUT', '/admin/maintenance/rules/a%20b', {}, /"id" must be a name/],
+    ['PUT', '/admin/maintenance/rules/a', { id: 'b' }, /"id" must be left out, or "a" as in the path/],
   ] as const) {
     const { status, body } = await ask(app, method, url, payload)
     t.match([status, body.code, body.message], [400, 'HOLDFAST_ERR_MAINTENANCE_RULE', message], url)

@@ -40,6 +40,9 @@ t.test('a rule without a name is named for its scope, so that the same said twic
   t.equal(idOf({ group: 'bots', tenant: 'acme' }), 'group:bots.tenant:acme')
   const long = 'x'.repeat(64)
   t.ok(readKept(readRule({ scope: { group: long, tenant: long } })), 'also where that is long')
+  const ofTenant = (last: string) => readRule({ scope: { group: long, tenant: `${'x'.repeat(63)}${last}` } })
+  t.not(ofTenant('a').id, ofTenant('b').id, 'the rule of one tenant does not take the place of another')
+  t.equal(ofTenant('a').id, ofTenant('a').id)
 })
 
 t.test('a moment is a number, a Date, or RFC 3339 with its time zone', async (t) => {

@@ -1,3 +1,5 @@
+import { preferencesOf } from '@holdfast/footing'
+
 /** The two formats of a scrape. */
 export type Format = 'text' | 'openmetrics'
 
@@ -18,8 +20,6 @@ const VERSIONS: Readonly<Record<Format, readonly (string | undefined)[]>> = {
   openmetrics: ['1.0.0', '0.0.1', undefined],
   text: ['0.0.4', undefined],
 }
-/** More than any collector sends; the rest is not looked at. */
-const MAX_ALTERNATIVES = 20
 
 /**
  * What an `Accept` prefers (RFC 9110, 12.5.1): the highest q; among equals OpenMetrics, which says more. Text where it
@@ -28,12 +28,9 @@ const MAX_ALTERNATIVES = 20
 export function formatOf(accept: string | undefined): Format {
   let best: Format = 'text'
   let bestQuality = 0
-  for (const alternative of (accept ?? '').split(',', MAX_ALTERNATIVES)) {
-    const [type = '', ...rest] = alternative.split(';', MAX_ALTERNATIVES)
-    const format = FORMATS.get(type.trim().toLowerCase())
-    const parameters = new Map(rest.map(parameterOf))
+  for (const { name, parameters, quality } of preferencesOf(accept)) {
+    const format = FORMATS.get(name)
     if (format === undefined || !VERSIONS[format].includes(parameters.get('version'))) continue
-    const quality = qualityOf(parameters.get('q'))
     if (quality > bestQuality || (quality === bestQuality && quality > 0 && format === 'openmetrics')) {
       best = format
       bestQuality = quality
@@ -44,19 +41,5 @@ export function formatOf(accept: string | undefined): Format {
 
 /** Whether an `Accept-Encoding` takes gzip. */
 export function takesGzip(acceptEncoding: string | undefined): boolean {
-  return (acceptEncoding ?? '').split(',', MAX_ALTERNATIVES).some((coding) => {
-    const [name = '', ...rest] = coding.split(';', MAX_ALTERNATIVES)
-    return name.trim().toLowerCase() === 'gzip' && qualityOf(new Map(rest.map(parameterOf)).get('q')) > 0
-  })
-}
-
-function parameterOf(text: string): readonly [name: string, value: string] {
-  const [name = '', value = ''] = text.split('=', 2)
-  return [name.trim().toLowerCase(), value.trim().replace(/^"(.*)"$/, '$1')]
-}
-
-function qualityOf(text: string | undefined): number {
-  if (text === undefined) return 1
-  const quality = Number(text)
-  return text !== '' && quality >= 0 && quality <= 1 ? quality : 0
+  return preferencesOf(acceptEncoding).some(({ name, quality }) => name === 'gzip' && quality > 0)
 }

@@ -8,7 +8,7 @@ import type { Format } from './accept.ts'
 import type { Aggregate } from './definition.ts'
 import { PrimarySilentError } from './errors.ts'
 import type { MetricLike, RegistryLike } from './registry.ts'
-import { within } from './scrape.ts'
+import { defaultLabelsOf, within } from './scrape.ts'
 import { SnapshotWriter, type WorkerSnapshot } from './worker-snapshot.ts'
 import { WorkerTotals } from './worker-totals.ts'
 
@@ -54,13 +54,18 @@ export interface ClusterMetrics {
 export interface ClusterSettings {
   /** How gauges of other makers become one, by name; what is not here adds up, or does what it says itself. */
   readonly aggregates?: Readonly<Record<string, Aggregate>>
+  /**
+   * Metrics of the primary itself. They are read as often as workers tell theirs, and added up with those as if it were one
+   * of them, which it is not in `metrics_workers`. Default: it has none.
+   */
+  readonly registry?: RegistryLike
 }
 
 /** Call it in the primary before workers are forked. */
 export function collectCluster(
   cluster: ClusterLike,
-  clock: Pick<Clock, 'nowMs'>,
-  { aggregates = {} }: ClusterSettings = {},
+  clock: Pick<Clock, 'nowMs' | 'schedule'>,
+  { aggregates = {}, registry }: ClusterSettings = {},
 ): ClusterMetrics {
   const totals = new WorkerTotals({
     staleAfterMs: MISSED_TURNS * TELL_MS,
@@ -78,12 +83,35 @@ export function collectCluster(
   cluster.on('message', hear)
   // By then everything that was told has been heard; when it exits, that need not be so.
   cluster.on('disconnect', retire)
+  const endOwn =
+    registry === undefined ? () => {} : readOften(registry, clock, (snapshot) => totals.hearPrimary(snapshot))
   return {
     text,
     close() {
+      endOwn()
       cluster.off('message', hear)
       cluster.off('disconnect', retire)
     },
+  }
+}
+
+/** Reads a registry now and every `TELL_MS`, until the function it answers is called. */
+function readOften(
+  registry: RegistryLike,
+  clock: Pick<Clock, 'schedule'>,
+  heard: (snapshot: WorkerSnapshot) => void,
+): () => void {
+  const writer = new SnapshotWriter((promise) => within(promise, COLLECT_MS, clock))
+  let cancel = () => {}
+  let closed = false
+  const read = async (): Promise<void> => {
+    heard(await writer.next(registry.getMetricsAsArray() as readonly MetricLike[]))
+    if (!closed) cancel = clock.schedule(TELL_MS, read)
+  }
+  read()
+  return () => {
+    closed = true
+    cancel()
   }
 }
 
@@ -114,11 +142,17 @@ export class ClusterWorker {
   #ids = 0
   #closed = false
 
-  constructor(channel: WorkerChannel, registry: RegistryLike, clock: Clock) {
+  /** `unread` is told the name of a metric that could not be read. */
+  constructor(
+    channel: WorkerChannel,
+    registry: RegistryLike,
+    clock: Clock,
+    unread: (metric: string) => void = () => {},
+  ) {
     this.#channel = channel
     this.#registry = registry
     this.#clock = clock
-    this.#writer = new SnapshotWriter((promise) => within(promise, COLLECT_MS, clock))
+    this.#writer = new SnapshotWriter((promise) => within(promise, COLLECT_MS, clock), unread)
     channel.on('message', this.#heard)
     this.#later()
   }
@@ -131,7 +165,8 @@ export class ClusterWorker {
   }
 
   async #tell(): Promise<void> {
-    const snapshot = await this.#writer.next(this.#registry.getMetricsAsArray() as readonly MetricLike[])
+    const metrics = this.#registry.getMetricsAsArray() as readonly MetricLike[]
+    const snapshot = await this.#writer.next(metrics, defaultLabelsOf(this.#registry))
     this.#send({ kind: SNAPSHOT, snapshot })
   }
 

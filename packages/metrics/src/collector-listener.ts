@@ -3,8 +3,8 @@
  * workers are busy. `GET /metrics`, to who has the token, where there is one.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { bearerCheck } from '@holdfast/footing'
 import { CONTENT_TYPES, type Format, formatOf } from './accept.ts'
-import { bearerCheck } from './bearer.ts'
 
 /** Who is answered. */
 export interface CollectorSettings {
@@ -15,15 +15,24 @@ export interface CollectorSettings {
 
 const MAX_CONNECTIONS = 100
 const REQUEST_MS = 5000
+/** Node looks for those who are too slow every 30 s by itself: so long, `MAX_CONNECTIONS` of them would lock the collector out. */
+const LOOK_MS = 1000
 
 /** A server that is not listening yet. */
 export function collectorServer(
   text: (format: Format) => string,
   { token, path = '/metrics' }: CollectorSettings = {},
 ): Server {
-  const mayRead = token === undefined ? () => true : bearerCheck(token)
+  const check = bearerCheck(token)
+  const mayRead = (authorization: string | undefined) =>
+    token === undefined || check(authorization) === 'right'
   const server = createServer(
-    { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS, maxHeaderSize: 8192 },
+    {
+      requestTimeout: REQUEST_MS,
+      headersTimeout: REQUEST_MS,
+      connectionsCheckingInterval: LOOK_MS,
+      maxHeaderSize: 8192,
+    },
     ({ url = '', method, headers }: IncomingMessage, response: ServerResponse) => {
       const answer = (status: number, type: string, body: string, more: Record<string, string> = {}) => {
         response

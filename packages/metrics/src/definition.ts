@@ -44,7 +44,8 @@ export interface GaugeDefinition<Rules extends LabelRules> extends Definition<Ru
   readonly aggregate?: Aggregate
   /**
    * Called before each scrape, to set what is only known then; may answer a promise. A throw, or a rejection, leaves the
-   * values as they are; a promise that takes longer than `collectTimeoutMs` has the gauge left out of that scrape.
+   * values as they are; a promise that takes longer than `collectTimeoutMs` has the gauge left out of that scrape, and it
+   * is called again when that has ended.
    */
   readonly collect?: () => void
 }
@@ -101,6 +102,13 @@ export function resolveDefinition(
   const entries = Object.entries(checks.object('labels', labels))
   if (entries.length > MAX_LABELS) checks.refuse('labels', `at most ${MAX_LABELS}`, entries.length)
   for (const [label, rule] of entries) checkLabel(label, rule, checks)
+  // Series are numbered: past that, two of them would have one number.
+  if (entries.reduce((product, [, rule]) => product * placesOf(rule), 1) > Number.MAX_SAFE_INTEGER)
+    checks.refuse(
+      'labels',
+      'fewer, or with fewer values: together they have more than 2^53',
+      Object.keys(labels),
+    )
   return { name, help, labels, maxSeries: checks.count('maxSeries', maxSeries, 1, 100_000) }
 }
 
@@ -139,12 +147,17 @@ function checkLabel(label: string, rule: LabelRule, checks: OptionChecks): void 
   }
 }
 
+/** As many values as a label can have, `other` and `none` included. */
+function placesOf(rule: LabelRule): number {
+  return 'max' in rule ? (rule.reserved ?? []).length + rule.max + 2 : rule.length + 2
+}
+
 /** The longest value of a label, in characters. */
 export const MAX_VALUE = 128
 
-/** Whether it can be the value of a label. */
+/** Whether it can be the value of a label. Halves of characters would all be one in UTF-8. */
 export function isValue(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= MAX_VALUE
+  return typeof value === 'string' && value !== '' && value.length <= MAX_VALUE && value.isWellFormed()
 }
 
 function checksOf(given: { readonly name?: unknown }): OptionChecks {

@@ -1,15 +1,15 @@
 /*
  * The text of a scrape, in both formats, of metrics of this package and of any client. Guarantees: a family is told once
- * and whole; a metric that cannot be read in time is left out and named, and takes no other with it; the event loop gets
- * its turn whenever `pause` says so.
+ * and whole; a metric that cannot be read in time, or answers what is no number, is left out and named, and takes no other
+ * with it; the event loop gets its turn whenever `pause` says so.
  */
 import type { Format } from './accept.ts'
 import { Family } from './family.ts'
-import { braced, escapeHelp, labelText, numberText } from './label-text.ts'
+import { braced, escapeHelp, exemplarText, labelText, numberText } from './label-text.ts'
 import type { MetricLike } from './registry.ts'
 
 /** What a metric of a client answers when it is read. */
-interface Answer {
+export interface Answer {
   readonly name: string
   readonly help: string
   readonly type: string
@@ -22,9 +22,9 @@ interface ForeignSample {
   readonly sharedLabels?: Readonly<Record<string, string | number>> | undefined
   readonly metricName?: string | undefined
   readonly exemplar?: {
-    readonly labelSet: Readonly<Record<string, string>>
+    readonly labelSet: unknown
     readonly value: number
-    readonly timestamp: number
+    readonly timestamp?: number | undefined
   } | null
 }
 
@@ -33,6 +33,8 @@ export interface ExposeOptions {
   readonly format: Format
   /** Labels of every series that has them not. */
   readonly defaultLabels: Readonly<Record<string, string>>
+  /** What a metric answers. */
+  readonly read: (metric: MetricLike) => Promise<Answer>
   /** Answers a promise when it is time to let others work. */
   readonly pause: () => Promise<void> | undefined
   /** Answers what the promise does, or rejects when it takes too long. */
@@ -43,7 +45,7 @@ export interface ExposeOptions {
 
 /** Reads all metrics, at one moment where they can be, and tells them. */
 export async function expose(metrics: readonly MetricLike[], options: ExposeOptions): Promise<string> {
-  const { format, defaultLabels, pause, within, unread } = options
+  const { format, defaultLabels, read, pause, within, unread } = options
   const openMetrics = format === 'openmetrics'
   const plain = Object.keys(defaultLabels).length === 0
   // All at once, in one turn: several of them may share what they look at.
@@ -53,16 +55,18 @@ export async function expose(metrics: readonly MetricLike[], options: ExposeOpti
   for (const one of reading) if (one instanceof Promise) one.catch(() => {})
   let text = ''
   for (const [at, one] of reading.entries()) {
+    const before = text
     try {
       const told = one instanceof Promise ? await one : one
       for (const lines of told instanceof Family
         ? linesOfFamily(told, openMetrics)
-        : [linesOf(told, defaultLabels, openMetrics)]) {
+        : linesOf(told, defaultLabels, openMetrics)) {
         text += lines
         const paused = pause()
         if (paused !== undefined) await paused
       }
     } catch {
+      text = before
       unread(metrics[at]?.name ?? '')
     }
   }
@@ -81,7 +85,7 @@ function* linesOfFamily(family: Family, openMetrics: boolean): Generator<string,
 }
 
 /** A synchronous throw is one more metric that cannot be read. */
-async function read(metric: MetricLike): Promise<Answer> {
+export async function readMetric(metric: MetricLike): Promise<Answer> {
   const { getForPromString } = metric as { readonly getForPromString?: unknown }
   // The buckets of a histogram share their labels there.
   const answer = typeof getForPromString === 'function' ? getForPromString.call(metric) : metric.get()
@@ -96,21 +100,20 @@ function head(
   return `# HELP ${family} ${escapeHelp(help, openMetrics)}\n# TYPE ${family} ${type}\n`
 }
 
-function linesOf(
+function* linesOf(
   answer: Answer,
   defaultLabels: Readonly<Record<string, string>>,
   openMetrics: boolean,
-): string {
+): Generator<string, void, void> {
   const { name, type, values } = answer
   const suffix = openMetrics && type === 'counter' && !name.endsWith('_total') ? '_total' : ''
-  let lines = head(answer, openMetrics)
+  yield head(answer, openMetrics)
   for (const { metricName = name, labels, sharedLabels, value, exemplar } of values) {
+    // One line that is none would make the whole scrape unreadable.
+    if (typeof value !== 'number') throw new TypeError(`${name} has a value that is no number`)
     const all = labelText({ ...defaultLabels, ...sharedLabels, ...labels })
     const extra =
-      openMetrics && exemplar
-        ? ` # {${labelText(exemplar.labelSet)}} ${numberText(exemplar.value)} ${exemplar.timestamp}`
-        : ''
-    lines += `${metricName}${suffix}${braced(all)} ${numberText(value)}${extra}\n`
+      openMetrics && exemplar ? exemplarText(exemplar.labelSet, exemplar.value, exemplar.timestamp) : ''
+    yield `${metricName}${suffix}${braced(all)} ${numberText(value)}${extra}\n`
   }
-  return lines
 }

@@ -4,8 +4,8 @@
  * rows are read when somebody looks.
  */
 import type { Aggregate } from './definition.ts'
-import { boundText, braced, labelText, numberText } from './label-text.ts'
-import type { CounterRow, Exemplar, GaugeRow, HistogramRow, Row } from './row.ts'
+import { boundText, braced, exemplarText, numberText } from './label-text.ts'
+import type { CounterRow, GaugeRow, HistogramRow, Row } from './row.ts'
 
 /** The kinds of metrics. */
 export type MetricType = 'counter' | 'gauge' | 'histogram'
@@ -137,7 +137,9 @@ export const HISTOGRAM_FORM: Form<HistogramRow> = {
       count += counts[at] ?? 0
       lines += head + ends[at] + count
       const exemplar = withExemplars ? exemplars?.[at] : undefined
-      lines += exemplar === undefined ? '\n' : ` ${exemplarText(exemplar)}\n`
+      if (exemplar !== undefined)
+        lines += exemplarText(exemplar.labels, exemplar.value, exemplar.wallMs / 1000)
+      lines += '\n'
     }
     const all = braced(text)
     return `${lines}${name}_sum${all} ${numberText(sum)}\n${name}_count${all} ${count}\n`
@@ -157,9 +159,4 @@ function endsOf(bounds: Float64Array): readonly string[] {
 
 function leText(bounds: Float64Array, at: number): string {
   return boundText(bounds[at] ?? Number.POSITIVE_INFINITY)
-}
-
-/** OpenMetrics 1.0: labels, the value that was observed, and when, in seconds. */
-function exemplarText({ labels, value, wallMs }: Exemplar): string {
-  return `# {${labelText(labels)}} ${numberText(value)} ${wallMs / 1000}`
 }

@@ -9,6 +9,28 @@ export function labelText(labels: Readonly<Record<string, string | number>>): st
   return text
 }
 
+/** OpenMetrics 1.0: names and values of an exemplar have at most so many characters together. */
+const MAX_EXEMPLAR = 128
+const LABEL = /^[A-Za-z_][A-Za-z0-9_]*$/
+
+/** Whether they can be the labels of an exemplar. One that cannot would make the whole scrape unreadable. */
+export function fitsExemplar(labels: unknown): labels is Readonly<Record<string, string>> {
+  if (typeof labels !== 'object' || labels === null) return false
+  let length = 0
+  for (const [name, value] of Object.entries(labels)) {
+    if (!LABEL.test(name) || typeof value !== 'string') return false
+    length += name.length + value.length
+  }
+  return length <= MAX_EXEMPLAR
+}
+
+/** OpenMetrics 1.0: labels, the value that was observed, and when, in seconds. Nothing of one that cannot be told. */
+export function exemplarText(labels: unknown, value: number, seconds: number | undefined): string {
+  if (!fitsExemplar(labels) || !Number.isFinite(value)) return ''
+  const when = Number.isFinite(seconds) ? ` ${seconds}` : ''
+  return ` # {${labelText(labels)}} ${numberText(value)}${when}`
+}
+
 /** `{a="1"}`, or nothing. */
 export function braced(text: string): string {
   return text === '' ? '' : `{${text}}`

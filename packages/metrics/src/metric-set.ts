@@ -16,7 +16,7 @@ import {
 import { DefinitionError, DuplicateError } from './errors.ts'
 import { Family, HISTOGRAM_FORM, VALUE_FORM } from './family.ts'
 import { LABEL_OVERFLOW, VALUES_REFUSED } from './metrics.ts'
-import type { RegistryLike } from './registry.ts'
+import type { MetricLike, RegistryLike } from './registry.ts'
 import { CounterRow, type Exemplar, GaugeRow, HistogramRow, type Row } from './row.ts'
 import { type Overflowed, Series } from './series.ts'
 
@@ -92,7 +92,7 @@ export class MetricSet {
     this.#register(resolved, 'gauge', series, {
       form: VALUE_FORM,
       aggregate,
-      collect: collect && (() => contained(collect)),
+      collect: collect && contained(collect),
     })
     return {
       set: recording(series, (row, value: number) => row.set(value)),
@@ -126,7 +126,7 @@ export class MetricSet {
   readCounter(definition: CounterDefinition<NoLabels>, read: () => number): void {
     const resolved = resolveDefinition('counter', definition, [])
     const row = new CounterRow({}, () => this.#refused(resolved.name))
-    const collect = () => contained(() => row.inc(Math.max(0, read() - row.value)))
+    const collect = contained(() => row.inc(Math.max(0, read() - row.value)))
     const rows = [row]
     this.add(
       new Family({
@@ -146,9 +146,15 @@ export class MetricSet {
     return (labels: Readonly<Record<string, string>>) => new HistogramRow(labels, bounds, refused)
   }
 
-  /** Puts a metric on the registry that is not made here. Raises `HOLDFAST_ERR_METRICS_DUPLICATE`. */
+  /**
+   * Puts a metric on the registry that is not made here. Raises `HOLDFAST_ERR_METRICS_DUPLICATE`, and
+   * `HOLDFAST_ERR_METRICS_DEFINITION` where its lines could not be told from those of another metric.
+   */
   add(family: Family): void {
     if (this.registry.getSingleMetric(family.name) !== undefined) throw new DuplicateError(family.name)
+    const alike = alikeIn(this.registry, family)
+    if (alike !== undefined)
+      checksOf(family.name).refuse('name', `one that a scrape can tell from "${alike}"`, family.name)
     // The registries of clients name their own classes, and take whatever has their members.
     this.registry.registerMetric(family as never)
   }
@@ -202,16 +208,42 @@ function recording<R extends Row, First, Second>(
 
 const NO_LABELS: Labels = {}
 
-/** The values stay what they were: a gauge that cannot be read takes no scrape with it. */
-function contained(collect: () => unknown): Promise<void> | undefined {
-  try {
-    const answer = collect()
-    if (!(answer instanceof Promise)) return undefined
-    const ignore = (): void => {}
-    return answer.then(ignore, ignore)
-  } catch {
-    return undefined
+/**
+ * The values stay what they were: a gauge that cannot be read takes no scrape with it. One that is being read is not read
+ * once more: what hangs would pile up, and what comes late would overwrite what is newer.
+ */
+function contained(collect: () => unknown): () => Promise<void> | undefined {
+  let running: Promise<void> | undefined
+  const end = (): void => {
+    running = undefined
   }
+  return () => {
+    if (running !== undefined) return running
+    try {
+      const answer = collect() as PromiseLike<unknown> | undefined
+      if (typeof answer?.then !== 'function') return undefined
+      running = Promise.resolve(answer).then(end, end)
+      return running
+    } catch {
+      return undefined
+    }
+  }
+}
+
+/** The lines of a histogram, and of a summary. */
+const PARTS = ['bucket', 'sum', 'count']
+
+/**
+ * The metric that this one cannot stand beside: `x_total` and `x` have one name in OpenMetrics, and the lines of a
+ * histogram `x` are called `x_count`.
+ */
+function alikeIn(registry: RegistryLike, { name, type }: Family): string | undefined {
+  const typeOf = (one: string) => (registry.getSingleMetric(one) as MetricLike | undefined)?.type
+  const [, base = '', part] = /^(.+)_(total|bucket|sum|count)$/.exec(name) ?? []
+  const ofBase = typeOf(base)
+  if (part === 'total' ? ofBase !== undefined : ofBase === 'histogram' || ofBase === 'summary') return base
+  const parts = type === 'histogram' ? ['total', ...PARTS] : ['total']
+  return parts.map((one) => `${name}_${one}`).find((one) => typeOf(one) !== undefined)
 }
 
 function checksOf(name: string): OptionChecks {

@@ -46,7 +46,8 @@ export class OperationTimes {
   }
 
   #add(operation: string): Ring | undefined {
-    if (this.#operations.size >= this.#maxOperations || operation.length > MAX_NAME) return undefined
+    if (typeof operation !== 'string' || operation.length > MAX_NAME) return undefined
+    if (this.#operations.size >= this.#maxOperations) return undefined
     const ring = new Ring()
     this.#operations.set(operation, ring)
     return ring

@@ -1,14 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { Authorisation, endsWithConnection, responseOn, statusOfUnread } from '@holdfast/footing'
+import { Authorisation, bearerCheck, endsWithConnection, responseOn, statusOfUnread } from '@holdfast/footing'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { CONTENT_TYPES, type Format, formatOf, takesGzip } from './accept.ts'
 import { countedStatus, type EndedResponse } from './answer-end.ts'
-import { bearerCheck } from './bearer.ts'
 import { ClusterWorker } from './cluster-process.ts'
 import { AlreadyRegisteredError, ForbiddenError, UnauthenticatedError } from './errors.ts'
 import { componentOf, type ErrorType, errorCounter, errorTypeOf } from './errors-seen.ts'
 import { HttpRequests, type RouteRecorder, UNMATCHED } from './http-requests.ts'
+import { fitsExemplar } from './label-text.ts'
 import { MetricSet } from './metric-set.ts'
 import { APP_INFO, PARSER_ERRORS, TENANT_REQUESTS, UNREAD } from './metrics.ts'
 import { type OperationSummary, OperationTimes } from './operation-times.ts'
@@ -72,7 +72,6 @@ interface RouteConfig {
 const LEAST_GZIPPED = 1024
 /** Of what the client did, the parser cannot be blamed. */
 const RESETS = ['ECONNRESET', 'EPIPE']
-const MAX_EXEMPLAR = 128
 
 /**
  * The plugin; decorates the instance with `metrics`. Register it first, with `await`, so that whatever another hook
@@ -97,11 +96,12 @@ export const metrics = fp(
       .gauge({ ...APP_INFO, aggregate: 'max', labels: { version: { max: 1 }, environment: { max: 1 } } })
       .set({ version: options.version, environment: options.environment }, 1)
     const operations = new OperationTimes(options.maxOperations)
+    const couldNotRead = (metric: string) => unread.inc({ metric })
     const scrapes = new Scrapes({
       registry,
       clock,
       timeoutMs: options.collectTimeoutMs,
-      unread: (metric) => unread.inc({ metric }),
+      unread: couldNotRead,
     })
     const own = new SharedScrapes((format) => scrapes.read(format), { clock, keepMs: 0 })
 
@@ -143,7 +143,7 @@ export const metrics = fp(
 
     function exemplarOf(request: FastifyRequest): Omit<Exemplar, 'value'> | undefined {
       const labels = exemplar && contained(exemplar, request)
-      return labels === undefined || !fitsExemplar(labels) ? undefined : { labels, wallMs: clock.wallMs() }
+      return fitsExemplar(labels) ? { labels, wallMs: clock.wallMs() } : undefined
     }
 
     app.decorate('metrics', {
@@ -191,7 +191,7 @@ export const metrics = fp(
     const stopRuntime = options.runtime
       ? collectRuntime(set, { clock, runtime: options.runtimeClock })
       : () => {}
-    const worker = options.cluster ? new ClusterWorker(process, registry, clock) : undefined
+    const worker = options.cluster ? new ClusterWorker(process, registry, clock, couldNotRead) : undefined
     app.addHook('onClose', async () => {
       stopRuntime()
       await worker?.close()
@@ -241,11 +241,10 @@ interface HealthLike {
 
 /** A hook that lets in who has the token, and whom `authorize` knows. */
 function admit({ token, authorize, authorizeTimeoutMs, clock }: ResolvedOptions<FastifyRequest>) {
-  const hasToken = bearerCheck(token)
+  const check = bearerCheck(token)
   const authorisation = new Authorisation(authorize, authorizeTimeoutMs, clock)
   return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
-    const { authorization } = request.headers
-    if (hasToken(authorization)) {
+    if (check(request.headers.authorization) === 'right') {
       done()
       return
     }
@@ -271,9 +270,4 @@ function contained<About, Answer>(ask: (about: About) => Answer, about: About): 
   } catch {
     return undefined
   }
-}
-
-/** OpenMetrics 1.0: names and values of an exemplar have at most 128 characters together. */
-function fitsExemplar(labels: Readonly<Record<string, string>>): boolean {
-  return Object.entries(labels).flat().join('').length <= MAX_EXEMPLAR
 }

@@ -42,7 +42,7 @@ export class CounterRow extends Row {
 
   /** Adds `by`, 1 by default; what is negative or no number is left out. */
   inc(by = 1): void {
-    if (by >= 0 && Number.isFinite(by)) this.#value += by
+    if (Number.isFinite(by) && by >= 0) this.#value += by
     else this.#refused()
   }
 
@@ -115,15 +115,15 @@ export class HistogramRow extends Row {
 
   /** Counts one observation; what is no number is left out. */
   observe(value: number, exemplar?: Omit<Exemplar, 'value'>): void {
-    const { bounds, counts } = this
-    const { length } = bounds
-    let at = 0
-    while (at < length && value > (bounds[at] ?? 0)) at += 1
     // Infinity would stay in the sum for ever.
     if (!Number.isFinite(value)) {
       this.#refused()
       return
     }
+    const { bounds, counts } = this
+    const { length } = bounds
+    let at = 0
+    while (at < length && value > (bounds[at] ?? 0)) at += 1
     counts[at] = (counts[at] ?? 0) + 1
     this.#sum += value
     if (exemplar !== undefined) {

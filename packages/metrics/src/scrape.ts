@@ -4,7 +4,8 @@
  */
 import { afterTurn, type Clock } from '@holdfast/footing'
 import type { Format } from './accept.ts'
-import { expose } from './exposition.ts'
+import { type Answer, expose, readMetric } from './exposition.ts'
+import { OneRead } from './one-read.ts'
 import type { MetricLike, RegistryLike } from './registry.ts'
 
 /** What they are made with. */
@@ -25,6 +26,7 @@ const LOOK_AFTER = 32
 /** Reads the metrics of a registry. */
 export class Scrapes {
   readonly #settings: ScrapeSettings
+  readonly #reads = new OneRead<Answer>(readMetric)
 
   constructor(settings: ScrapeSettings) {
     this.#settings = settings
@@ -38,6 +40,7 @@ export class Scrapes {
     return expose(registry.getMetricsAsArray() as readonly MetricLike[], {
       format,
       defaultLabels: defaultLabelsOf(registry),
+      read: (metric) => this.#reads.of(metric),
       unread,
       within: (promise) => within(promise, timeoutMs, clock),
       pause: () => {
@@ -55,7 +58,7 @@ export class Scrapes {
 }
 
 /** Those that prom-client was told with `setDefaultLabels`. */
-function defaultLabelsOf(registry: RegistryLike): Readonly<Record<string, string>> {
+export function defaultLabelsOf(registry: RegistryLike): Readonly<Record<string, string>> {
   const { _defaultLabels: labels } = registry as { readonly _defaultLabels?: unknown }
   return typeof labels === 'object' && labels !== null ? (labels as Record<string, string>) : {}
 }

@@ -44,6 +44,8 @@ interface Total {
 export class WorkerTotals {
   readonly #settings: TotalsSettings
   readonly #members = new Map<number, Member>()
+  /** The process that adds up, where it has metrics itself. */
+  #primary: Member | undefined
   readonly #retired = new Map<string, Total>()
   #retiredSeries = 0
   #dropped = 0
@@ -59,15 +61,20 @@ export class WorkerTotals {
   }
 
   /** A snapshot has come. One whose layout nobody knows is left out: the next layout comes with its numbers. */
-  hear(worker: number, { layout, values }: WorkerSnapshot, nowMs: number): void {
+  hear(worker: number, snapshot: WorkerSnapshot, nowMs: number): void {
     const known = this.#members.get(worker)
-    if (known === undefined && layout === undefined) return
+    if (known === undefined && snapshot.layout === undefined) return
     this.#joined += known === undefined ? 1 : 0
     const member = known ?? { since: this.#joined, layout: [], values: [], heardMs: nowMs }
-    member.layout = layout ?? member.layout
-    member.values = values.map(numberOf)
+    note(member, snapshot)
     member.heardMs = nowMs
     this.#members.set(worker, member)
+  }
+
+  /** What the process that adds up has counted itself; it never ends, and is none of those that are live or stale. */
+  hearPrimary(snapshot: WorkerSnapshot): void {
+    this.#primary ??= { since: 0, layout: [], values: [], heardMs: 0 }
+    note(this.#primary, snapshot)
   }
 
   /** A process has ended. */
@@ -101,7 +108,8 @@ export class WorkerTotals {
       })
     }
     // The one that has started last comes last: of what has one value only, it is that.
-    for (const member of [...this.#members.values()].sort((a, b) => a.since - b.since)) {
+    const members = [...this.#members.values()].sort((a, b) => a.since - b.since)
+    for (const member of this.#primary === undefined ? members : [this.#primary, ...members]) {
       for (const { family, key, value } of seriesOf(member)) {
         const aggregator = this.#aggregatorOf(family)
         if (aggregator === 'omit' || !isSum(family, key)) continue
@@ -137,6 +145,11 @@ export class WorkerTotals {
       '',
     ].join('\n')
   }
+}
+
+function note(member: Member, { layout, values }: WorkerSnapshot): void {
+  member.layout = layout ?? member.layout
+  member.values = values.map(numberOf)
 }
 
 function* seriesOf({ layout, values }: Member) {

@@ -5,9 +5,12 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { createInterface } from 'node:readline'
 import { systemClock } from '@holdfast/footing'
-import { collectCluster, collectorServer } from '@holdfast/metrics'
+import { collectCluster, collectorServer, MetricSet, OwnRegistry } from '@holdfast/metrics'
 
-const told = collectCluster(cluster, systemClock)
+const own = new MetricSet(new OwnRegistry())
+const exits = own.counter({ name: 'exits_total', help: 'Workers that have ended' })
+const told = collectCluster(cluster, systemClock, { registry: own.registry })
+cluster.on('exit', () => exits.inc())
 cluster.setupPrimary({ exec: new URL('./cluster-worker.ts', import.meta.url).pathname })
 const workers = [cluster.fork(), cluster.fork(), cluster.fork()]
 const [{ port: shared }] = (await once(cluster, 'listening').then(([, address]) => [address])) as [

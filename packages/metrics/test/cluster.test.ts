@@ -63,6 +63,10 @@ t.test('no counter falls when a worker is killed, or closed, and a new one begin
   await waitUntil(async () => (await scrape()).includes('metrics_workers{state="live"} 2'))
   order('count 3')
   await waitUntil(async () => numberOf(await scrape(), 'done_total') === 500)
+  await waitUntil(async () => numberOf(await scrape(), 'exits_total') === 2, {
+    what: 'what the primary counts',
+  })
+  t.equal(numberOf(await scrape(shared), 'exits_total'), 2, 'whoever is asked')
 })
 
 t.test('a worker that is blocked holds no scrape up, and is told of', async (t) => {
@@ -79,6 +83,8 @@ t.test('a worker that is blocked holds no scrape up, and is told of', async (t) 
 t.test('the port of the primary is for who has the token', async (t) => {
   const url = `http://127.0.0.1:${own}`
   t.equal((await fetch(`${url}/metrics`)).status, 401)
+  const strange = await fetch(`${url}/metrics`, { headers: { ...headers, accept: 'constructor' } })
+  t.match(strange.headers.get('content-type'), 'text/plain', 'whatever is asked for, the primary lives on')
   t.equal((await fetch(`${url}/other`, { headers })).status, 404)
   t.equal((await fetch(`${url}/metrics`, { headers, method: 'POST' })).status, 405)
 })

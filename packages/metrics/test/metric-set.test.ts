@@ -132,10 +132,11 @@ await contractSuite<Subject, Test>(
     'what is no number is left out and counted': async (t, { set, registry }) => {
       const counter = set.counter({ name: 'numbers_total', help: 'Numbers' })
       for (const by of [-1, Number.NaN, Number.POSITIVE_INFINITY, '5' as never]) counter.inc(by)
+      for (const by of [Symbol('5') as never, 5n as never]) counter.inc(by)
       const histogram = set.histogram({ name: 'numbers_seconds', help: 'Numbers', buckets: [1] })
-      for (const value of [Number.NaN, Number.POSITIVE_INFINITY, '0.1' as never, 0.5])
+      for (const value of [Number.NaN, Number.POSITIVE_INFINITY, '0.1' as never, Symbol('1') as never, 0.5])
         histogram.observe(value)
-      const gauge = set.gauge({ name: 'numbers', help: 'Numbers' })
+      const gauge = set.gauge({ name: 'level', help: 'Level' })
       gauge.set(7)
       gauge.set('1\nmore 1' as never)
       for (const by of [Number.NaN, '1' as never]) {
@@ -145,10 +146,10 @@ await contractSuite<Subject, Test>(
       const text = await scrape(registry)
       t.match(text, /^numbers_total 0$/m)
       t.match(text, /^numbers_seconds_sum 0.5$/m)
-      t.match(text, /^numbers 7$/m)
-      t.match(text, /^metrics_values_refused_total\{metric="numbers_total"\} 4$/m)
-      t.match(text, /^metrics_values_refused_total\{metric="numbers_seconds"\} 3$/m)
-      t.match(text, /^metrics_values_refused_total\{metric="numbers"\} 5$/m)
+      t.match(text, /^level 7$/m)
+      t.match(text, /^metrics_values_refused_total\{metric="numbers_total"\} 6$/m)
+      t.match(text, /^metrics_values_refused_total\{metric="numbers_seconds"\} 4$/m)
+      t.match(text, /^metrics_values_refused_total\{metric="level"\} 5$/m)
     },
     'a gauge may be read when it is looked at, and a throw leaves it as it was': async (
       t,
@@ -172,7 +173,7 @@ await contractSuite<Subject, Test>(
         .counter({ name: 'again_total', help: 'Again', labels: { a: ['x'] } })
         .child({ a: 'x' })
       const seconds = set.histogram({ name: 'again_seconds', help: 'Again', buckets: [1] })
-      const gauge = set.gauge({ name: 'again', help: 'Again' })
+      const gauge = set.gauge({ name: 'again_depth', help: 'Again' })
       child.inc(5)
       seconds.observe(0.5)
       gauge.set(3)
@@ -181,7 +182,7 @@ await contractSuite<Subject, Test>(
       const text = await scrape(registry)
       t.match(text, /^again_total\{a="x"\} 1$/m)
       t.match(text, /^again_seconds_count 0$/m)
-      t.match(text, /^again 0$/m)
+      t.match(text, /^again_depth 0$/m)
     },
     'the client itself can read what is made here': async (t, { set, registry }) => {
       set.counter({ name: 'read_total', help: 'Read', labels: { a: ['x'] } }).inc({ a: 'x' })
@@ -199,6 +200,24 @@ await contractSuite<Subject, Test>(
     'a name is taken once': (t, { set }) => {
       set.gauge({ name: 'once', help: 'Once' })
       t.throws(() => set.gauge({ name: 'once', help: 'Again' }), { code: 'HOLDFAST_ERR_METRICS_DUPLICATE' })
+    },
+    'a name whose lines would look like those of another metric is refused': (t, { set }) => {
+      const help = 'Alike'
+      const refused = (make: () => unknown, other: string) =>
+        t.throws(make, {
+          code: 'HOLDFAST_ERR_METRICS_DEFINITION',
+          message: `one that a scrape can tell from "${other}"`,
+        })
+      set.counter({ name: 'jobs_total', help })
+      refused(() => set.gauge({ name: 'jobs', help }), 'jobs_total')
+      set.gauge({ name: 'bots', help })
+      refused(() => set.counter({ name: 'bots_total', help }), 'bots')
+      set.histogram({ name: 'bet_seconds', help })
+      for (const part of ['bucket', 'sum', 'count'])
+        refused(() => set.gauge({ name: `bet_seconds_${part}`, help }), 'bet_seconds')
+      set.gauge({ name: 'size_bytes_count', help })
+      refused(() => set.histogram({ name: 'size_bytes', help }), 'size_bytes_count')
+      set.gauge({ name: 'bots_count', help })
     },
   },
 )
@@ -225,6 +244,13 @@ t.test('a definition that could not be scraped is refused', (t) => {
   )
   const nine = Object.fromEntries(Array.from({ length: 9 }, (_, at) => [`l${at}`, ['x']])) as LabelRules
   refused(() => set.gauge({ name: 'bots', help, labels: nine }), /"labels" must be at most 8, received 9/)
+  const six = Object.fromEntries(
+    Array.from({ length: 6 }, (_, at) => [`l${at}`, { max: 1000 }]),
+  ) as LabelRules
+  refused(
+    () => set.gauge({ name: 'bots', help, labels: six }),
+    /"labels" must be fewer, or with fewer values/,
+  )
   refused(() => set.gauge({ name: 'bots', help, maxSeries: 0 }), /"maxSeries" must be a whole number/)
   refused(() => set.gauge({ name: 'bots', help, aggregate: 'most' as 'max' }), /"aggregate" must be 'sum'/)
   refused(() => set.histogram({ name: 'x_seconds', help, buckets: [] }), /"buckets" must be 1 to 40 numbers/)

@@ -222,12 +222,13 @@ t.test('the times of operations are those of the last 1000, of so many operation
   app.metrics.recordTime('theme', 2)
   for (const ms of [3, Number.NaN, -1]) app.metrics.recordTime('third', ms)
   app.metrics.recordTime('bet', Number.NaN)
+  app.metrics.recordTime(undefined as never, 1)
   t.strictSame(app.metrics.snapshot(), {
     inFlight: 0,
     operations: {
       bet: { count: 1500, min_ms: 501, max_ms: 1500, average_ms: 1000.5, p95_ms: 1450 },
       theme: { count: 1, min_ms: 2, max_ms: 2, average_ms: 2, p95_ms: 2 },
     },
-    droppedMeasurements: 4,
+    droppedMeasurements: 5,
   })
 })

@@ -4,10 +4,10 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { PassThrough } from 'node:stream'
 import { type MetricsOptions, metrics } from '@holdfast/metrics'
-import { HandClock, waitUntil } from '@holdfast/test-kit'
+import { answeredAndCancelled, exchange, HandClock, waitUntil } from '@holdfast/test-kit'
 import Fastify, { type FastifyRequest, type FastifyServerOptions } from 'fastify'
 import t, { type Test } from 'tap'
-import { asking, exchange } from './exchange.ts'
+import { asking } from './asking.ts'
 
 t.setTimeout(60_000)
 
@@ -289,6 +289,16 @@ t.test('whatever is thrown is an error that is counted', async (t) => {
   t.match(text, /^errors_total\{type="internal",component="RangeError"\} 1$/m)
 })
 
+t.test('an exemplar that is none ends no process', async (t) => {
+  const answers = [null, 'a', { trace_id: Symbol('a') }, { 'trace-id': 'a' }]
+  const { app, port } = await service(t, { exemplar: (() => answers.pop()) as never })
+  // Over a socket: there, it is asked for by an event, and a throw would have nobody who catches it.
+  for (const _ of [1, 2, 3, 4]) await (await fetch(`http://127.0.0.1:${port}/items/1`)).text()
+  await waitUntil(async () => /route="\/items\/:id",status="200"\} 4$/m.test(await app.metrics.scrape()))
+  t.notMatch(await app.metrics.scrape('openmetrics'), ' # {')
+  t.same(answers, [])
+})
+
 t.test('a bucket shows the newest trace, in OpenMetrics alone', async (t) => {
   let trace = 'a'.repeat(32)
   const { app } = await service(t, { clock: new HandClock(), exemplar: () => ({ trace_id: trace }) })
@@ -302,25 +312,10 @@ t.test('a bucket shows the newest trace, in OpenMetrics alone', async (t) => {
 })
 
 t.test('HTTP/2 is counted too, and streams that are cancelled', async (t) => {
-  const { connect } = await import('node:http2')
   const app = Fastify({ http2: true })
   t.teardown(() => app.close())
   await app.register(metrics, { runtime: false })
-  app.get('/fast', async () => 'fast')
-  let begun = false
-  app.get('/slow', () => {
-    begun = true
-    return new Promise(() => {})
-  })
-  await app.listen({ host: '127.0.0.1', port: 0 })
-  const session = connect(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`)
-  t.teardown(() => session.destroy())
-  const fast = session.request({ ':path': '/fast' })
-  fast.resume()
-  await once(fast, 'close')
-  const slow = session.request({ ':path': '/slow' })
-  await waitUntil(() => begun)
-  slow.close(8)
+  await answeredAndCancelled(t, app)
   await waitUntil(async () => / 1$/m.test((await app.metrics.scrape()).match(/^.*"499".*$/m)?.[0] ?? ''))
   const text = await app.metrics.scrape()
   t.match(text, /^http_requests_total\{method="GET",route="\/fast",status="200"\} 1$/m)

@@ -79,14 +79,68 @@ t.test('a metric that fails or does not answer is left out, and takes nothing wi
   metric('rejected', () => Promise.reject(new Error('no')))
   metric('nothing', () => undefined)
   metric('never', () => new Promise(() => {}))
+  const odd = { name: 'odd', help: 'Odd', type: 'gauge', values: [{ value: 1 }, { value: undefined }] }
+  metric('odd', () => odd)
   metric('fine', () => ({ name: 'fine', help: 'Fine', type: 'gauge', values: [{ value: 1, labels: {} }] }))
   const reading = scrapesOf(registry, clock, (name) => unread.push(name)).read('text')
   await clock.advance(499)
   t.strictSame(unread, ['thrown', 'rejected', 'nothing'])
   await clock.advance(1)
   t.equal(await reading, '# HELP fine Fine\n# TYPE fine gauge\nfine 1\n')
-  t.strictSame(unread, ['thrown', 'rejected', 'nothing', 'never'])
+  t.strictSame(unread, ['thrown', 'rejected', 'nothing', 'never', 'odd'], 'nor half of one')
   t.equal(clock.pendingTimers, 0)
+})
+
+t.test('one that hangs is asked once, however many scrapes there are', async (t) => {
+  const registry = new OwnRegistry()
+  const clock = new HandClock()
+  let asked = 0
+  registry.registerMetric({
+    name: 'hung',
+    help: 'Hung',
+    type: 'gauge',
+    get: () => {
+      asked += 1
+      return new Promise(() => {})
+    },
+  })
+  const scrapes = scrapesOf(registry, clock)
+  for (let times = 0; times < 3; times += 1) {
+    const reading = scrapes.read('text')
+    await clock.advance(500)
+    t.equal(await reading, '')
+  }
+  t.equal(asked, 1)
+})
+
+t.test('an exemplar that cannot be told is left out, and its scrape can be read', async (t) => {
+  const registry = new OwnRegistry()
+  const seconds = new MetricSet(registry).histogram({ name: 'x_seconds', help: 'X', buckets: [1, 2, 3, 4] })
+  const wallMs = 1500
+  seconds.observe(0.5, { labels: { trace_id: 'a"b' }, wallMs })
+  seconds.observe(1.5, { labels: { 'trace-id': 'a' }, wallMs })
+  seconds.observe(2.5, { labels: { trace_id: 'x'.repeat(121) }, wallMs })
+  seconds.observe(3.5, { labels: { trace_id: 'a' }, wallMs: Number.NaN })
+  seconds.observe(4.5, { labels: { trace_id: 7 as never }, wallMs })
+  registry.registerMetric({
+    name: 'theirs_total',
+    help: 'Theirs',
+    type: 'counter',
+    get: () => ({
+      name: 'theirs_total',
+      help: 'Theirs',
+      type: 'counter',
+      values: [{ value: 3, exemplar: { labelSet: { 'trace-id': 'a' }, value: 1, timestamp: 1 } }],
+    }),
+  })
+  t.strictSame((await scrapesOf(registry).read('openmetrics')).match(/^(x_seconds_bucket|theirs).*$/gm), [
+    'x_seconds_bucket{le="1.0"} 1 # {trace_id="a\\"b"} 0.5 1.5',
+    'x_seconds_bucket{le="2.0"} 2',
+    'x_seconds_bucket{le="3.0"} 3',
+    'x_seconds_bucket{le="4.0"} 4 # {trace_id="a"} 3.5',
+    'x_seconds_bucket{le="+Inf"} 5',
+    'theirs_total 3',
+  ])
 })
 
 t.test('a gauge of ours may ask, too, and is left out when it takes too long', async (t) => {
@@ -104,13 +158,25 @@ t.test('a gauge of ours may ask, too, and is left out when it takes too long', a
   t.match(await scrapes.read('text'), /^running 7$/m)
   answer = () => Promise.reject(new Error('away'))
   t.match(await scrapes.read('text'), /^running 7$/m, 'a rejection leaves it as it was')
-  answer = () => new Promise(() => {})
-  const reading = scrapes.read('text')
-  await clock.advance(500)
-  t.notMatch(await reading, 'running')
-  t.strictSame(unread, ['running'])
-  answer = async () => 8
+  let asked = 0
+  let letGo: (count: number) => void = () => {}
+  answer = () => {
+    asked += 1
+    return new Promise((resolve) => {
+      letGo = resolve
+    })
+  }
+  for (const times of [1, 2, 3]) {
+    const reading = scrapes.read('text')
+    await clock.advance(500)
+    t.notMatch(await reading, 'running')
+    t.equal(unread.length, times)
+  }
+  t.equal(asked, 1, 'one that hangs is not asked once more')
+  letGo(8)
   t.match((await registry.getSingleMetric('running')?.get()) as object, { values: [{ value: 8 }] })
+  answer = async () => 9
+  t.match((await registry.getSingleMetric('running')?.get()) as object, { values: [{ value: 9 }] })
 })
 
 t.test('who asks at the same time gets the same scrape', async (t) => {
@@ -169,6 +235,9 @@ t.test('a large scrape lets others work in between', async (t) => {
   const set = new MetricSet(registry)
   const many = set.counter({ name: 'many_total', help: 'Many', labels: { n: { max: 1000 } } })
   for (let n = 0; n < 1000; n += 1) many.inc({ n: String(n) })
+  const values = Array.from({ length: 1000 }, (_, n) => ({ value: n, labels: { n } }))
+  const theirs = { name: 'theirs', help: 'Theirs', type: 'gauge' }
+  registry.registerMetric({ ...theirs, get: () => ({ ...theirs, values }) })
   // Every look at the clock finds that 6 ms have passed.
   let lookedMs = 0
   const slow = {
@@ -189,5 +258,6 @@ t.test('a large scrape lets others work in between', async (t) => {
   const text = await scrapesOf(registry, slow).read('text')
   reading = false
   t.equal(text.match(/^many_total/gm)?.length, 1000)
-  t.ok(turns > 20, `${turns} turns`)
+  t.equal(text.match(/^theirs\{/gm)?.length, 1000)
+  t.ok(turns > 40, `${turns} turns`)
 })

@@ -8,6 +8,7 @@ import t from 'tap'
 import type { ClusterLike } from '../src/cluster-process.ts'
 import { SnapshotWriter, type WorkerSnapshot } from '../src/worker-snapshot.ts'
 import { WorkerTotals } from '../src/worker-totals.ts'
+import { promtoolCheck } from './promtool.ts'
 
 const counted = (value: number, name = 'a_total', type = 'counter', aggregator = 'sum'): WorkerSnapshot => ({
   layout: [{ name, help: 'A', type, aggregator, keys: [name] }],
@@ -116,6 +117,34 @@ t.test('a layout is sent when it changes, and numbers that JSON has not arrive',
   gauge.remove({ a: 'x' })
   t.ok((await send()).layout)
   t.equal(row(totals, 'g{a="x"}'), undefined)
+})
+
+t.test('a metric that answers nonsense takes no other with it, and is named', async (t) => {
+  const registry = new Registry()
+  registry.setDefaultLabels({ service: 'api', a: 'default' })
+  new Gauge({ name: 'g', help: 'G', labelNames: ['a'], registers: [registry] }).set({ a: 'x' }, 1)
+  const nonsense = [{ values: { a: 1 } }, { values: [undefined] }, { values: [{ value: 'x' }] }, undefined]
+  for (const [at, answer] of nonsense.entries())
+    registry.registerMetric({ name: `n${at}`, help: 'N', type: 'gauge', get: () => answer } as never)
+  registry.registerMetric({
+    name: 'bare',
+    help: 'B',
+    type: 'gauge',
+    get: () => ({ name: 'bare', help: 'B', type: 'gauge', values: [{ value: 2, labels: null }] }),
+  } as never)
+  const unread: string[] = []
+  const totals = totalsOf()
+  const channel = {
+    connected: true,
+    send: (message: object) => totals.hear(1, (message as { snapshot: WorkerSnapshot }).snapshot, 0),
+    on: () => {},
+    off: () => {},
+  }
+  const worker = new ClusterWorker(channel, registry as never, new HandClock(), (name) => unread.push(name))
+  await worker.close()
+  t.equal(row(totals, 'g{service="api",a="x"}'), 'g{service="api",a="x"} 1', 'with the default labels')
+  t.equal(row(totals, 'bare{service="api",a="default"}'), 'bare{service="api",a="default"} 2')
+  t.strictSame(unread, ['n0', 'n1', 'n2', 'n3'])
 })
 
 t.test('what grows and is late stays what it was', async (t) => {
@@ -259,4 +288,53 @@ t.test('the primary answers nobody who has left, and hears no more when it is cl
   told.close()
   t.equal(listeners.size, 0)
   t.end()
+})
+
+t.test('what the primary counts itself is added up with the rest, and it is no worker', async (t) => {
+  const clock = new HandClock()
+  const listeners = new Map<string, (worker: object, message?: unknown) => void>()
+  const cluster = {
+    on: (event: string, listener: never) => listeners.set(event, listener),
+    off: (event: string) => listeners.delete(event),
+  } as unknown as ClusterLike
+  const set = new MetricSet(new OwnRegistry())
+  const told = collectCluster(cluster, clock, { registry: set.registry, aggregates: { newest: 'newest' } })
+  t.notMatch(told.text(), 'lost_total')
+  const lost = set.counter({ name: 'lost_total', help: 'Lost', labels: { reason: ['stuck', 'ended'] } })
+  set.counter({ name: 'a_total', help: 'A' }).inc(7)
+  set.gauge({ name: 'newest', help: 'N', aggregate: 'newest' }).set(1)
+  await clock.advance(1000)
+  t.match(
+    told.text(),
+    '# TYPE lost_total counter\nlost_total{reason="stuck"} 0\nlost_total{reason="ended"} 0\n',
+  )
+  t.match(told.text(), 'a_total 7\n')
+  t.match(told.text(), /^newest 1$/m)
+  t.match(told.text(), 'metrics_workers{state="live"} 0\nmetrics_workers{state="stale"} 0\n')
+
+  const worker = { id: 1 }
+  const newest = { name: 'newest', help: 'N', type: 'gauge', aggregator: 'first', keys: ['newest'] }
+  const { layout = [] } = counted(2)
+  listeners.get('message')?.(worker, {
+    kind: 'holdfast:metrics:snapshot',
+    snapshot: { layout: [...layout, newest], values: [2, 5] },
+  })
+  lost.inc({ reason: 'stuck' })
+  await clock.advance(60_000)
+  t.match(told.text('openmetrics'), 'lost_total{reason="stuck"} 1\n')
+  t.match(told.text(), 'a_total 9\n')
+  t.match(told.text(), /^newest 5$/m)
+  t.equal(told.text().match(/# TYPE a_total/g)?.length, 1, 'one family of each name')
+  t.match(told.text(), 'metrics_workers{state="live"} 0\nmetrics_workers{state="stale"} 1\n')
+  listeners.get('disconnect')?.(worker)
+  t.match(told.text(), 'a_total 9\n')
+  t.equal(promtoolCheck(told.text()), '')
+  told.close()
+  t.equal(clock.pendingTimers, 0)
+
+  // Also where it is under way.
+  const late = collectCluster(cluster, clock, { registry: set.registry })
+  late.close()
+  await clock.advance(0)
+  t.equal(clock.pendingTimers, 0)
 })

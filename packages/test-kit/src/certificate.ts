@@ -21,18 +21,21 @@ export interface CertificateOptions {
   readonly name?: string
   /** Who may read the key. Default: this process's user. */
   readonly owner?: Identity
+  /** For how long it is good. Default 1. */
+  readonly days?: number
 }
 
-/** Makes a certificate for a server of this machine, good for a day. */
+/** Makes a certificate for a server of this machine. */
 export async function makeCertificate({
   directory,
   name = 'localhost',
   owner,
+  days = 1,
 }: CertificateOptions): Promise<TestCertificate> {
   const keyPath = join(directory, `${name}.key`)
   const certificatePath = join(directory, `${name}.crt`)
   const subject = ['-subj', `/CN=${name}`, '-addext', `subjectAltName=DNS:${name},IP:127.0.0.1`]
-  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1']
+  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', String(days)]
   const files = ['-keyout', keyPath, '-out', certificatePath]
   await promisify(execFile)(requireExecutable('openssl'), ['req', '-x509', ...kind, ...subject, ...files])
   if (owner !== undefined) {

@@ -1,14 +1,12 @@
 // A client that says exactly what it is told to, and goes away when it is told to.
 
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import { RawConnection } from './raw-connection.ts'
 import { waitUntil } from './wait-until.ts'
 
 /** One connection at a time, which asks one thing after the other; a new one where the last has ended. */
 export class RawClient {
   readonly #port: number
-  #socket: Socket | undefined
-  #heard = ''
+  #connection: RawConnection | undefined
 
   constructor(port: number) {
     this.#port = port
@@ -16,40 +14,33 @@ export class RawClient {
 
   /** What is answered: all of it, also where the connection goes on. `ends`: it is over when the connection is. */
   async ask(text: string, ends: boolean): Promise<string> {
-    const socket = await this.#connected()
-    socket.write(text)
-    const isOver = () => socket.destroyed || (!ends && isWhole(this.#heard, text.startsWith('HEAD')))
+    const connection = this.#connected()
+    connection.say(text)
+    const isOver = () => connection.closed || (!ends && isWhole(connection.text, text.startsWith('HEAD')))
     await waitUntil(isOver, { timeoutMs: 60_000, intervalMs: 1 })
-    const heard = this.#heard
-    this.#heard = ''
-    if (ends || /^connection: close\r$/im.test(heard)) this.#socket = undefined
+    const heard = connection.text
+    connection.text = ''
+    if (ends || /^connection: close\r$/im.test(heard)) this.#connection = undefined
     return heard
   }
 
   /** Sends, and is gone as soon as `isThere` says that the request has come. */
   async cut(text: string, isThere: () => boolean): Promise<void> {
-    const socket = await this.#connected()
-    socket.write(text)
+    const connection = this.#connected()
+    connection.say(text)
     await waitUntil(isThere, { timeoutMs: 60_000, intervalMs: 1 })
-    this.#socket = undefined
-    socket.resetAndDestroy()
+    this.#connection = undefined
+    connection.socket.resetAndDestroy()
   }
 
   close(): void {
-    this.#socket?.destroy()
+    this.#connection?.socket.destroy()
   }
 
-  async #connected(): Promise<Socket> {
-    if (this.#socket !== undefined && !this.#socket.destroyed) return this.#socket
-    const socket = connect(this.#port, '127.0.0.1')
-    this.#socket = socket
-    this.#heard = ''
-    socket.on('error', () => {})
-    socket.on('data', (chunk) => {
-      this.#heard += chunk
-    })
-    await once(socket, 'connect')
-    return socket
+  #connected(): RawConnection {
+    if (this.#connection === undefined || this.#connection.closed || this.#connection.socket.destroyed)
+      this.#connection = new RawConnection(this.#port)
+    return this.#connection
   }
 }
 

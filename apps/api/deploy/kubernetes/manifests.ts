@@ -1,6 +1,8 @@
 // The files of `manifests/`, in the order in which they are applied.
 
 import { stringify } from 'yaml'
+import * as backup from './backup.ts'
+import * as gateway from './gateway.ts'
 import { migration } from './migration.ts'
 import * as monitoring from './monitoring.ts'
 import * as network from './network.ts'
@@ -20,12 +22,21 @@ export const manifests: Readonly<Record<string, readonly Resource[]>> = {
   '00-namespace.yaml': [namespace],
   '10-settings.yaml': [configMap],
   '10-secrets.example.yaml': secretExamples,
-  '20-network.yaml': [network.nobody, network.migration],
+  '20-network.yaml': [network.nobody, network.migration, network.backup, ...network.dependencies],
   '30-migration.yaml': [migration],
   ...Object.fromEntries(
     PROCESSES.map((kind) => [`40-${kind.component}.yaml`, Object.values<Resource>(workload(kind))]),
   ),
   '50-monitoring.yaml': [monitoring.role, monitoring.binding],
+  '60-gateway.yaml': [
+    gateway.gateway,
+    gateway.clients,
+    gateway.toHttps,
+    gateway.notFromOutside,
+    gateway.route,
+    gateway.pods,
+  ],
+  '70-backup.yaml': [backup.scripts, backup.claim, backup.nightly],
 }
 
 /** A file as it stands in `manifests/`. */

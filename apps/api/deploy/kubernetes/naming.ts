@@ -10,15 +10,27 @@ export const SETTINGS = 'holdfast-settings'
 export const SECRETS = 'holdfast-secrets'
 /** Secrets that only the migration reads: its role owns the tables. */
 export const OWNER_SECRETS = 'holdfast-owner-secrets'
+/** What the backup signs in with. */
+export const BACKUP_SECRETS = 'holdfast-backup-secrets'
 
 /** The Prometheus of the cluster. */
 export const MONITORING = { namespace: 'monitoring', serviceAccount: 'prometheus' } as const
+
+/** The gateway that people come through; its class and its certificate are yours. */
+export const GATEWAY = {
+  name: 'holdfast',
+  className: 'envoy',
+  /** The secret with the certificate. */
+  certificate: 'holdfast-certificate',
+  /** Where the pods of the gateway are: Envoy Gateway starts them in its own, unless it was told otherwise. */
+  namespace: 'envoy-gateway-system',
+} as const
 
 /** The port that people reach, and the one for probes and metrics. */
 export const PORTS = { http: 8000, management: 9000 } as const
 
 /** What kind of process a pod is: the value of the label `app.kubernetes.io/component`. */
-export type Component = 'web' | 'migration'
+export type Component = 'web' | 'migration' | 'backup'
 
 /** The labels that select the pods of a component. */
 export function selects(component: Component): Record<string, string> {

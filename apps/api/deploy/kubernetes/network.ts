@@ -1,7 +1,7 @@
 // Who may talk to the pods, and to whom they may talk: nobody, but for what is named here.
 
 import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1'
-import { MONITORING, metadata, NAMESPACE, PORTS, selects } from './naming.ts'
+import { type Component, GATEWAY, MONITORING, metadata, NAMESPACE, PORTS, selects } from './naming.ts'
 import type { ProcessKind } from './processes.ts'
 
 const ofNamespace = (name: string) => ({
@@ -12,6 +12,25 @@ const names = {
   to: [ofNamespace('kube-system')],
   ports: [{ protocol: 'UDP' as const, port: 53 }, ...tcp(53)],
 }
+/** What the pods of a dependency are called; they are yours. */
+const labelled = (name: string) => ({ matchLabels: { 'app.kubernetes.io/name': name } })
+const ours = (...components: Component[]) =>
+  components.map((component) => ({ podSelector: { matchLabels: selects(component) } }))
+
+/** What the service needs beside itself: where it listens, and which of our pods ask it. */
+const DEPENDENCIES = {
+  postgres: { port: 5432, asked: ['migration', 'backup'] },
+  pgbouncer: { port: 6432, asked: ['web'] },
+  redis: { port: 6379, asked: ['web'] },
+  smtp: { port: 587, asked: ['web'] },
+} as const satisfies Record<string, { port: number; asked: readonly Component[] }>
+
+type Dependency = keyof typeof DEPENDENCIES
+
+const towards = (name: Dependency) => ({
+  to: [{ podSelector: labelled(name) }],
+  ports: tcp(DEPENDENCIES[name].port),
+})
 
 export const nobody = new NetworkPolicy({
   metadata: { name: 'nobody', namespace: NAMESPACE },
@@ -26,32 +45,66 @@ export function policyOf({ component, serves }: ProcessKind, name: string) {
       podSelector: { matchLabels: selects(component) },
       policyTypes: ['Ingress', 'Egress'],
       ingress: [
-        ...(serves ? [{ from: [ofNamespace('ingress-nginx')], ports: tcp(PORTS.http) }] : []),
+        ...(serves
+          ? [
+              {
+                from: [
+                  {
+                    ...ofNamespace(GATEWAY.namespace),
+                    podSelector: {
+                      matchLabels: {
+                        'gateway.envoyproxy.io/owning-gateway-name': GATEWAY.name,
+                        'gateway.envoyproxy.io/owning-gateway-namespace': NAMESPACE,
+                      },
+                    },
+                  },
+                ],
+                ports: tcp(PORTS.http),
+              },
+            ]
+          : []),
         // Metrics and every detail of the health routes, without a token. Probes come from the node, which is let in.
         { from: [ofNamespace(MONITORING.namespace)], ports: tcp(PORTS.management) },
       ],
-      egress: [
-        names,
-        {
-          to: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'pgbouncer' } } }],
-          ports: tcp(6432),
-        },
-        { to: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'redis' } } }], ports: tcp(6379) },
-        { to: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'smtp' } } }], ports: tcp(587) },
-      ],
+      egress: [names, towards('pgbouncer'), towards('redis'), towards('smtp')],
     },
   })
 }
 
-export const migration = new NetworkPolicy({
-  metadata: metadata('holdfast-migration', 'migration'),
-  spec: {
-    podSelector: { matchLabels: selects('migration') },
-    policyTypes: ['Ingress', 'Egress'],
-    ingress: [],
-    egress: [
-      names,
-      { to: [{ podSelector: { matchLabels: { 'app.kubernetes.io/name': 'postgres' } } }], ports: tcp(5432) },
-    ],
-  },
-})
+/** Of pods that nobody asks, and that ask PostgreSQL itself. */
+function ofDatabase(component: Component) {
+  return new NetworkPolicy({
+    metadata: metadata(`holdfast-${component}`, component),
+    spec: {
+      podSelector: { matchLabels: selects(component) },
+      policyTypes: ['Ingress', 'Egress'],
+      ingress: [],
+      egress: [names, towards('postgres')],
+    },
+  })
+}
+
+export const migration = ofDatabase('migration')
+export const backup = ofDatabase('backup')
+
+/** What lets the dependencies be asked that are in the namespace; `nobody` is about their pods, too. */
+export const dependencies = Object.entries(DEPENDENCIES).map(
+  ([name, { port, asked }]) =>
+    new NetworkPolicy({
+      metadata: { name, namespace: NAMESPACE },
+      spec: {
+        podSelector: labelled(name),
+        policyTypes: ['Ingress', 'Egress'],
+        ingress: [
+          {
+            from: [
+              ...ours(...asked),
+              ...(name === 'postgres' ? [{ podSelector: labelled('pgbouncer') }] : []),
+            ],
+            ports: tcp(port),
+          },
+        ],
+        ...(name === 'pgbouncer' && { egress: [names, towards('postgres')] }),
+      },
+    }),
+)

@@ -1,7 +1,7 @@
 // The environment of the service: what everybody may read, and what nobody may.
 
 import { ConfigMap, Namespace, Secret } from 'kubernetes-models/v1'
-import { NAMESPACE, OWNER_SECRETS, PORTS, SECRETS, SETTINGS } from './naming.ts'
+import { BACKUP_SECRETS, NAMESPACE, OWNER_SECRETS, PORTS, SECRETS, SETTINGS } from './naming.ts'
 
 /** Most pods of the service, which the pools of `deploy/pgbouncer/pgbouncer.ini` are made for. */
 export const MOST_PODS = 6
@@ -21,8 +21,10 @@ export const settings = {
   ENABLE_METRICS: 'true',
   SESSION_SECURE: 'true',
   DATA_DIRECTORY: '/var/lib/holdfast',
-  // Of those in front: the ingress controllers are pods.
+  // Of those in front: the gateway is made of pods.
   TRUST_PROXY: '10.0.0.0/8',
+  // For how long the gateway keeps a connection that nobody uses: no longer than a pod that goes holds.
+  PROXY_KEEP_ALIVE: '2s',
   // Six pods share the sixty connections that PgBouncer keeps for the web.
   DB_WEB_POOL_MAX: '10',
   DB_MAX_OVERFLOW: '5',
@@ -47,6 +49,9 @@ export const ownerSecrets = {
   DATABASE_MIGRATION_URL: 'postgres://holdfast_owner:change-me@postgres:5432/holdfast',
 } as const
 
+/** What the backup signs in with, as the role of `DATABASE_MIGRATION_URL`. */
+export const backupSecrets = { PGPASSWORD: 'change-me' } as const
+
 /** The namespace, in which no pod may be privileged. */
 export const namespace = new Namespace({
   metadata: {
@@ -69,5 +74,10 @@ export const secretExamples = [
     metadata: { name: OWNER_SECRETS, namespace: NAMESPACE },
     type: 'Opaque',
     stringData: ownerSecrets,
+  }),
+  new Secret({
+    metadata: { name: BACKUP_SECRETS, namespace: NAMESPACE },
+    type: 'Opaque',
+    stringData: backupSecrets,
   }),
 ]

@@ -169,12 +169,30 @@ export const ALERTS: readonly Alert[] = [
     severity: 'page',
     summary: 'Redis cannot be used; limits are those of each process alone.',
     steps: [
-      'Does it answer `PING` within 50 ms? Is its memory full (`noeviction` refuses writes then)?',
+      'Does it answer `PING` within 50 ms? Can the instances reach it?',
       'It comes back by itself. What it held may be lost: sessions are then those of the cookies.',
     ],
     fires: { 'holdfast_redis_guard_up{instance="a",redis="redis"}': '0+0x30' },
     labels: { redis: 'redis' },
     silent: { 'holdfast_redis_guard_up{instance="a",redis="redis"}': '1+0x30' },
+  },
+  {
+    name: 'HoldfastRedisRefuses',
+    expression: `${sum(rate(series('holdfast_redis_guard_calls_total', { outcome: '="failed"' })), 'redis')} > 0.05`,
+    for: '5m',
+    severity: 'page',
+    summary: 'Redis answers, and refuses what it is asked; the service goes on as if it were away.',
+    steps: [
+      'Is its memory full (`INFO memory`; `noeviction` refuses writes then)? Give it more (`CONFIG SET maxmemory`), or find what fills it.',
+      'Can it not save (`INFO persistence`, a full disk), or is it a replica now (`INFO replication`)?',
+      'Is its user allowed everything that the service asks (`ACL LOG`)?',
+    ],
+    fires: { 'holdfast_redis_guard_calls_total{instance="a",redis="redis",outcome="failed"}': '0+6x30' },
+    labels: { redis: 'redis' },
+    silent: {
+      'holdfast_redis_guard_calls_total{instance="a",redis="redis",outcome="failed"}': '0+2x30',
+      'holdfast_redis_guard_calls_total{instance="a",redis="redis",outcome="ok"}': '0+900x30',
+    },
   },
   {
     name: 'HoldfastBreakerOpen',

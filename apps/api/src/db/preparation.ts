@@ -42,6 +42,8 @@ export interface PreparationOptions {
   /** The pool for migrations and demo data; it is opened and ended here. */
   readonly patient: PoolGuardOptions
   readonly log: FastifyBaseLogger
+  /** What all processes of the service may open together: one of them could not see that they are too many. */
+  readonly connections: Parameters<PoolGuard['selfCheck']>[0]
   /** Level of findings that only advise. */
   readonly adviceLevel: 'warn' | 'debug'
 }
@@ -54,7 +56,7 @@ export interface PreparationOptions {
  */
 export async function prepare(
   pool: PoolGuard,
-  { mayChange, dataDirectory, patient, log, adviceLevel }: PreparationOptions,
+  { mayChange, dataDirectory, patient, log, connections, adviceLevel }: PreparationOptions,
 ): Promise<void> {
   const own = new PoolGuard(patient)
   try {
@@ -62,7 +64,7 @@ export async function prepare(
   } finally {
     await own.close()
   }
-  const { pooler, serverVersion, findings } = await pool.selfCheck()
+  const { pooler, serverVersion, findings } = await pool.selfCheck(connections)
   log.info({ pooler, serverVersion, findings: findings.length }, 'database checked')
   for (const { code, level, hint } of findings) log[level === 'fail' ? 'error' : adviceLevel]({ code }, hint)
   const failed = findings.filter(({ level }) => level === 'fail').map(({ hint }) => hint)

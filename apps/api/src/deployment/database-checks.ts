@@ -6,7 +6,7 @@ import type { DeploymentCheck, Finding } from '@holdfast/lifecycle'
 import type { FindingCode, Finding as Found, PoolGuard, SelfCheckReport } from '@holdfast/pool-guard'
 import { type Config, processesOf, workersOf } from '../config.ts'
 import { reasonOf } from '../reason.ts'
-import { shareOf } from '../worker-share.ts'
+import { connectionsOf } from '../worker-share.ts'
 import { type Away, adviceOf } from './away.ts'
 import { clockFindings } from './clock-finding.ts'
 import { failed, passed, type RuleName, strict, warned } from './rules.ts'
@@ -107,16 +107,9 @@ async function databaseFindings(config: Config, pool: PoolGuard, clock: Clock): 
   return passed(findings, `PostgreSQL ${Math.floor(version / 10_000)} answers in ${answerMs} ms`, data)
 }
 
-/** What so many processes of the service may open together. */
-function connectionsOf(config: Config, processes: number): number {
-  const { dbWebPoolMax, dbMaxOverflow } = shareOf(config, workersOf(config))
-  return processes * (dbWebPoolMax + dbMaxOverflow)
-}
-
 async function connectionFindings(config: Config, pool: PoolGuard): Promise<Finding[]> {
   const processes = processesOf(config)
-  const connections = connectionsOf(config, processes)
-  const steadyConnections = processes * shareOf(config, workersOf(config)).dbWebPoolMax
+  const { connections, steadyConnections } = connectionsOf(config, processes)
   const report = await pool.selfCheck({ connections, steadyConnections })
   const findings = report.findings.map(ruled)
   // The database says why by itself.
@@ -140,15 +133,23 @@ function poolerFindings({ pgbouncerAdminUrl }: Config, report: SelfCheckReport):
   return [warned('pooler-unseen', `a pooler stands between, and ${why}: its sizes cannot be compared`, hint)]
 }
 
-/** A process that is replaced is there twice for a while. */
+/**
+ * What is replaced is there twice for a while: with several machines all processes of one of them (a pod, a container),
+ * else one worker. Each counts in full. The one that leaves serves on for all of `SHUTDOWN_DRAIN`, and what it does not
+ * need any more it closes half a minute later.
+ */
 async function restartFindings(config: Config, pool: PoolGuard, processes: number): Promise<Finding[]> {
-  const connections = connectionsOf(config, processes + 1)
+  const workers = workersOf(config)
+  const twice = processes > workers ? workers : 1
+  const { connections } = connectionsOf(config, processes + twice)
   const { findings } = await pool.selfCheck({ connections, steadyConnections: 0 })
   const exceeded = findings.find(({ code }) => code.startsWith('CONNECTIONS_EXCEED'))
   if (exceeded === undefined) return []
-  const message = `the connections are enough for ${processes} processes, but not while one of them is replaced: ${parts(exceeded).message}`
-  const hint = 'Lower DB_WEB_POOL_MAX or DB_MAX_OVERFLOW, or raise what takes them, by one process.'
-  return [warned('restart-crowded', message, hint, { connections })]
+  const replaced = twice === 1 ? 'one of them is' : `${twice} of them, those of one machine, are`
+  const message = `the connections are enough for ${processes} processes, but not while ${replaced} replaced: ${parts(exceeded).message}`
+  const { connections: more } = connectionsOf(config, twice)
+  const hint = `Lower DB_WEB_POOL_MAX (${config.dbWebPoolMax}) or DB_MAX_OVERFLOW (${config.dbMaxOverflow}), or have what takes them take ${connections}: ${more} more than without a restart.`
+  return [warned('restart-crowded', message, hint, { connections, replaced: twice })]
 }
 
 interface Crowd extends Record<string, unknown> {

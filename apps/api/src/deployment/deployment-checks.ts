@@ -1,6 +1,5 @@
 // The checks of a deployment, for who asks: the start, which asks nobody; the command; the service that runs.
 
-import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Clock } from '@holdfast/footing'
 import type { DeploymentCheck } from '@holdfast/lifecycle'
@@ -9,20 +8,26 @@ import {
   type Config,
   type ConfigError,
   callerDirectory,
+  extraAuthorities,
   type LoadedConfig,
   type SecretFile,
   secretFiles,
   verifiesCertificates,
 } from '../config.ts'
+import { certificateChecks } from './certificate-checks.ts'
 import { databaseChecks, noDatabaseCheck } from './database-checks.ts'
 import { machineChecks } from './machine-checks.ts'
 import { type MachineFacts, readMachine } from './machine-facts.ts'
+import { maintenanceChecks } from './maintenance-checks.ts'
 import { migrationChecks } from './migration-checks.ts'
 import { type AskPath, probeChecks } from './probe-checks.ts'
 import { redisChecks } from './redis-checks.ts'
 import { resourceChecks } from './resource-checks.ts'
 import { failed } from './rules.ts'
+import { secretChecks } from './secret-checks.ts'
+import { securityChecks } from './security-checks.ts'
 import { settingsChecks } from './settings-checks.ts'
+import { shutdownChecks } from './shutdown-checks.ts'
 
 /** What a deployment is made of. */
 export interface Deployment {
@@ -30,8 +35,10 @@ export interface Deployment {
   /** What the configuration says of itself. */
   readonly warnings: readonly string[]
   readonly secretFiles: readonly SecretFile[]
-  /** That of `MAINTENANCE_FILE`, when it is there. */
+  /** That of `MAINTENANCE_FILE`, with its whole path, whether it is there or not. */
   readonly maintenanceFile: string | undefined
+  /** That of authorities which Node believes besides its own. */
+  readonly extraAuthorities: string | undefined
   /** Whether TLS looks at certificates at all. */
   readonly verifiesCertificates: boolean
   readonly machine: MachineFacts
@@ -45,25 +52,29 @@ export function deploymentOf(
   environment?: Environment,
   machine: MachineFacts = readMachine(),
 ): Deployment {
-  const { maintenanceFile = '' } = config
-  const file = resolve(callerDirectory(environment), maintenanceFile)
+  const { maintenanceFile: file } = config
   return {
     config,
     warnings,
     secretFiles: secretFiles(environment),
-    maintenanceFile: maintenanceFile !== '' && existsSync(file) ? file : undefined,
+    maintenanceFile: file === undefined ? undefined : resolve(callerDirectory(environment), file),
+    extraAuthorities: extraAuthorities(environment),
     verifiesCertificates: verifiesCertificates(environment),
     machine,
   }
 }
 
 /** Those that ask nobody and take no time. */
-export function checksOfStart(deployment: Deployment): DeploymentCheck[] {
-  const { config, secretFiles, machine } = deployment
+export function checksOfStart(deployment: Deployment, clock: Clock): DeploymentCheck[] {
+  const { config, machine } = deployment
   return [
     ...settingsChecks(deployment),
+    ...secretChecks(config),
+    ...securityChecks(deployment),
+    ...maintenanceChecks(deployment),
+    ...shutdownChecks(config),
     ...machineChecks(machine),
-    ...resourceChecks(config, secretFiles, machine),
+    ...resourceChecks(deployment, clock),
   ]
 }
 
@@ -80,11 +91,12 @@ export interface Reachable {
 export function allChecks(deployment: Deployment, { pool, owner, ask, clock }: Reachable): DeploymentCheck[] {
   const { config } = deployment
   return [
-    ...checksOfStart(deployment),
+    ...checksOfStart(deployment, clock),
     ...(pool === undefined
       ? [noDatabaseCheck()]
       : [...databaseChecks(config, pool, clock), ...migrationChecks(config, pool, owner)]),
     ...redisChecks(config, clock),
+    ...certificateChecks(config, clock),
     ...(ask === undefined ? [] : probeChecks(ask)),
   ]
 }

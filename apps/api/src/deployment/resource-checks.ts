@@ -2,14 +2,18 @@
 
 import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
+import type { Clock } from '@holdfast/footing'
 import type { DeploymentCheck, Finding } from '@holdfast/lifecycle'
 import { type Config, dataDirectory, type SecretFile } from '../config.ts'
 import { reasonOf } from '../reason.ts'
+import { certificateFileFindings } from './certificate-checks.ts'
+import { databaseWays } from './database-way.ts'
+import type { Deployment } from './deployment-checks.ts'
 import type { MachineFacts } from './machine-facts.ts'
 import { failed, passed, warned } from './rules.ts'
 
-/** Read by everybody on the machine. */
-const FOR_OTHERS = 0o004
+/** Read, or even written, by everybody on the machine. */
+const FOR_OTHERS = 0o006
 const MB = 1024 ** 2
 /** Themes, a secret key and what is being written beside them. */
 const DATA_BYTES = 64 * MB
@@ -23,32 +27,47 @@ export const PROCESS_BYTES = 192 * MB
 const BACKLOG = 511
 
 /** What is asked of the machine's resources. */
-export function resourceChecks(
-  config: Config,
-  secretFiles: readonly SecretFile[],
-  machine: MachineFacts,
-): DeploymentCheck[] {
+export function resourceChecks(deployment: Deployment, clock: Clock): DeploymentCheck[] {
+  const { config, machine } = deployment
   return [
-    { name: 'files', run: () => fileFindings(config, secretFiles, machine) },
+    { name: 'files', run: () => fileFindings(deployment, clock) },
     { name: 'resources', run: () => resourceFindings(config, machine) },
   ]
 }
 
-function fileFindings(config: Config, secretFiles: readonly SecretFile[], machine: MachineFacts): Finding[] {
+function fileFindings(
+  { config, secretFiles, extraAuthorities, machine }: Deployment,
+  clock: Clock,
+): Finding[] {
   const { logDirectory, environment } = config
   const findings = [
     ...directoryFindings('DATA_DIRECTORY', dataDirectory(config), DATA_BYTES, machine),
     ...(logDirectory === undefined || environment !== 'production'
       ? []
       : directoryFindings('LOG_DIRECTORY', logDirectory, LOG_BYTES, machine)),
+    ...[...secretFiles, ...keyFiles(config)].flatMap(openFindings),
+    ...certificateFileFindings(config, extraAuthorities, clock.wallMs()),
   ]
-  for (const { name, path } of secretFiles) {
-    const { mode } = statSync(path)
-    if ((mode & FOR_OTHERS) === 0) continue
-    const message = `${name} names a file that everybody on the machine can read: ${path}`
-    findings.push(warned('secret-file-open', message, `chmod o-r ${path}`))
-  }
   return passed(findings, `${dataDirectory(config)} can be written to`)
+}
+
+/** Keys of certificates are secrets, too. */
+function keyFiles(config: Config): SecretFile[] {
+  return databaseWays(config).flatMap(({ name, files }) =>
+    files
+      .filter(({ parameter, path }) => parameter === 'sslkey' && existsSync(path))
+      .map(({ path }) => ({ name: `sslkey of ${name}`, path })),
+  )
+}
+
+function openFindings({ name, path }: SecretFile): Finding[] {
+  const bits = statSync(path).mode & FOR_OTHERS
+  if (bits === 0) return []
+  const may = [...((bits & 0o4) === 0 ? [] : ['read']), ...((bits & 0o2) === 0 ? [] : ['write'])].join(
+    ' and ',
+  )
+  const message = `${name} names a file that everybody on the machine can ${may}: ${path}`
+  return [warned('secret-file-open', message, `chmod o= ${path}`)]
 }
 
 function directoryFindings(

@@ -1,6 +1,6 @@
 // What is secret: whether it can be guessed, and whether one text stands for two things.
 
-import type { Finding } from '@holdfast/lifecycle'
+import type { DeploymentCheck, Finding } from '@holdfast/lifecycle'
 import type { Config } from '../config.ts'
 import type { RedisTarget } from '../redis-target.ts'
 import type { Secret } from '../secret.ts'
@@ -8,7 +8,9 @@ import { passed, strict, warned } from './rules.ts'
 import { type Weakness, weaknessOf } from './secret-strength.ts'
 
 const MAKE_ONE = 'Make one with: openssl rand -base64 48'
-const MAKE_PASSWORD = 'Make one with: openssl rand -hex 24'
+/** Without what a URL would have to escape. */
+const MAKE_PASSWORD =
+  'Make one with openssl rand -hex 24, give it to that account on the server, and write it into the URL.'
 
 const WEAK: Readonly<Record<Weakness, string>> = {
   'a sample': 'looks like the sample of a manual',
@@ -24,8 +26,13 @@ interface Given {
   readonly account?: string
 }
 
+/** What is asked of secrets. */
+export function secretChecks(config: Config): DeploymentCheck[] {
+  return [{ name: 'secrets', run: () => secretFindings(config) }]
+}
+
 /** What is wrong with secrets. None is ever in a finding, only its name. */
-export function secretFindings(config: Config): Finding[] {
+function secretFindings(config: Config): Finding[] {
   const given = secretsOf(config)
   const findings = given.flatMap(({ name, text, account }): Finding[] => {
     const weakness = weaknessOf(text)

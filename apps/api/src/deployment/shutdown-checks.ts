@@ -1,8 +1,8 @@
 // Whether the way down fits to what is around the service: who kills it, and who sends requests to it.
 
-import type { Finding } from '@holdfast/lifecycle'
+import type { DeploymentCheck, Finding } from '@holdfast/lifecycle'
 import type { Config } from '../config.ts'
-import { durationText } from '../setting.ts'
+import { durationText } from '../settings/setting.ts'
 import { shutdownTimes } from '../shutdown-times.ts'
 import { failed, warned } from './rules.ts'
 
@@ -11,7 +11,15 @@ const CLOSING_MS = 7000
 /** For which Fastify keeps a connection that nobody uses. */
 export const KEEP_ALIVE_MS = 72_000
 
-/** What is wrong with the times of the way down. */
+/** How much longer than the service a proxy should wait: what is answered at the last moment is still on its way. */
+const PROXY_ROOM_MS = 5000
+
+/** What is asked of the way down. */
+export function shutdownChecks(config: Config): DeploymentCheck[] {
+  return [{ name: 'shutdown', run: () => shutdownFindings(config) }]
+}
+
+/** What is wrong with its times. */
 export function shutdownFindings(config: Config): Finding[] {
   const { drainMs, requestTimeoutMs } = shutdownTimes(config)
   const { shutdownGraceMs, shutdownMinDrainMs, handlerTimeoutMs } = config
@@ -37,7 +45,7 @@ export function shutdownFindings(config: Config): Finding[] {
       warned(
         'drain-none',
         'SHUTDOWN_DRAIN is 0: balancers still send requests to an instance that has gone',
-        'Leave it unset, or make it longer than they need to notice.',
+        'Unset SHUTDOWN_DRAIN, which is 10s then, or make it longer than balancers need to notice.',
       ),
     )
   }
@@ -46,7 +54,7 @@ export function shutdownFindings(config: Config): Finding[] {
       warned(
         'drain-short',
         `SHUTDOWN_MIN_DRAIN (${durationText(shutdownMinDrainMs)}) is longer than SHUTDOWN_DRAIN (${durationText(drainMs)}), which ends it`,
-        'Raise SHUTDOWN_DRAIN.',
+        `Raise SHUTDOWN_DRAIN to ${durationText(shutdownMinDrainMs)} at least, or lower SHUTDOWN_MIN_DRAIN.`,
       ),
     )
   }
@@ -63,6 +71,26 @@ export function shutdownFindings(config: Config): Finding[] {
 }
 
 function proxyFindings(config: Config): Finding[] {
+  return [...keepAliveFindings(config), ...readFindings(config)]
+}
+
+/** A proxy that gives up first asks another instance for the same, or says 504 to work that goes on. */
+function readFindings({ proxyReadTimeoutMs, handlerTimeoutMs }: Config): Finding[] {
+  if (proxyReadTimeoutMs === undefined || proxyReadTimeoutMs > handlerTimeoutMs) return []
+  const [waits, takes] = [durationText(proxyReadTimeoutMs), durationText(handlerTimeoutMs)]
+  const wanted = durationText(handlerTimeoutMs + PROXY_ROOM_MS)
+  return [
+    warned(
+      'proxy-gives-up',
+      `the proxy waits ${waits} for an answer (PROXY_READ_TIMEOUT), and the service may take ${takes} (HANDLER_TIMEOUT): what is slow is a 504 there, while it goes on here`,
+      `Let the proxy wait ${wanted} (nginx: proxy_read_timeout; HAProxy: timeout server) and set PROXY_READ_TIMEOUT to that, or make HANDLER_TIMEOUT shorter than ${waits}.`,
+      { proxy_ms: proxyReadTimeoutMs, handler_ms: handlerTimeoutMs },
+    ),
+  ]
+}
+
+/** Who closes a connection that nobody uses must be the one that sends requests. */
+function keepAliveFindings(config: Config): Finding[] {
   const { proxyKeepAliveMs } = config
   const { drainMs, minDrainMs } = shutdownTimes(config)
   if (proxyKeepAliveMs === undefined) return []
@@ -73,7 +101,7 @@ function proxyFindings(config: Config): Finding[] {
       failed(
         'proxy-outlasts-service',
         `the proxy keeps idle connections for ${kept} (PROXY_KEEP_ALIVE), and the service closes them after ${durationText(KEEP_ALIVE_MS)}: a request can meet a connection that ends`,
-        `Let the proxy close them first, before ${durationText(KEEP_ALIVE_MS)} (nginx: keepalive_timeout of the upstream; HAProxy: timeout http-keep-alive).`,
+        `Let the proxy close them before ${durationText(KEEP_ALIVE_MS)} (nginx: keepalive_timeout of the upstream; HAProxy: pool-purge-delay, after each of which it closes half of them), and set PROXY_KEEP_ALIVE to that.`,
       ),
     )
   }
@@ -82,7 +110,7 @@ function proxyFindings(config: Config): Finding[] {
       warned(
         'proxy-outlasts-drain',
         `the proxy may keep an idle connection for ${kept} (PROXY_KEEP_ALIVE), longer than the shortest hold (${durationText(minDrainMs)}): it is closed from here while a request may be on its way`,
-        'Make SHUTDOWN_MIN_DRAIN longer than that, or let the proxy keep idle connections for less.',
+        `Raise SHUTDOWN_MIN_DRAIN${proxyKeepAliveMs > drainMs ? ' and SHUTDOWN_DRAIN' : ''} to ${kept} at least, or let the proxy keep idle connections for ${durationText(minDrainMs)} at most and set PROXY_KEEP_ALIVE to that.`,
       ),
     )
   }

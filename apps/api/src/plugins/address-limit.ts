@@ -66,13 +66,18 @@ export const addressLimit = fastifyPlugin<AddressLimitOptions>(
     })
     const count = app.rateLimit() as onRequestAsyncHookHandler
     const countsOfRoutes = new Map<string, onRequestAsyncHookHandler>()
+    /** The methods of a path that have one limit share it, so that HEAD does not get another one. */
+    const countOf = (own: string, url: string | undefined) => {
+      const id = `${own} of ${url}`
+      const known = countsOfRoutes.get(id)
+      if (known !== undefined) return known
+      const made = app.rateLimit({ ...addressQuota(own), groupId: id }) as onRequestAsyncHookHandler
+      countsOfRoutes.set(id, made)
+      return made
+    }
     app.addHook('onRoute', ({ url, config }) => {
       const own = config?.addressLimit
-      if (typeof own !== 'string') return
-      // The methods of a path that have one limit share it, so that HEAD does not get another one.
-      const id = `${own} of ${url}`
-      const limited = { ...addressQuota(own), groupId: id }
-      countsOfRoutes.set(id, app.rateLimit(limited) as onRequestAsyncHookHandler)
+      if (typeof own === 'string') countOf(own, url)
     })
     app.addHook('onRequest', (request, reply, done) => {
       if (!isCounted(request)) {
@@ -80,7 +85,9 @@ export const addressLimit = fastifyPlugin<AddressLimitOptions>(
         return
       }
       const { url, config } = request.routeOptions
-      const counting = countsOfRoutes.get(`${config.addressLimit} of ${url}`) ?? count
+      const { addressLimit: own } = config
+      // Of routes that were there before this plugin it learns here.
+      const counting = typeof own === 'string' ? countOf(own, url) : count
       counting.call(app, request, reply).then(
         () => done(),
         (error) => {

@@ -26,7 +26,6 @@ const USUAL: RuleInput = {
   mode: 'read-only',
   message: 'Bots can only be looked at during maintenance. What they did is safe.',
 }
-const OF_OPERATORS = /^\/admin\/(maintenance|banner)(\/|$)/
 /** How long the start waits for Redis and the database to say what is in force. */
 const STARTUP_WAIT_MS = 1000
 
@@ -36,11 +35,6 @@ export async function registerMaintenance(
   { config, secrets, journal, tenant, authorize, registry }: MaintenanceParts,
 ): Promise<void> {
   const { maintenanceModeDefault, broadcastBanner, maintenanceForce, maintenanceFile, sessionSecure } = config
-  app.addHook('onRoute', (route) => {
-    if (!OF_OPERATORS.test(route.url)) return
-    // As on the other routes of operators, who may share the address of somebody else.
-    route.config = { ...route.config, abuseGuard: { admitBlocked: true } }
-  })
   await app.register(maintenance, {
     ...(app.hasDecorator('redisGuard') && { redis: app.redisGuard }),
     journal,

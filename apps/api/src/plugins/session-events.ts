@@ -11,7 +11,7 @@ const NAME_LENGTH = 8
 const SUSPICIOUS: ReadonlySet<string> = new Set(['duplicate-cookie', 'unreadable-session'])
 
 /** Tells them from now on; the answer ends that. */
-export function tellSessionEvents(tell: TellEvent, clock: Pick<Clock, 'nowMs'>): () => Promise<void> {
+export function tellSessionEvents(tell: TellEvent, clock: Pick<Clock, 'schedule'>): () => Promise<void> {
   const rare = new RareEvents(tell, clock)
   const odd = (message: unknown) => {
     const { what, session } = message as OddityEvent

@@ -50,7 +50,6 @@ export const operatorDeployment = fastifyPlugin<OperatorDeploymentOptions>(
         config: {
           access: 'guarded' as const,
           addressLimit: OWN_ADDRESS_LIMIT,
-          abuseGuard: { admitBlocked: true },
         },
       },
       async (_request, reply) => {

@@ -12,9 +12,6 @@ export interface OperatorLifecycleOptions {
   readonly authorize: (request: FastifyRequest) => boolean
 }
 
-/** Its own, which no change of limits can take from an operator. */
-const OWN_ADDRESS_LIMIT = '60/minute'
-
 const REASON = {
   type: 'object',
   required: ['reason'],
@@ -44,11 +41,7 @@ export const operatorLifecycle = fastifyPlugin<OperatorLifecycleOptions>(
     const guarded = {
       // Late, so that it is known who asks.
       preHandler: requireBearer('admin', authorize),
-      config: {
-        access: 'guarded' as const,
-        addressLimit: OWN_ADDRESS_LIMIT,
-        abuseGuard: { admitBlocked: true },
-      },
+      config: { access: 'guarded' as const },
     }
     app.get('/admin/lifecycle', guarded, async (_request, reply) => answer(reply))
     app.post<{ Body: { reason: string } }>(

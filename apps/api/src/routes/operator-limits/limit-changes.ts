@@ -6,8 +6,8 @@ import type { Clock } from '@holdfast/footing'
 import { withRetryAfter } from '@holdfast/footing'
 import type { FastifyBaseLogger } from 'fastify'
 import { ApiLimitsInvalidError, ApiLimitsUnavailableError } from '../../errors.ts'
-import { readChange } from '../../limit-setting.ts'
 import { changed, type LimitChange, type Limits } from '../../limits.ts'
+import { readChange } from '../../settings/limit-setting.ts'
 import type { ChangeStore, KeptChange } from './change-store.ts'
 
 /** Messages may be lost. */

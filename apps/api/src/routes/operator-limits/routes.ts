@@ -6,8 +6,8 @@ import { fastifyPlugin } from 'fastify-plugin'
 import { addressQuota } from '../../address-quota.ts'
 import { requireBearer } from '../../bearer.ts'
 import { ApiLimitsInvalidError } from '../../errors.ts'
-import { readChange } from '../../limit-setting.ts'
 import { type Limits, policySet } from '../../limits.ts'
+import { readChange } from '../../settings/limit-setting.ts'
 import { ChangeStore } from './change-store.ts'
 import { LimitChanges } from './limit-changes.ts'
 
@@ -20,9 +20,6 @@ export interface OperatorLimitsOptions {
 }
 
 const MAX_BODY_BYTES = 262_144
-/** Its own, which no change can take from an operator. */
-const OWN_ADDRESS_LIMIT = '60/minute'
-
 /** The routes, and the limits that other processes were told of. */
 export const operatorLimits = fastifyPlugin<OperatorLimitsOptions>(
   async (app, { settings, authorize }) => {
@@ -58,11 +55,7 @@ export const operatorLimits = fastifyPlugin<OperatorLimitsOptions>(
     const guarded = {
       // Late, so that it is known who asks.
       preHandler: requireBearer('admin', authorize),
-      config: {
-        access: 'guarded' as const,
-        addressLimit: OWN_ADDRESS_LIMIT,
-        abuseGuard: { admitBlocked: true },
-      },
+      config: { access: 'guarded' as const },
       bodyLimit: MAX_BODY_BYTES,
     }
     app.get('/admin/limits', guarded, async (_request, reply) => {

@@ -2,8 +2,8 @@
 // answer either a value or what is wrong with the text; nothing here reads the environment or a file.
 
 import { namedNetworks, readNetwork } from '@holdfast/footing'
-import { nearest } from './nearest.ts'
-import { Secret } from './secret.ts'
+import { nearest } from '../nearest.ts'
+import { Secret } from '../secret.ts'
 
 /** What a parser answers: the value, or what is wrong and how to write it instead. */
 export type Parsed<T> = { readonly value: T } | { readonly wrong: string; readonly fix: string }
@@ -58,6 +58,28 @@ export const text: Kind<string> = {
     if (given.length > 256) return { wrong: 'is longer than 256 characters', fix: 'Shorten it.' }
     if (/\p{Cc}/u.test(given)) return { wrong: 'holds a control character', fix: 'Remove it.' }
     return { value: given }
+  },
+}
+
+const MAX_LINE_LENGTH = 500
+
+/**
+ * A line that everybody is shown: at most 500 characters, something between the spaces around it, and none that would
+ * turn the direction of what follows.
+ */
+export const line: Kind<string> = {
+  kind: 'line of text',
+  parse(given) {
+    const value = given.trim()
+    if (value === '') return { wrong: 'is nothing but spaces', fix: 'Write what is to be read, or unset it.' }
+    if (value.length > MAX_LINE_LENGTH) {
+      return { wrong: `is longer than ${MAX_LINE_LENGTH} characters`, fix: 'Shorten it.' }
+    }
+    if (/[\p{Cc}\p{Bidi_Control}]/u.test(value) || !value.isWellFormed()) {
+      const fix = 'Remove line breaks, tabs, and what turns the direction of text.'
+      return { wrong: 'is not one line of text', fix }
+    }
+    return { value }
   },
 }
 

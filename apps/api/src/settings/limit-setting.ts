@@ -1,7 +1,7 @@
 // How limits are written, in settings and by operators: alone, for addresses, and as JSON for single tenants.
 
 import { Policies } from '@holdfast/tenant-rate-limit'
-import { addressQuota } from './address-quota.ts'
+import { addressQuota } from '../address-quota.ts'
 import {
   LIMIT_NAMES,
   type LimitChange,
@@ -9,10 +9,10 @@ import {
   type Overrides,
   TENANT_LIMIT_NAMES,
   type TenantLimits,
-} from './limits.ts'
-import { nearest } from './nearest.ts'
+} from '../limits.ts'
+import { nearest } from '../nearest.ts'
+import { isTenantSlug } from '../tenant-slug.ts'
 import type { Kind, Parsed } from './setting.ts'
-import { isTenantSlug } from './tenant-slug.ts'
 
 /** Each may be two policies, and there can be 10,000 of them. */
 const MAX_OVERRIDES = 4000

@@ -1,0 +1,25 @@
+/** One thing that is wrong with the environment. Never holds the value of a secret. */
+export interface ConfigProblem {
+  readonly name: string
+  /** What is wrong, continuing the sentence that the name begins. */
+  readonly wrong: string
+  /** What to do about it. */
+  readonly fix: string
+}
+
+/** Everything that is wrong with the environment, at once. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly code = 'HOLDFAST_ERR_API_CONFIG'
+  readonly problems: readonly ConfigProblem[]
+
+  constructor(problems: readonly ConfigProblem[]) {
+    const lines = problems.map(({ name, wrong, fix }) => `  ${name} ${wrong}. ${fix}`)
+    super(
+      [`The configuration has ${problems.length} problem${problems.length === 1 ? '' : 's'}:`, ...lines].join(
+        '\n',
+      ),
+    )
+    this.problems = problems
+  }
+}

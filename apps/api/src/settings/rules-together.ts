@@ -1,0 +1,84 @@
+import type { ConfigProblem } from './config-error.ts'
+import type { Config } from './every-setting.ts'
+import { durationText } from './setting.ts'
+
+/** Rules that span several variables. A variable that is itself wrong is undefined here, and reported already. */
+export function checkTogether(values: Partial<Config>, problems: ConfigProblem[]): void {
+  const alreadyWrong = (...names: string[]) =>
+    problems.some((problem) => names.some((name) => problem.name === name || problem.name === `${name}_FILE`))
+  if (
+    values.environment === 'production' &&
+    values.databaseUrl === undefined &&
+    !alreadyWrong('DATABASE_URL')
+  ) {
+    problems.push({
+      name: 'DATABASE_URL',
+      wrong: 'is unset, and ENVIRONMENT is production',
+      fix: 'Set it to postgres://user:password@host:5432/database, or set DATABASE_URL_FILE.',
+    })
+  }
+  if (values.environment === 'production' && values.secretKey === undefined && !alreadyWrong('SECRET_KEY')) {
+    problems.push({
+      name: 'SECRET_KEY',
+      wrong: 'is unset, and ENVIRONMENT is production',
+      fix: 'Make one with: openssl rand -base64 48',
+    })
+  }
+  if (values.environment === 'production' && values.sessionSecure === false) {
+    problems.push({
+      name: 'SESSION_SECURE',
+      wrong: 'is not true, and ENVIRONMENT is production',
+      fix: 'Set it to true, and let people come over HTTPS.',
+    })
+  }
+  const { dbPoolMin, dbWebPoolMax } = values
+  if (dbPoolMin !== undefined && dbWebPoolMax !== undefined && dbPoolMin > dbWebPoolMax) {
+    problems.push({
+      name: 'DB_POOL_MIN',
+      wrong: `is ${dbPoolMin}, more than DB_WEB_POOL_MAX (${dbWebPoolMax})`,
+      fix: 'Lower it, or raise DB_WEB_POOL_MAX.',
+    })
+  }
+  const { dbLockTimeoutMs, dbStatementTimeoutMs } = values
+  if (
+    dbLockTimeoutMs !== undefined &&
+    dbStatementTimeoutMs !== undefined &&
+    dbLockTimeoutMs >= dbStatementTimeoutMs
+  ) {
+    problems.push({
+      name: 'DB_LOCK_TIMEOUT',
+      wrong: `is ${durationText(dbLockTimeoutMs)}, and DB_STATEMENT_TIMEOUT (${durationText(dbStatementTimeoutMs)}) would always come first`,
+      fix: 'Make it shorter than DB_STATEMENT_TIMEOUT.',
+    })
+  }
+  const { requestTimeoutMs, handlerTimeoutMs } = values
+  if (
+    requestTimeoutMs !== undefined &&
+    handlerTimeoutMs !== undefined &&
+    handlerTimeoutMs <= requestTimeoutMs
+  ) {
+    problems.push({
+      name: 'HANDLER_TIMEOUT',
+      wrong: `is ${durationText(handlerTimeoutMs)}, and who sends slowly may take REQUEST_TIMEOUT (${durationText(requestTimeoutMs)}) of it`,
+      fix: 'Make it longer than REQUEST_TIMEOUT.',
+    })
+  }
+  if (values.pgbouncerAdminUrl !== undefined && values.databaseUrl === undefined) {
+    problems.push({
+      name: 'PGBOUNCER_ADMIN_URL',
+      wrong: 'is set, and DATABASE_URL is not',
+      fix: 'Let DATABASE_URL lead through that PgBouncer.',
+    })
+  }
+  if (
+    values.managementPort !== undefined &&
+    values.managementPort !== 0 &&
+    values.managementPort === values.apiPort
+  ) {
+    problems.push({
+      name: 'MANAGEMENT_PORT',
+      wrong: `is ${values.managementPort}, the same as API_PORT`,
+      fix: 'Choose another port, or leave it unset.',
+    })
+  }
+}
