@@ -10,6 +10,8 @@ const POLICIES = {
   stop: ['bot-stop'],
   recover: ['bot-recover'],
   status: ['bot-status'],
+  bet: ['bet', 'creation'],
+  read: ['read'],
   // Less than the ceiling of all: no tenant can take the bots from the others.
   tenant: ['tenant-bots', 'tenant-history'],
   public: ['public'],
@@ -47,6 +49,8 @@ export function limitsOf(config: Config): Limits {
       stop: config.rateLimitsStop,
       recover: config.rateLimitsRecover,
       status: config.rateLimitsStatus,
+      bet: config.rateLimitsBet,
+      read: config.rateLimitsRead,
       tenant: config.rateLimitsTenant,
       public: config.rateLimitsPublic,
       global: config.rateLimitsGlobal,

@@ -13,6 +13,8 @@ const settings: Limits = {
     stop: limit,
     recover: limit,
     status: limit,
+    bet: limit,
+    read: limit,
     tenant: limit,
     public: limit,
     global: limit,

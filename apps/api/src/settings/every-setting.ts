@@ -194,6 +194,18 @@ const SETTINGS = {
     '200/minute',
     'All of these together, of all users.',
   ),
+  rateLimitsBet: setting(
+    'RATE_LIMITS_BET',
+    limit,
+    '60/minute',
+    'Bets placed, bots created and strategies looked over, for each user.',
+  ),
+  rateLimitsRead: setting(
+    'RATE_LIMITS_READ',
+    limit,
+    '300/minute',
+    'Looks at events, odds, bets, trades and the balance, for each user.',
+  ),
   rateLimitsTenant: setting(
     'RATE_LIMITS_TENANT',
     limit,
@@ -215,7 +227,7 @@ const SETTINGS = {
   rateLimitsOverrides: optional(
     'RATE_LIMITS_OVERRIDES',
     overrides,
-    'What single tenants have instead, of `start`, `stop`, `recover`, `status`, `tenant` and `public`: `{ "acme": { "public": "500/minute" } }`.',
+    'What single tenants have instead, of `start`, `stop`, `recover`, `status`, `bet`, `read`, `tenant` and `public`: `{ "acme": { "public": "500/minute" } }`.',
   ),
   rateLimitsLeases: setting(
     'RATE_LIMITS_LEASES',
