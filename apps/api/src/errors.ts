@@ -344,3 +344,10 @@ export const ApiLeaseLostError = createError<[name: string, why: string]>(
   'HOLDFAST_ERR_API_LEASE_LOST',
   'the lease of %s is over: %s',
 )
+
+/** A strategy is a text. */
+export const ApiStrategyNotTextError = createError(
+  'HOLDFAST_ERR_API_STRATEGY_NOT_TEXT',
+  'strategy is a text, such as "price < sma(20) ? buy(1) : hold()"',
+  400,
+)
