@@ -74,10 +74,13 @@ t.test('each script of pnpm, each file and each metric in its commands is there'
 
 t.test('every alert has its section in the runbook, and the guide names no other', async (t) => {
   const runbook = text('apps/api/deploy/prometheus/RUNBOOK.md')
-  const rules: { groups: { rules: { alert?: string }[] }[] } = parse(
-    text('apps/api/deploy/prometheus/alerts.yaml'),
-  )
-  const alerts = rules.groups.flatMap(({ rules }) => rules.flatMap(({ alert }) => alert ?? []))
+  interface Rules {
+    readonly groups: readonly { readonly rules: readonly { readonly alert?: string }[] }[]
+  }
+  const alerts = ['prometheus', 'loki'].flatMap((of) => {
+    const { groups }: Rules = parse(text(`apps/api/deploy/${of}/alerts.yaml`))
+    return groups.flatMap(({ rules }) => rules.flatMap(({ alert }) => alert ?? []))
+  })
   const sections = [...runbook.matchAll(/^## (\w+)$/gm)].map(([, name]) => name)
   t.strictSame(sections.toSorted(), alerts.toSorted())
   t.ok(ALERTS.length > 15)
