@@ -87,6 +87,34 @@ t.test('a check that throws, rejects or does not answer has failed, and the othe
   t.equal(clock.pendingTimers, 0)
 })
 
+t.test('what is no finding has not passed, and takes nothing with it', async (t) => {
+  const wrong = [
+    { verdict: 'error', message: 'x' },
+    { verdict: 'pass' },
+    { message: 'x' },
+    'fine',
+    true,
+    [null],
+  ]
+  const checks = wrong.map((answer, at) => ({ name: `${at}`, run: () => answer as never, hint: 'mend it' }))
+  const { report } = await reportOf([...checks, found('well', 'pass')])
+  t.match(report.counts, { pass: 1, warn: 0, fail: wrong.length })
+  t.match(report.checks[0]?.findings, [
+    { rule: 'check-broken', message: /no finding: \{ verdict, message \}/, hint: 'mend it' },
+  ])
+})
+
+t.test('of more findings than are kept the worst are', async (t) => {
+  const many = Array.from({ length: 150 }, (_, at) => ({
+    verdict: at === 149 ? ('fail' as const) : ('warn' as const),
+    message: `${at}`,
+  }))
+  const { report } = await reportOf([{ name: 'many', run: () => many }])
+  t.equal(report.verdict, 'fail')
+  t.match(report.checks[0]?.findings.slice(0, 2), [{ message: '149' }, { message: '0' }])
+  t.equal(report.checks[0]?.findings.length, 100)
+})
+
 t.test('checks, findings and texts are bounded', async (t) => {
   const clock = new HandClock()
   const many = Array.from({ length: 201 }, (_, index) => found(`check-${index}`, 'pass'))
