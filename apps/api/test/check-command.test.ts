@@ -49,7 +49,7 @@ t.test('a deployment in order ends with 0, one with a warning with 1, a mistake 
   t.match(await check([], { ...environment, API_PROCESSES: '50' }), {
     code: 2,
     output:
-      /FAIL {2}connections +all processes together may open 1500 connections, and the server has 97.*\n +-> Lower DB_WEB_POOL_MAX/,
+      /FAIL {2}connections +all processes together may open 1500 connections, and the server has 97.*\n +-> Raise max_connections to 1503, lower DB_WEB_POOL_MAX \(20\)/,
   })
 })
 
@@ -111,6 +111,28 @@ t.test(
   },
 )
 
+t.test('a file that a URL names and that is not there is told with the rest', async (t) => {
+  const path = '/no/such/authority.pem'
+  const { code, output } = await check([], {
+    DATABASE_URL: `postgres://web@127.0.0.1:1/none?sslmode=verify-full&sslrootcert=${path}`,
+    PGBOUNCER_ADMIN_URL: 'postgres://stats@127.0.0.1:1/pgbouncer',
+    DATA_DIRECTORY: scratchDirectory(t),
+  })
+  t.equal(code, 2)
+  t.match(
+    output,
+    /FAIL {2}files +sslrootcert of DATABASE_URL is \/no\/such\/authority\.pem, which cannot be read/,
+  )
+  t.match(
+    output,
+    /FAIL {2}database +the database cannot be used: ENOENT.*\n +-> A file that DATABASE_URL names/,
+  )
+  t.match(
+    output,
+    /PASS {2}certificates +the certificate of PostgreSQL at 127\.0\.0\.1:1 .* was not looked at: .*ECONNREFUSED/,
+  )
+})
+
 t.test('settings that cannot be used are told, one for each', async (t) => {
   const { code, output } = await check([], {
     API_PORT: 'abc',
@@ -119,7 +141,7 @@ t.test('settings that cannot be used are told, one for each', async (t) => {
   })
   t.equal(code, 2)
   t.match(output, /FAIL {2}settings {2}API_PORT is "abc"[\s\S]*FAIL {2}settings {2}DB_POOL_MIN is 99/)
-  t.match(output, /1 checks: 0 passed, 0 with a warning, 1 failed/)
+  t.match(output, /\n\none check: 0 passed, 0 with a warning, 1 failed/)
 })
 
 t.test('programs get the names of rules, and probes of a service that runs are asked', async (t) => {
@@ -146,7 +168,7 @@ t.test('programs get the names of rules, and probes of a service that runs are a
 
 t.test('what it does not understand is said, with how to call it', async (t) => {
   for (const words of [['--format', 'yaml'], ['--url', 'nowhere'], ['--nonsense'], ['word']]) {
-    t.match(await check(words, {}), { code: 2, output: /usage: pnpm --filter @holdfast\/api check/ })
+    t.match(await check(words, {}), { code: 2, output: /usage: pnpm -C apps\/api check/ })
   }
   t.match(await check(['--help'], {}), { code: 0, output: /exit code 0/ })
 })

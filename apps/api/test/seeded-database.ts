@@ -163,7 +163,8 @@ export function databaseMistakes(postgres: PostgresServer): readonly Mistake[] {
       rule: 'database-away',
       verdict: 'fail',
       title: 'TLS to one that speaks none',
-      found: /does not support SSL connections -> TLS does not come about/,
+      found:
+        /does not support SSL connections -> It speaks no TLS there: switch it on \(ssl = on\), or take it out of DATABASE_URL/,
       broken: () => findingsAt(`${postgres.directUrl}?sslmode=verify-full`),
       sound: asItIs,
     },
@@ -241,7 +242,8 @@ export function databaseMistakes(postgres: PostgresServer): readonly Mistake[] {
       rule: 'database-crowded',
       verdict: 'warn',
       title: 'others that have connections',
-      found: /may open 60 connections, others have 38 now, and the server has 97 -> See who they are/,
+      found:
+        /may open 60 connections, others have 38 now, and the server has 97 -> See who they are .*; raise max_connections by 1,/,
       broken: crowd(38),
       sound: crowd(37),
     },
@@ -259,7 +261,7 @@ export function databaseMistakes(postgres: PostgresServer): readonly Mistake[] {
       verdict: 'fail',
       title: 'more processes than connections',
       found:
-        /all processes together may open 120 connections, and the server has 97.*-> Lower DB_WEB_POOL_MAX/,
+        /all processes together may open 120 connections, and the server has 97.*-> Raise max_connections to 123, lower DB_WEB_POOL_MAX \(20\) or DB_MAX_OVERFLOW \(10\), or put PgBouncer/,
       broken: processes(4),
       sound: processes(3),
     },
@@ -294,7 +296,8 @@ export function databaseMistakes(postgres: PostgresServer): readonly Mistake[] {
       rule: 'idle-timeout-short',
       verdict: 'warn',
       title: 'a pause that ends before a lock',
-      found: /idleInTransactionTimeoutMs \(900\) is shorter.*-> Raise DB_IDLE_IN_TRANSACTION_TIMEOUT/,
+      found:
+        /DB_IDLE_IN_TRANSACTION_TIMEOUT \(900 ms\) is shorter than DB_LOCK_TIMEOUT \(1000 ms\).*-> Raise it to 1000 ms/,
       broken: sound({ environment: { DB_IDLE_IN_TRANSACTION_TIMEOUT: '900ms' } }),
       sound: sound({ environment: { DB_IDLE_IN_TRANSACTION_TIMEOUT: '1s' } }),
     },

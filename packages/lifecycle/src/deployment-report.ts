@@ -12,7 +12,8 @@ export function reportText({ checks, counts, durationMs }: DeploymentReport): st
     ]),
   )
   const { pass, warn, fail } = counts
-  const summary = `${checks.length} checks: ${pass} passed, ${warn} with a warning, ${fail} failed`
+  const total = checks.length === 1 ? 'one check' : `${checks.length} checks`
+  const summary = `${total}: ${pass} passed, ${warn} with a warning, ${fail} failed`
   return [...lines, '', `${summary}, in ${Math.round(durationMs)} ms`].join('\n')
 }
 
