@@ -15,9 +15,12 @@ const USER_INFO = /(:\/\/)[^\s"'<>]{1,512}@/g
 const SCHEME = /\b([Bb]earer|BEARER|[Bb]asic(?=\s{1,3}\S{0,512}[0-9A-Z=]))\s{1,3}[\w.~+/=-]{4,2048}/g
 /** A JSON Web Token: its header begins with `{"`. */
 const JSON_WEB_TOKEN = /\beyJ[\w-]{4,2048}\.[\w-]{2,4096}(?:\.[\w-]{0,2048})?/g
+/** `password: correct horse battery`: of people's own secrets up to 16 words more, until something else is named. */
+const PASSPHRASE =
+  /((?:passw(?:or)?d|passphrase)[\w-]{0,32}["']?\s{0,3}[=:]\s{0,3})[^\s"'&,;()[\]{}]{1,2048}(?:[ \t]{1,3}(?![\w-]{1,64}\s{0,3}[=:])[^\s"'&,;()[\]{}]{1,2048}){1,16}/gi
 /** `password=...`, `"token": "..."`, `api_key: ...`. */
 const NAMED =
-  /((?:passw(?:or)?d|passphrase|secret|token|authori[sz]ation|cookie|api[_-]?key|credentials?|session[_-]?id)[\w-]{0,32}["']?\s{0,3}[=:]\s{0,3})(?:"[^"]{0,2048}"?|'[^']{0,2048}'?|[^\s"'&,;)}\]]{1,2048})/gi
+  /((?:passw(?:or)?d|passphrase|secret|token|authori[sz]ation|cookie|api[_-]?key|credentials?|session[_-]?id)[\w-]{0,32}["']?\s{0,3}[=:]\s{0,3})(?!\[masked\])(?:"[^"]{0,2048}"?|'[^']{0,2048}'?|[^\s"'&,;)}\]]{1,2048})/gi
 /** `Authorization: Token ...`, `Cookie: a=1; b=2`, where a part of the value is masked already: of a header all of it. */
 const HEADER =
   /((?:authori[sz]ation|cookies?)\s{0,3}:\s{0,3}\[masked\])(?:;|[ \t]{1,3}(?=[^\s})\]]))[^\r\n]{1,4096}/gi
@@ -33,6 +36,7 @@ export function maskText(text: string, max: number = MAX_TEXT): string {
         .replace(USER_INFO, `$1${MASK}@`)
         .replace(SCHEME, `$1 ${MASK}`)
         .replace(JSON_WEB_TOKEN, MASK)
+        .replace(PASSPHRASE, `$1${MASK}`)
         .replace(NAMED, `$1${MASK}`)
         .replace(HEADER, '$1')
     : read

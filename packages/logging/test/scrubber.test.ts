@@ -77,6 +77,14 @@ t.test('texts lose what looks like a secret', async (t) => {
     ['{"password":"can \\u0061ry","a":1}', `{"password":${MASK},"a":1}`],
     ["password='can ary' a", `password=${MASK} a`],
     ['DB_PASSWORD=canary', `DB_PASSWORD=${MASK}`],
+    ['password: correct horse canary', `password: ${MASK}`],
+    ['Passphrase = correct\thorse canary\nnext line', `Passphrase = ${MASK}\nnext line`],
+    ['{ password: correct horse canary }', `{ password: ${MASK} }`],
+    ['host=db password=canary port=5432', `host=db password=${MASK} port=5432`],
+    ['password=correct canary, attempt 3', `password=${MASK}, attempt 3`],
+    ['wrong password=canary (attempt 3)', `wrong password=${MASK} (attempt 3)`],
+    ['the password is wrong', 'the password is wrong'],
+    [`token=${jwt} x`, `token=${MASK} x`],
     ['api-key: canary', `api-key: ${MASK}`],
     ['nothing to see: 3 = 3', 'nothing to see: 3 = 3'],
   ] as const) {
@@ -91,7 +99,18 @@ t.test('a long text is cut, and a secret is not cut into something harmless', as
 })
 
 t.test('no text makes it hang', async (t) => {
-  for (const hostile of ['password', '://', 'eyJ', 'Bearer ', 'token="', 'a.', '"', '=']) {
+  for (const hostile of [
+    'password',
+    'password: a ',
+    'password=a  ',
+    '://',
+    'eyJ',
+    'Bearer ',
+    'token="',
+    'a.',
+    '"',
+    '=',
+  ]) {
     for (let each = 0; each < 20; each++) maskText(hostile.repeat(4000))
     t.pass(hostile)
   }
