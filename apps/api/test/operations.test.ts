@@ -57,7 +57,9 @@ t.test('each of its links leads somewhere, and the READMEs lead to it', async (t
 
 t.test('each script of pnpm, each file and each metric in its commands is there', async (t) => {
   const scripts = Object.keys(JSON.parse(text('apps/api/package.json')).scripts)
-  const called = [...guide.matchAll(/pnpm --filter @holdfast\/api (\S+?)[\s`]/g)].map(([, name]) => name)
+  const called = [...guide.matchAll(/pnpm (?:--filter @holdfast\/api|-C apps\/api) (\S+?)[\s`]/g)].map(
+    ([, name]) => name,
+  )
   t.ok(called.length > 4)
   t.strictSame(
     called.filter((name) => name === undefined || !scripts.includes(name)),
