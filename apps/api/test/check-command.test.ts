@@ -178,13 +178,26 @@ t.test(
   async (t) => {
     const DATABASE_URL = await soundDatabase(postgres)
     const ADMIN_TOKEN = 'a-token-for-operators-of-tests'
-    const service = await ServiceApp.start(t, { DATABASE_URL, ADMIN_TOKEN, RATE_LIMITS_EXEMPT: '' })
+    const service = await ServiceApp.start(t, {
+      DATABASE_URL,
+      ADMIN_TOKEN,
+      RATE_LIMITS_EXEMPT: '',
+      SHUTDOWN_DRAYN: '1s',
+    })
     const ask = (token = ADMIN_TOKEN) =>
       fetch(`${service.url}/admin/deployment`, { headers: { authorization: `Bearer ${token}` } })
     const pages = await Promise.all(Array.from({ length: 4 }, () => ask()))
     for (const page of pages) t.equal(page.status, 200)
     const bodies = (await Promise.all(pages.map((page) => page.json()))) as { timestamp: string }[]
-    t.match(bodies[0], { checks: [{ name: 'settings', status: 'pass' }], summary: { total: 14, fail: 0 } })
+    t.match(bodies[0], {
+      checks: [
+        {
+          name: 'settings',
+          findings: [{ status: 'pass' }, { rule: 'setting-doubtful', message: /SHUTDOWN_DRAYN/ }],
+        },
+      ],
+      summary: { total: 14, fail: 0 },
+    })
     t.equal(pages[0]?.headers.get('cache-control'), 'no-store')
     t.equal(new Set(bodies.map(({ timestamp }) => timestamp)).size, 1)
     const later = (await (await ask()).json()) as { timestamp: string }
@@ -208,6 +221,20 @@ t.test('in production a failure ends the start, in lines that say what to do', a
     /^this deployment must not run like this:\n {2}secrets: SECRET_KEY looks like the sample of a manual\. Make one with: openssl.*\n {2}shutdown: the way down may take 37s .* Raise what kills it/,
   )
   t.notMatch(service.stderr, /change-me/)
+})
+
+t.test('in production each process counts the connections of all of them', async (t) => {
+  const service = ServiceProcess.spawn(t, {
+    ...PRODUCTION,
+    API_PROCESSES: '50',
+    DATABASE_URL: await soundDatabase(postgres),
+    DATA_DIRECTORY: scratchDirectory(t),
+  })
+  t.strictSame(await service.ended, { code: 1, signal: null })
+  t.match(
+    service.stderr,
+    /^the database cannot be used like this: all processes together may open 1500 connections/,
+  )
 })
 
 t.test('what only warns is in the log, and the service runs', async (t) => {

@@ -124,6 +124,8 @@ export function databaseMistakes(postgres: PostgresServer): readonly Mistake[] {
       await others.end()
     }
   }
+  const machines = (count: number) =>
+    sound({ environment: { API_PROCESSES: `${count}`, API_WORKERS: '2', REDIS_URL: 'redis://127.0.0.1' } })
   const processes = (count: number) => sound({ environment: { API_PROCESSES: String(count) } })
   return [
     {
@@ -255,6 +257,15 @@ export function databaseMistakes(postgres: PostgresServer): readonly Mistake[] {
         /enough for 3 processes, but not while one of them is replaced: .* 120 connections.*-> Lower DB_WEB_POOL_MAX/,
       broken: processes(3),
       sound: processes(2),
+    },
+    {
+      rule: 'restart-crowded',
+      verdict: 'warn',
+      title: 'no room for all workers of one that is replaced',
+      found:
+        /enough for 5 processes, but not while 2 of them, those of one machine, are replaced: .* 105 connections.*-> Lower DB_WEB_POOL_MAX \(20\) or DB_MAX_OVERFLOW \(10\), or have what takes them take 105: 30 more/,
+      broken: machines(5),
+      sound: machines(4),
     },
     {
       rule: 'connections-exceed-server',

@@ -37,7 +37,13 @@ export function reportBody({ verdict, atMs, durationMs, counts, checks }: Deploy
 export function reportJunit({ checks, counts, durationMs, atMs }: DeploymentReport): string {
   const seconds = (ms: number) => (ms / 1000).toFixed(3)
   const told = (findings: readonly Finding[]) =>
-    xml(findings.map(({ message, hint }) => (hint ? `${message}\n${hint}` : message)).join('\n'))
+    xml(
+      findings
+        .map(
+          ({ verdict, message, hint }) => `${verdict.toUpperCase()} ${message}${hint ? `\n-> ${hint}` : ''}`,
+        )
+        .join('\n'),
+    )
   const cases = checks.map(({ name, durationMs, findings }) => {
     const failed = findings.filter(({ verdict }) => verdict === 'fail')
     const others = findings.filter(({ verdict }) => verdict !== 'fail')

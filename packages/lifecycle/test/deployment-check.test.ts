@@ -183,13 +183,13 @@ t.test('programs get everything, builds a test case for each check', async (t) =
 <testsuites>
   <testsuite name="deployment" timestamp="2023-11-14T22:13:20.000Z" tests="3" failures="1" errors="0" skipped="0" time="0.000">
     <testcase classname="deployment" name="node" time="0.000">
-      <system-out>it is pass</system-out>
+      <system-out>PASS it is pass</system-out>
     </testcase>
     <testcase classname="deployment" name="nothing" time="0.000"/>
     <testcase classname="deployment" name="a &lt;b&gt; &amp; &quot;c&quot;" time="0.000">
-      <failure type="less" message="less &lt; more ?">less &lt; more ?
-do &amp; so</failure>
-      <system-out>and this</system-out>
+      <failure type="less" message="less &lt; more ?">FAIL less &lt; more ?
+-&gt; do &amp; so</failure>
+      <system-out>WARN and this</system-out>
     </testcase>
   </testsuite>
 </testsuites>`,
