@@ -45,7 +45,8 @@ export function poolerMistakes(
       rule: 'restart-crowded',
       verdict: 'warn',
       title: 'no client more while one is replaced',
-      found: /not while one of them is replaced: .*may open 60 connections, and PgBouncer takes 59/,
+      found:
+        /enough for one process, but not while it is replaced: .*may open 60 connections, and PgBouncer takes 59/,
       broken: behind({ ...roomy, max_client_conn: '59' }),
       sound: behind({ ...roomy, max_client_conn: '60' }),
     },

@@ -1,11 +1,10 @@
-// Mistakes of a Redis, and probes that do not answer.
+// Mistakes of a Redis.
 
 import { rmSync } from 'node:fs'
 import { systemClock } from '@holdfast/footing'
 import { type RealServer, startRedis, waitUntil } from '@holdfast/test-kit'
 import { Redis } from 'ioredis'
 import { loadConfig } from '../src/config.ts'
-import { probeChecks } from '../src/deployment/probe-checks.ts'
 import { infoFindings, redisChecks } from '../src/deployment/redis-checks.ts'
 import { type Environment, findingsOf, type Mistake, soundProduction } from './seeded-mistakes.ts'
 
@@ -233,22 +232,6 @@ export function redisMistakes(redis: RealServer): readonly Mistake[] {
       found: /the clock of this machine is [45]\.\d s behind that of REDIS_URL/,
       broken: sound({ aheadMs: -5000 }),
       sound: sound({ aheadMs: 1500 }),
-    },
-    {
-      rule: 'probe-fails',
-      verdict: 'fail',
-      title: 'a probe of something else',
-      found: /\/startupz answers 404 -> Is it this service/,
-      broken: () => findingsOf(probeChecks(async (path) => (path === '/startupz' ? 404 : 200))),
-      sound: () => findingsOf(probeChecks(async () => 200)),
-    },
-    {
-      rule: 'probe-fails',
-      verdict: 'fail',
-      title: 'a service that is not ready',
-      found: /\/readyz answers 503 -> .*\/readyz\?verbose with METRICS_TOKEN/,
-      broken: () => findingsOf(probeChecks(async (path) => (path === '/readyz' ? 503 : 200))),
-      sound: () => findingsOf(probeChecks(async () => 200)),
     },
   ]
 }

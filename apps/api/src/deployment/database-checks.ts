@@ -159,8 +159,9 @@ async function restartFindings(config: Config, pool: PoolGuard, processes: numbe
   const { findings } = await pool.selfCheck({ connections, steadyConnections: 0 })
   const exceeded = findings.find(({ code }) => code.startsWith('CONNECTIONS_EXCEED'))
   if (exceeded === undefined) return []
-  const replaced = twice === 1 ? 'one of them is' : `${twice} of them, those of one machine, are`
-  const message = `the connections are enough for ${processes} processes, but not while ${replaced} replaced: ${ruled(exceeded, config).message}`
+  const one = processes === 1 ? 'it is' : 'one of them is'
+  const replaced = twice === 1 ? one : `${twice} of them, those of one machine, are`
+  const message = `the connections are enough for ${processes === 1 ? 'one process' : `${processes} processes`}, but not while ${replaced} replaced: ${ruled(exceeded, config).message}`
   const { connections: more } = connectionsOf(config, twice)
   const hint = `Lower DB_WEB_POOL_MAX (${config.dbWebPoolMax}) or DB_MAX_OVERFLOW (${config.dbMaxOverflow}), or have what takes them take ${connections}: ${more} more than without a restart.`
   return [warned('restart-crowded', message, hint, { connections, replaced: twice })]
