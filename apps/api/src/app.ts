@@ -116,6 +116,8 @@ const NO_PROCESS = { on() {}, off() {}, exit() {} }
 /** What the service is made of that is not in its configuration. */
 export interface AppOptions {
   readonly config: Config
+  /** What the configuration says of itself, for operators. Default: nothing. */
+  readonly warnings?: readonly string[]
   readonly logs: Logs<FastifyRequest>
   /** An existing directory for the last-known-good file; undefined: there is none. */
   readonly dataDirectory: string | undefined
@@ -135,6 +137,7 @@ export interface App {
 /** Builds the service. */
 export async function buildApp({
   config,
+  warnings = [],
   logs,
   dataDirectory,
   databaseUrl,
@@ -343,7 +346,7 @@ export async function buildApp({
   await fastify.register(operatorLimits, { settings: limits, authorize: authorizeOperator })
   await fastify.register(operatorLifecycle, { authorize: authorizeOperator })
   await fastify.register(operatorDeployment, {
-    deployment: () => deploymentOf({ config, warnings: [] }),
+    deployment: () => deploymentOf({ config, warnings }),
     authorize: authorizeOperator,
   })
 

@@ -1,6 +1,7 @@
 // The one writer of the headers that protect, and of those that name the request: a response that carries them
 // whoever answers, so also where no plugin is asked: paths that cannot be decoded, hijacked replies, what Node answers
-// itself. The values that protect are constant, and a name that the answer sets itself stays as the answer has it.
+// itself. The values that protect are constant, and a name that the answer sets itself stays as the answer has it; the ids
+// are those of its line in the log, whatever the answer says of them.
 
 import {
   IncomingMessage,
@@ -56,7 +57,8 @@ export function securedResponse(
       const own: OutgoingHttpHeader[] = []
       const ids = idsOf(this.req)
       for (const name in given) {
-        if (special.has(name) || name in ids || name !== name.toLowerCase()) return undefined
+        if (special.has(name) || name !== name.toLowerCase()) return undefined
+        if (Object.hasOwn(ids, name)) continue
         // What is no value is for Node to refuse.
         own.push(name, given[name] as OutgoingHttpHeader)
       }
@@ -64,23 +66,24 @@ export function securedResponse(
       return own
     }
 
-    #secured(given: Given | undefined): Given {
+    #secured(all: Given | undefined): Given {
+      const ids = idsOf(this.req)
+      for (const name in ids) this.removeHeader(name)
+      const given = all && withoutNames(all, ids)
       if (Array.isArray(given)) {
-        // Names and values in turn, or in pairs; a value may be a list itself.
-        const own = Array.isArray(given[0]) ? given.flat() : given
-        return [...this.#missing(own), ...own]
+        return [...this.#missing(given), ...given]
       }
       if (this.getHeaderNames().length > 0) {
         const names = Object.keys(given ?? {}).flatMap((name) => [name, ''])
         return { ...pairs(this.#missing(names)), ...given }
       }
-      const all: OutgoingHttpHeaders = { ...headers, ...idsOf(this.req) }
+      const merged: OutgoingHttpHeaders = { ...headers, ...ids }
       for (const name in given) {
         // Two forms of one name would be two headers.
-        if (name !== name.toLowerCase()) delete all[name.toLowerCase()]
-        all[name] = given[name]
+        if (name !== name.toLowerCase()) delete merged[name.toLowerCase()]
+        merged[name] = given[name]
       }
-      return all
+      return merged
     }
 
     /** The headers that the answer does not have, names and values in turn. */
@@ -95,6 +98,15 @@ export function securedResponse(
       })
     }
   }
+}
+
+/** Headers without some of them; those of a list as names and values in turn. Names count in lower case. */
+function withoutNames(given: Given, names: Readonly<Record<string, string>>): Given {
+  const stays = (name: unknown) => !Object.hasOwn(names, String(name).toLowerCase())
+  if (!Array.isArray(given)) return Object.fromEntries(Object.entries(given).filter(([name]) => stays(name)))
+  // Names and values in turn, or in pairs; a value may be a list itself.
+  const flat: OutgoingHttpHeader[] = Array.isArray(given[0]) ? given.flat() : given
+  return flat.filter((_, index) => stays(flat[index - (index % 2)]))
 }
 
 /** With these, Node may send the head at once. */

@@ -111,7 +111,14 @@ async function run(loaded: LoadedConfig, logs: Logs<FastifyRequest>, life: Lifec
       // A primary needs none of it.
       const { buildApp } = await import('./app.ts')
       const databaseUrl = config.databaseUrl ?? new Secret((await own.get()).url)
-      return buildApp({ config, logs, dataDirectory: usableDirectory, databaseUrl, lifecycle: life })
+      return buildApp({
+        config,
+        warnings,
+        logs,
+        dataDirectory: usableDirectory,
+        databaseUrl,
+        lifecycle: life,
+      })
     },
     PATIENTLY,
   )

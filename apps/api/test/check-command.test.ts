@@ -49,7 +49,7 @@ t.test('a deployment in order ends with 0, one with a warning with 1, a mistake 
   t.match(await check([], { ...environment, API_PROCESSES: '50' }), {
     code: 2,
     output:
-      /FAIL {2}connections +all processes together may open 1500 connections, and the server has 97.*\n +-> Lower DB_WEB_POOL_MAX/,
+      /FAIL {2}connections +all processes together may open 1500 connections, and the server has 97.*\n +-> Raise max_connections to 1503, lower DB_WEB_POOL_MAX \(20\)/,
   })
 })
 
@@ -111,6 +111,28 @@ t.test(
   },
 )
 
+t.test('a file that a URL names and that is not there is told with the rest', async (t) => {
+  const path = '/no/such/authority.pem'
+  const { code, output } = await check([], {
+    DATABASE_URL: `postgres://web@127.0.0.1:1/none?sslmode=verify-full&sslrootcert=${path}`,
+    PGBOUNCER_ADMIN_URL: 'postgres://stats@127.0.0.1:1/pgbouncer',
+    DATA_DIRECTORY: scratchDirectory(t),
+  })
+  t.equal(code, 2)
+  t.match(
+    output,
+    /FAIL {2}files +sslrootcert of DATABASE_URL is \/no\/such\/authority\.pem, which cannot be read/,
+  )
+  t.match(
+    output,
+    /FAIL {2}database +the database cannot be used: ENOENT.*\n +-> A file that DATABASE_URL names/,
+  )
+  t.match(
+    output,
+    /PASS {2}certificates +the certificate of PostgreSQL at 127\.0\.0\.1:1 .* was not looked at: .*ECONNREFUSED/,
+  )
+})
+
 t.test('settings that cannot be used are told, one for each', async (t) => {
   const { code, output } = await check([], {
     API_PORT: 'abc',
@@ -119,7 +141,7 @@ t.test('settings that cannot be used are told, one for each', async (t) => {
   })
   t.equal(code, 2)
   t.match(output, /FAIL {2}settings {2}API_PORT is "abc"[\s\S]*FAIL {2}settings {2}DB_POOL_MIN is 99/)
-  t.match(output, /1 checks: 0 passed, 0 with a warning, 1 failed/)
+  t.match(output, /\n\none check: 0 passed, 0 with a warning, 1 failed/)
 })
 
 t.test('programs get the names of rules, and probes of a service that runs are asked', async (t) => {
@@ -146,7 +168,7 @@ t.test('programs get the names of rules, and probes of a service that runs are a
 
 t.test('what it does not understand is said, with how to call it', async (t) => {
   for (const words of [['--format', 'yaml'], ['--url', 'nowhere'], ['--nonsense'], ['word']]) {
-    t.match(await check(words, {}), { code: 2, output: /usage: pnpm --filter @holdfast\/api check/ })
+    t.match(await check(words, {}), { code: 2, output: /usage: pnpm -C apps\/api check/ })
   }
   t.match(await check(['--help'], {}), { code: 0, output: /exit code 0/ })
 })
@@ -156,13 +178,26 @@ t.test(
   async (t) => {
     const DATABASE_URL = await soundDatabase(postgres)
     const ADMIN_TOKEN = 'a-token-for-operators-of-tests'
-    const service = await ServiceApp.start(t, { DATABASE_URL, ADMIN_TOKEN, RATE_LIMITS_EXEMPT: '' })
+    const service = await ServiceApp.start(t, {
+      DATABASE_URL,
+      ADMIN_TOKEN,
+      RATE_LIMITS_EXEMPT: '',
+      SHUTDOWN_DRAYN: '1s',
+    })
     const ask = (token = ADMIN_TOKEN) =>
       fetch(`${service.url}/admin/deployment`, { headers: { authorization: `Bearer ${token}` } })
     const pages = await Promise.all(Array.from({ length: 4 }, () => ask()))
     for (const page of pages) t.equal(page.status, 200)
     const bodies = (await Promise.all(pages.map((page) => page.json()))) as { timestamp: string }[]
-    t.match(bodies[0], { checks: [{ name: 'settings', status: 'pass' }], summary: { total: 14, fail: 0 } })
+    t.match(bodies[0], {
+      checks: [
+        {
+          name: 'settings',
+          findings: [{ status: 'pass' }, { rule: 'setting-doubtful', message: /SHUTDOWN_DRAYN/ }],
+        },
+      ],
+      summary: { total: 14, fail: 0 },
+    })
     t.equal(pages[0]?.headers.get('cache-control'), 'no-store')
     t.equal(new Set(bodies.map(({ timestamp }) => timestamp)).size, 1)
     const later = (await (await ask()).json()) as { timestamp: string }
@@ -186,6 +221,20 @@ t.test('in production a failure ends the start, in lines that say what to do', a
     /^this deployment must not run like this:\n {2}secrets: SECRET_KEY looks like the sample of a manual\. Make one with: openssl.*\n {2}shutdown: the way down may take 37s .* Raise what kills it/,
   )
   t.notMatch(service.stderr, /change-me/)
+})
+
+t.test('in production each process counts the connections of all of them', async (t) => {
+  const service = ServiceProcess.spawn(t, {
+    ...PRODUCTION,
+    API_PROCESSES: '50',
+    DATABASE_URL: await soundDatabase(postgres),
+    DATA_DIRECTORY: scratchDirectory(t),
+  })
+  t.strictSame(await service.ended, { code: 1, signal: null })
+  t.match(
+    service.stderr,
+    /^the database cannot be used like this: all processes together may open 1500 connections/,
+  )
 })
 
 t.test('what only warns is in the log, and the service runs', async (t) => {

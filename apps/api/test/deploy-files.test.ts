@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, matchesGlob } from 'node:path'
 import { askRedis, requireExecutable, startRedis } from '@holdfast/test-kit'
 import { DCLinter } from 'dclint'
 import { DockerfileParser, type Instruction } from 'dockerfile-ast'
@@ -11,6 +11,9 @@ import { validate } from 'dockerfile-utils'
 import { parse as parseToml } from 'smol-toml'
 import t, { type Test } from 'tap'
 import { parse as parseYaml } from 'yaml'
+import { NAMESPACE } from '../deploy/kubernetes/naming.ts'
+import { web } from '../deploy/kubernetes/processes.ts'
+import { workload } from '../deploy/kubernetes/workload.ts'
 import { loadConfig } from '../src/config.ts'
 import { shutdownFindings } from '../src/deployment/shutdown-checks.ts'
 import { scratchDirectory } from './service-process.ts'
@@ -238,6 +241,9 @@ t.test('nginx takes its file', async (t) => {
     spawnSync(nginx, ['-t', '-q', '-c', path], { encoding: 'utf8', stdio: ['ignore', 'ignore', 'pipe'] })
   t.match(check(join(DEPLOY, 'nginx/nginx.conf')), { status: 0, stderr: '' })
   t.not(check(changed(t, 'nginx/nginx.conf', 'least_conn', 'best_conn')).status, 0)
+  // How it is told that an instance with workers will end as a whole.
+  const first = 'server 127.0.0.1:8001 '
+  t.match(check(changed(t, 'nginx/nginx.conf', first, `${first}down `)), { status: 0, stderr: '' })
   // What it has the check told is what it does, and fits.
   const text = file('nginx/nginx.conf')
   const told = Object.fromEntries(
@@ -275,16 +281,50 @@ t.test('the shippers of logs are made of parts that are there', async (t) => {
     inputs.filter((name) => !names.includes(name)),
     [],
   )
-  const fluent = parseYaml(file('fluent-bit/fluent-bit.yaml')) as {
-    pipeline: Record<string, { tag?: string; match?: string }[]>
-  }
-  const { inputs: tails = [], filters = [], outputs = [] } = fluent.pipeline
+  const fluent = parseYaml(file('fluent-bit/fluent-bit.yaml')) as FluentBit
+  const { inputs: tails, filters, outputs } = fluent.pipeline
   const tags = [...tails.map(({ tag }) => tag), 'security']
   t.strictSame(
     [...filters, ...outputs].filter(({ match }) => !tags.includes(match)),
     [],
   )
 })
+
+t.test(
+  'the shippers of logs look where the pods of the cluster write, and bring it to one Loki',
+  async (t) => {
+    const vector = parseYaml(file('vector/vector.yaml'))
+    const { pipeline } = parseYaml(file('fluent-bit/fluent-bit.yaml')) as FluentBit
+    const loki = pipeline.outputs.find(({ name }) => name === 'loki')
+    t.equal(vector.sinks.loki.endpoint, `http://${loki?.host}:${loki?.port}`)
+
+    const { deployment } = workload(web)
+    const { metadata, spec } = deployment.spec?.template ?? {}
+    const [label = '', value] = vector.sources.holdfast.extra_label_selector.split('=')
+    t.equal(metadata?.labels?.[label], value)
+    const [, named = ''] = /pod_labels\."([^"]+)"/.exec(vector.sinks.loki.labels.component) ?? []
+    t.equal(metadata?.labels?.[named], web.component)
+    // As kubelet names it: pod, namespace, container and its id.
+    const [container] = spec?.containers ?? []
+    const pod = `${deployment.metadata?.name}-5d9c7b8f6d-x2x7p`
+    const path = `/var/log/containers/${pod}_${NAMESPACE}_${container?.name}-${'0a'.repeat(32)}.log`
+    t.ok(matchesGlob(path, pipeline.inputs[0]?.path ?? ''), path)
+    t.notOk(matchesGlob(path.replaceAll('holdfast', 'other'), pipeline.inputs[0]?.path ?? ''))
+  },
+)
+
+interface FluentBit {
+  readonly pipeline: {
+    readonly inputs: readonly { readonly tag: string; readonly path: string }[]
+    readonly filters: readonly { readonly match: string }[]
+    readonly outputs: readonly {
+      readonly name: string
+      readonly match: string
+      readonly host?: string
+      readonly port?: number
+    }[]
+  }
+}
 
 /** What the service says of its way down with these settings: whether it fits into SHUTDOWN_GRACE. */
 function wayDown(environment: Readonly<Record<string, string>>): string[] {

@@ -6,8 +6,10 @@ import t from 'tap'
 import { RULES, renderRuleTable } from '../src/deployment/rules.ts'
 import { certificateMistakes, makeCaseCertificate, startCertified } from './seeded-certificates.ts'
 import { databaseMistakes, findingsAt, soundDatabase } from './seeded-database.ts'
+import { migrationMistakes } from './seeded-migrations.ts'
 import { told } from './seeded-mistakes.ts'
 import { bouncers, poolerMistakes } from './seeded-pooler.ts'
+import { probeMistakes } from './seeded-probes.ts'
 import { findingsAtRedis, redisMistakes } from './seeded-redis.ts'
 import { startMistakes } from './seeded-start.ts'
 import { scratchDirectory } from './service-process.ts'
@@ -26,8 +28,10 @@ t.teardown(() => certified.stop())
 
 const onServers = [
   ...databaseMistakes(postgres),
+  ...migrationMistakes(postgres),
   ...poolerMistakes(postgres, pooler.start),
   ...redisMistakes(redis),
+  ...probeMistakes,
   ...certificateMistakes(certified),
 ]
 

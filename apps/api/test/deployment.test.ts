@@ -1,7 +1,8 @@
 // The rules over a deployment that need nobody to ask.
 
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import Fastify from 'fastify'
 import { parse as parseToml } from 'smol-toml'
 import t from 'tap'
@@ -102,6 +103,19 @@ t.test('a password with a sign that should be percent-encoded is looked at like 
   }
   t.strictSame(await rulesOf('100%uT7wq9ZkLx2Vn8Rb4'), [])
   t.strictSame(await rulesOf('100%xxxxxxxxxxxx'), ['password-weak'])
+})
+
+t.test('a file that overrides operators is told with who else may write it', async (t) => {
+  const folder = scratchDirectory(t)
+  chmodSync(folder, 0o755)
+  const MAINTENANCE_FILE = join(folder, 'maintenance')
+  writeFileSync(MAINTENANCE_FILE, 'on')
+  chmodSync(MAINTENANCE_FILE, 0o646)
+  const found = await findingsAtStart({ ...soundProduction, DATA_DIRECTORY: folder, MAINTENANCE_FILE })
+  t.match(found.filter(({ verdict }) => verdict !== 'pass').map(told), [
+    /maintenance-forced: .* is there/,
+    /everybody on the machine may write to .*maintenance \(MAINTENANCE_FILE, mode 0646\).* -> chmod go-w /,
+  ])
 })
 
 t.test('what a generator makes is never weak', async (t) => {

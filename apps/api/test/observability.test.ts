@@ -8,6 +8,7 @@ import { requireExecutable, startPostgres, startRedis, waitUntil } from '@holdfa
 import t from 'tap'
 import { parse } from 'yaml'
 import { dashboard } from '../deploy/grafana/dashboard.ts'
+import { LOG_ALERTS } from '../deploy/loki/log-alerts.ts'
 import { ALERTS } from '../deploy/prometheus/alerts.ts'
 import { CATALOGUE, series } from '../deploy/prometheus/catalogue.ts'
 import { type Described, describe, describeService } from '../deploy/prometheus/described.ts'
@@ -125,14 +126,15 @@ t.test('no alert lacks a case, and its cases are about the metrics that it names
 t.test('every alert has its section in the runbook, which names only what there is', (t) => {
   const runbook = file('prometheus/RUNBOOK.md')
   const anchors = [...runbook.matchAll(/^## (.+)$/gm)].map(([, title = '']) => `#${title.toLowerCase()}`)
-  const { groups } = parse(file('prometheus/alerts.yaml'))
-  for (const { alert, annotations } of groups[0].rules) {
+  const rules = ['prometheus', 'loki'].flatMap((of) => parse(file(`${of}/alerts.yaml`)).groups[0].rules)
+  for (const { alert, annotations } of rules) {
     const [path, anchor] = annotations.runbook_url.split(/(?=#)/)
     t.equal(path, 'apps/api/deploy/prometheus/RUNBOOK.md')
     t.ok(anchors.includes(anchor), `${alert}: ${anchor}`)
   }
-  t.equal(anchors.length, ALERTS.length)
-  const steps = ALERTS.flatMap((alert) => alert.steps).join('\n')
+  const all = [...ALERTS, ...LOG_ALERTS]
+  t.equal(anchors.length, all.length)
+  const steps = all.flatMap((alert) => alert.steps).join('\n')
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
   // Two that are not of this service.
   const foreign = ['LimitNOFILE', 'SIGTERM']

@@ -57,7 +57,9 @@ t.test('each of its links leads somewhere, and the READMEs lead to it', async (t
 
 t.test('each script of pnpm, each file and each metric in its commands is there', async (t) => {
   const scripts = Object.keys(JSON.parse(text('apps/api/package.json')).scripts)
-  const called = [...guide.matchAll(/pnpm --filter @holdfast\/api (\S+?)[\s`]/g)].map(([, name]) => name)
+  const called = [...guide.matchAll(/pnpm (?:--filter @holdfast\/api|-C apps\/api) (\S+?)[\s`]/g)].map(
+    ([, name]) => name,
+  )
   t.ok(called.length > 4)
   t.strictSame(
     called.filter((name) => name === undefined || !scripts.includes(name)),
@@ -74,10 +76,13 @@ t.test('each script of pnpm, each file and each metric in its commands is there'
 
 t.test('every alert has its section in the runbook, and the guide names no other', async (t) => {
   const runbook = text('apps/api/deploy/prometheus/RUNBOOK.md')
-  const rules: { groups: { rules: { alert?: string }[] }[] } = parse(
-    text('apps/api/deploy/prometheus/alerts.yaml'),
-  )
-  const alerts = rules.groups.flatMap(({ rules }) => rules.flatMap(({ alert }) => alert ?? []))
+  interface Rules {
+    readonly groups: readonly { readonly rules: readonly { readonly alert?: string }[] }[]
+  }
+  const alerts = ['prometheus', 'loki'].flatMap((of) => {
+    const { groups }: Rules = parse(text(`apps/api/deploy/${of}/alerts.yaml`))
+    return groups.flatMap(({ rules }) => rules.flatMap(({ alert }) => alert ?? []))
+  })
   const sections = [...runbook.matchAll(/^## (\w+)$/gm)].map(([, name]) => name)
   t.strictSame(sections.toSorted(), alerts.toSorted())
   t.ok(ALERTS.length > 15)

@@ -72,6 +72,25 @@ t.test('what the answer says itself stays, in whatever case it says it', async (
   }
 })
 
+t.test('the ids are those of the line, whatever the answer says of them', async (t) => {
+  const foreign = { 'x-request-id': 'theirs', 'x-own': 'a' }
+  const ways: readonly [string, (response: ServerResponse) => void][] = [
+    ['an object', (response) => response.writeHead(200, foreign).end()],
+    ['another case', (response) => response.writeHead(200, { 'X-Request-ID': 'theirs', 'x-own': 'a' }).end()],
+    ['after a reason', (response) => response.writeHead(200, 'Fine', foreign).end()],
+    ['a list', (response) => response.writeHead(200, ['X-Request-ID', 'theirs', 'x-own', 'a']).end()],
+    ['setHeader', (response) => response.setHeader('X-Request-ID', 'theirs').setHeader('x-own', 'a').end()],
+    ['setHeader, then an object', (response) => response.setHeader('x-a', 'b').writeHead(200, foreign).end()],
+  ]
+  for (const [way, answer] of ways) {
+    const headers = await sent(t, answer)
+    t.equal(headers.get('x-request-id'), 'own-id', way)
+    t.equal(headers.get('x-correlation-id'), 'id-of-it', way)
+    t.equal(headers.get('x-own'), 'a', way)
+    t.equal(headers.get('x-more'), 'yes', way)
+  }
+})
+
 t.test('a header that Node would refuse is refused before there is an answer', async (t) => {
   t.throws(() => securedResponse({ 'x-bad': 'a\r\nx-more: b' }, () => ({})), { code: 'ERR_INVALID_CHAR' })
   t.throws(() => securedResponse({ 'x bad': 'a' }, () => ({})), { code: 'ERR_INVALID_HTTP_TOKEN' })

@@ -172,6 +172,7 @@ export function certificateMistakes({ postgresUrl, redisUrl }: CertifiedServers)
   }
   // Whoever verifies nothing is told, too: it is the next one who does.
   const atPostgres = looking({ DATABASE_URL: `${postgresUrl}?sslmode=no-verify` })
+  const directly = looking({ DATABASE_URL: `${postgresUrl}?sslmode=no-verify&sslnegotiation=direct` })
   const atRedis = looking({ REDIS_URL: redisUrl })
   return [
     {
@@ -186,10 +187,10 @@ export function certificateMistakes({ postgresUrl, redisUrl }: CertifiedServers)
     {
       rule: 'certificate-ending',
       verdict: 'fail',
-      title: 'a PostgreSQL whose certificate has ended',
+      title: 'a PostgreSQL whose certificate has ended, and which speaks TLS from the first byte',
       found: /the certificate of PostgreSQL at .* has ended on /,
-      broken: atPostgres(ENDED_MS),
-      sound: atPostgres(JUST_GOOD_MS),
+      broken: directly(ENDED_MS),
+      sound: directly(JUST_GOOD_MS),
     },
     {
       rule: 'certificate-ending',

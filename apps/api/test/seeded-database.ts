@@ -85,8 +85,8 @@ async function statements(url: string, texts: readonly string[]): Promise<void> 
   await pool.end()
 }
 
-/** All of them. */
-export function databaseMistakes(postgres: PostgresServer): readonly Mistake[] {
+/** How cases are made of a database of this version. */
+export function databaseCases(postgres: PostgresServer) {
   const owner = (url: string) => as('postgres', url)
   const sound = (look?: Look) => async () => findingsAt(await soundDatabase(postgres), look)
   let plain: Promise<readonly Finding[]> | undefined
@@ -101,6 +101,12 @@ export function databaseMistakes(postgres: PostgresServer): readonly Mistake[] {
     await statements(owner(url), texts(new URL(url).pathname.slice(1)))
     return findingsAt(url, look)
   }
+  return { owner, sound, asItIs, after }
+}
+
+/** All of them. */
+export function databaseMistakes(postgres: PostgresServer): readonly Mistake[] {
+  const { owner, sound, asItIs, after } = databaseCases(postgres)
   /** One in which a function of the server says something else. */
   const pretending = (definition: string) =>
     after((name) => [
@@ -124,6 +130,8 @@ export function databaseMistakes(postgres: PostgresServer): readonly Mistake[] {
       await others.end()
     }
   }
+  const machines = (count: number) =>
+    sound({ environment: { API_PROCESSES: `${count}`, API_WORKERS: '2', REDIS_URL: 'redis://127.0.0.1' } })
   const processes = (count: number) => sound({ environment: { API_PROCESSES: String(count) } })
   return [
     {
@@ -163,7 +171,8 @@ export function databaseMistakes(postgres: PostgresServer): readonly Mistake[] {
       rule: 'database-away',
       verdict: 'fail',
       title: 'TLS to one that speaks none',
-      found: /does not support SSL connections -> TLS does not come about/,
+      found:
+        /does not support SSL connections -> It speaks no TLS there: switch it on \(ssl = on\), or take it out of DATABASE_URL/,
       broken: () => findingsAt(`${postgres.directUrl}?sslmode=verify-full`),
       sound: asItIs,
     },
@@ -241,7 +250,8 @@ export function databaseMistakes(postgres: PostgresServer): readonly Mistake[] {
       rule: 'database-crowded',
       verdict: 'warn',
       title: 'others that have connections',
-      found: /may open 60 connections, others have 38 now, and the server has 97 -> See who they are/,
+      found:
+        /may open 60 connections, others have 38 now, and the server has 97 -> See who they are .*; raise max_connections by 1,/,
       broken: crowd(38),
       sound: crowd(37),
     },
@@ -255,11 +265,20 @@ export function databaseMistakes(postgres: PostgresServer): readonly Mistake[] {
       sound: processes(2),
     },
     {
+      rule: 'restart-crowded',
+      verdict: 'warn',
+      title: 'no room for all workers of one that is replaced',
+      found:
+        /enough for 5 processes, but not while 2 of them, those of one machine, are replaced: .* 105 connections.*-> Lower DB_WEB_POOL_MAX \(20\) or DB_MAX_OVERFLOW \(10\), or have what takes them take 105: 30 more/,
+      broken: machines(5),
+      sound: machines(4),
+    },
+    {
       rule: 'connections-exceed-server',
       verdict: 'fail',
       title: 'more processes than connections',
       found:
-        /all processes together may open 120 connections, and the server has 97.*-> Lower DB_WEB_POOL_MAX/,
+        /all processes together may open 120 connections, and the server has 97.*-> Raise max_connections to 123, lower DB_WEB_POOL_MAX \(20\) or DB_MAX_OVERFLOW \(10\), or put PgBouncer/,
       broken: processes(4),
       sound: processes(3),
     },
@@ -294,79 +313,10 @@ export function databaseMistakes(postgres: PostgresServer): readonly Mistake[] {
       rule: 'idle-timeout-short',
       verdict: 'warn',
       title: 'a pause that ends before a lock',
-      found: /idleInTransactionTimeoutMs \(900\) is shorter.*-> Raise DB_IDLE_IN_TRANSACTION_TIMEOUT/,
+      found:
+        /DB_IDLE_IN_TRANSACTION_TIMEOUT \(900 ms\) is shorter than DB_LOCK_TIMEOUT \(1000 ms\).*-> Raise it to 1000 ms/,
       broken: sound({ environment: { DB_IDLE_IN_TRANSACTION_TIMEOUT: '900ms' } }),
       sound: sound({ environment: { DB_IDLE_IN_TRANSACTION_TIMEOUT: '1s' } }),
-    },
-    {
-      rule: 'migrations-pending',
-      verdict: 'warn',
-      title: 'a migration that is missing',
-      found: /the database lacks 0005-maintenance -> The next start applies them; or: pnpm --filter/,
-      broken: after(() => [`delete from migration_history where name = '0005-maintenance'`]),
-      sound: asItIs,
-    },
-    {
-      rule: 'migrations-unknown',
-      verdict: 'warn',
-      title: 'one of a newer version',
-      found: /the database has 9999-from-the-future, which this version does not know -> .*Go forward again/,
-      broken: after(() => [
-        `insert into migration_history (name, direction, checksum) values ('9999-from-the-future', 'up', 'x')`,
-      ]),
-      sound: asItIs,
-    },
-    {
-      rule: 'migration-changed',
-      verdict: 'fail',
-      title: 'one whose text is another',
-      found: /0002-theme-history.*-> .*put it back, and write a new migration/,
-      broken: after(() => [`update migration_history set checksum = 'x' where name = '0002-theme-history'`]),
-      sound: asItIs,
-    },
-    {
-      rule: 'migrations-unreadable',
-      verdict: 'fail',
-      title: 'a history that the role may not read',
-      found:
-        /permission denied for table migration_history -> As the owner: grant select on migration_history/,
-      broken: after(() => ['revoke select on migration_history from web']),
-      sound: asItIs,
-    },
-    {
-      rule: 'tables-forbidden',
-      verdict: 'fail',
-      title: 'tables that the role may not use, and a sequence',
-      found:
-        /the role of DATABASE_URL may not use bots, themes_version_seq, users -> As the owner: grant select, insert/,
-      broken: after(() => [
-        'revoke select on bots from web',
-        'revoke insert on users from web',
-        'revoke usage on sequence themes_version_seq from web',
-      ]),
-      sound: asItIs,
-    },
-    {
-      rule: 'migration-url-away',
-      verdict: 'fail',
-      title: 'migrations that lead nowhere',
-      found:
-        /cannot be reached for migrations: .*ECONNREFUSED.*-> .*correct host and port of DATABASE_MIGRATION_URL/,
-      broken: sound({
-        environment: { DATABASE_MIGRATION_URL: 'postgres://a:hidden-from-all@127.0.0.1:1/a' },
-      }),
-      sound: asItIs,
-    },
-    {
-      rule: 'migration-url-elsewhere',
-      verdict: 'fail',
-      title: 'migrations of another database',
-      found: /lead to two databases.*-> Correct the one that is wrong/,
-      broken: sound({ environment: { DATABASE_MIGRATION_URL: postgres.directUrl } }),
-      sound: async () => {
-        const url = await soundDatabase(postgres)
-        return findingsAt(url, { environment: { DATABASE_MIGRATION_URL: owner(url) } })
-      },
     },
     {
       rule: 'clock-off',

@@ -70,7 +70,7 @@ export function maintenanceMistakes({ set, mistake, inDirectory }: StartCases): 
       'a folder in which everybody may put it',
       glass('everybody', 0o1777),
       glass('everybody', 0o1755),
-      /everybody on the machine and its group \(\d+\) may write to .*everybody \(the folder of MAINTENANCE_FILE, mode 1777\), and so close or open this instance -> chmod go-w /,
+      /everybody on the machine and its group \(\d+\) may write to .*everybody \(the folder of MAINTENANCE_FILE, mode 1777\), and so close or open this instance -> Set MAINTENANCE_FILE to a file in a folder/,
     ),
     mistake(
       'maintenance-file-open',

@@ -1,4 +1,5 @@
-// What a deployment can be like: every case is a mistake, and the same deployment just without it.
+// What a deployment can be like: every case is a mistake, and the same deployment just without it. The cases of the rules
+// in src/deployment/<name>-checks.ts stand in seeded-<name>.ts, or in the plural of it.
 
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'

@@ -27,7 +27,8 @@ export function poolerMistakes(
       rule: 'connections-exceed-pooler',
       verdict: 'fail',
       title: 'more connections than it takes',
-      found: /may open 30 connections, and PgBouncer takes 29 \(max_client_conn\) -> Raise it/,
+      found:
+        /may open 30 connections, and PgBouncer takes 29 \(max_client_conn\) -> Raise that to 30, and to twice as many for restarts/,
       broken: behind({ ...roomy, max_client_conn: '29' }),
       sound: behind({ ...roomy, max_client_conn: '30' }),
     },
@@ -35,7 +36,8 @@ export function poolerMistakes(
       rule: 'connections-exceed-server',
       verdict: 'fail',
       title: 'a pool that the server has not',
-      found: /one pool of PgBouncer may open 98 connections, and the server has 97.*-> .*lower its pool_size/,
+      found:
+        /one pool of PgBouncer may open 98 connections, and the server has 97.*-> Lower its pool_size \(or default_pool_size\) and reserve_pool_size to 97 together/,
       broken: behind({ ...roomy, default_pool_size: '98' }),
       sound: behind({ ...roomy, default_pool_size: '97' }),
     },
@@ -43,7 +45,8 @@ export function poolerMistakes(
       rule: 'restart-crowded',
       verdict: 'warn',
       title: 'no client more while one is replaced',
-      found: /not while one of them is replaced: .*may open 60 connections, and PgBouncer takes 59/,
+      found:
+        /enough for one process, but not while it is replaced: .*may open 60 connections, and PgBouncer takes 59/,
       broken: behind({ ...roomy, max_client_conn: '59' }),
       sound: behind({ ...roomy, max_client_conn: '60' }),
     },
@@ -51,7 +54,8 @@ export function poolerMistakes(
       rule: 'pooler-pool-small',
       verdict: 'warn',
       title: 'fewer connections than the pools hold',
-      found: /the pools of all processes hold 20 connections, and PgBouncer has 19 .*-> Raise pool_size/,
+      found:
+        /the pools of all processes hold 20 connections, and PgBouncer has 19 .*-> Raise pool_size \(or default_pool_size\) to 20, or lower DB_WEB_POOL_MAX \(20\)/,
       broken: behind({ ...roomy, default_pool_size: '19' }),
       sound: behind({ ...roomy, default_pool_size: '20' }),
     },

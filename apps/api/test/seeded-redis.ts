@@ -1,11 +1,10 @@
-// Mistakes of a Redis, and probes that do not answer.
+// Mistakes of a Redis.
 
 import { rmSync } from 'node:fs'
 import { systemClock } from '@holdfast/footing'
 import { type RealServer, startRedis, waitUntil } from '@holdfast/test-kit'
 import { Redis } from 'ioredis'
 import { loadConfig } from '../src/config.ts'
-import { probeChecks } from '../src/deployment/probe-checks.ts'
 import { infoFindings, redisChecks } from '../src/deployment/redis-checks.ts'
 import { type Environment, findingsOf, type Mistake, soundProduction } from './seeded-mistakes.ts'
 
@@ -94,7 +93,7 @@ export function redisMistakes(redis: RealServer): readonly Mistake[] {
       rule: 'redis-unset',
       verdict: 'warn',
       title: 'several processes without one',
-      found: /REDIS_URL is unset: sessions.*-> Set it where there is more than one process/,
+      found: /REDIS_URL is unset: sessions.*-> Set REDIS_URL where there is more than one process/,
       broken: () => findingsAtRedis({ API_PROCESSES: '2' }),
       sound: () => findingsAtRedis({ API_PROCESSES: '1' }),
     },
@@ -171,7 +170,7 @@ export function redisMistakes(redis: RealServer): readonly Mistake[] {
       rule: 'redis-full',
       verdict: 'warn',
       title: 'one that is nearly full',
-      found: /REDIS_URL has used \d+ % of its memory.*-> Raise maxmemory/,
+      found: /REDIS_URL has used \d+ % of its memory.*-> CONFIG SET maxmemory \d+ or more/,
       broken: configured({ maxmemory: '1000000' }),
       sound: sound(),
     },
@@ -179,7 +178,7 @@ export function redisMistakes(redis: RealServer): readonly Mistake[] {
       rule: 'redis-unbounded',
       verdict: 'warn',
       title: 'one that grows for ever',
-      found: /REDIS_URL has no maxmemory.*-> Set maxmemory to/,
+      found: /REDIS_URL has no maxmemory.*-> CONFIG SET maxmemory to/,
       broken: configured({ maxmemory: '0' }),
       sound: sound(),
     },
@@ -187,7 +186,7 @@ export function redisMistakes(redis: RealServer): readonly Mistake[] {
       rule: 'redis-forgets',
       verdict: 'warn',
       title: 'one that keeps nothing',
-      found: /REDIS_URL keeps nothing over a restart.*-> Set appendonly yes/,
+      found: /REDIS_URL keeps nothing over a restart.*-> CONFIG SET appendonly yes/,
       broken: configured({ appendonly: 'no' }),
       sound: configured({ appendonly: 'no', save: '3600 1' }),
     },
@@ -222,7 +221,7 @@ export function redisMistakes(redis: RealServer): readonly Mistake[] {
       verdict: 'fail',
       title: 'more processes than clients',
       found:
-        /21 processes may open 63 connections to REDIS_URL, which takes 60 \(maxclients\) -> Raise maxclients/,
+        /21 processes may open 63 connections to REDIS_URL, which takes 60 \(maxclients\) -> CONFIG SET maxclients 63 or more/,
       broken: processes('21'),
       sound: processes('20'),
     },
@@ -233,22 +232,6 @@ export function redisMistakes(redis: RealServer): readonly Mistake[] {
       found: /the clock of this machine is [45]\.\d s behind that of REDIS_URL/,
       broken: sound({ aheadMs: -5000 }),
       sound: sound({ aheadMs: 1500 }),
-    },
-    {
-      rule: 'probe-fails',
-      verdict: 'fail',
-      title: 'a probe of something else',
-      found: /\/startupz answers 404 -> Is it this service/,
-      broken: () => findingsOf(probeChecks(async (path) => (path === '/startupz' ? 404 : 200))),
-      sound: () => findingsOf(probeChecks(async () => 200)),
-    },
-    {
-      rule: 'probe-fails',
-      verdict: 'fail',
-      title: 'a service that is not ready',
-      found: /\/readyz answers 503 -> .*\/readyz\?verbose with METRICS_TOKEN/,
-      broken: () => findingsOf(probeChecks(async (path) => (path === '/readyz' ? 503 : 200))),
-      sound: () => findingsOf(probeChecks(async () => 200)),
     },
   ]
 }

@@ -102,6 +102,15 @@ export function resourceMistakes({ set, mistake, inDirectory, directory }: Start
       /API_WORKERS is 3, and there are 2 processors -> Lower API_WORKERS to 2/,
     ),
     mistake(
+      'workers-beyond-cpus',
+      'warn',
+      'workers that there are',
+      { environment: { API_WORKERS: '4', REDIS_URL: 'redis://127.0.0.1' }, machine: { cpus: 2 } },
+      // Without Redis one process serves, whatever is set.
+      { environment: { API_WORKERS: '4' }, machine: { cpus: 2 } },
+      /API_WORKERS is 4, and there are 2 processors/,
+    ),
+    mistake(
       'backlog-small',
       'warn',
       'a kernel of another time',

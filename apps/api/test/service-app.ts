@@ -29,7 +29,7 @@ export class ServiceApp {
     dataDirectory: string = scratchDirectory(t),
   ): Promise<ServiceApp> {
     const settings = { ...TEST_SETTINGS, ...environment }
-    const { config } = loadConfig(settings)
+    const { config, warnings } = loadConfig(settings)
     const log: string[] = []
     const leaks = new LeakWatch(settings)
     t.teardown(() => leaks.refuse())
@@ -42,6 +42,7 @@ export class ServiceApp {
     })
     const app = await buildApp({
       config,
+      warnings,
       logs: new Logs<FastifyRequest>({ destination: sink, ...who }),
       dataDirectory,
       databaseUrl: config.databaseUrl ?? new Secret('postgres://nobody@127.0.0.1:1/nothing'),

@@ -34,6 +34,10 @@ export class WaitingList<T> {
     else place.previous.next = place.next
     if (place.next === undefined) this.#last = place.previous
     else place.next.previous = place.previous
+    // A place that outlives its value would lead to the next one, and that to all that came since: the collector, which
+    // seldom looks at what is old, would keep every one of their requests.
+    place.previous = undefined
+    place.next = undefined
     this.#size -= 1
   }
 }

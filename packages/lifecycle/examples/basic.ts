@@ -3,7 +3,7 @@ import { health } from '@holdfast/health'
 import { lifecycle } from '@holdfast/lifecycle'
 import Fastify from 'fastify'
 
-const app = Fastify()
+const app = Fastify({ return503OnClosing: false })
 await app.register(health)
 await app.register(lifecycle, { drainMs: 500, minDrainMs: 200, quietMs: 100 }) // for this example; seconds elsewhere
 

@@ -5,7 +5,7 @@ const life = new Lifecycle({ drainMs: 0 }) // first of all: signals are heard fr
 life.configured()
 
 const app = await life.phase('connect', async () => {
-  const app = Fastify()
+  const app = Fastify({ return503OnClosing: false })
   await app.register(lifecycle, { lifecycle: life })
   await app.ready()
   return app

@@ -106,18 +106,37 @@ async function runCheck(
     late.reject(error)
   })
   const release = holdProcess()
-  let found: Found
+  let findings: readonly Finding[]
   try {
-    found = await Promise.race([(async () => run({ signal: controller.signal }))(), late.promise])
+    findings = findingsOf(
+      await Promise.race([(async () => run({ signal: controller.signal }))(), late.promise]),
+    )
   } catch (error) {
     const rule = error instanceof CheckTimeoutError ? 'no-answer' : 'check-broken'
-    found = { verdict: 'fail', rule, message: error instanceof Error ? error.message : String(error), hint }
+    const message = error instanceof Error ? error.message : String(error)
+    findings = [shortened({ verdict: 'fail', rule, message, hint })]
   } finally {
     cancel()
     release()
   }
-  const findings = [found ?? []].flat().slice(0, MAX_FINDINGS).map(shortened)
   return { name, verdict: worst(findings), durationMs: clock.nowMs() - fromMs, findings }
+}
+
+/** Of more than can be kept the worst. Throws for what is no finding: a verdict that nobody knows is not a good one. */
+function findingsOf(found: Found): readonly Finding[] {
+  const findings = [found ?? []].flat()
+  if (!findings.every(isFinding)) throw new TypeError('it answered what is no finding: { verdict, message }')
+  const kept = findings.length > MAX_FINDINGS ? findings.toSorted(byVerdict).slice(0, MAX_FINDINGS) : findings
+  return kept.map(shortened)
+}
+
+function isFinding(given: Finding): boolean {
+  const { verdict, message } = Object(given) as Partial<Finding>
+  return order.some((one) => one === verdict) && typeof message === 'string'
+}
+
+function byVerdict({ verdict: left }: Finding, { verdict: right }: Finding): number {
+  return order.indexOf(right) - order.indexOf(left)
 }
 
 function worst(of: readonly { readonly verdict: Verdict }[]): Verdict {

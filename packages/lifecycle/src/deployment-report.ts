@@ -12,7 +12,8 @@ export function reportText({ checks, counts, durationMs }: DeploymentReport): st
     ]),
   )
   const { pass, warn, fail } = counts
-  const summary = `${checks.length} checks: ${pass} passed, ${warn} with a warning, ${fail} failed`
+  const total = checks.length === 1 ? 'one check' : `${checks.length} checks`
+  const summary = `${total}: ${pass} passed, ${warn} with a warning, ${fail} failed`
   return [...lines, '', `${summary}, in ${Math.round(durationMs)} ms`].join('\n')
 }
 
@@ -36,7 +37,13 @@ export function reportBody({ verdict, atMs, durationMs, counts, checks }: Deploy
 export function reportJunit({ checks, counts, durationMs, atMs }: DeploymentReport): string {
   const seconds = (ms: number) => (ms / 1000).toFixed(3)
   const told = (findings: readonly Finding[]) =>
-    xml(findings.map(({ message, hint }) => (hint ? `${message}\n${hint}` : message)).join('\n'))
+    xml(
+      findings
+        .map(
+          ({ verdict, message, hint }) => `${verdict.toUpperCase()} ${message}${hint ? `\n-> ${hint}` : ''}`,
+        )
+        .join('\n'),
+    )
   const cases = checks.map(({ name, durationMs, findings }) => {
     const failed = findings.filter(({ verdict }) => verdict === 'fail')
     const others = findings.filter(({ verdict }) => verdict !== 'fail')

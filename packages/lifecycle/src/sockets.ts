@@ -163,6 +163,8 @@ export class SocketTable {
       let beganMs = 0
       // Node calls it when a server closes, wherever in a turn that is: a request that has come may not have been read.
       this.#server.closeIdleConnections = () => {}
+      // Fastify calls it where it is to close by force: requests under way have their time here, and are cut after it.
+      this.#server.closeAllConnections = () => {}
       const look = () => {
         turns += 1
         const nowMs = this.#nowMs()

@@ -87,6 +87,34 @@ t.test('a check that throws, rejects or does not answer has failed, and the othe
   t.equal(clock.pendingTimers, 0)
 })
 
+t.test('what is no finding has not passed, and takes nothing with it', async (t) => {
+  const wrong = [
+    { verdict: 'error', message: 'x' },
+    { verdict: 'pass' },
+    { message: 'x' },
+    'fine',
+    true,
+    [null],
+  ]
+  const checks = wrong.map((answer, at) => ({ name: `${at}`, run: () => answer as never, hint: 'mend it' }))
+  const { report } = await reportOf([...checks, found('well', 'pass')])
+  t.match(report.counts, { pass: 1, warn: 0, fail: wrong.length })
+  t.match(report.checks[0]?.findings, [
+    { rule: 'check-broken', message: /no finding: \{ verdict, message \}/, hint: 'mend it' },
+  ])
+})
+
+t.test('of more findings than are kept the worst are', async (t) => {
+  const many = Array.from({ length: 150 }, (_, at) => ({
+    verdict: at === 149 ? ('fail' as const) : ('warn' as const),
+    message: `${at}`,
+  }))
+  const { report } = await reportOf([{ name: 'many', run: () => many }])
+  t.equal(report.verdict, 'fail')
+  t.match(report.checks[0]?.findings.slice(0, 2), [{ message: '149' }, { message: '0' }])
+  t.equal(report.checks[0]?.findings.length, 100)
+})
+
 t.test('checks, findings and texts are bounded', async (t) => {
   const clock = new HandClock()
   const many = Array.from({ length: 201 }, (_, index) => found(`check-${index}`, 'pass'))
@@ -155,13 +183,13 @@ t.test('programs get everything, builds a test case for each check', async (t) =
 <testsuites>
   <testsuite name="deployment" timestamp="2023-11-14T22:13:20.000Z" tests="3" failures="1" errors="0" skipped="0" time="0.000">
     <testcase classname="deployment" name="node" time="0.000">
-      <system-out>it is pass</system-out>
+      <system-out>PASS it is pass</system-out>
     </testcase>
     <testcase classname="deployment" name="nothing" time="0.000"/>
     <testcase classname="deployment" name="a &lt;b&gt; &amp; &quot;c&quot;" time="0.000">
-      <failure type="less" message="less &lt; more ?">less &lt; more ?
-do &amp; so</failure>
-      <system-out>and this</system-out>
+      <failure type="less" message="less &lt; more ?">FAIL less &lt; more ?
+-&gt; do &amp; so</failure>
+      <system-out>WARN and this</system-out>
     </testcase>
   </testsuite>
 </testsuites>`,

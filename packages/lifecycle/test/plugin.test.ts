@@ -144,6 +144,28 @@ t.test('requests under way have their time, are told, and are cut and named', as
   await waitUntil(() => stuck.closed)
 })
 
+t.test('requests under way keep their time in a server that is to close by force', async (t) => {
+  const server = { forceCloseConnections: true, return503OnClosing: false }
+  const served = await servedApp(t, { drainMs: 0 }, { server, listens: false })
+  const { app } = served
+  const closing = Promise.withResolvers<void>()
+  app.addHook('preClose', async () => closing.resolve())
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  await waitUntil(() => app.lifecycle.ready)
+  const under = new RawConnection(portOf(served), t)
+  under.ask('/gate')
+  await waitUntil(() => app.lifecycle.snapshot().inFlight === 1)
+  const ending = app.lifecycle.stop('test')
+  await closing.promise
+  // Right after this Fastify closes connections.
+  await new Promise(setImmediate)
+  await new Promise(setImmediate)
+  served.gate.resolve('late')
+  t.match(await ending, { exitCode: 0, cutRequests: 0 })
+  await waitUntil(() => under.closed)
+  t.match(under.text, /^HTTP\/1.1 200[\s\S]*late$/)
+})
+
 t.test('a handler that listens to the signal answers in time', async (t) => {
   const served = await servedApp(
     t,

@@ -27,6 +27,8 @@ const CHUNK_CHARACTERS = 65_536
 const BUSY_RETRY_MS = 50
 const LAST_RETRY_MS = 10
 const LAST_TRIES = 20
+/** A reader who has taken nothing for so long has stopped reading. */
+const PATIENCE_MS = 1000
 /** How often it is looked whether the file is still there, or can be opened by now. */
 const LOOK_MS = 1000
 const NEW_LINE = 10
@@ -73,6 +75,7 @@ export class LineFile {
   #isBusy = false
   #isClosed = false
   #waiters: (() => void)[] = []
+  #endWatch = () => {}
   #dropped = 0
   #failed: unknown
 
@@ -120,23 +123,50 @@ export class LineFile {
     if (this.#isClosed) return
     let chunk = this.#isBusy ? this.#writing : this.#take()
     if (this.#isBusy) this.#writing = undefined
+    let isDeaf = false
     while (chunk !== undefined) {
       try {
-        if (this.#descriptor === undefined) this.#dropped += chunk.lines
+        if (isDeaf || this.#descriptor === undefined) this.#dropped += chunk.lines
         else this.#writeNow(this.#descriptor, chunk.bytes, chunk.offset)
       } catch (error) {
+        // Who has taken nothing all this time takes none of the rest.
+        isDeaf = (error as NodeJS.ErrnoException).code === 'EAGAIN'
         this.#lose(chunk.lines, error)
       }
       chunk = this.#take()
     }
   }
 
-  /** Writes what waits and takes no more. */
+  /** Writes what waits and takes no more. A pipe whose reader takes nothing for a second is given up. */
   async close(): Promise<void> {
-    await this.flush()
+    const written = this.flush()
+    this.#watch()
+    await written
+    this.#endWatch()
     if (this.#isClosed) return
     this.#isClosed = true
     this.#shut()
+  }
+
+  /** Looks now and then whether the pipe that is full is read. */
+  #watch(): void {
+    const writing = this.#writing
+    const offset = writing?.offset
+    this.#endWatch()
+    this.#endWatch = this.#options.clock.schedule(PATIENCE_MS, () => {
+      if (this.#isBusy && writing === this.#writing && writing?.offset === offset) this.#giveUp()
+      else this.#watch()
+    })
+  }
+
+  #giveUp(): void {
+    const error = Object.assign(new Error('nobody reads what is written'), { code: 'EAGAIN' })
+    if (this.#writing !== undefined) this.#breakOff(this.#writing, error)
+    this.#writing = undefined
+    this.#dropped += this.#lines.length
+    this.#lines = []
+    this.#characters = 0
+    this.#next()
   }
 
   /** A full pipe gets some time, and not for ever: its reader may be gone. */
@@ -226,6 +256,8 @@ export class LineFile {
       }
       if (keep > 0) renameSync(path, numbered(path, 1))
       else rmSync(path)
+      // Of a time when more were kept.
+      for (let number = keep + 1; existsSync(numbered(path, number)); number++) rmSync(numbered(path, number))
       const fresh = openSync(path, 'a')
       this.#shut()
       this.#descriptor = fresh

@@ -69,9 +69,7 @@ export class LineMaker {
     }
     for (const name in bindings) put(name, bindings[name])
     if (given !== undefined) {
-      for (const name in passed) {
-        if (Object.hasOwn(given, name)) put(name, (given as Line)[name])
-      }
+      passedOf(given, passed, put)
       this.#scrubber.members(given, put, (name) => name in passed)
     }
     if (moved !== undefined) line['given'] = moved
@@ -81,16 +79,26 @@ export class LineMaker {
   /** What a child logger says in each of its lines. */
   bindings(inherited: Line | undefined, given: object, passed: Readonly<Record<string, unknown>>): Line {
     const bindings: Line = Object.assign(Object.create(null), inherited)
-    for (const name in passed) {
-      if (Object.hasOwn(given, name)) bindings[name] = (given as Line)[name]
+    const put = (name: string, value: unknown): void => {
+      bindings[name] = value
     }
-    this.#scrubber.members(
-      given,
-      (name, value) => {
-        bindings[name] = value
-      },
-      (name) => name in passed,
-    )
+    passedOf(given, passed, put)
+    this.#scrubber.members(given, put, (name) => name in passed)
     return bindings
+  }
+}
+
+/** What something else makes safe. A getter that fails takes no line with it. */
+function passedOf(
+  given: object,
+  passed: Readonly<Record<string, unknown>>,
+  put: (name: string, value: unknown) => void,
+): void {
+  for (const name in passed) {
+    try {
+      if (Object.hasOwn(given, name)) put(name, (given as Line)[name])
+    } catch {
+      put(name, '[unreadable]')
+    }
   }
 }

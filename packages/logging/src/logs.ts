@@ -11,7 +11,7 @@ import type { Logger } from 'pino'
 import { COMPLETED, roundedMs } from './completion.ts'
 import { type EventLevel, type EventType, publishEvent, publishLevel } from './events.ts'
 import { bindScope, createGuardedLogger, FinishedLine } from './guarded-logger.ts'
-import { isEnabled, type Level, LevelControl, type LevelState } from './level-control.ts'
+import { isEnabled, type Level, LevelControl, type LevelState, levelOf } from './level-control.ts'
 import { LineFile } from './line-file.ts'
 import { lineTime } from './line-time.ts'
 import { type Line, LineMaker, type LogScope } from './log-line.ts'
@@ -37,6 +37,7 @@ import { Scrubber } from './scrubber.ts'
 import { SecretNames } from './secret-names.ts'
 import { serializersOf } from './serializers.ts'
 import { METADATA, SplitDestination } from './split-destination.ts'
+import { ThrownLines } from './thrown-lines.ts'
 import { type UnreadAnswer, UnreadRequests } from './unread-requests.ts'
 
 /** Counters as plain data, since the start. */
@@ -87,6 +88,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
   readonly #lines: LineMaker
   readonly #level: LevelControl
   readonly #files: readonly LineFile[]
+  readonly #losing: readonly { readonly dropped: number }[]
   /** Writes at every level. */
   readonly #always: ForeignLogger
   readonly #isGuarded: boolean
@@ -128,12 +130,18 @@ export class Logs<Request extends RequestLike = RequestLike> {
       return file
     }
     let text: TextLines | undefined
+    let thrown: ThrownLines | undefined
     if (resolved.logger !== undefined) {
       // Its own lines are its own business; those of this package go through it.
       this.logger = resolved.logger as Logger
-      this.#always = resolved.logger
+      const { child } = resolved.logger as Partial<Logger>
+      this.#always = child === undefined ? resolved.logger : child.call(this.logger, {}, { level: 'trace' })
     } else {
-      const main = resolved.destination ?? open(STANDARD_OUTPUT)
+      const { destination: given } = resolved
+      // pino tells some more than the line, on the object itself.
+      if (given !== undefined && !(METADATA in given))
+        thrown = new ThrownLines(given, (error) => this.#lost(error))
+      const main = thrown ?? given ?? open(STANDARD_OUTPUT)
       const { directory = '', name = '' } = files ?? {}
       const destination =
         files === undefined
@@ -171,9 +179,11 @@ export class Logs<Request extends RequestLike = RequestLike> {
       ...resolved,
       logger: this.logger,
       isGuarded: this.#isGuarded,
+      scrub: (value) => scrubber.value(value),
       text,
     })
     this.#files = opened
+    this.#losing = thrown === undefined ? opened : [...opened, thrown]
     if (opened.length > 0) process.once('exit', this.#onExit)
     this.#unread = new UnreadRequests({
       ids: this.#source.ids,
@@ -189,7 +199,8 @@ export class Logs<Request extends RequestLike = RequestLike> {
       },
     })
     this.#level = new LevelControl({
-      configured: resolved.level,
+      // That of a logger that there was already is its own.
+      configured: levelOf(resolved.logger?.level) ?? resolved.level,
       clock,
       apply: ({ level, untilMs }) => {
         this.logger.level = level
@@ -327,7 +338,7 @@ export class Logs<Request extends RequestLike = RequestLike> {
       lines: { ...this.#written },
       events: { ...this.#told },
       unsampled: this.#requests.unsampled,
-      dropped: this.#files.reduce((sum, file) => sum + file.dropped, 0),
+      dropped: this.#losing.reduce((sum, { dropped }) => sum + dropped, 0),
       unreadLeftOut: this.#unread.leftOut,
     }
   }

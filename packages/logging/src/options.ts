@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { type Clock, OptionChecks, systemClock } from '@holdfast/footing'
 import { OptionError } from './errors.ts'
 import { LEVELS, type Level, levelOf } from './level-control.ts'
+import { bare } from './secret-names.ts'
 
 /** Something that lines can be written to. */
 export interface Destination {
@@ -154,8 +155,8 @@ export function resolveOptions<Request>(options: LogsOptions<Request>): Resolved
     slowMs: checks.durationOrInfinity('slowMs', options.slowMs ?? 1000),
     sampleSuccess: checks.number('sampleSuccess', options.sampleSuccess ?? 1, 0, 1),
     quietRoutes: new Set(texts('quietRoutes', quietRoutes)),
-    secretNames: texts('secretNames', secretNames),
-    plainNames: texts('plainNames', plainNames),
+    secretNames: names('secretNames', secretNames),
+    plainNames: names('plainNames', plainNames),
     clock,
     random: checks.synchronous('random', random),
   }
@@ -203,6 +204,15 @@ function filesOf(given: FileOptions): Required<FileOptions> {
 function trusting(given: unknown): (request: IncomingMessage) => boolean {
   if (typeof given === 'boolean') return () => given
   return checks.synchronous('trustIds', given as (request: IncomingMessage) => boolean) ?? (() => true)
+}
+
+/** Names are told apart by nothing else: one of none would be part of every name. */
+function names(option: string, given: readonly string[]): readonly string[] {
+  for (const [index, text] of texts(option, given).entries()) {
+    if (bare(text) === '')
+      checks.refuse(`${option}[${index}]`, 'a name with letters (a to z) or digits', text)
+  }
+  return given
 }
 
 function texts(option: string, given: readonly string[]): readonly string[] {

@@ -121,6 +121,7 @@ export function identifiedResponse(
           return super.writeHead(status as number, named(logs.scopeOf(this.req), headers))
         }
         nameRequest(logs, this)
+        return super.writeHead(...(given.map(withoutIds) as Parameters<ServerResponse['writeHead']>))
       }
       return super.writeHead(...(given as Parameters<ServerResponse['writeHead']>))
     }
@@ -133,21 +134,32 @@ function isPlain(given: unknown): given is OutgoingHttpHeaders {
   return typeof given === 'object' && given !== null && !Array.isArray(given)
 }
 
-/** The headers of an answer, names and values in turn, and the ids where it has none of its own. */
+/** The headers of an answer, names and values in turn, with the ids of its request. */
 function named({ correlationId, requestId }: RequestScope, given: OutgoingHttpHeaders): OutgoingHttpHeader[] {
   const headers: OutgoingHttpHeader[] = []
-  let hasCorrelation = false
-  let hasRequest = false
   for (const name in given) {
     // What Node refuses as a value it must see.
-    headers.push(name, given[name] as OutgoingHttpHeader)
-    if (name.length === CORRELATION_HEADER.length)
-      hasCorrelation ||= name.toLowerCase() === CORRELATION_HEADER
-    else if (name.length === REQUEST_HEADER.length) hasRequest ||= name.toLowerCase() === REQUEST_HEADER
+    if (!isIdHeader(name)) headers.push(name, given[name] as OutgoingHttpHeader)
   }
-  if (!hasCorrelation) headers.push(CORRELATION_HEADER, correlationId)
-  if (!hasRequest) headers.push(REQUEST_HEADER, requestId)
+  headers.push(CORRELATION_HEADER, correlationId, REQUEST_HEADER, requestId)
   return headers
+}
+
+/** Whether only the log says what is in it: an answer that copies those of another service would name no line here. */
+function isIdHeader(name: string): boolean {
+  if (name.length === CORRELATION_HEADER.length) return name.toLowerCase() === CORRELATION_HEADER
+  return name.length === REQUEST_HEADER.length && name.toLowerCase() === REQUEST_HEADER
+}
+
+/** What `writeHead` was given: of headers, in any of their three forms, those that are left. */
+function withoutIds(given: unknown): unknown {
+  if (!Array.isArray(given)) {
+    return isPlain(given)
+      ? Object.fromEntries(Object.entries(given).filter(([name]) => !isIdHeader(name)))
+      : given
+  }
+  if (Array.isArray(given[0])) return given.filter(([name]) => !isIdHeader(String(name)))
+  return given.filter((_, index) => !isIdHeader(String(given[index - (index % 2)])))
 }
 
 const NAMES_REQUEST = Symbol('names its request itself')
@@ -256,6 +268,13 @@ export const logging = fp(
         const { correlationId, requestId } = logs.scopeOf(request.raw)
         request.log = request.log.child({ correlation_id: correlationId, request_id: requestId })
         reply.log = request.log
+        done()
+      })
+    }
+    if (given === undefined || app.initialConfig.http2 === true) {
+      // There the response has the ids from the beginning, and does not look at what an answer says of them.
+      app.addHook('onSend', ({ raw }, reply, _payload, done) => {
+        reply.headers(logs.idHeadersOf(raw))
         done()
       })
     }

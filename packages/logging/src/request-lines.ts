@@ -33,6 +33,8 @@ export interface RequestLinesParts extends RouteDefaults {
   readonly logger: Logger
   /** Whether the loggers of requests are children of `logger`, and add nothing to a line that is finished. */
   readonly isGuarded: boolean
+  /** What a logger that is not guarded may be given. */
+  readonly scrub: (value: unknown) => unknown
   /** Undefined where only the logger knows how its lines are written. */
   readonly text: TextLines | undefined
 }
@@ -55,7 +57,7 @@ export class RequestLines {
 
   /** Tells how a request ended whose answer is over. */
   tell(scope: RequestScope, response: ServerResponse): void {
-    const { clock, isGuarded, logger: root, text } = this.#parts
+    const { clock, isGuarded, logger: root, scrub, text } = this.#parts
     const route = this.#routes.of(scope.request)
     const durationMs = clock.nowMs() - scope.startedMs
     const { level, status, aborted, slow } = verdictOf({
@@ -92,7 +94,7 @@ export class RequestLines {
       bytes: scope.method === 'HEAD' ? undefined : bytesOf(scope.reply?.getHeader('content-length')),
       aborted: aborted || undefined,
       slow: slow || undefined,
-      err: scope.failure,
+      err: isGuarded ? scope.failure : scrub(scope.failure),
     }
     if (text !== undefined && fields.err === undefined && isPlain(logger)) {
       const number = NUMBERS[level]

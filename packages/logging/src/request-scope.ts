@@ -157,9 +157,11 @@ export class JobScope implements LogScope {
   readonly #carrier: Carrier
 
   constructor(carrier: Carrier, ids: IdSource) {
-    this.#carrier = carrier
-    this.correlationId = isHarmlessId(carrier.correlationId) ? carrier.correlationId : ids.next()
-    this.trace = parseTraceParent(carrier.traceparent)
+    // A payload that is none is no reason for a job not to run.
+    const given: Carrier = Object(carrier)
+    this.#carrier = given
+    this.correlationId = isHarmlessId(given.correlationId) ? given.correlationId : ids.next()
+    this.trace = parseTraceParent(given.traceparent)
     this.spanId = this.trace === undefined ? undefined : ids.span()
   }
 

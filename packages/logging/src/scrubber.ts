@@ -25,6 +25,9 @@ export const DEFAULT_BOUNDS: ScrubBounds = {
   maxCharacters: 32_768,
 }
 
+/** Longest name of a member. */
+const MAX_NAME = 128
+
 /** Makes free objects safe. */
 export class Scrubber {
   readonly #names: Pick<SecretNames, 'has'>
@@ -68,6 +71,7 @@ class Pass {
   }
 
   value(given: unknown, depth: number): unknown {
+    if (++this.#values > this.#bounds.maxValues) return '[more]'
     switch (typeof given) {
       case 'string':
         return this.#text(given)
@@ -77,7 +81,7 @@ class Pass {
       case 'undefined':
         return given
       case 'bigint':
-        return String(given)
+        return this.#text(String(given))
       case 'function':
       case 'symbol':
         return `[${typeof given}]`
@@ -97,14 +101,20 @@ class Pass {
     // Not Object.keys: of a huge object only the first names are ever made.
     for (const name in given) {
       if (!Object.hasOwn(given, name) || skips?.(name) === true) continue
-      if (left === 0) {
+      if (left === 0 || this.#isFull()) {
         into('[more]', true)
         break
       }
       left--
-      into(name.length > 128 ? name.slice(0, 128) : name, this.#member(given, name, depth))
+      const shown = maskText(name, MAX_NAME)
+      this.#characters += shown.length
+      into(shown, this.#member(given, name, depth))
     }
     this.#above.pop()
+  }
+
+  #isFull(): boolean {
+    return this.#values >= this.#bounds.maxValues || this.#characters >= this.#bounds.maxCharacters
   }
 
   #member(given: object, name: string, depth: number): unknown {
@@ -129,7 +139,6 @@ class Pass {
   #object(given: object, depth: number): unknown {
     if (this.#above.includes(given)) return '[circular]'
     if (depth > this.#bounds.maxDepth) return '[deep]'
-    if (++this.#values > this.#bounds.maxValues) return '[more]'
     try {
       return this.#described(given, depth)
     } catch {
@@ -158,6 +167,8 @@ class Pass {
     this.#above.push(given)
     const { maxMembers } = this.#bounds
     const shown = given.slice(0, maxMembers).map((item) => this.value(item, depth + 1) ?? null)
+    // A name and its value, as entries of headers and forms have them.
+    if (given.length === 2 && typeof given[0] === 'string' && this.#names.has(given[0])) shown[1] = MASK
     if (given.length > maxMembers) shown.push(`[${given.length - maxMembers} more]`)
     this.#above.pop()
     return shown

@@ -1,8 +1,8 @@
 // Which names stand for something that must not be in a log. A name is read without case and punctuation, so that
 // `Set-Cookie`, `set_cookie` and `setCookie` are one.
 
-/** Anywhere in a name. */
-const PARTS = [
+/** Anywhere in a name. What is added here, texts are read for in `masked-text.ts`. */
+export const PARTS = [
   'passwd',
   'password',
   'passphrase',
@@ -28,9 +28,12 @@ const PARTS = [
   'smtpurl',
   'cardnumber',
   'signature',
+  // Lists of names and values in turn.
+  'rawheaders',
+  'rawtrailers',
 ]
 /** Whole names; as a part they would hit `mapping` and `business`. */
-const WHOLE = ['pwd', 'pass', 'sid', 'otp', 'totp', 'pin', 'cvv', 'cvc', 'ssn', 'iban', 'dsn', 'auth']
+export const WHOLE = ['pwd', 'pass', 'sid', 'otp', 'totp', 'pin', 'cvv', 'cvc', 'ssn', 'iban', 'dsn', 'auth']
 
 const MAX_REMEMBERED = 1000
 

@@ -16,8 +16,22 @@ interface Shown {
 export function serializersOf(scrubber: Scrubber) {
   return {
     err: (given: unknown) => scrubber.value(given),
-    req: (given: unknown) => requestFields(given),
-    res: (given: unknown) => ({ status: (Object(given) as Shown).statusCode }),
+    req: readable(requestFields),
+    res: readable((given) => {
+      const { statusCode } = Object(given) as Shown
+      return { status: typeof statusCode === 'number' ? statusCode : undefined }
+    }),
+  }
+}
+
+/** Members can be getters, and fail; whoever logs does not. */
+function readable(show: (given: unknown) => object): (given: unknown) => object | string {
+  return (given) => {
+    try {
+      return show(given)
+    } catch {
+      return '[unreadable]'
+    }
   }
 }
 

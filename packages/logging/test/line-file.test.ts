@@ -88,15 +88,15 @@ t.test('a file that cannot be renamed goes on growing', async (t) => {
   await file.close()
 })
 
-/** A pipe with more to write than it holds: 2000 lines of 100 bytes, and nobody reads. */
-function fullPipe(t: Test) {
+/** A pipe with more to write than it holds: lines of 100 bytes, and nobody reads. */
+function fullPipe(t: Test, lines = 2000) {
   const pipe = join(directoryOf(t), 'pipe')
   execFileSync('mkfifo', [pipe])
   const reader = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK)
   const writer = openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK)
   const clock = new HandClock()
-  const file = new LineFile({ target: writer, maxPending: 1_000_000, clock })
-  for (let each = 0; each < 2000; each++) file.write(`${String(each).padStart(99, '0')}\n`)
+  const file = new LineFile({ target: writer, maxPending: lines * 100, clock })
+  for (let each = 0; each < lines; each++) file.write(`${String(each).padStart(99, '0')}\n`)
   return { reader, writer, clock, file }
 }
 
@@ -135,6 +135,53 @@ t.test('at the end of a process a pipe that was full gets the rest, or is given 
   const text = bytes.toString('utf8', 0, readSync(reader, bytes))
   t.ok(text.startsWith(`${'0'.repeat(99)}\n`))
   await clock.advance(50)
+  closeSync(reader)
+  closeSync(writer)
+})
+
+t.test(
+  'at the end of a process who has stopped reading is waited for once, however much waits',
+  async (t) => {
+    // 256 pieces of 64 KB: with a fifth of a second for each, this test would not end in time.
+    const { reader, writer, clock, file } = fullPipe(t, 160_000)
+    await waitUntil(() => clock.pendingTimers > 0)
+    file.flushSync()
+    t.ok(file.dropped > 159_000, `${file.dropped} lines`)
+    await clock.advance(50)
+    closeSync(reader)
+    closeSync(writer)
+  },
+)
+
+t.test('a close waits for a reader who reads, and not for one who has stopped', async (t) => {
+  const { reader, writer, clock, file } = fullPipe(t)
+  let isClosed = false
+  const closed = file.close().then(() => {
+    isClosed = true
+  })
+  await waitUntil(() => clock.pendingTimers > 1)
+  await clock.advance(900)
+  const bytes = Buffer.alloc(65_536)
+  let text = bytes.toString('utf8', 0, readSync(reader, bytes))
+  await waitUntil(async () => {
+    await clock.advance(50)
+    return file.dropped > 0
+  })
+  await closed
+  t.ok(isClosed)
+  for (let read = 1; read > 0; ) {
+    read = 0
+    try {
+      read = readSync(reader, bytes)
+      text += bytes.toString('utf8', 0, read)
+    } catch {
+      // Nothing there any more.
+    }
+  }
+  t.ok(text.length > 65_536, 'what was read in time was written')
+  t.equal(text.split('\n').filter((line) => line.length === 99).length + file.dropped, 2000)
+  await clock.advance(50)
+  t.equal(clock.pendingTimers, 0)
   closeSync(reader)
   closeSync(writer)
 })

@@ -1,12 +1,13 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { HandClock, temporaryDirectory } from '@holdfast/test-kit'
 import fastify, { type FastifyBaseLogger } from 'fastify'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { isPlain } from '../src/guarded-logger.ts'
-import { Logs } from '../src/index.ts'
+import { Logs, serverOptions } from '../src/index.ts'
 import { LineReader } from './line-reader.ts'
 
 const logsWith = (options: ConstructorParameters<typeof Logs>[0] = {}) => {
@@ -80,6 +81,74 @@ t.test('errors, requests and secrets are safe in any line', async (t) => {
     req: { method: 'GET', path: '/x', host: 'h', remote_address: '::1' },
     res: { status: 200 },
   })
+})
+
+t.test('whatever is logged, whoever logs goes on', async (t) => {
+  const { reader, logs } = logsWith()
+  const broken = () => {
+    throw new Error('no')
+  }
+  const failing = (name: string) => Object.defineProperty({}, name, { get: broken, enumerable: true })
+  logs.logger.info({ req: failing('url') }, 'a')
+  logs.logger.info({ res: failing('statusCode') }, 'b')
+  logs.logger.info({ res: { statusCode: { password: 'canary' } } }, 'c')
+  logs.logger.info(failing('err'), 'd')
+  logs.logger.child(failing('err')).info('e')
+  t.match(reader.lines, [
+    { msg: 'a', req: '[unreadable]' },
+    { msg: 'b', res: '[unreadable]' },
+    { msg: 'c', res: {} },
+    { msg: 'd', err: '[unreadable]' },
+    { msg: 'e', err: '[unreadable]' },
+  ])
+  t.notMatch(reader.texts.join(''), 'canary')
+  t.equal(logs.run(null as never, () => logs.correlationId)?.length, 36)
+})
+
+t.test('a destination that throws costs lines, and nothing else', async (t) => {
+  const warnings: Error[] = []
+  const note = (warning: Error) => warnings.push(warning)
+  process.on('warning', note)
+  t.teardown(() => process.off('warning', note))
+  const logs = new Logs({
+    destination: {
+      write() {
+        throw new Error('the disk is gone')
+      },
+    },
+  })
+  logs.logger.info('a')
+  logs.event('USER_ACTION', 'b')
+  logs.unread({}).written({ status: 400 })
+  t.equal(logs.snapshot().dropped, 3)
+  await setImmediate()
+  t.match(warnings, [{ message: 'lines of the log are lost: the disk is gone' }])
+  t.equal(warnings.length, 1)
+})
+
+t.test('a logger that there was already keeps its level, and has no secrets of ours', async (t) => {
+  const reader = new LineReader()
+  const logger = pino({ level: 'error', base: null }, reader)
+  const logs = new Logs({ logger: logger as never })
+  t.same(logs.snapshot().level, { level: 'error', configured: 'error', untilMs: undefined })
+  logs.event('SECURITY_EVENT', 'written at any level')
+  logs.event('USER_ACTION', 'not')
+  t.match(reader.lines, [{ level: 40, msg: 'written at any level' }])
+  logs.setLevel('debug', 1000)
+  t.equal(logger.level, 'debug')
+  logs.resetLevel()
+  t.equal(logger.level, 'error')
+
+  const app = fastify(serverOptions(logs))
+  t.teardown(() => app.close())
+  app.get('/', (request) => {
+    const failure = Object.assign(new Error('no'), { config: { headers: { authorization: 'canary' } } })
+    logs.scopeOf(request.raw).failure = failure
+    return 'x'
+  })
+  await app.inject('/')
+  t.match(reader.lines[1], { err: { message: 'no' }, msg: 'request completed' })
+  t.notMatch(reader.texts.join(''), 'canary')
 })
 
 t.test('a logger is plain until somebody gives it ways of its own', async (t) => {
@@ -243,6 +312,11 @@ t.test('a full file is renamed, and so many are kept', async (t) => {
   next.logger.info('too late')
   t.equal(next.snapshot().dropped, 1)
   t.ok(read('app.log').length <= 4096)
+  t.same(
+    readdirSync(directory).toSorted(),
+    ['app.1.log', 'app.error.log', 'app.log'],
+    'and of a time when more were kept, none',
+  )
 })
 
 t.test('wrong options fail at once, with what was received', async (t) => {
@@ -261,6 +335,8 @@ t.test('wrong options fail at once, with what was received', async (t) => {
     [{ quietRoutes: '/x' }, /"quietRoutes" must be a list/],
     [{ secretNames: [7] }, /"secretNames\[0\]" must be a text/],
     [{ plainNames: [''] }, /"plainNames\[0\]" must be a text/],
+    [{ secretNames: ['a', '__'] }, /"secretNames\[1\]" must be a name with letters/],
+    [{ plainNames: ['\u5bc6'] }, /"plainNames\[0\]" must be a name with letters/],
     [{ files: {} }, /"files.directory" must be a text/],
     [{ files: { directory: '/x', name: '../x' } }, /"files.name" must be letters/],
     [{ files: { directory: '/x', maxBytes: 1 } }, /"files.maxBytes" must be a whole number from 1024/],

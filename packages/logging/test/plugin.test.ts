@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { exchange, waitUntil } from '@holdfast/test-kit'
 import Fastify, { type FastifyRequest } from 'fastify'
@@ -133,6 +134,33 @@ t.test('whoever answers: every answer has both ids, and every request its line',
   }
 })
 
+t.test('an answer that copies the ids of another service still has those of its line', async (t) => {
+  const { app, reader } = await serviceWith(t)
+  const theirs = { 'X-Request-ID': 'theirs-0001', 'x-correlation-id': 'theirs-0002', 'x-own': 'a' }
+  const hijacked = (way: string, answer: (raw: ServerResponse) => unknown) =>
+    app.get(`/${way}`, (_request, reply) => {
+      reply.hijack()
+      answer(reply.raw)
+      reply.raw.end()
+    })
+  app.get('/reply', async (_request, reply) => reply.headers(theirs).send('x'))
+  hijacked('object', (raw) => raw.writeHead(200, theirs))
+  hijacked('reason', (raw) => raw.writeHead(200, 'Fine', theirs))
+  hijacked('list', (raw) => raw.writeHead(200, Object.entries(theirs).flat()))
+  hijacked('set', (raw) => Object.entries(theirs).map(([name, value]) => raw.setHeader(name, value)))
+  hijacked('both', (raw) => raw.setHeader('x-request-id', 'theirs-0001').writeHead(200, theirs))
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  for (const way of ['reply', 'object', 'reason', 'list', 'set', 'both']) {
+    reader.lines.length = 0
+    const answer = await exchange(portOf(app), `GET /${way} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n`)
+    await waitUntil(() => reader.completions.length > 0)
+    const [line] = reader.completions
+    t.same(answer.match(/^x-request-id: .*$/gim), [`x-request-id: ${line?.['request_id']}`], way)
+    t.same(answer.match(/^x-correlation-id: .*$/gim), [`x-correlation-id: ${line?.['correlation_id']}`], way)
+    t.match(answer, /^x-own: a\r$/m, way)
+  }
+})
+
 t.test('the plugin alone gives ids, lines and scopes to a server with a logger of its own', async (t) => {
   const reader = new LineReader()
   const app = Fastify({ logger: { level: 'info', stream: reader, base: null }, disableRequestLogging: true })
@@ -143,6 +171,7 @@ t.test('the plugin alone gives ids, lines and scopes to a server with a logger o
     app.logging.event('USER_ACTION', 'looked')
     return 'x'
   })
+  app.get('/copies', async (_request, reply) => reply.header('X-Request-ID', 'theirs-0001').send('x'))
   const answer = await app.inject({ url: '/', headers: { 'x-correlation-id': 'shop-000042' } })
   t.equal(answer.headers['x-correlation-id'], 'shop-000042')
   t.match(reader.lines, [
@@ -151,6 +180,12 @@ t.test('the plugin alone gives ids, lines and scopes to a server with a logger o
     { msg: 'request completed', correlation_id: 'shop-000042', status: 200, route: '/' },
   ])
   t.equal((await app.inject('/nowhere')).headers['x-request-id'], reader.completions[1]?.['request_id'])
+  const copied = await app.inject('/copies')
+  t.equal(
+    copied.headers['x-request-id'],
+    reader.completions[2]?.['request_id'],
+    'not what another service said',
+  )
 })
 
 t.test('wrong options fail at register(), and twice is once too often', async (t) => {

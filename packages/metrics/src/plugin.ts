@@ -123,6 +123,8 @@ export const metrics = fp(
       recording.ended = true
       requests.inFlight.dec()
       const { request, startedMs, unreadStatus } = recording
+      // An answer that is kept a little longer, if only by the collector, does not keep all that the request has.
+      recording.request = undefined
       const seconds = (clock.nowMs() - startedMs) / 1000
       const status = unreadStatus ?? countedStatus(response as EndedResponse)
       if (request === undefined) {

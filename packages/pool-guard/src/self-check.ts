@@ -200,7 +200,7 @@ function poolerTimeoutFindings(
   return Object.entries(wanted).flatMap(([name, wantedMs]): Finding[] => {
     const limitMs = Number(pooler.config[name] ?? 0) * MS_PER_SECOND
     if (limitMs === 0 || !Number.isFinite(wantedMs) || limitMs > wantedMs) return []
-    const hint = `PgBouncer has ${name} = ${pooler.config[name]}, which comes before the ${wantedMs} ms of the service and closes the connection; make it longer, or 0`
+    const hint = `PgBouncer has ${name} = ${pooler.config[name]}, which comes before the ${wantedMs} ms of the service and closes the connection; make it longer than that, or 0`
     return [{ code: 'POOLER_TIMEOUT_SHORT', level: 'warn', hint }]
   })
 }
@@ -244,7 +244,7 @@ function limitFindings({ guardrails }: SelfCheckWishes): Finding[] {
     findings.push({ code: 'LOCK_TIMEOUT_INEFFECTIVE', level: 'fail', hint })
   }
   if (idleInTransactionTimeoutMs > 0 && idleInTransactionTimeoutMs < lockTimeoutMs) {
-    const hint = `idleInTransactionTimeoutMs (${idleInTransactionTimeoutMs}) is shorter than lockTimeoutMs (${lockTimeoutMs}): an idle transaction should not end before those that wait for it; raise it`
+    const hint = `idleInTransactionTimeoutMs (${idleInTransactionTimeoutMs}) is shorter than lockTimeoutMs (${lockTimeoutMs}): an idle transaction should not end before those that wait for it; raise it to ${lockTimeoutMs} ms at least`
     findings.push({ code: 'IDLE_TIMEOUT_SHORT', level: 'warn', hint })
   }
   return findings
@@ -266,22 +266,35 @@ function connectionFindings(
     findings.push({ code: 'CONNECTIONS_EXCEED_SERVER', level: 'fail', hint })
   }
   if (!behindPooler(server)) {
+    const enough =
+      limit >= 0 && limit < free
+        ? `the limit of the role to ${connections}`
+        : `max_connections to ${connections + reserved}`
     if (connections > usable)
-      exceed('all processes together', connections, 'lower `max` and `overflow`, or use a pooler')
+      exceed(
+        'all processes together',
+        connections,
+        `raise ${enough}, lower \`max\` or \`maxOverflow\`, or use a pooler`,
+      )
     return findings
   }
   if (pooler === undefined) return findings
   const { config } = pooler
   const size = poolSizeOf(pooler)
   const pool = (size ?? 0) + Number(config['reserve_pool_size'] ?? 0)
-  if (pool > usable) exceed('one pool of PgBouncer', pool, 'lower pool_size or default_pool_size')
+  if (pool > usable)
+    exceed(
+      'one pool of PgBouncer',
+      pool,
+      `lower its pool_size (or default_pool_size) and reserve_pool_size to ${usable} together`,
+    )
   if (size !== undefined && steadyConnections > size) {
-    const hint = `the pools of all processes hold ${steadyConnections} connections, and PgBouncer has ${size} to PostgreSQL for them: what comes through the others waits there, unseen; raise pool_size (or default_pool_size), or lower \`max\``
+    const hint = `the pools of all processes hold ${steadyConnections} connections, and PgBouncer has ${size} to PostgreSQL for them: what comes through the others waits there, unseen; raise pool_size (or default_pool_size) to ${steadyConnections}, or lower \`max\``
     findings.push({ code: 'POOLER_POOL_SMALL', level: 'warn', hint })
   }
   const maxClients = Number(config['max_client_conn'] ?? Number.POSITIVE_INFINITY)
   if (connections > maxClients) {
-    const hint = `all processes together may open ${connections} connections, and PgBouncer takes ${maxClients} (max_client_conn); raise it`
+    const hint = `all processes together may open ${connections} connections, and PgBouncer takes ${maxClients} (max_client_conn); raise that to ${connections}, and to twice as many for restarts`
     findings.push({ code: 'CONNECTIONS_EXCEED_POOLER', level: 'fail', hint })
   }
   return findings

@@ -123,7 +123,7 @@ export class Dispatcher {
   reason = 'not connected yet'
   readonly #settings: DispatcherSettings
   #line: Line | undefined
-  readonly #waiting = new Map<PreparedScript, Map<number, Batch>>()
+  #waiting = new Map<PreparedScript, Map<number, Batch>>()
   #flushing = false
   /** Exchanges whose callers wait. */
   #underway = 0
@@ -257,7 +257,8 @@ export class Dispatcher {
   flush(): void {
     this.#flushing = false
     const waiting = [...this.#waiting.values()]
-    this.#waiting.clear()
+    // Cleared, the table of this one would lead to those of all later turns, and keep what they hold (V8).
+    this.#waiting = new Map()
     const batches = waiting.flatMap((groups) => [...groups.values()])
     for (const batch of batches) this.#sendBatch(batch)
     // The turn is over.

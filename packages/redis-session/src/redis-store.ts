@@ -1,4 +1,4 @@
-/* Sessions in Redis: a hash each, read by one plain command, written by one script. */
+/* Sessions in Redis: a hash each, read by one call, written by one script. */
 import type { RedisArgument, RedisScript } from '@holdfast/redis-guard'
 import type { Address } from './secret-ring.ts'
 import {
@@ -10,8 +10,10 @@ import {
   GONE,
   listScript,
   REFUSED,
+  readScript,
   revokeAllScript,
   revokeScript,
+  SEPARATOR,
   swapScript,
   touchScript,
 } from './session-scripts.ts'
@@ -49,6 +51,8 @@ export class RedisStore implements SessionStore {
   /** What is before the tag in every key, and behind it in those of sessions. Neither tag nor hash has to be escaped. */
   readonly #beforeTag: string
   readonly #behindTag: string
+  /** What a read of these fields asks for: the fields are the same at every request. */
+  #asked: { readonly names: readonly string[]; readonly all: readonly string[] } | undefined
 
   constructor(redis: StoreRedis) {
     this.#redis = redis
@@ -64,9 +68,7 @@ export class RedisStore implements SessionStore {
   load(address: Address, names?: readonly string[]): Promise<SessionRecord | undefined> {
     const key = this.#keyOf(address)
     if (names === undefined) return this.#redis.call('HGETALL', key).then(recordOfHash)
-    // Half as many texts to be read here and there.
-    const asked = names.map((name) => FIELD + name)
-    return this.#redis.call('HMGET', key, ...ownNames, ...asked).then((reply) => recordOfValues(reply, names))
+    return this.#redis.run(readScript, [key], this.#askFor(names)).then((text) => recordOfText(text, names))
   }
 
   async create(
@@ -213,6 +215,13 @@ export class RedisStore implements SessionStore {
     return this.#redis.run(script, keys, [...first, ...args])
   }
 
+  #askFor(names: readonly string[]): readonly string[] {
+    if (this.#asked?.names !== names) {
+      this.#asked = { names, all: [...ownNames, ...names.map((name) => FIELD + name)] }
+    }
+    return this.#asked.all
+  }
+
   #keyOf({ tag, hash }: Address): string {
     return this.#beforeTag + tag + this.#behindTag + hash
   }
@@ -225,11 +234,17 @@ export class RedisStore implements SessionStore {
 /** What a read needs of what is no data. */
 const ownNames = ['c', 't', 'i', 'a', 'v', 'p', 'f']
 
-/** What some values of a hash say; undefined for one that is not there, or is none of a session. */
-function recordOfValues(reply: unknown, names: readonly string[]): SessionRecord | undefined {
-  const [c, t, i, a, v, p, f, ...values] = Array.isArray(reply) ? reply : []
+/** What `readScript` answers; undefined for a session that is not there, or a hash that is none. */
+function recordOfText(text: string, names: readonly string[]): SessionRecord | undefined {
+  const values = text.split(SEPARATOR)
+  // A value with a separator of its own was not put there by this package, and would move all that follow.
+  if (values.length !== ownNames.length + names.length) return undefined
+  const [c, t, i, a, v, p, f] = values
   const fields = new Map<string, string>()
-  for (const [at, name] of names.entries()) if (values[at]) fields.set(name, String(values[at]))
+  for (let at = 0; at < names.length; at += 1) {
+    const value = values[ownNames.length + at]
+    if (value) fields.set(names[at] as string, value)
+  }
   return recordOf({ c, t, i, a, v, p, f }, fields)
 }
 

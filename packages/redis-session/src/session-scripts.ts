@@ -1,5 +1,6 @@
 /*
- * The writes of sessions, each one script and so one atomic step. A session is a hash:
+ * Sessions as Redis knows them. Each write is one script, and so one atomic step; so is a read of named fields, because
+ * scripts of one turn of the event loop travel together. A session is a hash:
  *
  *   c created, t touched, i idleMs, a absoluteAtMs, v version, n bytes of the data,
  *   p principal, f authenticated, w device, l the hash of the list it is on, d:<name> a field of the data
@@ -29,6 +30,25 @@ const MAX_MARKS = 64
 export function channelOf(keysBegin: string): string {
   return `${keysBegin.slice(0, keysBegin.indexOf('{'))}ended`
 }
+
+/**
+ * KEYS session. ARGV the names of what is asked for. Answers the values, joined by `SEPARATOR`, empty where there is
+ * none. One text: for a client each text of a reply costs far more than its length.
+ */
+export const readScript: RedisScript<string> = {
+  name: 'session-read',
+  keys: 1,
+  batch: true,
+  lua: `
+local values = redis.call('HMGET', KEYS[1], unpack(ARGV))
+for at = 1, #values do values[at] = values[at] or '' end
+return table.concat(values, '\\0')
+`,
+  decode: String,
+}
+
+/** No number has it, no text of JSON, and nothing that is sealed. */
+export const SEPARATOR = '\0'
 
 /** Milliseconds are written as whole numbers: Lua would make `1.7e+12` of them. */
 const prelude = `

@@ -62,8 +62,12 @@ export class Sessions {
   readonly #ids = new Memo<SessionId>(MAX_MEMO)
   readonly #users = new Memo<SessionUser>(MAX_MEMO)
   readonly #statistics: Statistics
-  /** Loads of this turn of the event loop: requests of one browser that came together share one. */
-  readonly #loads = new Map<string, Promise<LoadedSession | undefined>>()
+  /**
+   * Loads of this turn of the event loop: requests of one browser that came together share one. A new map for each turn:
+   * one that is cleared leads from its old table, once that is old enough to be looked at seldom, to all that follow, and
+   * every request would outlive its answer by seconds.
+   */
+  #loads = new Map<string, Promise<LoadedSession | undefined>>()
 
   /** Raises `HOLDFAST_ERR_REDIS_SESSION_OPTION`. */
   constructor(options: SessionsOptions = {}) {
@@ -127,7 +131,7 @@ export class Sessions {
     if (shared !== undefined) return shared
     const loading = this.#load(id, this.form.names)
     // Not longer: a request that comes after another one was answered must see what that one did.
-    if (this.#loads.size === 0) afterTurn(() => this.#loads.clear())
+    if (this.#loads.size === 0) afterTurn(() => this.#endTurn())
     this.#loads.set(hash, loading)
     return loading
   }
@@ -395,6 +399,10 @@ export class Sessions {
   ): void {
     const kind = user === undefined ? 'nobody' : 'users'
     this.#activity?.note(kind, address, expiryMs(touchedMs, idleMs, absoluteAtMs))
+  }
+
+  #endTurn(): void {
+    this.#loads = new Map()
   }
 
   async #count(): Promise<SessionStatistics> {

@@ -270,21 +270,37 @@ t.test('with readers only what they know is read, and a proof takes the rest alo
   const browser = await signedIn(newer)
   await browser.post('/data', { theme: 'dark', count: 7 })
   const asked: string[] = []
-  const { call } = guard
+  const { call, run } = guard
   guard.call = (command, ...args) => {
     asked.push(command)
     return call.call(guard, command, ...args)
+  }
+  guard.run = (script, ...rest) => {
+    asked.push(script.name)
+    return run.call(guard, script, ...rest) as never
   }
   const there = browser.at(older)
   t.match((await there.get('/me')).json(), { userId: 'ann', roles: ['user'] })
   t.same((await there.get('/data/theme')).json(), { value: 'dark' })
   t.equal((await there.post('/elevate')).statusCode, 200)
-  guard.call = call
-  t.same(asked.slice(0, 4), ['HMGET', 'HMGET', 'HMGET', 'HGETALL'])
+  Object.assign(guard, { call, run })
+  const read = 'session-read'
+  t.same(asked.slice(0, 4), [read, read, read, 'HGETALL'])
   t.same((await there.at(newer).get('/data/count')).json(), { value: 7 })
   t.match((await there.get('/fresh')).json(), { fresh: true })
   await older.close()
   await newer.close()
+})
+
+t.test('a value with a NUL, which nobody here writes, moves no other value', async (t) => {
+  const app = await sessionApp({ redis: guards[0], secrets, fields: { theme: String, count: Number } })
+  t.teardown(() => app.close())
+  const browser = await signedIn(app)
+  await browser.post('/data', { theme: 'a\0b', count: 7 })
+  t.same((await browser.get('/data/theme')).json(), { value: 'a\0b' }, 'as JSON it has none')
+  const [key = ''] = await sessionKeys()
+  await askRedis(server.port, 'HSET', key, 'd:theme', '"a\0b"')
+  t.equal((await browser.get('/me')).statusCode, 401)
 })
 
 t.test('a session that says nobody we can trust is none', async (t) => {

@@ -77,7 +77,7 @@ export const route = new HTTPRoute({
         backendRefs: [{ name: WEB, port: 80 }],
         // Longer than REQUEST_TIMEOUT and HANDLER_TIMEOUT together, and than the second alone: a time-out here would be a
         // 504 for work that goes on.
-        timeouts: { request: '45s', backendRequest: '35s' },
+        timeouts: { request: '45s', backendRequest: settings.PROXY_READ_TIMEOUT },
       },
     ],
   },

@@ -23,8 +23,10 @@ export const settings = {
   DATA_DIRECTORY: '/var/lib/holdfast',
   // Of those in front: the gateway is made of pods.
   TRUST_PROXY: '10.0.0.0/8',
-  // For how long the gateway keeps a connection that nobody uses: no longer than a pod that goes holds.
+  // Of the gateway. For how long it keeps a connection that nobody uses: no longer than a pod that goes holds.
   PROXY_KEEP_ALIVE: '2s',
+  // How long it waits for an answer: longer than HANDLER_TIMEOUT.
+  PROXY_READ_TIMEOUT: '35s',
   // Six pods share the sixty connections that PgBouncer keeps for the web.
   DB_WEB_POOL_MAX: '10',
   DB_MAX_OVERFLOW: '5',

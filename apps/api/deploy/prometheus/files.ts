@@ -2,11 +2,12 @@
 
 import { stringify } from 'yaml'
 import { dashboard } from '../grafana/dashboard.ts'
+import { LOG_ALERTS, type LogAlert } from '../loki/log-alerts.ts'
 import type { Alert, Case } from './alert.ts'
 import { ALERTS } from './alerts.ts'
 
 const WRITTEN =
-  'Written by `pnpm --filter @holdfast/api observability` from deploy/prometheus/*.ts and deploy/grafana/*.ts: change those.'
+  'Written by `pnpm --filter @holdfast/api observability` from deploy/prometheus/*.ts, deploy/loki/*.ts and deploy/grafana/*.ts: change those.'
 const RUNBOOK = 'apps/api/deploy/prometheus/RUNBOOK.md'
 /** Longer than most alerts have to hold. */
 const LOOKED_AT = '20m'
@@ -24,12 +25,16 @@ export const FILES: Readonly<Record<string, () => string>> = {
         testOf(alert, 'without data', {}, alert.firesWithoutData === true),
       ]),
     }),
+  'loki/alerts.yaml': () => yaml({ groups: [{ name: 'holdfast', rules: LOG_ALERTS.map(ruleOf) }] }),
   'prometheus/RUNBOOK.md': () =>
-    `<!-- ${WRITTEN} -->\n# What to do when an alert fires\n\n${ALERTS.map(section).join('\n')}`,
+    `<!-- ${WRITTEN} -->\n# What to do when an alert fires\n\n${[
+      ...ALERTS.map((alert) => section(alert, 'promql')),
+      ...LOG_ALERTS.map((alert) => section(alert, 'logql')),
+    ].join('\n')}`,
   'grafana/holdfast.json': () => `${JSON.stringify(dashboard, null, 2)}\n`,
 }
 
-function ruleOf(alert: Alert) {
+function ruleOf(alert: LogAlert) {
   return {
     alert: alert.name,
     expr: alert.expression,
@@ -39,7 +44,7 @@ function ruleOf(alert: Alert) {
   }
 }
 
-function annotationsOf({ name, summary }: Alert) {
+function annotationsOf({ name, summary }: LogAlert) {
   return { summary, runbook_url: `${RUNBOOK}#${name.toLowerCase()}` }
 }
 
@@ -61,9 +66,12 @@ function testOf(alert: Alert, what: string, given: Case, fires: boolean) {
   }
 }
 
-function section({ name, summary, severity, expression, for: holds, steps }: Alert): string {
+function section(
+  { name, summary, severity, expression, for: holds, steps }: LogAlert,
+  language: string,
+): string {
   const list = steps.map((step, at) => `${at + 1}. ${step}`).join('\n')
-  return `## ${name}\n\n${summary} (${severity})\n\n\`\`\`promql\n${expression}\n\`\`\`\n\nfor ${holds}\n\n${list}\n`
+  return `## ${name}\n\n${summary} (${severity})\n\n\`\`\`${language}\n${expression}\n\`\`\`\n\nfor ${holds}\n\n${list}\n`
 }
 
 function yaml(document: object): string {

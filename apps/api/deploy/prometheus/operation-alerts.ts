@@ -70,20 +70,6 @@ export const OPERATION_ALERTS: readonly Alert[] = [
     },
   },
   {
-    name: 'HoldfastDrainCut',
-    expression: `max by (instance) (${series('lifecycle_shutdown_stage_seconds', { stage: '=~"aborted|cut"' })}) > 0`,
-    for: '0m',
-    severity: 'ticket',
-    summary: 'Requests were not over in the time that an instance has on its way down, and are cut off.',
-    steps: [
-      'Its last line, `closed`, has them in `held`, and its exit code is 1. Look there in any case: the end is often quicker than a scrape.',
-      'Which route takes longer than `SHUTDOWN_REQUESTS`? Make it answer to its abort signal, or give it more time, and the cluster, too.',
-    ],
-    fires: { 'lifecycle_shutdown_stage_seconds{instance="a",stage="aborted"}': '0.5+0x30' },
-    labels: INSTANCE,
-    silent: { 'lifecycle_shutdown_stage_seconds{instance="a",stage="requests"}': '29+0x30' },
-  },
-  {
     name: 'HoldfastCordonForgotten',
     expression: `${state('cordoned')} == 1`,
     for: '1h',

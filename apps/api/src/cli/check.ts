@@ -1,4 +1,4 @@
-// pnpm --filter @holdfast/api check [--format text|json|junit] [--url http://host:port]
+// pnpm -C apps/api check [--format text|json|junit] [--url http://host:port]
 
 import { parseArgs } from 'node:util'
 import { systemClock } from '@holdfast/footing'
@@ -10,7 +10,7 @@ import {
   reportJunit,
   reportText,
 } from '@holdfast/lifecycle'
-import { PoolGuard } from '@holdfast/pool-guard'
+import { PoolGuard, type PoolGuardOptions } from '@holdfast/pool-guard'
 import { ConfigError, dataDirectory, type LoadedConfig, loadConfig } from '../config.ts'
 import { findDevelopmentDatabase } from '../db/development-database.ts'
 import { LOOK_CONNECT_MS, lookingPool, patientPool } from '../db/pool-options.ts'
@@ -18,11 +18,12 @@ import { allChecks, configurationChecks, deploymentOf } from '../deployment/depl
 import { reasonOf } from '../reason.ts'
 import { Secret } from '../secret.ts'
 
-const USAGE = `usage: pnpm --filter @holdfast/api check [--format text|json|junit] [--url http://host:port]
+const USAGE = `usage: pnpm -C apps/api check [--format text|json|junit] [--url http://host:port]
   looks at settings, secrets, files, packages, the database, its migrations and Redis, and changes nothing
   --url     a service that runs: its probes are asked, too
   --format  text (the default), json, or junit for a build
-  exit code 0: all is well; 1: with a warning; 2: something must not be like this`
+  exit code 0: all is well; 1: with a warning; 2: something must not be like this
+  (with --filter @holdfast/api in place of -C pnpm 12 makes 1 of both)`
 
 const FORMATS = {
   text: reportText,
@@ -68,7 +69,7 @@ async function gather(
   }
   const { config } = loaded
   const given = config.databaseUrl?.reveal() ?? (await findDevelopmentDatabase(dataDirectory(config)))
-  const pool = given === undefined ? undefined : new PoolGuard(lookingPool(config, new Secret(given)))
+  const pool = given === undefined ? undefined : madePool(() => lookingPool(config, new Secret(given)))
   const { databaseMigrationUrl: ownerUrl } = config
   const owner =
     ownerUrl === undefined
@@ -84,9 +85,18 @@ async function gather(
         }
   const checks = allChecks(deploymentOf(loaded), { pool, owner, ask, clock: systemClock })
   const close = async () => {
-    await Promise.all([pool, owner].map((each) => each?.close({ graceMs: 0 })))
+    await Promise.all([pool, owner].map((each) => each instanceof PoolGuard && each.close({ graceMs: 0 })))
   }
   return { checks, close }
+}
+
+/** A pool, or why there can be none: a URL may name files that are not there. */
+function madePool(options: () => PoolGuardOptions): PoolGuard | Error {
+  try {
+    return new PoolGuard(options())
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error))
+  }
 }
 
 function isFormat(format: string): format is keyof typeof FORMATS {

@@ -25,9 +25,31 @@ const ADVICE: readonly (readonly [found: RegExp, advice: Advice])[] = [
     ({ setting }) => `There is no way to that machine. See routes and networks, or correct ${setting}.`,
   ],
   [
-    /certificate|CERT_|self.signed|SSL|TLS|wrong version number/i,
+    /ENOENT|EACCES/,
+    ({ setting }) => `A file that ${setting} names cannot be read: the check of files says which.`,
+  ],
+  [
+    /CERT_HAS_EXPIRED|certificate has expired|CERT_NOT_YET_VALID/i,
+    ({ server }) => `Renew the certificate of ${server}: the check of certificates says when it ended.`,
+  ],
+  [
+    /ALTNAME_INVALID|does not match certificate/i,
+    ({ setting }) =>
+      `Its certificate is for another name: let the host of ${setting} be one that stands in it.`,
+  ],
+  [
+    /self.signed|UNABLE_TO_|issuer certificate|unknown ca/i,
     ({ server, setting }) =>
-      `TLS does not come about: let ${server} and ${setting} agree on it, give the authority of a certificate of your own in NODE_EXTRA_CA_CERTS, or renew it.`,
+      `Nobody here knows who vouches for its certificate: name that authority in ${server === 'Redis' ? '' : `sslrootcert of ${setting}, or in `}NODE_EXTRA_CA_CERTS.`,
+  ],
+  [
+    /does not support SSL|wrong version number|packet length too long|no TLS/i,
+    ({ server, setting }) =>
+      `It speaks no TLS there: switch it on (${server === 'Redis' ? 'tls-port' : 'ssl = on'}), or take it out of ${setting} (${server === 'Redis' ? 'redis: in place of rediss:' : 'sslmode'}).`,
+  ],
+  [
+    /certificate|CERT_|SSL|TLS/i,
+    ({ server, setting }) => `TLS does not come about: let ${server} and ${setting} agree on it.`,
   ],
   [
     /28P01|28000|SASL|password|role .* does not exist|WRONGPASS|NOAUTH|no such user/i,

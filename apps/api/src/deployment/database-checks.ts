@@ -3,13 +3,14 @@
 
 import type { Clock } from '@holdfast/footing'
 import type { DeploymentCheck, Finding } from '@holdfast/lifecycle'
-import type { FindingCode, Finding as Found, PoolGuard, SelfCheckReport } from '@holdfast/pool-guard'
+import type { PoolGuard, SelfCheckReport } from '@holdfast/pool-guard'
 import { type Config, processesOf, workersOf } from '../config.ts'
 import { reasonOf } from '../reason.ts'
 import { connectionsOf } from '../worker-share.ts'
 import { type Away, adviceOf } from './away.ts'
 import { clockFindings } from './clock-finding.ts'
-import { failed, passed, type RuleName, strict, warned } from './rules.ts'
+import { ruled } from './pool-findings.ts'
+import { failed, passed, strict, warned } from './rules.ts'
 
 /** The oldest that the tests know. */
 const OLDEST_VERSION = 140_000
@@ -33,6 +34,15 @@ export function noDatabaseCheck(): DeploymentCheck {
     'Set it; or start the service once (npx -y pnpm@12 start), which starts a PostgreSQL of its own, and check again while it runs.'
   const found = warned('database-unset', 'DATABASE_URL is unset: there is no database to look at', hint)
   return { name: 'database', run: () => found }
+}
+
+/** In place of them, where no connection can even be tried. */
+export function unusableDatabaseCheck(error: Error): DeploymentCheck {
+  return { name: 'database', run: () => awayFinding(error) }
+}
+
+function awayFinding(error: unknown): Finding {
+  return failed('database-away', `the database cannot be used: ${reasonOf(error)}`, adviceOf(error, DATABASE))
 }
 
 interface Facts {
@@ -66,8 +76,7 @@ async function databaseFindings(config: Config, pool: PoolGuard, clock: Clock): 
       answerMs = Math.round(clock.nowMs() - fromMs)
     }
   } catch (error) {
-    const message = `the database cannot be used: ${reasonOf(error)}`
-    return [failed('database-away', message, adviceOf(error, DATABASE))]
+    return [awayFinding(error)]
   }
   if (facts === undefined) return []
   const { version, encoding, replica, read_only: readOnly, careful, at_ms: theirMs } = facts
@@ -79,7 +88,12 @@ async function databaseFindings(config: Config, pool: PoolGuard, clock: Clock): 
   }
   if (version < OLDEST_VERSION) {
     findings.push(
-      failed('database-old', `PostgreSQL is older than 14 (${version})`, 'Upgrade the server.', data),
+      failed(
+        'database-old',
+        `PostgreSQL is older than 14 (${version})`,
+        'Upgrade the server to 14 or later.',
+        data,
+      ),
     )
   }
   if (replica || readOnly) {
@@ -111,7 +125,7 @@ async function connectionFindings(config: Config, pool: PoolGuard): Promise<Find
   const processes = processesOf(config)
   const { connections, steadyConnections } = connectionsOf(config, processes)
   const report = await pool.selfCheck({ connections, steadyConnections })
-  const findings = report.findings.map(ruled)
+  const findings = report.findings.map((found) => ruled(found, config))
   // The database says why by itself.
   if (report.pooler === undefined) return findings
   findings.push(...poolerFindings(config, report))
@@ -145,8 +159,9 @@ async function restartFindings(config: Config, pool: PoolGuard, processes: numbe
   const { findings } = await pool.selfCheck({ connections, steadyConnections: 0 })
   const exceeded = findings.find(({ code }) => code.startsWith('CONNECTIONS_EXCEED'))
   if (exceeded === undefined) return []
-  const replaced = twice === 1 ? 'one of them is' : `${twice} of them, those of one machine, are`
-  const message = `the connections are enough for ${processes} processes, but not while ${replaced} replaced: ${parts(exceeded).message}`
+  const one = processes === 1 ? 'it is' : 'one of them is'
+  const replaced = twice === 1 ? one : `${twice} of them, those of one machine, are`
+  const message = `the connections are enough for ${processes === 1 ? 'one process' : `${processes} processes`}, but not while ${replaced} replaced: ${ruled(exceeded, config).message}`
   const { connections: more } = connectionsOf(config, twice)
   const hint = `Lower DB_WEB_POOL_MAX (${config.dbWebPoolMax}) or DB_MAX_OVERFLOW (${config.dbMaxOverflow}), or have what takes them take ${connections}: ${more} more than without a restart.`
   return [warned('restart-crowded', message, hint, { connections, replaced: twice })]
@@ -171,58 +186,8 @@ async function crowdFindings(pool: PoolGuard, connections: number): Promise<Find
     warned(
       'database-crowded',
       `the service may open ${connections} connections, others have ${others} now, and the server has ${usable}`,
-      'See who they are (pg_stat_activity); lower DB_WEB_POOL_MAX, raise max_connections, or put PgBouncer between.',
+      `See who they are (pg_stat_activity); raise max_connections by ${connections + others - usable}, lower DB_WEB_POOL_MAX, or put PgBouncer between (deploy/pgbouncer).`,
       { connections, others, usable },
     ),
   ]
-}
-
-/** The names that the pool has for what it finds. */
-const RULE_OF: Readonly<Record<FindingCode, RuleName>> = {
-  STARTUP_PARAMETER_REFUSED: 'parameter-refused',
-  STARTUP_PARAMETER_IGNORED: 'parameter-ignored',
-  STARTUP_PARAMETER_POOLED: 'parameter-pooled',
-  NAMED_STATEMENTS: 'named-statements',
-  POOL_MODE: 'pooler-mode',
-  // The configuration refuses it before.
-  LOCK_TIMEOUT_INEFFECTIVE: 'setting-unusable',
-  IDLE_TIMEOUT_SHORT: 'idle-timeout-short',
-  CONNECTIONS_EXCEED_SERVER: 'connections-exceed-server',
-  CONNECTIONS_EXCEED_POOLER: 'connections-exceed-pooler',
-  POOLER_POOL_SMALL: 'pooler-pool-small',
-  POOLER_TIMEOUT_SHORT: 'pooler-timeout-short',
-  ROLE_FLOOR_MISSING: 'role-unbounded',
-  SUPERUSER: 'role-superuser',
-  ABANDONED_STATEMENTS: 'statements-abandoned',
-  UNREACHABLE: 'database-away',
-}
-
-/** What the pool advises in the names of its options, in those of our settings. */
-const HINT_OF: Partial<Record<FindingCode, string>> = {
-  CONNECTIONS_EXCEED_SERVER:
-    'Lower DB_WEB_POOL_MAX or DB_MAX_OVERFLOW, put PgBouncer between (deploy/pgbouncer), or raise max_connections; behind PgBouncer lower its pool_size.',
-  POOLER_POOL_SMALL: 'Raise pool_size (or default_pool_size) of PgBouncer, or lower DB_WEB_POOL_MAX.',
-  IDLE_TIMEOUT_SHORT: 'Raise DB_IDLE_IN_TRANSACTION_TIMEOUT above DB_LOCK_TIMEOUT.',
-  STARTUP_PARAMETER_REFUSED:
-    'Take it out of DATABASE_URL; do not add it to ignore_startup_parameters, which would only silence it.',
-  NAMED_STATEMENTS: 'Leave DB_PREPARE_THRESHOLD at 0, or use PgBouncer 1.21 with max_prepared_statements.',
-}
-
-/** The check of the database says why, once for all of them. */
-export function unasked(): Finding {
-  return { verdict: 'warn', rule: 'database-away', message: 'not looked at: the database cannot be asked' }
-}
-
-function ruled(found: Found): Finding {
-  if (found.code === 'UNREACHABLE') return unasked()
-  const { message, hint } = parts(found)
-  return { verdict: found.level, rule: RULE_OF[found.code], message, hint: HINT_OF[found.code] ?? hint }
-}
-
-/** It says what is, and after a semicolon what to do. */
-function parts({ hint }: Found): { readonly message: string; readonly hint: string } {
-  const end = hint.indexOf('; ')
-  if (end === -1) return { message: hint, hint: '' }
-  const advice = hint.slice(end + 2)
-  return { message: hint.slice(0, end), hint: advice.charAt(0).toUpperCase() + advice.slice(1) }
 }

@@ -15,7 +15,7 @@ import {
   verifiesCertificates,
 } from '../config.ts'
 import { certificateChecks } from './certificate-checks.ts'
-import { databaseChecks, noDatabaseCheck } from './database-checks.ts'
+import { databaseChecks, noDatabaseCheck, unusableDatabaseCheck } from './database-checks.ts'
 import { machineChecks } from './machine-checks.ts'
 import { type MachineFacts, readMachine } from './machine-facts.ts'
 import { maintenanceChecks } from './maintenance-checks.ts'
@@ -80,7 +80,8 @@ export function checksOfStart(deployment: Deployment, clock: Clock): DeploymentC
 
 /** What else can be asked, where there is somebody to ask. */
 export interface Reachable {
-  readonly pool: PoolGuard | undefined
+  /** An error: why there can be none. */
+  readonly pool: PoolGuard | Error | undefined
   /** The pool of `DATABASE_MIGRATION_URL`. */
   readonly owner?: PoolGuard | undefined
   readonly ask: AskPath | undefined
@@ -92,8 +93,8 @@ export function allChecks(deployment: Deployment, { pool, owner, ask, clock }: R
   const { config } = deployment
   return [
     ...checksOfStart(deployment, clock),
-    ...(pool === undefined
-      ? [noDatabaseCheck()]
+    ...(pool === undefined || pool instanceof Error
+      ? [pool === undefined ? noDatabaseCheck() : unusableDatabaseCheck(pool)]
       : [...databaseChecks(config, pool, clock), ...migrationChecks(config, pool, owner)]),
     ...redisChecks(config, clock),
     ...certificateChecks(config, clock),

@@ -32,7 +32,7 @@ export function nodeFindings({ engines }: Manifest, version: string): Finding[] 
     failed(
       'node-old',
       `this is Node ${version}, and the service wants ${wanted}`,
-      'Install it, or use the image of deploy/docker.',
+      `Install Node ${wanted}, or use the image of deploy/docker.`,
       data,
     ),
   ]

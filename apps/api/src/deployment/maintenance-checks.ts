@@ -54,14 +54,16 @@ function fileFindings(file: string | undefined): Finding[] {
         `${file} is there (MAINTENANCE_FILE): this instance does what it says, whatever operators say`,
         `rm ${file} when the emergency is over; the service need not be restarted.`,
       ),
-      ...openFindings(file, 'MAINTENANCE_FILE', found),
+      ...openFindings(file, 'MAINTENANCE_FILE', found, `chmod go-w ${file}`),
     )
   }
-  return [...findings, ...openFindings(folder, 'the folder of MAINTENANCE_FILE', statSync(folder))]
+  const elsewhere =
+    'Set MAINTENANCE_FILE to a file in a folder that nobody but the service and its operators writes to.'
+  return [...findings, ...openFindings(folder, 'the folder of MAINTENANCE_FILE', statSync(folder), elsewhere)]
 }
 
 /** Whoever writes it closes the service, or opens it in the middle of a migration. */
-function openFindings(path: string, what: string, { mode, gid }: Stats): Finding[] {
+function openFindings(path: string, what: string, { mode, gid }: Stats, hint: string): Finding[] {
   const writers = [
     ...((mode & FOR_OTHERS) === 0 ? [] : ['everybody on the machine']),
     ...((mode & FOR_GROUP) === 0 ? [] : [`its group (${gid})`]),
@@ -72,7 +74,7 @@ function openFindings(path: string, what: string, { mode, gid }: Stats): Finding
     warned(
       'maintenance-file-open',
       `${writers.join(' and ')} may write to ${path} (${what}, mode ${shown}), and so close or open this instance`,
-      `chmod go-w ${path}, or set MAINTENANCE_FILE to a file in a folder that only the service and its operators write to.`,
+      hint,
       { mode: shown },
     ),
   ]

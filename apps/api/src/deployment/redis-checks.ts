@@ -48,7 +48,7 @@ export function redisChecks(config: Config, clock: Clock): DeploymentCheck[] {
   const alone: Finding =
     environment !== 'production' && processesOf(config) === 1
       ? { verdict: 'pass', message }
-      : warned('redis-unset', message, 'Set it where there is more than one process.')
+      : warned('redis-unset', message, 'Set REDIS_URL where there is more than one process.')
   return [{ name: 'redis', run: () => alone }, ...limits]
 }
 
@@ -96,7 +96,9 @@ async function askRedis(client: Redis | Cluster, { name, target, config, clock }
   const findings = clockFindings({ who: name, theirMs, beforeMs, afterMs })
   if (answerMs > SLOW_MS) {
     const message = `${name} takes ${answerMs} ms to answer, and the service gives up after ${SLOW_MS}`
-    findings.push(warned('redis-slow', message, 'See its SLOWLOG and its machine, and keep it near.'))
+    findings.push(
+      warned('redis-slow', message, 'See its SLOWLOG and its machine, and keep it near to the service.'),
+    )
   }
   const scripts = await outcomeOf(client.eval('return 1', 1, 'holdfast:check'))
   if (scripts.error !== undefined) {
@@ -155,7 +157,7 @@ export function infoFindings(
   const findings: Finding[] = []
   if (Number(version.split('.', 1)[0]) < OLDEST_MAJOR) {
     const message = `${name} is Redis ${version}, and the service wants ${OLDEST_MAJOR} or later`
-    findings.push(failed('redis-old', message, 'Upgrade it.', data))
+    findings.push(failed('redis-old', message, `Upgrade it to Redis ${OLDEST_MAJOR} or later.`, data))
   }
   if (most > 0 && policy !== '' && policy !== 'noeviction') {
     findings.push(
@@ -171,8 +173,8 @@ export function infoFindings(
     findings.push(
       warned(
         'redis-full',
-        `${name} has used ${Math.round((used / most) * 100)} % of its memory: when it is full, it takes no writes`,
-        'Raise maxmemory, and see what takes it (redis-cli --bigkeys, MEMORY STATS).',
+        `${name} has used ${Math.round((used / most) * 100)} % of its memory (maxmemory ${most}): when it is full, it takes no writes`,
+        `CONFIG SET maxmemory ${Math.ceil(used / FULL)} or more, and the same in redis.conf; see what takes it (redis-cli --bigkeys, MEMORY STATS).`,
         data,
       ),
     )
@@ -184,7 +186,7 @@ export function infoFindings(
         warned(
           'redis-unbounded',
           `${name} has no maxmemory: it grows until the kernel kills it`,
-          'Set maxmemory to three quarters of what its machine has for it.',
+          'CONFIG SET maxmemory to three quarters of what its machine has for it, and the same in redis.conf.',
           data,
         ),
       )
@@ -194,7 +196,7 @@ export function infoFindings(
         warned(
           'redis-forgets',
           `${name} keeps nothing over a restart: everybody is signed out, and limits begin anew`,
-          'Set appendonly yes.',
+          'CONFIG SET appendonly yes, and the same in redis.conf.',
         ),
       )
     }
@@ -231,7 +233,7 @@ function crowdFindings(config: Config, name: string, info: RedisInfo): Finding[]
     failed(
       'redis-crowded',
       `${processes} processes may open ${wanted} connections to ${name}, which takes ${most} (maxclients)`,
-      'Raise maxclients, and its limit of file descriptors.',
+      `CONFIG SET maxclients ${wanted} or more, and the same in redis.conf; its limit of file descriptors with it.`,
       { wanted, maxclients: most },
     ),
   ]

@@ -4,7 +4,7 @@ import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Clock } from '@holdfast/footing'
 import type { DeploymentCheck, Finding } from '@holdfast/lifecycle'
-import { type Config, dataDirectory, type SecretFile } from '../config.ts'
+import { type Config, dataDirectory, type SecretFile, workersOf } from '../config.ts'
 import { reasonOf } from '../reason.ts'
 import { certificateFileFindings } from './certificate-checks.ts'
 import { databaseWays } from './database-way.ts'
@@ -107,8 +107,9 @@ function writableAbove(directory: string): string {
 }
 
 function resourceFindings(config: Config, machine: MachineFacts): Finding[] {
-  const { apiWorkers, maxConnections, dbWebPoolMax, dbMaxOverflow, themeCacheMaxBytes } = config
+  const { maxConnections, dbWebPoolMax, dbMaxOverflow, themeCacheMaxBytes } = config
   const { descriptors, backlog, memoryBytes, cpus } = machine
+  const workers = workersOf(config)
   const findings: Finding[] = []
   const own = dbWebPoolMax + dbMaxOverflow + OTHER_DESCRIPTORS
   const wanted = own + maxConnections
@@ -123,24 +124,24 @@ function resourceFindings(config: Config, machine: MachineFacts): Finding[] {
       ),
     )
   }
-  const mostBytes = apiWorkers * (PROCESS_BYTES + themeCacheMaxBytes)
+  const mostBytes = workers * (PROCESS_BYTES + themeCacheMaxBytes)
   if (mostBytes > memoryBytes) {
     findings.push(
       warned(
         'memory-short',
-        `the service may take ${inMegabytes(mostBytes)} (API_WORKERS ${apiWorkers}, ${inMegabytes(PROCESS_BYTES)} and THEME_CACHE_MAX_BYTES each), and there are ${inMegabytes(memoryBytes)}`,
+        `the service may take ${inMegabytes(mostBytes)} (API_WORKERS ${workers}, ${inMegabytes(PROCESS_BYTES)} and THEME_CACHE_MAX_BYTES each), and there are ${inMegabytes(memoryBytes)}`,
         'Give it more memory, or lower API_WORKERS or THEME_CACHE_MAX_BYTES: what takes too much is killed without a word.',
         { most_bytes: mostBytes, memory_bytes: memoryBytes },
       ),
     )
   }
-  if (apiWorkers > cpus) {
+  if (workers > cpus) {
     findings.push(
       warned(
         'workers-beyond-cpus',
-        `API_WORKERS is ${apiWorkers}, and there are ${cpus} processors`,
+        `API_WORKERS is ${workers}, and there are ${cpus} processors`,
         `Lower API_WORKERS to ${cpus}: more of them only wait for each other, each with a pool of its own.`,
-        { workers: apiWorkers, cpus },
+        { workers, cpus },
       ),
     )
   }

@@ -18,6 +18,8 @@ const OUTAGE_MS = 900_000
 const NO_TABLE = '42P01'
 /** In the session: from when on it counts, by the clock of the database. */
 const SINCE = 'since'
+/** What a session holds: that these are all lets many be read by one command. */
+const FIELDS = { [SINCE]: (value: unknown) => (typeof value === 'number' ? value : undefined) }
 /** What was confirmed may have been over for so long, because nobody had read of it yet. */
 const UNREAD_MS = 10_000
 
@@ -42,6 +44,7 @@ export const sessions = fastifyPlugin<SessionsOptions>(
   async (app, { secrets, secure, shared, query, registry }) => {
     await app.register(redisSession, {
       secrets: secrets.map((secret) => secret.reveal()),
+      fields: FIELDS,
       cookie: { secure },
       profiles: { default: HOUR_MS, permanent: 24 * HOUR_MS },
       onRedisDown: 'sealed-cookie',

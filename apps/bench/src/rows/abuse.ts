@@ -1,4 +1,5 @@
 import type { ServerRow } from '../harness/row.ts'
+import { BARE_TWICE, contend } from './contenders.ts'
 import { redisWorld } from './redis-world.ts'
 
 const path = '/quote'
@@ -12,27 +13,16 @@ export const abuse: ServerRow = {
   title: 'requests of a thousand addresses behind a proxy, each counted, 50 connections',
   connections: 50,
   prepare: redisWorld,
-  servers: {
-    ours: { script, args: ['ours'], readyPath: path },
-    oursRedis: { script, args: ['ours-redis'], readyPath: path },
-    bare: { script, args: ['bare'], readyPath: path },
-    bareAgain: { script, args: ['bare'], readyPath: path },
-    oursInTurn: { script, args: ['ours', 'bare'], readyPath: path },
-    oursRedisInTurn: { script, args: ['ours-redis', 'bare'], readyPath: path },
-    addressInTurn: { script, args: ['address', 'bare'], readyPath: path },
-    bareInTurn: { script, args: ['bare', 'bare'], readyPath: path },
-  },
-  variants: [
-    { name: 'ours', server: 'ours', path, state, against: 'bare' },
-    { name: 'bare', server: 'bare', path, state },
-    { name: 'ours, blocks in Redis', server: 'oursRedis', path, state, against: 'bare' },
-    { name: 'bare (A/A control)', server: 'bareAgain', path, state, against: 'bare' },
+  ...contend({ script, path, state }, [
+    { name: 'ours', args: ['ours'], against: 'bare' },
+    { name: 'ours, blocks in Redis', args: ['ours-redis'], against: 'bare' },
+    ...BARE_TWICE,
     // Each two applications of one process in turn: three of a hundred are less than two processes differ by themselves.
-    { name: 'ours and bare in turn', server: 'oursInTurn', path, state, hasFigures: true },
-    { name: 'ours, Redis, and bare in turn', server: 'oursRedisInTurn', path, state, hasFigures: true },
-    { name: 'address only and bare in turn', server: 'addressInTurn', path, state, hasFigures: true },
-    { name: 'bare and bare in turn (A/A)', server: 'bareInTurn', path, state, hasFigures: true },
-  ],
+    { name: 'ours and bare in turn', args: ['ours', 'bare'], hasFigures: true },
+    { name: 'ours, Redis, and bare in turn', args: ['ours-redis', 'bare'], hasFigures: true },
+    { name: 'address only and bare in turn', args: ['address', 'bare'], hasFigures: true },
+    { name: 'bare and bare in turn (A/A)', args: ['bare', 'bare'], hasFigures: true },
+  ]),
   goals: [
     {
       claim: 'A service answers almost as many requests with abuse-guard on each of them',

@@ -1,4 +1,5 @@
 import type { ServerRow } from '../harness/row.ts'
+import { BARE_TWICE, contend } from './contenders.ts'
 
 const path = '/quote'
 const script = 'src/servers/guarded-route.ts'
@@ -9,18 +10,11 @@ export const guardedRoute: ServerRow = {
   name: 'guarded-route',
   title: 'GET of a small JSON answer behind a closed breaker with a time-out, 50 connections',
   connections: 50,
-  servers: {
-    ours: { script, args: ['ours'], readyPath: path },
-    peer: { script, args: ['peer'], readyPath: path },
-    bare: { script, args: ['bare'], readyPath: path },
-    bareAgain: { script, args: ['bare'], readyPath: path },
-  },
-  variants: [
-    { name: 'ours', server: 'ours', path, against: 'bare' },
-    { name: 'bare', server: 'bare', path },
-    { name: '@fastify/circuit-breaker', server: 'peer', path, against: 'bare' },
-    { name: 'bare (A/A control)', server: 'bareAgain', path, against: 'bare' },
-  ],
+  ...contend({ script, path }, [
+    { name: 'ours', args: ['ours'], against: 'bare' },
+    { name: '@fastify/circuit-breaker', args: ['peer'], against: 'bare' },
+    ...BARE_TWICE,
+  ]),
   goals: [
     {
       claim: 'A guarded route answers almost as many requests as a bare one',

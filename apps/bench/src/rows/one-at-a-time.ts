@@ -1,4 +1,5 @@
 import type { ServerRow } from '../harness/row.ts'
+import { BARE_TWICE, contend } from './contenders.ts'
 import { redisWorld } from './redis-world.ts'
 
 const path = '/quote'
@@ -12,18 +13,11 @@ export const oneAtATime: ServerRow = {
   title: 'requests of ever new clients to a route that runs one of each at a time, 50 connections',
   connections: 50,
   prepare: redisWorld,
-  servers: {
-    ours: { script, args: ['ours'], readyPath: path },
-    oursRedis: { script, args: ['ours-redis'], readyPath: path },
-    bare: { script, args: ['bare'], readyPath: path },
-    bareAgain: { script, args: ['bare'], readyPath: path },
-  },
-  variants: [
-    { name: 'ours', server: 'ours', path, state, against: 'bare' },
-    { name: 'bare', server: 'bare', path, state },
-    { name: 'ours, leases in Redis', server: 'oursRedis', path, state, against: 'bare' },
-    { name: 'bare (A/A control)', server: 'bareAgain', path, state, against: 'bare' },
-  ],
+  ...contend({ script, path, state }, [
+    { name: 'ours', args: ['ours'], against: 'bare' },
+    { name: 'ours, leases in Redis', args: ['ours-redis'], against: 'bare' },
+    ...BARE_TWICE,
+  ]),
   goals: [
     {
       claim: 'A route with concurrency-guard in memory answers nearly as many requests as a bare one',

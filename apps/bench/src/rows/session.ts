@@ -1,20 +1,6 @@
-import type { ServerRow, ServerSpec, ServerVariant } from '../harness/row.ts'
+import type { ServerRow } from '../harness/row.ts'
+import { contend } from './contenders.ts'
 import { redisWorld } from './redis-world.ts'
-
-const path = '/me'
-
-/** A server of its own for each: library and clients are the arguments of `session-route.ts`. */
-const contenders: readonly (readonly [name: string, library: string, clients: string, against?: string])[] = [
-  ['ours', 'ours', 'users', 'bare'],
-  ['@fastify/session', 'fastify', 'users', 'bare'],
-  ['@fastify/session, read-only', 'fastify-read-only', 'users', 'bare'],
-  ['bare', 'bare', 'users'],
-  ['bare (A/A control)', 'bare', 'users', 'bare'],
-  ['ours, nobody', 'ours', 'nobody', 'bare, nobody'],
-  ['@fastify/session, nobody', 'fastify', 'nobody', 'bare, nobody'],
-  ['@fastify/session, read-only, nobody', 'fastify-read-only', 'nobody', 'bare, nobody'],
-  ['bare, nobody', 'bare', 'nobody'],
-]
 
 /** What it costs a route to know who is signed in, and what those pay who are nobody. */
 export const session: ServerRow = {
@@ -23,21 +9,21 @@ export const session: ServerRow = {
   title: 'requests of a thousand users, and of nobody, to a route that says who is signed in, 50 connections',
   connections: 50,
   prepare: redisWorld,
-  servers: Object.fromEntries(
-    contenders.map(([name, library, clients]): [string, ServerSpec] => [
-      name,
-      { script: 'src/servers/session-route.ts', args: [library, clients], readyPath: path },
-    ]),
-  ),
-  variants: contenders.map(
-    ([name, , , against]): ServerVariant => ({
-      name,
-      server: name,
-      path,
-      state: 'undisturbed',
-      ...(against === undefined ? {} : { against }),
-    }),
-  ),
+  ...contend({ script: 'src/servers/session-route.ts', path: '/me', state: 'undisturbed' }, [
+    { name: 'ours', args: ['ours', 'users'], against: 'bare' },
+    { name: '@fastify/session', args: ['fastify', 'users'], against: 'bare' },
+    { name: '@fastify/session, read-only', args: ['fastify-read-only', 'users'], against: 'bare' },
+    { name: 'bare', args: ['bare', 'users'] },
+    { name: 'bare (A/A control)', args: ['bare', 'users'], against: 'bare' },
+    { name: 'ours, nobody', args: ['ours', 'nobody'], against: 'bare, nobody' },
+    { name: '@fastify/session, nobody', args: ['fastify', 'nobody'], against: 'bare, nobody' },
+    {
+      name: '@fastify/session, read-only, nobody',
+      args: ['fastify-read-only', 'nobody'],
+      against: 'bare, nobody',
+    },
+    { name: 'bare, nobody', args: ['bare', 'nobody'] },
+  ]),
   goals: [
     {
       claim: 'A route that knows who is signed in answers twice as many requests as with `@fastify/session`',

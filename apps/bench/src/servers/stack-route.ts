@@ -96,7 +96,8 @@ async function signIn(): Promise<void> {
 /** As apps/api puts it together. */
 async function ours(): Promise<FastifyInstance> {
   const headers = await securityHeaders({ contentSecurityPolicy: STRICT_POLICY, xssProtection: '0' })
-  const { fields, of } = sessionFields({})
+  // With the one field of apps/api.
+  const { fields, of } = sessionFields({ since: (value) => (typeof value === 'number' ? value : undefined) })
   const user = (request: FastifyRequest) => of(request).user?.userId
   const logs = new Logs<FastifyRequest>({
     destination: nobody,
@@ -124,7 +125,8 @@ async function ours(): Promise<FastifyInstance> {
   await server.register(redisSession, { redis, secrets: [SECRET], fields, cookie: { secure: false } })
   server.get('/ready', async () => 'ready')
   server.get<Login>('/login/:user', async (request) => {
-    await of(request).login({ userId: request.params.user, roles: ['user'] })
+    of(request).set('since', Date.now())
+    await of(request).login({ userId: request.params.user, roles: ['user'] }, { keep: ['since'] })
   })
   const config = {
     redisSession: 'required',
