@@ -75,6 +75,7 @@ import { securityHeaders } from './security-headers.ts'
 import { serverBounds } from './server-bounds.ts'
 import { serviceSecrets } from './service-secrets.ts'
 import { refuseTunnels, unreadAnswers } from './unreadable-requests.ts'
+import { sharedLevel } from './worker-level.ts'
 import { isWorker, sharersOf } from './worker-process.ts'
 import { connectionsOf, shareOf } from './worker-share.ts'
 
@@ -202,7 +203,13 @@ export async function buildApp({
   await fastify.register(statedAccess, { foreign: FOREIGN_ROUTES })
   await fastify.register(operatorBounds)
   await fastify.register(errorPages, { pages: errors, ...shared })
-  await fastify.register(logging, { logs, admin: { authorize: authorizeOperator }, ...shared })
+  const sharers = sharersOf(config)
+  await fastify.register(logging, {
+    logs,
+    // The level is that of all workers.
+    admin: { authorize: authorizeOperator, ...(isWorker && { share: sharedLevel(sharers) }) },
+    ...shared,
+  })
   // Before all hooks, so that whatever they refuse is counted with its route.
   if (registry !== undefined) {
     await fastify.register(metrics, {
@@ -219,7 +226,6 @@ export async function buildApp({
     await fastify.register(operationTimes)
   }
   await fastify.register(toldEvents)
-  const sharers = sharersOf(config)
   await fastify.register(waitingBounds, { ...config, ...shareOf(config, sharers), clock: systemClock })
   await fastify.register(requestBounds, config)
   await fastify.register(health, {

@@ -13,6 +13,8 @@ import type { InsideAnswer, Question } from './worker-messages.ts'
 
 const MAX_CONNECTIONS = 100
 const REQUEST_MS = 5000
+/** By itself Node looks for those who are too slow every 30 s: so long, `MAX_CONNECTIONS` of them would lock probes out. */
+const LOOK_MS = 1000
 const MAX_HEADER_BYTES = 16_384
 const METHODS: readonly string[] = ['GET', 'HEAD', 'OPTIONS'] satisfies Question['method'][]
 
@@ -45,6 +47,7 @@ export function insideServer({ metrics, ask, headers }: InsideParts): Server {
     {
       requestTimeout: REQUEST_MS,
       headersTimeout: REQUEST_MS,
+      connectionsCheckingInterval: LOOK_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
       ServerResponse,
     },

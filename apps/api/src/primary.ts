@@ -4,6 +4,7 @@
 
 import cluster, { type Worker } from 'node:cluster'
 import type { Server } from 'node:http'
+import { constants } from 'node:os'
 import { systemClock } from '@holdfast/footing'
 import {
   type ForkedWorker,
@@ -12,17 +13,19 @@ import {
   type ProcessPort,
   WorkerFleet,
 } from '@holdfast/lifecycle'
-import { collectCluster } from '@holdfast/metrics'
+import { collectCluster, OwnRegistry } from '@holdfast/metrics'
 import type { Logger } from 'pino'
 import { type Config, NUMBER_VARIABLE, workersOf } from './config.ts'
 import type { DevelopmentDatabase } from './db/development-database.ts'
 import { ApiWorkerEndedError } from './errors.ts'
+import { fleetMetrics } from './fleet-metrics.ts'
 import { insideServer, listenInside } from './inside-port.ts'
 import type { Once } from './once.ts'
 import { securityHeaders } from './security-headers.ts'
 import { shutdownTimes } from './shutdown-times.ts'
 import { WORKER_GAUGES } from './worker-gauges.ts'
-import { type Cordon, type Replaced, readMessage, type Serving } from './worker-messages.ts'
+import { passOnLevels } from './worker-level.ts'
+import { type Cordon, readMessage, type Serving, tellWorker } from './worker-messages.ts'
 import { isWorker } from './worker-process.ts'
 import { WorkerQuestions } from './worker-questions.ts'
 
@@ -91,8 +94,9 @@ export async function runPrimary(
       ? await life.phase('connect', async () => ({ DATABASE_URL: (await own.get()).url }))
       : {}
   // All of this before there is a worker that could tell.
+  const registry = new OwnRegistry()
   const told = config.enableMetrics
-    ? collectCluster(cluster, systemClock, { aggregates: WORKER_GAUGES })
+    ? collectCluster(cluster, systemClock, { aggregates: WORKER_GAUGES, registry })
     : undefined
   const questions = new WorkerQuestions(cluster, systemClock)
   const served = Promise.withResolvers<Serving>()
@@ -101,6 +105,7 @@ export async function runPrimary(
     if (heard.kind === 'holdfast:api:serving') served.resolve(heard)
   })
   shareCordon(questions.serving)
+  passOnLevels(questions)
   const inside = await servePort(config, life, questions, told?.text)
 
   const { drainMs, requestTimeoutMs } = shutdownTimes(config)
@@ -113,7 +118,9 @@ export async function runPrimary(
     log: logger,
     readyTimeoutMs: READY_BUDGET_MS,
     endTimeoutMs,
+    stuckAfterMs: config.apiWorkerStuckAfterMs,
   })
+  fleetMetrics(registry, fleet)
   const end = async () => {
     primaryProcess.isEnding = true
     const code = await fleet.stop()
@@ -164,10 +171,10 @@ function shareCordon(serving: ReadonlySet<Worker>): void {
   })
   cluster.on('message', (worker, received: unknown) => {
     const heard = readMessage(received)
-    if (heard.kind === 'holdfast:api:serving' && cordon !== undefined) worker.send(message(), () => {})
+    if (heard.kind === 'holdfast:api:serving' && cordon !== undefined) tellWorker(worker, message())
     if (heard.kind !== 'holdfast:api:cordon' || heard.reason === cordon) return
     cordon = heard.reason
-    for (const other of serving) if (other.isConnected()) other.send(message(), () => {})
+    for (const other of serving) tellWorker(other, message())
   })
 }
 
@@ -179,9 +186,12 @@ function forkWorker(numbers: Set<number>, environment: Readonly<Record<string, s
   numbers.add(number)
   const { process: child } = worker
   let serves = false
+  let heardPulse = () => {}
   const ready = new Promise<void>((resolve) => {
     worker.on('message', (message: unknown) => {
-      if (readMessage(message).kind !== 'holdfast:api:serving') return
+      const { kind } = readMessage(message)
+      if (kind === 'holdfast:api:pulse') heardPulse()
+      if (kind !== 'holdfast:api:serving') return
       serves = true
       resolve()
     })
@@ -189,7 +199,7 @@ function forkWorker(numbers: Set<number>, environment: Readonly<Record<string, s
   const exited = new Promise<number>((resolve) => {
     worker.once('exit', (code: number | null, signal: string | null) => {
       // One that such a signal ends has not begun to hear them: it serves nobody.
-      resolve(code ?? (signal === 'SIGTERM' || signal === 'SIGINT' ? 0 : 1))
+      resolve(code ?? (signal === 'SIGTERM' || signal === 'SIGINT' ? 0 : codeOf(signal)))
     })
     // Where the system has no process to give there is none that could exit.
     worker.on('error', () => {
@@ -202,10 +212,21 @@ function forkWorker(numbers: Set<number>, environment: Readonly<Record<string, s
     ready,
     exited,
     end(reason) {
-      const message: Replaced = { kind: 'holdfast:api:replaced' }
-      if (reason === 'replaced' && serves && worker.isConnected()) worker.send(message, () => {})
-      else child.kill('SIGTERM')
+      // One that was stuck and comes round makes room as well: others serve.
+      if (reason !== 'stopping' && serves && worker.isConnected()) {
+        tellWorker(worker, { kind: 'holdfast:api:replaced' })
+      } else child.kill('SIGTERM')
     },
     kill: () => void child.kill('SIGKILL'),
+    answers: () =>
+      new Promise((resolve) => {
+        heardPulse = resolve
+        tellWorker(worker, { kind: 'holdfast:api:pulse' })
+      }),
   }
+}
+
+/** As a shell has it. */
+function codeOf(signal: string | null): number {
+  return 128 + (Object.entries(constants.signals).find(([name]) => name === signal)?.[1] ?? 0)
 }

@@ -1,5 +1,5 @@
-// What a process does that a primary has forked: it says when it serves, answers what is asked at the management port,
-// makes room for its successor, and does not outlive its primary.
+// What a process does that a primary has forked: it says when it serves, answers what is asked at the management port and
+// whether it is there at all, makes room for its successor, and does not outlive its primary.
 
 import cluster from 'node:cluster'
 import { subscribe } from 'node:diagnostics_channel'
@@ -8,12 +8,13 @@ import { systemClock } from '@holdfast/footing'
 import type { Lifecycle, StateEvent } from '@holdfast/lifecycle'
 import type { FastifyInstance } from 'fastify'
 import { type Config, workersOf } from './config.ts'
+import { followLevel } from './worker-level.ts'
 import {
   type InsideAnswer,
   type Question,
   readMessage,
   type Serving,
-  type WorkerMessage,
+  tellPrimary,
 } from './worker-messages.ts'
 
 /** Who has connected asks within this time. */
@@ -44,6 +45,7 @@ export function serveUnderPrimary(
   process.once('disconnect', () => life.stop('the primary process has gone'))
   process.on('message', (message: unknown) => {
     const heard = readMessage(message)
+    if (heard.kind === 'holdfast:api:pulse') tellPrimary(heard)
     if (heard.kind === 'holdfast:api:question') answer(fastify.health.management, heard)
     if (heard.kind === 'holdfast:api:cordon') obey(life, heard.reason)
     if (heard.kind === 'holdfast:api:replaced') {
@@ -55,15 +57,11 @@ export function serveUnderPrimary(
   })
   subscribe('holdfast:lifecycle:state', (event) => {
     const { from, to, reason } = event as StateEvent
-    if (to === 'cordoned') say({ kind: 'holdfast:api:cordon', reason })
-    if (from === 'cordoned' && to === 'serving') say({ kind: 'holdfast:api:cordon' })
+    if (to === 'cordoned') tellPrimary({ kind: 'holdfast:api:cordon', reason })
+    if (from === 'cordoned' && to === 'serving') tellPrimary({ kind: 'holdfast:api:cordon' })
   })
-  say({ kind: 'holdfast:api:serving', ...serving })
-}
-
-function say(message: WorkerMessage): void {
-  // A primary that has gone ends this process soon enough.
-  if (process.connected) process.send?.(message, undefined, {}, () => {})
+  followLevel(fastify.logging)
+  tellPrimary({ kind: 'holdfast:api:serving', ...serving })
 }
 
 /** A cordon is that of the whole instance. */
@@ -87,7 +85,7 @@ async function answer(
     if (value !== undefined && !OF_THE_CONNECTION.includes(name)) headers[name] = String(value)
   }
   const answer: InsideAnswer = { status: given.statusCode, headers, body: given.payload }
-  say({ kind: 'holdfast:api:answer', id, answer })
+  tellPrimary({ kind: 'holdfast:api:answer', id, answer })
 }
 
 const UNREADABLE = {

@@ -1,9 +1,16 @@
-// The management port of several workers: whoever of them answers first speaks for the instance, and none that hangs is
-// waited for longer than a moment.
+// What the primary asks its workers, and tells all of them: none that hangs is waited for longer than a moment. At the
+// management port whoever answers first speaks for the instance.
 
 import type { Worker } from 'node:cluster'
 import type { Clock } from '@holdfast/footing'
-import { type InsideAnswer, type Question, readMessage } from './worker-messages.ts'
+import {
+  type InsideAnswer,
+  type Level,
+  type LevelOrder,
+  type Question,
+  readMessage,
+  tellWorker,
+} from './worker-messages.ts'
 
 /** A worker that says nothing in so long is not waited for. */
 export const ANSWER_MS = 1000
@@ -30,7 +37,7 @@ const NOBODY: InsideAnswer = {
 export class WorkerQuestions {
   readonly #clock: Pick<Clock, 'schedule'>
   readonly #serving = new Set<Worker>()
-  readonly #open = new Map<number, (answer: InsideAnswer) => void>()
+  readonly #open = new Map<number, (said: InsideAnswer | 'done') => void>()
   #ids = 0
 
   constructor(cluster: ClusterPort, clock: Pick<Clock, 'schedule'>) {
@@ -39,6 +46,7 @@ export class WorkerQuestions {
       const heard = readMessage(message)
       if (heard.kind === 'holdfast:api:serving') this.#serving.add(worker)
       if (heard.kind === 'holdfast:api:answer') this.#open.get(heard.id)?.(heard.answer)
+      if (heard.kind === 'holdfast:api:done') this.#open.get(heard.id)?.('done')
     })
     cluster.on('disconnect', (worker) => this.#serving.delete(worker))
   }
@@ -53,27 +61,53 @@ export class WorkerQuestions {
    * said last, when all have answered or `ANSWER_MS` are over; a 503 when nobody has.
    */
   async ask(question: Omit<Question, 'kind' | 'id'>): Promise<InsideAnswer> {
+    let last = NOBODY
+    await this.#round(
+      (id) => ({ kind: 'holdfast:api:question', id, ...question }),
+      (said) => {
+        if (said !== 'done') last = said
+        return last.status < 500
+      },
+    )
+    return last
+  }
+
+  /** Puts a level of the log in force in all of them; answers how many took it within `ANSWER_MS`, and of how many. */
+  async order(order: LevelOrder): Promise<{ readonly taken: number; readonly of: number }> {
+    let taken = 0
+    const of = await this.#round(
+      (id) => ({ kind: 'holdfast:api:level', id, order }),
+      () => {
+        taken += 1
+        return false
+      },
+    )
+    return { taken, of }
+  }
+
+  /**
+   * Says one thing to all, until `heard` has enough of what they say to it, all have spoken, or `ANSWER_MS` are over.
+   * Answers to how many.
+   */
+  async #round(
+    message: (id: number) => Question | Level,
+    heard: (said: InsideAnswer | 'done') => boolean,
+  ): Promise<number> {
     const asked = [...this.#serving]
-    if (asked.length === 0 || this.#open.size >= MOST_AT_ONCE) return NOBODY
+    if (asked.length === 0 || this.#open.size >= MOST_AT_ONCE) return asked.length
     this.#ids += 1
     const id = this.#ids
-    const { promise, resolve } = Promise.withResolvers<InsideAnswer>()
-    let last = NOBODY
+    const { promise, resolve } = Promise.withResolvers<void>()
     let left = asked.length
-    this.#open.set(id, (answer) => {
-      last = answer
+    this.#open.set(id, (said) => {
       left -= 1
-      if (answer.status < 500 || left === 0) resolve(answer)
+      if (heard(said) || left === 0) resolve()
     })
-    const cancel = this.#clock.schedule(ANSWER_MS, () => resolve(last))
-    const message: Question = { kind: 'holdfast:api:question', id, ...question }
-    // One that has just gone answers nothing.
-    for (const worker of asked) if (worker.isConnected()) worker.send(message, () => {})
-    try {
-      return await promise
-    } finally {
-      cancel()
-      this.#open.delete(id)
-    }
+    const cancel = this.#clock.schedule(ANSWER_MS, resolve)
+    for (const worker of asked) tellWorker(worker, message(id))
+    await promise
+    cancel()
+    this.#open.delete(id)
+    return asked.length
   }
 }

@@ -148,6 +148,10 @@ t.test('variables are checked against each other', async (t) => {
   t.match(problemsOf({ PGBOUNCER_ADMIN_URL: DATABASE_URL, DATABASE_URL }), [{ fix: /called pgbouncer/ }])
   t.match(problemsOf({ PGBOUNCER_ADMIN_URL: 'x', DATABASE_URL }), [{ name: 'PGBOUNCER_ADMIN_URL' }])
   t.match(problemsOf({ DB_POOL_MIN: '5', DB_WEB_POOL_MAX: '4' }), [{ name: 'DB_POOL_MIN' }])
+  t.match(problemsOf({ API_WORKER_STUCK_AFTER: '999ms' }), [
+    { name: 'API_WORKER_STUCK_AFTER', wrong: /is 999ms/, fix: /at least 1s, or 0s/ },
+  ])
+  for (const fine of ['0s', '1s']) t.strictSame(namesOf({ API_WORKER_STUCK_AFTER: fine }), [])
   t.match(problemsOf({ MANAGEMENT_PORT: '8000' }), [{ name: 'MANAGEMENT_PORT' }])
 })
 

@@ -1,5 +1,5 @@
 import { type AddressInfo, createServer } from 'node:net'
-import { startPostgres, waitUntil } from '@holdfast/test-kit'
+import { RawConnection, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { migrateUp } from '../src/db/migrator.ts'
 import { migrations } from '../src/migrations/index.ts'
@@ -144,6 +144,70 @@ t.test('production holds a moment, not ready any more, and tells its way in two 
   t.match(service.stdout, /"breakers":\{.*"msg":"closing"/)
   t.match(service.stdout, /"reason":"SIGTERM","exitCode":0,.*"held":\[\],"msg":"closed"/)
 })
+
+interface Asked {
+  readonly method: string
+  readonly answer: string
+  /** It was reset, as whoever has connected is and was not accepted when a listener closes. */
+  readonly broken: boolean
+}
+
+/** Asks on a connection of its own each, again and again, until nobody takes one. */
+async function askToTheEnd(port: number): Promise<readonly Asked[]> {
+  const asked: Asked[] = []
+  for (;;) {
+    const method = asked.length % 2 === 0 ? 'GET' : 'POST'
+    const connection = new RawConnection(port)
+    let connected = false
+    connection.socket.once('connect', () => {
+      connected = true
+    })
+    const head = `${method} /acme/api/public/load-theme HTTP/1.1\r\nhost: here\r\nconnection: close\r\n`
+    connection.say(`${head}content-length: 0\r\n\r\n`)
+    await waitUntil(() => connection.closed, { timeoutMs: 60_000, intervalMs: 1 })
+    if (!connected) return asked
+    asked.push({ method, answer: connection.text, broken: connection.broken })
+  }
+}
+
+for (const turnAway of ['1s', '0s']) {
+  t.test(`with SHUTDOWN_TURN_AWAY=${turnAway}, to who does not notice the end`, async (t) => {
+    const service = await ServiceProcess.start(t, {
+      SHUTDOWN_DRAIN: '1s',
+      SHUTDOWN_MIN_DRAIN: '100ms',
+      SHUTDOWN_TURN_AWAY: turnAway,
+      DATABASE_URL: await freshDatabase(postgres.directUrl),
+      DATA_DIRECTORY: scratchDirectory(t),
+    })
+    service.kill('SIGTERM')
+    const asked = await askToTheEnd(Number(new URL(service.url).port))
+    t.strictSame(await service.ended, CLEAN)
+    const turned = Number(/"turnedAwayRequests":(\d+),[^\n]*"msg":"closed"/.exec(service.stdout)?.[1])
+    const statuses = (method: string) => [
+      ...new Set(asked.flatMap((each) => (each.method === method ? [each.answer.slice(9, 12)] : []))),
+    ]
+    t.comment(`${asked.length} requests, ${turned} turned away`)
+    const unanswered = asked.filter(({ answer, broken }) => answer === '' && !broken)
+    t.equal(unanswered.length, turned)
+    if (turnAway === '0s') {
+      t.equal(turned, 0)
+      return
+    }
+    t.ok(turned > 0)
+    t.ok(
+      unanswered.every(({ method }) => method === 'GET'),
+      'what may be done twice alone',
+    )
+    t.same(
+      statuses('GET').filter((status) => status !== ''),
+      ['200'],
+    )
+    t.same(
+      statuses('POST').filter((status) => status !== ''),
+      ['405'],
+    )
+  })
+}
 
 t.test(
   'without a directory that can be written, the service starts and says what it cannot do',

@@ -129,7 +129,10 @@ t.test('the port of the inside answers for all of them, whatever one of them doe
   await waitUntil(async () => (await readiness()) === 503, { what: 'the cordon of all' })
   process.kill(newest(), 'SIGKILL')
   await cameBack(1)
-  await waitUntil(() => (service.stdout.match(/"msg":"cordoned"/g)?.length ?? 0) === 3)
+  await waitUntil(() => (service.stdout.match(/"msg":"cordoned"/g)?.length ?? 0) === 3, {
+    timeoutMs: 60_000,
+    what: 'the cordon of the new one',
+  })
   t.equal(await readiness(), 503, 'whoever comes is cordoned, too')
   t.equal((await turn('uncordon', {})).status, 200)
   await waitUntil(async () => (await readiness()) === 200)

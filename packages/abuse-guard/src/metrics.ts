@@ -1,24 +1,21 @@
-import { type Labelled, type MetricsRegistry, SharedMetrics } from '@holdfast/footing'
-import { Counter, Gauge, type Registry } from 'prom-client'
+import { SharedMetrics, type ShownMetric, showMetrics } from '@holdfast/footing'
+import { Counter, Gauge } from 'prom-client'
 import type { AbuseGuardSnapshot } from './abuse-guard.ts'
-import type { Leniency } from './events.ts'
 import { checks } from './options.ts'
 
-const leniencies: readonly Leniency[] = [
-  'allowed',
-  'everybody-looks-alike',
-  'anybody-is-believed',
-  'too-many-blocks',
-]
-const origins = ['automatic', 'manual', 'learnt'] as const
-
-interface Described {
-  readonly name: string
-  readonly help: string
-  readonly read: (snapshot: AbuseGuardSnapshot) => number
-}
-
-const counters: readonly Described[] = [
+const counters: readonly ShownMetric<AbuseGuardSnapshot>[] = [
+  {
+    name: 'holdfast_abuse_guard_blocks_total',
+    help: 'Blocks: made here by counting, made here by a person, learnt from other processes',
+    label: 'origin',
+    read: ({ blocks }) => blocks,
+  },
+  {
+    name: 'holdfast_abuse_guard_lenient_total',
+    help: 'Requests beyond the limit that led to no block, by why',
+    label: 'why',
+    read: ({ lenient }) => lenient,
+  },
   {
     name: 'holdfast_abuse_guard_counted_total',
     help: 'Requests that were counted',
@@ -66,7 +63,7 @@ const counters: readonly Described[] = [
   },
 ]
 
-const gauges: readonly Described[] = [
+const gauges: readonly ShownMetric<AbuseGuardSnapshot>[] = [
   {
     name: 'holdfast_abuse_guard_blocked',
     help: 'Addresses and networks that are blocked',
@@ -92,58 +89,9 @@ export const sharedMetrics = new SharedMetrics<AbuseGuardSnapshot>({
   option: 'appName',
   checks,
   metric: 'holdfast_abuse_guard_blocked',
-  describe,
+  describe(registry, shown) {
+    const where = { registry, label: 'app', shown }
+    showMetrics(Counter, counters, where)
+    showMetrics(Gauge, gauges, where)
+  },
 })
-
-function describe(given: MetricsRegistry, shown: () => readonly Labelled<AbuseGuardSnapshot>[]): void {
-  // A prom-client registry by another name: the options do not say so, lest their types need prom-client.
-  const registers = [given as unknown as Registry]
-  new Counter({
-    name: 'holdfast_abuse_guard_blocks_total',
-    help: 'Blocks: made here by counting, made here by a person, learnt from other processes',
-    labelNames: ['app', 'origin'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { labels, snapshot } of shown()) {
-        for (const origin of origins) this.inc({ ...labels, origin }, snapshot.blocks[origin])
-      }
-    },
-  })
-  new Counter({
-    name: 'holdfast_abuse_guard_lenient_total',
-    help: 'Requests beyond the limit that led to no block, by why',
-    labelNames: ['app', 'why'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { labels, snapshot } of shown()) {
-        for (const why of leniencies) this.inc({ ...labels, why }, snapshot.lenient[why])
-      }
-    },
-  })
-  for (const { name, help, read } of counters) {
-    new Counter({
-      name,
-      help,
-      labelNames: ['app'],
-      registers,
-      collect() {
-        this.reset()
-        for (const { labels, snapshot } of shown()) this.inc(labels, read(snapshot))
-      },
-    })
-  }
-  for (const { name, help, read } of gauges) {
-    new Gauge({
-      name,
-      help,
-      labelNames: ['app'],
-      registers,
-      collect() {
-        this.reset()
-        for (const { labels, snapshot } of shown()) this.set(labels, read(snapshot))
-      },
-    })
-  }
-}

@@ -39,4 +39,5 @@ export {
 export { pathOf } from './request-path.ts'
 export { type RetryAfter, wholeSeconds, withRetryAfter } from './retry-after.ts'
 export { type Labelled, SharedMetrics, type SharedMetricsSettings } from './shared-metrics.ts'
+export { type Showing, type ShownMetric, showMetrics } from './shown-metrics.ts'
 export { endsWithConnection, type WaitingResponse } from './waiting-answers.ts'

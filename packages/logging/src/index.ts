@@ -7,7 +7,7 @@ export {
   UnauthenticatedError,
 } from './errors.ts'
 export { EVENT_TYPES, type EventLevel, type EventType, type LevelEvent, type ToldEvent } from './events.ts'
-export { LEVELS, type Level, type LevelState } from './level-control.ts'
+export { LEVELS, type Level, type LevelState, MAX_CHANGE_MS as MAX_LEVEL_CHANGE_MS } from './level-control.ts'
 export { Logs, type LogsSnapshot, type TimedOptions } from './logs.ts'
 export { maskText } from './masked-text.ts'
 export type {
@@ -17,6 +17,7 @@ export type {
   ForeignLogger,
   LoggedRouteOptions,
   LogsOptions,
+  SharedLevel,
 } from './options.ts'
 export {
   identifiedResponse,

@@ -74,6 +74,25 @@ export interface AdminOptions<Request> {
   readonly authorize: (request: Request) => boolean | PromiseLike<boolean>
   /** A slower answer is no, in ms. Default 100. */
   readonly authorizeTimeoutMs?: number
+  /**
+   * Tells the other processes of this instance what has been changed in this one: a level for so many ms, or, without a
+   * level, the configured one. What it answers is `processes` in the answer of the route; where it rejects, that is an
+   * error, and the change is that of this process alone. Default: there are no others.
+   */
+  readonly share?: (level: Level | undefined, forMs: number) => PromiseLike<SharedLevel>
+}
+
+/** How far a change of the level has come. */
+export interface SharedLevel {
+  /** So many processes have it now, the one that was asked included. */
+  readonly taken: number
+  /** Of so many. */
+  readonly of: number
+}
+
+/** The same with every default filled in. */
+export type ResolvedAdmin<Request> = Required<Omit<AdminOptions<Request>, 'share'>> & {
+  readonly share: AdminOptions<Request>['share'] | undefined
 }
 
 /** What a route says in `config.logging`. */
@@ -172,12 +191,13 @@ export function checkRoute(given: unknown): void {
 }
 
 /** The options of the operators' routes, with every default filled in. */
-export function adminOf<Request>(given: AdminOptions<Request>): Required<AdminOptions<Request>> {
+export function adminOf<Request>(given: AdminOptions<Request>): ResolvedAdmin<Request> {
   checks.object('admin', given)
   const admin = {
     path: checks.text('admin.path', given.path ?? '/admin/log-level'),
     authorize: checks.callable('admin.authorize', given.authorize),
     authorizeTimeoutMs: checks.duration('admin.authorizeTimeoutMs', given.authorizeTimeoutMs ?? 100),
+    share: checks.callable('admin.share', given.share),
   }
   if (typeof admin.authorize !== 'function') checks.refuse('admin.authorize', 'a function', admin.authorize)
   if (!/^(?!.*\/\/)\/[^\s?#*]+$/.test(admin.path)) {

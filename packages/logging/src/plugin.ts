@@ -18,7 +18,7 @@ import { answerUnread } from './bare-answer.ts'
 import { AlreadyRegisteredError, ForbiddenError, LevelError, UnauthenticatedError } from './errors.ts'
 import { EVENT_LEVELS, EVENT_TYPES, type EventLevel, type EventType } from './events.ts'
 import { ID_LABEL } from './guarded-logger.ts'
-import { LEVELS, levelOf, MAX_CHANGE_MS } from './level-control.ts'
+import { LEVELS, type Level, levelOf, MAX_CHANGE_MS } from './level-control.ts'
 import { Logs, type LogsSnapshot, type TimedOptions } from './logs.ts'
 import {
   type AdminOptions,
@@ -27,6 +27,7 @@ import {
   checks,
   type LoggedRouteOptions,
   type LogsOptions,
+  type ResolvedAdmin,
 } from './options.ts'
 import { CORRELATION_HEADER, REQUEST_HEADER } from './request-ids.ts'
 import type { Carrier, RequestScope } from './request-scope.ts'
@@ -303,7 +304,7 @@ const MAX_BODY_BYTES = 1024
 function addLevelRoutes(
   app: FastifyInstance,
   logs: Logs<FastifyRequest>,
-  { path: url, authorize, authorizeTimeoutMs }: Required<AdminOptions<FastifyRequest>>,
+  { path: url, authorize, authorizeTimeoutMs, share }: ResolvedAdmin<FastifyRequest>,
 ): void {
   const authorisation = new Authorisation(authorize, authorizeTimeoutMs, systemClock)
   const preHandler = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
@@ -318,6 +319,10 @@ function addLevelRoutes(
   const answer = () => {
     const { level, configured, untilMs } = logs.snapshot().level
     return { level, configured, until: untilMs === undefined ? null : new Date(untilMs).toISOString() }
+  }
+  const changed = async (level: Level | undefined, forMs: number) => {
+    const processes = await share?.(level, forMs)
+    return { ...answer(), ...(processes && { processes }) }
   }
   app.get(url, { preHandler }, async () => answer())
   app.put(url, { preHandler, bodyLimit: MAX_BODY_BYTES }, async ({ body }) => {
@@ -336,12 +341,12 @@ function addLevelRoutes(
     if (level === 'silent') tell()
     logs.setLevel(level, Number(seconds) * 1000)
     if (level !== 'silent') tell()
-    return answer()
+    return changed(level, Number(seconds) * 1000)
   })
   app.delete(url, { preHandler }, async () => {
     logs.resetLevel()
     logs.event('SECURITY_EVENT', 'log.level.reset')
-    return answer()
+    return changed(undefined, 0)
   })
 }
 

@@ -72,6 +72,50 @@ t.test('operators change the level for a while, and nobody else does', async (t)
   t.equal(await app.logging.timed('x', async () => 7), 7)
 })
 
+t.test('other processes are told, and the answer says how many have the level', async (t) => {
+  const logs = new Logs<FastifyRequest>({ destination: new LineReader() })
+  const app = Fastify(serverOptions(logs))
+  t.teardown(() => app.close())
+  const told: unknown[] = []
+  await app.register(logging, {
+    logs,
+    admin: {
+      path: '/level',
+      authorize: () => true,
+      share: async (level, forMs) => {
+        told.push([level, forMs, logs.snapshot().level.level])
+        if (forMs === 7000) throw new Error('nobody answers')
+        return { taken: told.length, of: 4 }
+      },
+    },
+  })
+  const put = (payload: object) => app.inject({ method: 'PUT', url: '/level', payload })
+  t.match((await put({ level: 'TRACE', for_seconds: 5 })).json(), {
+    level: 'trace',
+    processes: { taken: 1, of: 4 },
+  })
+  t.equal((await put({ level: 'loud' })).statusCode, 400)
+  t.match((await app.inject({ method: 'DELETE', url: '/level' })).json(), {
+    level: 'info',
+    processes: { taken: 2, of: 4 },
+  })
+  t.equal((await app.inject('/level')).json().processes, undefined, 'who only asks changes nothing')
+  t.equal((await put({ level: 'debug', for_seconds: 7 })).statusCode, 500)
+  t.equal(logs.snapshot().level.level, 'debug', 'here it is in force')
+  t.strictSame(told, [
+    ['trace', 5000, 'trace'],
+    [undefined, 0, 'info'],
+    ['debug', 7000, 'debug'],
+  ])
+  const other = Fastify()
+  await t.rejects(
+    async () => other.register(logging, { admin: { authorize: () => true, share: 'all' as never } }),
+    {
+      code: 'HOLDFAST_ERR_LOGGING_OPTION',
+    },
+  )
+})
+
 t.test('metrics are read from a snapshot', async (t) => {
   const registry = new Registry()
   const logs = new Logs<FastifyRequest>({ destination: new LineReader(), sampleSuccess: 0 })

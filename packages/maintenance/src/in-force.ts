@@ -95,16 +95,23 @@ export class InForce {
     const { log, drainBegun } = this.#parts
     const before = this.#rules
     this.#rules = inForce
-    for (const { id, mode, scope, reason } of inForce.values()) {
-      if (before.get(id)?.mode === mode) continue
+    for (const rule of inForce.values()) {
+      const { id, mode, scope, reason } = rule
+      if (isSameClosing(before.get(id), rule)) continue
       log.warn({ rule: id, mode, scope, reason }, 'maintenance has begun')
       publishBegun({ id, mode, scope })
       if (mode === 'drain-writes') drainBegun()
     }
-    for (const { id, mode, scope } of before.values()) {
-      if (inForce.get(id)?.mode === mode) continue
+    for (const rule of before.values()) {
+      const { id, mode, scope } = rule
+      if (isSameClosing(inForce.get(id), rule)) continue
       log.warn({ rule: id, mode, scope }, 'maintenance has ended')
       publishEnded({ id, mode, scope })
     }
   }
+}
+
+/** Whether the same is closed in the same way. What people are told, and until when, may differ. */
+function isSameClosing(one: Rule | undefined, { mode, scope: { group, tenant } }: Rule): boolean {
+  return one?.mode === mode && one.scope.group === group && one.scope.tenant === tenant
 }

@@ -1,19 +1,21 @@
-import { type Labelled, type MetricsRegistry, SharedMetrics } from '@holdfast/footing'
-import { Counter, Gauge, type Registry } from 'prom-client'
+import { SharedMetrics, type ShownMetric, showMetrics } from '@holdfast/footing'
+import { Counter, Gauge } from 'prom-client'
 import { checks } from './inputs.ts'
 import type { MaintenanceSnapshot } from './snapshot.ts'
 
-const modes = ['block', 'read-only', 'drain-writes', 'banner-only'] as const
-const refusing = ['block', 'read-only', 'drain-writes'] as const
-const reasons = ['address', 'role', 'bypass', 'path'] as const
-
-interface Described {
-  readonly name: string
-  readonly help: string
-  readonly read: (snapshot: MaintenanceSnapshot) => number
-}
-
-const counters: readonly Described[] = [
+const counters: readonly ShownMetric<MaintenanceSnapshot>[] = [
+  {
+    name: 'holdfast_maintenance_refused_total',
+    help: 'Requests that were refused, by mode',
+    label: 'mode',
+    read: ({ refused }) => refused,
+  },
+  {
+    name: 'holdfast_maintenance_passed_total',
+    help: 'Requests that a rule would have refused, and that passed, by why',
+    label: 'by',
+    read: ({ passed }) => passed,
+  },
   {
     name: 'holdfast_maintenance_syncs_total',
     help: 'Times the state was read',
@@ -31,7 +33,13 @@ const counters: readonly Described[] = [
   },
 ]
 
-const gauges: readonly Described[] = [
+const gauges: readonly ShownMetric<MaintenanceSnapshot>[] = [
+  {
+    name: 'holdfast_maintenance_active',
+    help: 'Rules that hold, by mode',
+    label: 'mode',
+    read: ({ active }) => active,
+  },
   {
     name: 'holdfast_maintenance_enabled',
     help: 'Whether a part of the service is closed, for more than one tenant: 1 or 0',
@@ -75,70 +83,9 @@ export const sharedMetrics = new SharedMetrics<MaintenanceSnapshot>({
   option: 'appName',
   checks,
   metric: 'holdfast_maintenance_enabled',
-  describe,
+  describe(registry, shown) {
+    const where = { registry, label: 'app', shown }
+    showMetrics(Counter, counters, where)
+    showMetrics(Gauge, gauges, where)
+  },
 })
-
-function describe(given: MetricsRegistry, shown: () => readonly Labelled<MaintenanceSnapshot>[]): void {
-  // A prom-client registry by another name: the options do not say so, lest their types need prom-client.
-  const registers = [given as unknown as Registry]
-  new Gauge({
-    name: 'holdfast_maintenance_active',
-    help: 'Rules that hold, by mode',
-    labelNames: ['app', 'mode'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { labels, snapshot } of shown()) {
-        for (const mode of modes) this.set({ ...labels, mode }, snapshot.active[mode])
-      }
-    },
-  })
-  new Counter({
-    name: 'holdfast_maintenance_refused_total',
-    help: 'Requests that were refused, by mode',
-    labelNames: ['app', 'mode'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { labels, snapshot } of shown()) {
-        for (const mode of refusing) this.inc({ ...labels, mode }, snapshot.refused[mode])
-      }
-    },
-  })
-  new Counter({
-    name: 'holdfast_maintenance_passed_total',
-    help: 'Requests that a rule would have refused, and that passed, by why',
-    labelNames: ['app', 'by'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { labels, snapshot } of shown()) {
-        for (const by of reasons) this.inc({ ...labels, by }, snapshot.passed[by])
-      }
-    },
-  })
-  for (const { name, help, read } of counters) {
-    new Counter({
-      name,
-      help,
-      labelNames: ['app'],
-      registers,
-      collect() {
-        this.reset()
-        for (const { labels, snapshot } of shown()) this.inc(labels, read(snapshot))
-      },
-    })
-  }
-  for (const { name, help, read } of gauges) {
-    new Gauge({
-      name,
-      help,
-      labelNames: ['app'],
-      registers,
-      collect() {
-        this.reset()
-        for (const { labels, snapshot } of shown()) this.set(labels, read(snapshot))
-      },
-    })
-  }
-}

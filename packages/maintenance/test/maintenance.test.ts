@@ -16,6 +16,23 @@ const somebody: Asker = {
   hasBypass: () => false,
 }
 
+t.test('a rule that closes something else begins again', async (t) => {
+  const fleet = new HandFleet()
+  const one = await fleet.process()
+  await one.set({ id: 'move', scope: { group: 'bots' } })
+  await one.set({ id: 'move', scope: { group: 'bots' }, message: 'We move.' })
+  t.equal(fleet.logged(/has begun/).length, 1, 'another message closes nothing')
+  await one.set({ id: 'move', scope: 'all' })
+  t.match(
+    fleet.logged(/has begun/).map(({ details }) => details),
+    [{ scope: { group: 'bots' } }, { rule: 'move', mode: 'block', scope: {} }],
+  )
+  t.match(
+    fleet.logged(/has ended/).map(({ details }) => details),
+    [{ rule: 'move', scope: { group: 'bots' } }],
+  )
+})
+
 t.test('a window is announced, begins, and ends by itself', async (t) => {
   const fleet = new HandFleet()
   const one = await fleet.process()

@@ -1,18 +1,17 @@
-import { type Labelled, type MetricsRegistry, SharedMetrics } from '@holdfast/footing'
-import { Counter, Gauge, type Registry } from 'prom-client'
+import { SharedMetrics, type ShownMetric, showMetrics } from '@holdfast/footing'
+import { Counter, Gauge } from 'prom-client'
 import { checks } from './options.ts'
 import type { RedisGuardSnapshot } from './redis-guard.ts'
 
-const outcomes = ['ok', 'failed', 'budget', 'unavailable', 'full', 'lost', 'aborted'] as const
 const breakerStates = ['closed', 'open', 'half-open'] as const
 
-interface Described {
-  readonly name: string
-  readonly help: string
-  readonly read: (snapshot: RedisGuardSnapshot) => number
-}
-
-const counters: readonly Described[] = [
+const counters: readonly ShownMetric<RedisGuardSnapshot>[] = [
+  {
+    name: 'holdfast_redis_guard_calls_total',
+    help: 'Calls by how they ended',
+    label: 'outcome',
+    read: ({ calls }) => ({ ...calls }),
+  },
   {
     name: 'holdfast_redis_guard_commands_total',
     help: 'Commands sent, batches included',
@@ -70,7 +69,14 @@ const counters: readonly Described[] = [
   },
 ]
 
-const gauges: readonly Described[] = [
+const gauges: readonly ShownMetric<RedisGuardSnapshot>[] = [
+  {
+    name: 'holdfast_redis_guard_breaker_state',
+    help: 'State of the breaker: 1 for the present one',
+    label: 'state',
+    read: ({ breaker }) =>
+      Object.fromEntries(breakerStates.map((state) => [state, state === breaker ? 1 : 0])),
+  },
   {
     name: 'holdfast_redis_guard_up',
     help: 'Whether calls pass: 1 or 0',
@@ -107,58 +113,9 @@ export const sharedMetrics = new SharedMetrics<RedisGuardSnapshot>({
   option: 'name',
   checks,
   metric: 'holdfast_redis_guard_up',
-  describe,
+  describe(registry, shown) {
+    const where = { registry, label: 'redis', shown }
+    showMetrics(Counter, counters, where)
+    showMetrics(Gauge, gauges, where)
+  },
 })
-
-function describe(given: MetricsRegistry, shown: () => readonly Labelled<RedisGuardSnapshot>[]): void {
-  // A prom-client registry by another name: the options do not say so, lest their types need prom-client.
-  const registers = [given as unknown as Registry]
-  new Gauge({
-    name: 'holdfast_redis_guard_breaker_state',
-    help: 'State of the breaker: 1 for the present one',
-    labelNames: ['redis', 'state'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { labels, snapshot } of shown()) {
-        for (const state of breakerStates) this.set({ ...labels, state }, state === snapshot.breaker ? 1 : 0)
-      }
-    },
-  })
-  new Counter({
-    name: 'holdfast_redis_guard_calls_total',
-    help: 'Calls by how they ended',
-    labelNames: ['redis', 'outcome'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { labels, snapshot } of shown()) {
-        for (const outcome of outcomes) this.inc({ ...labels, outcome }, snapshot.calls[outcome])
-      }
-    },
-  })
-  for (const { name, help, read } of counters) {
-    new Counter({
-      name,
-      help,
-      labelNames: ['redis'],
-      registers,
-      collect() {
-        this.reset()
-        for (const { labels, snapshot } of shown()) this.inc(labels, read(snapshot))
-      },
-    })
-  }
-  for (const { name, help, read } of gauges) {
-    new Gauge({
-      name,
-      help,
-      labelNames: ['redis'],
-      registers,
-      collect() {
-        this.reset()
-        for (const { labels, snapshot } of shown()) this.set(labels, read(snapshot))
-      },
-    })
-  }
-}

@@ -5,7 +5,6 @@ import t from 'tap'
 import { redisGuard } from '../src/index.ts'
 
 const names = [
-  'holdfast_redis_guard_breaker_state',
   'holdfast_redis_guard_calls_total',
   'holdfast_redis_guard_commands_total',
   'holdfast_redis_guard_batches_total',
@@ -18,6 +17,7 @@ const names = [
   'holdfast_redis_guard_messages_total',
   'holdfast_redis_guard_gaps_total',
   'holdfast_redis_guard_handler_errors_total',
+  'holdfast_redis_guard_breaker_state',
   'holdfast_redis_guard_up',
   'holdfast_redis_guard_in_flight',
   'holdfast_redis_guard_last_round_trip_seconds',

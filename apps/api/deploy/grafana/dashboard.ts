@@ -236,6 +236,44 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
+    title: 'Workers of an instance',
+    panels: [
+      {
+        title: 'Workers',
+        description: 'Where there are several; HoldfastWorkersMissing fires where fewer serve than should.',
+        unit: 'short',
+        queries: [
+          ['{{instance}} serving', sum(series('api_workers_serving'), 'instance')],
+          ['{{instance}} expected', sum(series('api_workers_expected'), 'instance')],
+          ['{{instance}} {{state}}', sum(series('metrics_workers'), 'instance', 'state')],
+        ],
+      },
+      {
+        title: 'Lost and replaced',
+        description:
+          'In a quarter of an hour. Lost ones were started again; replaced ones had a successor first.',
+        unit: 'short',
+        queries: [
+          [
+            '{{instance}} lost, {{reason}}',
+            sum(`increase(${series('api_workers_lost_total')}[15m])`, 'instance', 'reason'),
+          ],
+          [
+            '{{instance}} replaced',
+            sum(`increase(${series('api_workers_replaced_total')}[15m])`, 'instance'),
+          ],
+        ],
+      },
+      {
+        title: 'Silence',
+        description:
+          'How long one that serves has not answered the process above; API_WORKER_STUCK_AFTER ends it.',
+        unit: 's',
+        queries: [['{{instance}}', `max by (instance) (${series('api_worker_silence_seconds')})`]],
+      },
+    ],
+  },
+  {
     title: 'Processes',
     panels: [
       {

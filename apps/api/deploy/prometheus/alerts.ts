@@ -4,6 +4,7 @@
 import type { Alert } from './alert.ts'
 import { JOB, NO_PROBES, quantile, rate, series, sum } from './catalogue.ts'
 import { OPERATION_ALERTS } from './operation-alerts.ts'
+import { WORKER_ALERTS } from './worker-alerts.ts'
 
 const requests = series('http_requests_total', NO_PROBES)
 const failures = series('http_requests_total', { ...NO_PROBES, status: '=~"5..|5xx"' })
@@ -285,4 +286,5 @@ export const ALERTS: readonly Alert[] = [
     silent: { 'process_open_fds{instance="a"}': '80+0x30', 'process_max_fds{instance="a"}': '100+0x30' },
   },
   ...OPERATION_ALERTS,
+  ...WORKER_ALERTS,
 ]

@@ -1,9 +1,13 @@
 // What the service says about its metrics: read from its registry, so that it is told once, where they are made.
 
+import { systemClock } from '@holdfast/footing'
+import { WorkerFleet } from '@holdfast/lifecycle'
 import { Logs } from '@holdfast/logging'
+import { collectCluster, OwnRegistry } from '@holdfast/metrics'
 import type { FastifyRequest } from 'fastify'
 import { buildApp } from '../../src/app.ts'
 import { loadConfig } from '../../src/config.ts'
+import { fleetMetrics } from '../../src/fleet-metrics.ts'
 import { who } from '../../src/logger.ts'
 import { Secret } from '../../src/secret.ts'
 
@@ -56,10 +60,33 @@ export async function describeService(): Promise<Readonly<Record<string, Describ
   try {
     await fastify.ready()
     await firstTurn
-    return describe(fastify.metrics.registry.getMetricsAsArray() as readonly Registered[])
+    const own = describe(fastify.metrics.registry.getMetricsAsArray() as readonly Registered[])
+    return sorted({ ...own, ...describePrimary() })
   } finally {
     await fastify.close()
   }
+}
+
+/** What is added where there are several workers: by the process above them. */
+export function describePrimary(): Readonly<Record<string, Described>> {
+  const registry = new OwnRegistry()
+  const log = { info() {}, warn() {}, error() {}, fatal() {} }
+  const fork = () => {
+    throw new Error('there is nobody to fork')
+  }
+  fleetMetrics(registry, new WorkerFleet({ workers: 1, fork, clock: systemClock, log }))
+  const told = collectCluster({ on() {}, off() {} }, systemClock).text()
+  return describe([...registry.getMetricsAsArray(), ...readOut(told)])
+}
+
+/** The metrics of a scrape, each with the labels of its first series. */
+function readOut(text: string): readonly Registered[] {
+  return [...text.matchAll(/^# HELP (\w+) (.*)\n# TYPE \1 (\w+)\n\w+(.*) /gm)].map(
+    ([, name = '', help = '', type = '', labels = '']) => {
+      const labelNames = [...labels.matchAll(/(\w+)="/g)].map(([, label = '']) => label)
+      return { name, help, type, labelNames }
+    },
+  )
 }
 
 /** The same of a registry. */
@@ -68,7 +95,12 @@ export function describe(metrics: readonly Registered[]): Readonly<Record<string
     const labels = labelNames.filter((label) => label !== UNUSED)
     return [name, { type, unit: unitOf(name), labels, help: String(help) }]
   })
-  return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)))
+  return sorted(Object.fromEntries(entries))
+}
+
+/** By name. */
+export function sorted<Value>(metrics: Readonly<Record<string, Value>>): Readonly<Record<string, Value>> {
+  return Object.fromEntries(Object.entries(metrics).toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 function unitOf(name: string): string {

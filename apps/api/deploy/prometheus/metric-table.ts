@@ -17,7 +17,7 @@ export function tableOf(metrics: Readonly<Record<string, Described>>, written: s
     `<!-- ${written} -->`,
     '# Metrics of the service',
     '',
-    `All ${rows.length} of them, with Redis and everything else switched on; \`GET /metrics\` has them. ${BOUNDS}`,
+    `All ${rows.length} of them, with Redis, several workers and everything else switched on; \`GET /metrics\` has them. ${BOUNDS}`,
     '',
     ...aligned(['name', 'type', 'unit', 'labels', 'meaning'], rows),
     '',

@@ -3,6 +3,11 @@
 /** Every metric of the service. */
 export const METRICS = {
   active_bots: { type: 'gauge', labels: [] },
+  api_worker_silence_seconds: { type: 'gauge', labels: [] },
+  api_workers_expected: { type: 'gauge', labels: [] },
+  api_workers_lost_total: { type: 'counter', labels: ['reason'] },
+  api_workers_replaced_total: { type: 'counter', labels: [] },
+  api_workers_serving: { type: 'gauge', labels: [] },
   app_info: { type: 'gauge', labels: ['version', 'environment'] },
   bot_recovers_total: { type: 'counter', labels: ['status'] },
   bot_starts_total: { type: 'counter', labels: ['status'] },
@@ -176,6 +181,7 @@ export const METRICS = {
   metrics_label_overflow_total: { type: 'counter', labels: ['metric', 'label'] },
   metrics_unread_total: { type: 'counter', labels: ['metric'] },
   metrics_values_refused_total: { type: 'counter', labels: ['metric'] },
+  metrics_workers: { type: 'gauge', labels: ['state'] },
   nodejs_active_resources: { type: 'gauge', labels: ['type'] },
   nodejs_eventloop_active_seconds_total: { type: 'counter', labels: [] },
   nodejs_eventloop_delay_seconds: { type: 'histogram', labels: [] },

@@ -11,7 +11,7 @@ export const RULES = {
   'processes-uncounted': '`API_PROCESSES` is less than `API_WORKERS`',
   'maintenance-forced': '`MAINTENANCE_FORCE`, or the file of `MAINTENANCE_FILE`, overrides operators',
   'maintenance-file-open': 'others may write the file of `MAINTENANCE_FILE`, or put it there',
-  'maintenance-file-unusable': 'it cannot be put where `MAINTENANCE_FILE` says, or cannot be understood',
+  'maintenance-file-unusable': 'there is no folder where `MAINTENANCE_FILE` says, or one in its place',
   'secret-weak': 'a key or a token is a sample, repeats, is made of words, or is short',
   'password-weak': 'the same of a password in a URL',
   'secrets-equal': 'one text for two things',

@@ -47,6 +47,12 @@ const SETTINGS = {
     '4',
     'How many processes serve on this machine. From two on they are workers of one that serves nobody itself: it starts those that end again, and on `SIGHUP` replaces them one after the other. Without `REDIS_URL` it is one, whatever stands here: sessions, limits and maintenance would be those of each worker. Set `1` where an orchestrator starts as many instances as it needs.',
   ),
+  apiWorkerStuckAfterMs: setting(
+    'API_WORKER_STUCK_AFTER',
+    duration(0, 3_600_000),
+    '30s',
+    'A worker that is busy with one thing for so long is told to end, killed five seconds later, and started again; one at a time. `0s`: never; else at least `1s`.',
+  ),
   apiProcesses: optional(
     'API_PROCESSES',
     integer(1, 10_000),

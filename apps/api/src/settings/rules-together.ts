@@ -2,6 +2,8 @@ import type { ConfigProblem } from './config-error.ts'
 import type { Config } from './every-setting.ts'
 import { durationText } from './setting.ts'
 
+const LEAST_STUCK_MS = 1000
+
 /** Rules that span several variables. A variable that is itself wrong is undefined here, and reported already. */
 export function checkTogether(values: Partial<Config>, problems: ConfigProblem[]): void {
   const alreadyWrong = (...names: string[]) =>
@@ -49,6 +51,14 @@ export function checkTogether(values: Partial<Config>, problems: ConfigProblem[]
       name: 'DB_LOCK_TIMEOUT',
       wrong: `is ${durationText(dbLockTimeoutMs)}, and DB_STATEMENT_TIMEOUT (${durationText(dbStatementTimeoutMs)}) would always come first`,
       fix: 'Make it shorter than DB_STATEMENT_TIMEOUT.',
+    })
+  }
+  const { apiWorkerStuckAfterMs: stuckAfterMs } = values
+  if (stuckAfterMs !== undefined && stuckAfterMs > 0 && stuckAfterMs < LEAST_STUCK_MS) {
+    problems.push({
+      name: 'API_WORKER_STUCK_AFTER',
+      wrong: `is ${durationText(stuckAfterMs)}, and a collection of memory can take as long`,
+      fix: `Make it at least ${durationText(LEAST_STUCK_MS)}, or 0s for never.`,
     })
   }
   const { requestTimeoutMs, handlerTimeoutMs } = values
