@@ -2,17 +2,16 @@
 // listening, so that tests can use it as it is.
 
 import { randomUUID } from 'node:crypto'
-import { join } from 'node:path'
 import { abuseGuard, trustedProxies } from '@holdfast/abuse-guard'
 import { circuitBreaker } from '@holdfast/circuit-breaker'
 import { concurrencyGuard } from '@holdfast/concurrency-guard'
 import { ErrorPages, errorPages } from '@holdfast/error-pages'
-import { AddressList, systemClock, withRetryAfter } from '@holdfast/footing'
+import { AddressList, systemClock } from '@holdfast/footing'
 import { health } from '@holdfast/health'
 import { Lifecycle, lifecycle as lifecyclePlugin } from '@holdfast/lifecycle'
 import { identifiedResponse, type Logs, logging, serverOptions } from '@holdfast/logging'
 import { metrics } from '@holdfast/metrics'
-import { poolGuard, runInScope } from '@holdfast/pool-guard'
+import { poolGuard } from '@holdfast/pool-guard'
 import { guardedDialect } from '@holdfast/pool-guard/kysely'
 import { singleflight } from '@holdfast/singleflight'
 import { staleCache } from '@holdfast/stale-cache'
@@ -33,7 +32,7 @@ import { prepare } from './db/preparation.ts'
 import { classifyUnavailable } from './db/unavailable.ts'
 import { deploymentOf } from './deployment/deployment-checks.ts'
 import { componentOf } from './error-component.ts'
-import { ApiDatabasePressedError, ApiTenantUnknownError } from './errors.ts'
+import { ApiTenantUnknownError } from './errors.ts'
 import { limitsOf, policySet } from './limits.ts'
 import { Once } from './once.ts'
 import { addressLimit } from './plugins/address-limit.ts'
@@ -54,33 +53,24 @@ import { trafficReports } from './plugins/traffic-reports.ts'
 import { waitingBounds } from './plugins/waiting-bounds.ts'
 import { RareEvents } from './rare-events.ts'
 import { exemplarOf } from './request-exemplar.ts'
-import { auth } from './routes/auth/routes.ts'
 import { signInParts } from './routes/auth/sign-in-parts.ts'
-import { botMetrics } from './routes/bots/bot-metrics.ts'
-import { BotRepository } from './routes/bots/bot-repository.ts'
-import { BotStatusPages } from './routes/bots/bot-status.ts'
-import { bots } from './routes/bots/routes.ts'
 import { operatorDeployment } from './routes/operator-deployment/routes.ts'
 import { operatorLifecycle } from './routes/operator-lifecycle/routes.ts'
 import { operatorLimits } from './routes/operator-limits/routes.ts'
-import { registerPublicTheme } from './routes/public-theme/register.ts'
 import { withDecodableTenant } from './routes/public-theme/route.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
-import { HistoryPages } from './routes/theme-history/history-pages.ts'
-import { themeHistory } from './routes/theme-history/routes.ts'
-import { ThemeHistoryRepository } from './routes/theme-history/theme-history-repository.ts'
 import type { Secret } from './secret.ts'
 import { ID_HEADER } from './secured-response.ts'
 import { securityHeaders } from './security-headers.ts'
 import { serverBounds } from './server-bounds.ts'
 import { serviceSecrets } from './service-secrets.ts'
+import { registerSlices } from './slices.ts'
 import { refuseTunnels, unreadAnswers } from './unreadable-requests.ts'
 import { sharedLevel } from './worker-level.ts'
 import { isWorker, sharersOf } from './worker-process.ts'
 import { connectionsOf, shareOf } from './worker-share.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
-const PAUSE_MS = 1000
 const MAX_INSIDE_CONNECTIONS = 1000
 const LONGEST_BLOCK_MS = 86_400_000
 /** More themes than a process can serve: what is served from memory is bounded by that alone. */
@@ -356,31 +346,14 @@ export async function buildApp({
     authorize: authorizeOperator,
   })
 
-  // What the refresher asks, nobody waits for: it takes the connections that are left, and pauses under pressure.
-  const { firstTurn } = await runInScope({ criticality: 'background', route: 'theme refresher' }, () =>
-    registerPublicTheme(fastify, {
-      db,
-      prepare: async () => {
-        await preparation.get()
-        const { state } = fastify.poolGuard.pressure
-        if (state === 'pressed') throw withRetryAfter(new ApiDatabasePressedError(), PAUSE_MS)
-      },
-      intervalMs: config.themeRefreshIntervalMs,
-      maxBytes: config.themeCacheMaxBytes,
-      snapshotFile: dataDirectory === undefined ? undefined : join(dataDirectory, 'themes.snapshot'),
-    }),
-  )
-  const repository = new ThemeHistoryRepository(db)
-  const pages = new HistoryPages(repository, fastify.staleCache)
-  await fastify.register(themeHistory, { repository, pages })
-  const botRepository = new BotRepository(fastify.poolGuard, db)
-  await fastify.register(bots, {
-    repository: botRepository,
-    pages: new BotStatusPages(botRepository, fastify.staleCache),
-    counters:
-      registry === undefined ? undefined : botMetrics(fastify.metrics, botRepository, fastify.staleCache),
+  const { firstTurn } = await registerSlices(fastify, {
+    config,
+    db,
+    registry,
+    dataDirectory,
+    preparation,
+    signIn: { ...parts, sessions: kept },
   })
-  await fastify.register(auth, { ...parts, sessions: kept })
   fastify.accessStated()
   fastify.errorPages.answerOtherMethods()
   return { fastify, firstTurn }

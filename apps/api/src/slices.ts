@@ -1,0 +1,75 @@
+// What the service is for, as a list: each slice with its routes, and what it is given. What surrounds them is in `app.ts`.
+
+import { join } from 'node:path'
+import { withRetryAfter } from '@holdfast/footing'
+import { runInScope } from '@holdfast/pool-guard'
+import type { FastifyInstance } from 'fastify'
+import type { Kysely } from 'kysely'
+import type { Registry } from 'prom-client'
+import type { Config } from './config.ts'
+import type { Database } from './db/database.ts'
+import { ApiDatabasePressedError } from './errors.ts'
+import type { Once } from './once.ts'
+import { type AuthOptions, auth } from './routes/auth/routes.ts'
+import { botMetrics } from './routes/bots/bot-metrics.ts'
+import { BotRepository } from './routes/bots/bot-repository.ts'
+import { BotStatusPages } from './routes/bots/bot-status.ts'
+import { bots } from './routes/bots/routes.ts'
+import { registerPublicTheme } from './routes/public-theme/register.ts'
+import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
+import { strategies } from './routes/strategies/routes.ts'
+import { HistoryPages } from './routes/theme-history/history-pages.ts'
+import { themeHistory } from './routes/theme-history/routes.ts'
+import { ThemeHistoryRepository } from './routes/theme-history/theme-history-repository.ts'
+
+const PAUSE_MS = 1000
+
+/** What slices are made of. */
+export interface SliceParts {
+  readonly config: Config
+  readonly db: Kysely<Database>
+  /** Undefined: nothing is counted. */
+  readonly registry: Registry | undefined
+  /** An existing directory for the last-known-good themes; undefined: they are not kept. */
+  readonly dataDirectory: string | undefined
+  /** Resolves once the database can be used. */
+  readonly preparation: Once<void>
+  readonly signIn: AuthOptions
+}
+
+/** Registers them all. `firstTurn`, how the first look into the database ends, resolves after `fastify.ready()`. */
+export async function registerSlices(
+  fastify: FastifyInstance,
+  parts: SliceParts,
+): Promise<{ readonly firstTurn: Promise<ThemeTurn> }> {
+  const { config, db, registry, dataDirectory, preparation, signIn } = parts
+  // What the refresher asks, nobody waits for: it takes the connections that are left, and pauses under pressure.
+  const { firstTurn } = await runInScope({ criticality: 'background', route: 'theme refresher' }, () =>
+    registerPublicTheme(fastify, {
+      db,
+      prepare: async () => {
+        await preparation.get()
+        const { state } = fastify.poolGuard.pressure
+        if (state === 'pressed') throw withRetryAfter(new ApiDatabasePressedError(), PAUSE_MS)
+      },
+      intervalMs: config.themeRefreshIntervalMs,
+      maxBytes: config.themeCacheMaxBytes,
+      snapshotFile: dataDirectory === undefined ? undefined : join(dataDirectory, 'themes.snapshot'),
+    }),
+  )
+  const repository = new ThemeHistoryRepository(db)
+  await fastify.register(themeHistory, {
+    repository,
+    pages: new HistoryPages(repository, fastify.staleCache),
+  })
+  const botRepository = new BotRepository(fastify.poolGuard, db)
+  await fastify.register(bots, {
+    repository: botRepository,
+    pages: new BotStatusPages(botRepository, fastify.staleCache),
+    counters:
+      registry === undefined ? undefined : botMetrics(fastify.metrics, botRepository, fastify.staleCache),
+  })
+  await fastify.register(strategies)
+  await fastify.register(auth, signIn)
+  return { firstTurn }
+}
