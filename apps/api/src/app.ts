@@ -24,6 +24,9 @@ import Fastify, {
 import { Kysely } from 'kysely'
 import { Registry } from 'prom-client'
 import { isFresh } from './access-rule.ts'
+import { AuditRepository } from './audit/audit-repository.ts'
+import { auditTrail } from './audit/audit-trail.ts'
+import { auditedActions } from './audit/audited-actions.ts'
 import { bearerGuard } from './bearer.ts'
 import { type Config, processesOf } from './config.ts'
 import type { Database } from './db/database.ts'
@@ -54,6 +57,7 @@ import { waitingBounds } from './plugins/waiting-bounds.ts'
 import { RareEvents } from './rare-events.ts'
 import { exemplarOf } from './request-exemplar.ts'
 import { signInParts } from './routes/auth/sign-in-parts.ts'
+import { operatorAudit } from './routes/operator-audit/routes.ts'
 import { operatorDeployment } from './routes/operator-deployment/routes.ts'
 import { operatorLifecycle } from './routes/operator-lifecycle/routes.ts'
 import { operatorLimits } from './routes/operator-limits/routes.ts'
@@ -192,6 +196,7 @@ export async function buildApp({
 
   await fastify.register(statedAccess, { foreign: FOREIGN_ROUTES })
   await fastify.register(operatorBounds)
+  await fastify.register(auditedActions)
   await fastify.register(errorPages, { pages: errors, ...shared })
   const sharers = sharersOf(config)
   await fastify.register(logging, {
@@ -295,6 +300,13 @@ export async function buildApp({
       { slowMs: 60_000 },
     ),
   )
+  const auditRepository = new AuditRepository(db)
+  await fastify.register(auditTrail, {
+    repository: auditRepository,
+    prepare: () => preparation.get(),
+    clock: systemClock,
+    metrics: registry === undefined ? undefined : fastify.metrics,
+  })
   await registerMaintenance(fastify, {
     config,
     secrets,
@@ -341,6 +353,7 @@ export async function buildApp({
   await fastify.register(trafficReports)
   await fastify.register(operatorLimits, { settings: limits, authorize: authorizeOperator })
   await fastify.register(operatorLifecycle, { authorize: authorizeOperator })
+  await fastify.register(operatorAudit, { repository: auditRepository, authorize: authorizeOperator })
   await fastify.register(operatorDeployment, {
     deployment: () => deploymentOf({ config, warnings }),
     authorize: authorizeOperator,

@@ -106,6 +106,21 @@ t.test(
     const after = await stored()
     t.match(after, [{ role: 'admin', status: 'active', sessions_valid_after: Date }])
     t.not(after[0]?.['password_hash'], before[0]?.['password_hash'])
+    const entered = await pool.query(
+      'select actor, tenant, action, subject, before, after from audit_log order by id',
+    )
+    const entry = {
+      actor: /^command line \(.+\)$/,
+      tenant: 'acme',
+      action: 'account.make-admin',
+      subject: 'user 1',
+    }
+    const now = { role: 'admin', status: 'active' }
+    t.match(entered.rows, [
+      { ...entry, before: null, after: now },
+      { ...entry, before: { role: 'user', status: 'suspended' }, after: now },
+    ])
+    t.notMatch(JSON.stringify(entered.rows), /argon2id|good password|root@/)
     for (const [words, input, output] of [
       [make, '', /at least 8 characters/],
       [make, 'password1', /tried first/],
@@ -120,6 +135,7 @@ t.test(
     ] as [string[], string, RegExp][]) {
       t.match(await run(words, input), { code: 1, output }, words.join(' '))
     }
+    t.equal((await pool.query('select from audit_log')).rowCount, 2, 'what was refused has done nothing')
   },
 )
 

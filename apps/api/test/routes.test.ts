@@ -33,6 +33,7 @@ guarded GET /admin/abuse/addresses
 guarded GET /admin/abuse/addresses/:address
 guarded GET /admin/abuse/blocks
 guarded GET /admin/abuse/users
+guarded GET /admin/audit
 guarded GET /admin/deployment
 guarded GET /admin/lifecycle
 guarded GET /admin/limits

@@ -29,5 +29,6 @@ export {
 } from './plugin.ts'
 export { isHarmlessId } from './request-ids.ts'
 export type { Carrier } from './request-scope.ts'
+export { scrub } from './scrub.ts'
 export { formatTraceParent, parseTraceParent, type TraceParent } from './trace-parent.ts'
 export type { UnreadAnswer } from './unread-requests.ts'

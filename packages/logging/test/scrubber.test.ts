@@ -1,5 +1,6 @@
 import t from 'tap'
 import { MASK, maskText } from '../src/masked-text.ts'
+import { scrub } from '../src/scrub.ts'
 import { Scrubber } from '../src/scrubber.ts'
 import { PARTS, SecretNames, WHOLE } from '../src/secret-names.ts'
 
@@ -294,4 +295,25 @@ t.test('of an error the log has what went wrong, and not what was sent', async (
   })
   Object.defineProperty(unreadable, 'name', { value: 7 })
   t.match(JSON.parse(shown(unreadable)), { type: 'Error', message: '[unreadable]' })
+})
+
+t.test('whoever keeps something elsewhere has it as a line would', async (t) => {
+  const given = {
+    limits: { status: '60/minute' },
+    token: 'canary',
+    at: new Date(0),
+    url: 'redis://app:canary@host',
+  }
+  const kept = scrub(given)
+  t.equal(
+    JSON.stringify(kept),
+    JSON.stringify({
+      limits: { status: '60/minute' },
+      token: MASK,
+      at: '1970-01-01T00:00:00.000Z',
+      url: `redis://${MASK}@host`,
+    }),
+  )
+  t.equal(given.token, 'canary', 'what was given stays as it is')
+  t.equal(scrub(undefined), undefined)
 })

@@ -187,6 +187,20 @@ export const OPERATION_ALERTS: readonly Alert[] = [
     silent: { 'holdfast_logging_dropped_total{instance="a"}': '40+0x30' },
   },
   {
+    name: 'HoldfastAuditLost',
+    expression: `${sum(grown(series('audit_entries_total', { outcome: '="lost"' }), '10m'), 'instance')} > 0`,
+    for: '0m',
+    severity: 'ticket',
+    summary: 'Entries of the audit log are lost: who did what is not known there.',
+    steps: [
+      'Is the database away, or full? Entries wait for it, 2,000 at most in each process: audit_queued_entries.',
+      'The log has every security event all the same: look there for the time that is missing.',
+    ],
+    fires: { 'audit_entries_total{instance="a",outcome="lost"}': '0+0x10 40+0x20' },
+    labels: INSTANCE,
+    silent: { 'audit_entries_total{instance="a",outcome="stored"}': '0+0x10 40+0x20' },
+  },
+  {
     name: 'HoldfastAbuseInDoubt',
     expression: `max by (instance) (${series('holdfast_abuse_guard_doubt')}) == 1`,
     for: '10m',

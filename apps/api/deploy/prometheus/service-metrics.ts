@@ -9,6 +9,8 @@ export const METRICS = {
   api_workers_replaced_total: { type: 'counter', labels: [] },
   api_workers_serving: { type: 'gauge', labels: [] },
   app_info: { type: 'gauge', labels: ['version', 'environment'] },
+  audit_entries_total: { type: 'counter', labels: ['outcome'] },
+  audit_queued_entries: { type: 'gauge', labels: [] },
   bot_recovers_total: { type: 'counter', labels: ['status'] },
   bot_starts_total: { type: 'counter', labels: ['status'] },
   bot_stops_total: { type: 'counter', labels: ['status'] },

@@ -1,9 +1,12 @@
 // pnpm --filter @holdfast/api account make-admin <tenant> <e-mail>
 
+import { userInfo } from 'node:os'
 import { text } from 'node:stream/consumers'
 import { systemClock } from '@holdfast/footing'
 import { guardedDialect } from '@holdfast/pool-guard/kysely'
-import { Kysely } from 'kysely'
+import { CompiledQuery, Kysely } from 'kysely'
+import { auditRow } from '../audit/audit-entry.ts'
+import { insertEntries } from '../audit/audit-insert.ts'
 import type { Database } from '../db/database.ts'
 import { AccountRepository } from '../routes/auth/account-repository.ts'
 import { HashingQueue } from '../routes/auth/hashing-queue.ts'
@@ -27,8 +30,43 @@ await runCommand(USAGE, async ({ pool, print }, [action, tenant, address, ...res
   const wrong = weakness(password, [tenant, email, email.split('@')[0] ?? ''])
   if (wrong !== undefined) throw new CommandError(wrong)
   const passwords = new Passwords(new HashingQueue({ concurrency: 1, maxWaiting: 0, clock: systemClock }))
-  const accounts = new AccountRepository(new Kysely<Database>({ dialect: guardedDialect(pool) }))
-  const made = await accounts.makeAdministrator({ tenant, email }, await passwords.hash(password))
+  const passwordHash = await passwords.hash(password)
+  const db = new Kysely<Database>({ dialect: guardedDialect(pool) })
+  // Both or neither: nobody becomes an administrator without a trace.
+  const made = await db.transaction().execute(async (trx) => {
+    const before = await trx
+      .selectFrom('users')
+      .innerJoin('tenants', 'tenants.id', 'users.tenant_id')
+      .where('tenants.slug', '=', tenant)
+      .where('users.email', '=', email)
+      .select(['users.role', 'users.status'])
+      .executeTakeFirst()
+    const user = await new AccountRepository(trx).makeAdministrator({ tenant, email }, passwordHash)
+    if (user === undefined) return undefined
+    const entry = {
+      actor: `command line (${systemUser()})`,
+      tenant,
+      action: 'account.make-admin',
+      subject: `user ${user.id}`,
+      before,
+      after: { role: user.role, status: 'active' },
+    }
+    const statements = {
+      query: (statement: string, values: readonly unknown[]) =>
+        trx.executeQuery(CompiledQuery.raw(statement, [...values])),
+    }
+    await insertEntries(statements, [auditRow(entry, undefined, systemClock.wallMs())])
+    return user
+  })
   if (made === undefined) throw new CommandError(`there is no active tenant ${tenant}`)
   print(`${made.email} of ${made.tenant} is an administrator now (user ${made.id})`)
 })
+
+/** Whose process this is; a container need not know more of him than his number. */
+function systemUser(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return `uid ${process.getuid?.() ?? 'unknown'}`
+  }
+}

@@ -276,9 +276,14 @@ export interface NotificationsTable {
   user_id: string | null
   kind: string
   channel: 'webhook' | 'telegram'
+  /** Whom the bot writes to; null: the webhook. */
+  recipient: string | null
   payload: ColumnType<unknown, string, never>
   status: Generated<'pending' | 'sent' | 'dead'>
   attempts: Generated<number>
+  claimed_until: Generated<Date | null>
+  /** Unique: what several processes say at once is told once. */
+  told_once: Generated<string | null>
   last_error: Generated<string | null>
   correlation_id: string | null
   created_at: Generated<Date>

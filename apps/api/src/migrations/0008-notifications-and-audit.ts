@@ -11,9 +11,15 @@ create table notifications (
   user_id bigint references users (id) on delete cascade,
   kind text not null check (kind ~ '^[a-z][a-z0-9_.]{0,63}$'),
   channel text not null check (channel in ('webhook', 'telegram')),
+  -- Whom the bot writes to; a webhook is one.
+  recipient text check (length(recipient) between 1 and 100),
   payload jsonb not null check (octet_length(payload::text) <= 16384),
   status text not null default 'pending' check (status in ('pending', 'sent', 'dead')),
   attempts integer not null default 0 check (attempts >= 0),
+  -- Until then somebody is at it.
+  claimed_until timestamptz,
+  -- What several processes say at once is told once; the way and whom it is told are part of it.
+  told_once text unique check (length(told_once) between 1 and 500),
   last_error text check (length(last_error) <= 1000),
   correlation_id text check (length(correlation_id) <= 128),
   created_at timestamptz not null default clock_timestamp(),
@@ -40,9 +46,10 @@ create table audit_log (
   correlation_id text check (length(correlation_id) <= 128)
 );
 
--- Pages of one action or one actor, backwards from the cursor; those of all need no index of their own.
+-- Pages of one action, one actor or one tenant, backwards from the cursor; those of all need no index of their own.
 create index audit_log_by_action on audit_log (action, id);
 create index audit_log_by_actor on audit_log (actor, id);
+create index audit_log_by_tenant on audit_log (tenant, id) where tenant is not null;
 -- How much was written lately.
 create index audit_log_by_time on audit_log (at);
 

@@ -6,7 +6,7 @@ import { fastifyPlugin } from 'fastify-plugin'
 import { addressQuota } from '../../address-quota.ts'
 import { requireBearer } from '../../bearer.ts'
 import { ApiLimitsInvalidError } from '../../errors.ts'
-import { type Limits, policySet } from '../../limits.ts'
+import { type LimitChange, type Limits, policySet } from '../../limits.ts'
 import { readChange } from '../../settings/limit-setting.ts'
 import { ChangeStore } from './change-store.ts'
 import { LimitChanges } from './limit-changes.ts'
@@ -17,6 +17,13 @@ export interface OperatorLimitsOptions {
   readonly settings: Limits
   /** Who may look at limits, and change them. */
   readonly authorize: (request: FastifyRequest) => boolean
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** What stands in place of the settings at present; null: nothing does. */
+    changeOfLimits(): LimitChange | null
+  }
 }
 
 const MAX_BODY_BYTES = 262_144
@@ -39,6 +46,7 @@ export const operatorLimits = fastifyPlugin<OperatorLimitsOptions>(
       log: app.log,
       clock: systemClock,
     })
+    app.decorate('changeOfLimits', () => changes.inForce.change)
     app.addHook('onReady', () => changes.start())
     app.addHook('onClose', async () => changes.close())
 

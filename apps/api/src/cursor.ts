@@ -1,0 +1,56 @@
+// Pages of lists whose cursor is the id of the last row of the page before.
+
+import { bigintOf, MAX_BIGINT } from './db/bigint.ts'
+import { ApiCursorInvalidError } from './errors.ts'
+
+/** What a list answers. */
+export interface Page<Item> {
+  readonly items: readonly Item[]
+  /** For the next page; null on the last one. */
+  readonly next_cursor: string | null
+}
+
+/** What a list takes, as JSON schema. */
+export const PAGE_QUERY = {
+  limit: { type: 'integer', minimum: 1, maximum: 100, default: 20 },
+  cursor: { type: 'string', maxLength: 19 },
+} as const
+
+/** The id below which the page of this cursor begins, in a list with the newest first. */
+export function idBefore(cursor: string | undefined): bigint {
+  return cursor === undefined ? MAX_BIGINT : idOf(cursor)
+}
+
+/** The id after which the page of this cursor begins, in a list with the oldest first. */
+export function idAfter(cursor: string | undefined): bigint {
+  return cursor === undefined ? 0n : idOf(cursor)
+}
+
+/** A page out of one row more than it may hold, which tells whether there is another page. */
+export function pageOf<Row extends { readonly id: string }, Item>(
+  rows: readonly Row[],
+  limit: number,
+  itemOf: (row: Row) => Item,
+): Page<Item> {
+  const shown = rows.slice(0, limit)
+  return {
+    items: shown.map(itemOf),
+    next_cursor: rows.length > limit ? (shown.at(-1)?.id ?? null) : null,
+  }
+}
+
+/** The schema of a page. */
+export function pageSchema<Item extends object>(items: Item) {
+  return {
+    type: 'object',
+    required: ['items', 'next_cursor'],
+    additionalProperties: false,
+    properties: { items: { type: 'array', items }, next_cursor: { type: ['string', 'null'] } },
+  } as const
+}
+
+function idOf(cursor: string): bigint {
+  const id = bigintOf(cursor)
+  if (id === undefined) throw new ApiCursorInvalidError()
+  return id
+}
