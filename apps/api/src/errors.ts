@@ -351,3 +351,21 @@ export const ApiStrategyNotTextError = createError(
   'strategy is a text, such as "price < sma(20) ? buy(1) : hold()"',
   400,
 )
+
+/** A message was to go where nothing may be sent: to an address of this machine, its network, or its cloud. */
+export const ApiAddressRefusedError = createError<[name: string, address: string]>(
+  'HOLDFAST_ERR_API_ADDRESS_REFUSED',
+  '%s leads to %s, where nothing may be sent; write down a public server, or, outside production, set NOTIFY_ALLOW_PRIVATE=true',
+)
+
+/** Another job is at this notification; it is over soon, or dead. */
+export const ApiNotificationBusyError = createError<[id: string]>(
+  'HOLDFAST_ERR_API_NOTIFICATION_BUSY',
+  'somebody else is sending notification %s; it is tried again unless that succeeds',
+)
+
+/** A notification has not arrived, and may at another try. */
+export const ApiNotificationFailedError = createError<[id: string, why: string]>(
+  'HOLDFAST_ERR_API_NOTIFICATION_FAILED',
+  'notification %s has not arrived: %s',
+)
