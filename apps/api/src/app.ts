@@ -38,6 +38,9 @@ import { componentOf } from './error-component.ts'
 import { ApiTenantUnknownError } from './errors.ts'
 import { limitsOf, policySet } from './limits.ts'
 import { Once } from './once.ts'
+import { docsEnabled } from './openapi/docs-enabled.ts'
+import { openapiDocument } from './openapi/document.ts'
+import { explorer } from './openapi/explorer.ts'
 import { addressLimit } from './plugins/address-limit.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
 import { hashingLine } from './plugins/hashing-line.ts'
@@ -197,6 +200,9 @@ export async function buildApp({
   await fastify.register(statedAccess, { foreign: FOREIGN_ROUTES })
   await fastify.register(operatorBounds)
   await fastify.register(auditedActions)
+  const hasDocs = docsEnabled(config)
+  // It reads the routes as they are registered.
+  if (hasDocs) await fastify.register(openapiDocument)
   await fastify.register(errorPages, { pages: errors, ...shared })
   const sharers = sharersOf(config)
   await fastify.register(logging, {
@@ -367,6 +373,7 @@ export async function buildApp({
     preparation,
     signIn: { ...parts, sessions: kept },
   })
+  if (hasDocs) await fastify.register(explorer)
   fastify.accessStated()
   fastify.errorPages.answerOtherMethods()
   return { fastify, firstTurn }

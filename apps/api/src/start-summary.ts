@@ -1,4 +1,5 @@
 import type { Config } from './config.ts'
+import { docsEnabled } from './openapi/docs-enabled.ts'
 import { durationText } from './settings/setting.ts'
 
 /** What runs, for the summary. */
@@ -32,6 +33,7 @@ export function startSummary(running: Running): string {
       'management',
       running.managementUrl && `${running.managementUrl}  (health details for everyone who reaches it)`,
     ],
+    ['docs', docsEnabled(config) ? `${url}/docs` : undefined],
     ['database', databaseText(running)],
     ['', ownDatabase?.notice],
     ['themes', `${running.themes}; changes show within ${durationText(config.themeRefreshIntervalMs)}`],

@@ -63,6 +63,14 @@ public GET /:tenant/api/public/load-theme
 public GET /:tenant/api/theme/history
 public GET /api/status
 public GET /api/status/maintenance
+public GET /docs
+public GET /docs/explorer.css
+public GET /docs/explorer.js
+public GET /docs/favicon-32x32.png
+public GET /docs/json
+public GET /docs/swagger-ui-bundle.js
+public GET /docs/swagger-ui.css
+public GET /docs/yaml
 public GET /health
 public GET /health/groups/:group
 public GET /health/live
@@ -91,6 +99,7 @@ user GET /auth/sessions
 user POST /api/bot/recover
 user POST /api/bot/start
 user POST /api/bot/stop
+user POST /api/strategies/validate
 user POST /auth/password
 user POST /auth/sessions/revoke-all`
 
@@ -116,10 +125,19 @@ t.test('every route has its rule, and a change of one shows here', (t) => {
 const CLOSED = `GET /:tenant/api/public/load-theme
 GET /:tenant/api/theme/history
 GET /api/bot/status
+GET /docs
+GET /docs/explorer.css
+GET /docs/explorer.js
+GET /docs/favicon-32x32.png
+GET /docs/json
+GET /docs/swagger-ui-bundle.js
+GET /docs/swagger-ui.css
+GET /docs/yaml
 POST /:tenant/api/theme/preview-events
 POST /api/bot/recover
 POST /api/bot/start
 POST /api/bot/stop
+POST /api/strategies/validate
 POST /auth/password
 POST /auth/password/forgot
 POST /auth/password/reset

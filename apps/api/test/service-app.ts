@@ -8,7 +8,10 @@ import { type App, buildApp } from '../src/app.ts'
 import { loadConfig } from '../src/config.ts'
 import { who } from '../src/logger.ts'
 import { Secret } from '../src/secret.ts'
+import { watchSerializers } from './serializer-watch.ts'
 import { scratchDirectory, TEST_SETTINGS } from './service-process.ts'
+
+const serializers = watchSerializers()
 
 /** The service inside the test's process, listening on a free port of loopback. */
 export class ServiceApp {
@@ -33,6 +36,7 @@ export class ServiceApp {
     const log: string[] = []
     const leaks = new LeakWatch(settings)
     t.teardown(() => leaks.refuse())
+    t.teardown(() => serializers.refuse())
     const sink = new Writable({
       write(chunk, _encoding, done) {
         log.push(String(chunk))

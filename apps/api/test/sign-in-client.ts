@@ -102,8 +102,8 @@ export class Browser {
 }
 
 /** Tokens of a program, and the header it sends. */
-export async function tokensOf(url: string, account: object) {
-  const { status, body } = await ask(url, 'POST', '/auth/login', { ...account, mode: 'token' })
+export async function tokensOf(url: string, account: object, headers: SentHeaders = {}) {
+  const { status, body } = await ask(url, 'POST', '/auth/login', { ...account, mode: 'token' }, headers)
   if (status !== 200) throw new Error(`signing in answered ${status}: ${JSON.stringify(body)}`)
   return {
     bearer: { authorization: `Bearer ${String(body['access_token'])}` },

@@ -431,6 +431,11 @@ const SETTINGS = {
     '64MB',
     'Most memory that the themes of all tenants may take, in each worker: all of them serve all tenants.',
   ),
+  enableDocs: optional(
+    'ENABLE_DOCS',
+    flag,
+    'Serves the explorer at `/docs`, and the OpenAPI document as `/docs/json` and `/docs/yaml`. Unset: `true`, in production `false`.',
+  ),
   enableMetrics: setting('ENABLE_METRICS', flag, 'false', 'Serves `GET /metrics` for Prometheus.'),
   metricsToken: optional(
     'METRICS_TOKEN',

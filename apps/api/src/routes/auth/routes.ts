@@ -2,7 +2,7 @@
 // same limits, and what ends one ends the other.
 
 import { withRetryAfter } from '@holdfast/footing'
-import type { FastifyPluginCallback, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
 import { rolesUpTo } from '../../access-rule.ts'
 import type { User } from '../../db/user.ts'
 import {
@@ -14,14 +14,12 @@ import {
 import { bearerOf, bringsToken, principalOf } from '../../plugins/identity.ts'
 import type { SessionPort } from '../../plugins/session-port.ts'
 import { reasonOf } from '../../reason.ts'
-import { TENANT_SLUG_PATTERN } from '../../tenant-slug.ts'
+import { AUTH_SCHEMAS } from './auth-operations.ts'
 import type { FormTokens } from './form-token.ts'
-import { tokenPattern } from './opaque-token.ts'
 import type { RefreshRepository } from './refresh-repository.ts'
 import type { Asking, SignIn, TokenPair } from './sign-in.ts'
 
 const MAX_BODY_BYTES = 8192
-const MAX_PASSWORD_LENGTH = 1024
 const MAX_CLIENT_LENGTH = 200
 /** What the database may take for one request in all. */
 const BUDGET_MS = 3000
@@ -64,21 +62,6 @@ interface ResetRoute {
 }
 interface SessionRoute {
   Params: { id: string }
-}
-
-const EMAIL = {
-  type: 'string',
-  maxLength: 254,
-  // One alternative, nothing nested: linear, whatever is sent.
-  pattern: '^[^\\s@\\u0000-\\u001f<>,;:"()\\[\\]\\\\]{1,64}@[A-Za-z0-9.-]{1,190}$',
-} as const
-const PASSWORD = { type: 'string', minLength: 1, maxLength: MAX_PASSWORD_LENGTH } as const
-const TENANT = { type: 'string', pattern: TENANT_SLUG_PATTERN } as const
-
-/** A body with these members and no others. */
-function bodyOf(properties: Record<string, object>, optional: readonly string[] = []): FastifySchema {
-  const required = Object.keys(properties).filter((name) => !optional.includes(name))
-  return { body: { type: 'object', additionalProperties: false, required, properties } }
 }
 
 /** The routes. */
@@ -125,7 +108,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
 
   app.post<RegisterRoute>(
     '/auth/register',
-    { ...shared, config: hashing, schema: bodyOf({ email: EMAIL, password: PASSWORD, tenant: TENANT }) },
+    { ...shared, config: hashing, schema: AUTH_SCHEMAS.register },
     async (request, reply) => {
       const { tenant, email, password } = request.body
       await signIn.register({ tenant, email: mailbox(email), password, ...asking(request, reply) })
@@ -135,11 +118,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
 
   app.post<TokenRoute>(
     '/auth/verify',
-    {
-      ...shared,
-      config: open,
-      schema: bodyOf({ token: { type: 'string', pattern: tokenPattern('verify') } }),
-    },
+    { ...shared, config: open, schema: AUTH_SCHEMAS.verify },
     async (request) => {
       const { id, tenant, email } = await signIn.verify(request.body.token, request.ip)
       return { user_id: id, tenant, email }
@@ -148,20 +127,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
 
   app.post<LoginRoute>(
     '/auth/login',
-    {
-      ...shared,
-      config: hashing,
-      schema: bodyOf(
-        {
-          email: EMAIL,
-          password: PASSWORD,
-          tenant: TENANT,
-          remember: { type: 'boolean' },
-          mode: { type: 'string', enum: ['session', 'token'] },
-        },
-        ['remember', 'mode'],
-      ),
-    },
+    { ...shared, config: hashing, schema: AUTH_SCHEMAS.login },
     async (request, reply) => {
       const { tenant, email, password, remember = false, mode = 'session' } = request.body
       const user = await signIn.authenticate({
@@ -188,11 +154,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
 
   app.post<RefreshRoute>(
     '/auth/refresh',
-    {
-      ...shared,
-      config: open,
-      schema: bodyOf({ refresh_token: { type: 'string', pattern: tokenPattern('refresh') } }),
-    },
+    { ...shared, config: open, schema: AUTH_SCHEMAS.refresh },
     async (request) => {
       return tokenAnswer(await signIn.refreshTokens(request.body.refresh_token))
     },
@@ -200,17 +162,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
 
   app.post<LogoutRoute>(
     '/auth/logout',
-    {
-      ...shared,
-      config: { access: 'guarded', poolGuard },
-      schema: {
-        body: {
-          type: ['object', 'null'],
-          additionalProperties: false,
-          properties: { refresh_token: { type: 'string', pattern: tokenPattern('refresh') } },
-        },
-      },
-    },
+    { ...shared, config: { access: 'guarded', poolGuard }, schema: AUTH_SCHEMAS.logout },
     async (request, reply) => {
       const { body } = request
       // Also whoever is not signed in any more is signed out now, and whoever nobody can be asked about is not told so.
@@ -224,7 +176,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
     },
   )
 
-  app.get('/auth/me', { config: { access: 'user' } }, async (request) => {
+  app.get('/auth/me', { config: { access: 'user' }, schema: AUTH_SCHEMAS.me }, async (request) => {
     const { id, tenant, role, authenticatedAtMs, by, believed } = principalOf(request)
     const form = 'session' in by ? { csrf_token: forms.issue(by.session) } : {}
     // In an outage nobody knows.
@@ -232,7 +184,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
     return { user_id: id, tenant, role, authenticated_at, ...form }
   })
 
-  app.get('/auth/sessions', { config: known }, async (request) => {
+  app.get('/auth/sessions', { config: known, schema: AUTH_SCHEMAS.sessions }, async (request) => {
     const principal = principalOf(request)
     const [families, kept] = await Promise.all([refresh.families(principal.id), sessions.list(principal.id)])
     const items = [
@@ -260,16 +212,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
 
   app.delete<SessionRoute>(
     '/auth/sessions/:id',
-    {
-      config: known,
-      schema: {
-        params: {
-          type: 'object',
-          additionalProperties: false,
-          properties: { id: { type: 'string', pattern: '^[A-Za-z0-9_.-]{1,128}$' } },
-        },
-      },
-    },
+    { config: known, schema: AUTH_SCHEMAS.endSession },
     async (request, reply) => {
       const { id: userId } = principalOf(request)
       const { id } = request.params
@@ -282,22 +225,26 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
     },
   )
 
-  app.post('/auth/sessions/revoke-all', { ...shared, config: known }, async (request, reply) => {
-    const { id, by } = principalOf(request)
-    // Both, whatever becomes of either; what the database has noted ends sessions, too, within seconds.
-    const [noted] = await Promise.allSettled([signIn.endAll(id), endSessions(request, id)])
-    if (noted.status === 'rejected') throw noted.reason
-    if ('session' in by) await sessions.logout(request)
-    tell('sessions.revoked', { user_id: id })
-    return reply.code(204).send()
-  })
+  app.post(
+    '/auth/sessions/revoke-all',
+    { ...shared, config: known, schema: AUTH_SCHEMAS.endSessions },
+    async (request, reply) => {
+      const { id, by } = principalOf(request)
+      // Both, whatever becomes of either; what the database has noted ends sessions, too, within seconds.
+      const [noted] = await Promise.allSettled([signIn.endAll(id), endSessions(request, id)])
+      if (noted.status === 'rejected') throw noted.reason
+      if ('session' in by) await sessions.logout(request)
+      tell('sessions.revoked', { user_id: id })
+      return reply.code(204).send()
+    },
+  )
 
   app.post<PasswordRoute>(
     '/auth/password',
     {
       ...shared,
       config: { access: 'user', poolGuard: patient, hashes: true },
-      schema: bodyOf({ password: PASSWORD, new_password: PASSWORD }),
+      schema: AUTH_SCHEMAS.password,
     },
     async (request, reply) => {
       const { id, by } = principalOf(request)
@@ -314,7 +261,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
 
   app.post<ForgotRoute>(
     '/auth/password/forgot',
-    { ...shared, config: open, schema: bodyOf({ email: EMAIL, tenant: TENANT }) },
+    { ...shared, config: open, schema: AUTH_SCHEMAS.forgot },
     async (request, reply) => {
       const { tenant, email } = request.body
       await signIn.forgot({ tenant, email: mailbox(email) }, request.ip)
@@ -324,14 +271,7 @@ export const auth: FastifyPluginCallback<AuthOptions> = (app, options, done) => 
 
   app.post<ResetRoute>(
     '/auth/password/reset',
-    {
-      ...shared,
-      config: hashing,
-      schema: bodyOf({
-        token: { type: 'string', pattern: tokenPattern('reset') },
-        new_password: PASSWORD,
-      }),
-    },
+    { ...shared, config: hashing, schema: AUTH_SCHEMAS.reset },
     async (request, reply) => {
       const { token, new_password: newPassword } = request.body
       const { id } = await signIn.reset(token, newPassword, asking(request, reply))

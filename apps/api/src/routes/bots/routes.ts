@@ -14,6 +14,7 @@ import { principalOf } from '../../plugins/identity.ts'
 import { pageBody } from '../../remembered-pages.ts'
 import { type BotOperation, botAfterCursor, changeAnswer, STEPS } from './bot.ts'
 import { type BotCounters, outcomeOf } from './bot-metrics.ts'
+import { changeSchema, STATUS_SCHEMA } from './bot-operations.ts'
 import type { BotRepository } from './bot-repository.ts'
 import type { BotSelection, BotStatusPages } from './bot-status.ts'
 
@@ -40,8 +41,6 @@ interface StatusRoute {
 
 const CONFLICT = 'Bot operation already in progress for this user. Please wait.'
 
-const BOT_ID = { type: 'string', pattern: '^[1-9][0-9]{0,18}$' } as const
-
 /** The routes. */
 export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages, counters }, done) => {
   for (const operation of Object.keys(STEPS) as BotOperation[]) {
@@ -65,14 +64,7 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
             app.abuseGuard.note(principal.id, `bot.${operation}.limited`)
           done()
         },
-        schema: {
-          body: {
-            type: 'object',
-            additionalProperties: false,
-            required: ['bot_id'],
-            properties: { bot_id: BOT_ID },
-          },
-        },
+        schema: changeSchema(operation),
       },
       async (request, reply) => {
         const botId = botIdOf(request.body.bot_id)
@@ -114,17 +106,7 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
           },
         },
       },
-      schema: {
-        querystring: {
-          type: 'object',
-          additionalProperties: false,
-          properties: {
-            bot_id: BOT_ID,
-            limit: { type: 'integer', minimum: 1, maximum: 100, default: 20 },
-            cursor: { type: 'string', maxLength: 19 },
-          },
-        },
-      },
+      schema: STATUS_SCHEMA,
     },
     async (request, reply) => pageBody(reply, await pages.read(selectionOf(request))),
   )

@@ -4,6 +4,7 @@ import type { FastifyPluginCallback, FastifyRequest } from 'fastify'
 import type { AuditRepository, StoredEntry } from '../../audit/audit-repository.ts'
 import { requireBearer } from '../../bearer.ts'
 import { idBefore, PAGE_QUERY, pageOf, pageSchema } from '../../cursor.ts'
+import { ApiCursorInvalidError, ApiUnauthorizedError } from '../../errors.ts'
 import { TENANT_SLUG_PATTERN } from '../../tenant-slug.ts'
 
 /** What the route needs. */
@@ -64,6 +65,9 @@ export const operatorAudit: FastifyPluginCallback<OperatorAuditOptions> = (
       preHandler: requireBearer('admin', authorize),
       config: { access: 'guarded', poolGuard: { criticality: 'normal', budgetMs: BUDGET_MS } },
       schema: {
+        operationId: 'listAuditEntries',
+        summary: 'Who did what, the latest first',
+        problems: [ApiUnauthorizedError, ApiCursorInvalidError],
         querystring: {
           type: 'object',
           additionalProperties: false,

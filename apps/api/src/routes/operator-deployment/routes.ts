@@ -6,6 +6,7 @@ import type { FastifyRequest } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import { requireBearer } from '../../bearer.ts'
 import { allChecks, type Deployment } from '../../deployment/deployment-checks.ts'
+import { DEPLOYMENT_SCHEMA } from './deployment-operation.ts'
 
 /** What the route needs. */
 export interface OperatorDeploymentOptions {
@@ -51,6 +52,7 @@ export const operatorDeployment = fastifyPlugin<OperatorDeploymentOptions>(
           access: 'guarded' as const,
           addressLimit: OWN_ADDRESS_LIMIT,
         },
+        schema: DEPLOYMENT_SCHEMA,
       },
       async (_request, reply) => {
         reply.header('cache-control', 'no-store')

@@ -5,19 +5,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import { requireBearer } from '../../bearer.ts'
 import { ApiStoppingError } from '../../errors.ts'
+import { LIFECYCLE_SCHEMAS } from './lifecycle-operations.ts'
 
 /** What the routes need. */
 export interface OperatorLifecycleOptions {
   /** Who may look, and cordon. */
   readonly authorize: (request: FastifyRequest) => boolean
 }
-
-const REASON = {
-  type: 'object',
-  required: ['reason'],
-  additionalProperties: false,
-  properties: { reason: { type: 'string', minLength: 1, maxLength: 200 } },
-} as const
 
 /** The routes. */
 export const operatorLifecycle = fastifyPlugin<OperatorLifecycleOptions>(
@@ -43,20 +37,26 @@ export const operatorLifecycle = fastifyPlugin<OperatorLifecycleOptions>(
       preHandler: requireBearer('admin', authorize),
       config: { access: 'guarded' as const },
     }
-    app.get('/admin/lifecycle', guarded, async (_request, reply) => answer(reply))
+    app.get('/admin/lifecycle', { ...guarded, schema: LIFECYCLE_SCHEMAS.look }, async (_request, reply) =>
+      answer(reply),
+    )
     app.post<{ Body: { reason: string } }>(
       '/admin/lifecycle/cordon',
-      { ...guarded, schema: { body: REASON } },
+      { ...guarded, schema: LIFECYCLE_SCHEMAS.cordon },
       async ({ body }, reply) => {
         if (!app.lifecycle.cordon(body.reason)) throw new ApiStoppingError()
         app.logging.event('SECURITY_EVENT', 'instance.cordoned', { reason: body.reason })
         return answer(reply)
       },
     )
-    app.post('/admin/lifecycle/uncordon', guarded, async (_request, reply) => {
-      if (app.lifecycle.uncordon()) app.logging.event('SECURITY_EVENT', 'instance.uncordoned')
-      return answer(reply)
-    })
+    app.post(
+      '/admin/lifecycle/uncordon',
+      { ...guarded, schema: LIFECYCLE_SCHEMAS.uncordon },
+      async (_request, reply) => {
+        if (app.lifecycle.uncordon()) app.logging.event('SECURITY_EVENT', 'instance.uncordoned')
+        return answer(reply)
+      },
+    )
   },
   {
     fastify: '5.x',

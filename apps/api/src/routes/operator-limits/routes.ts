@@ -10,6 +10,7 @@ import { type LimitChange, type Limits, policySet } from '../../limits.ts'
 import { readChange } from '../../settings/limit-setting.ts'
 import { ChangeStore } from './change-store.ts'
 import { LimitChanges } from './limit-changes.ts'
+import { LIMIT_SCHEMAS } from './limit-operations.ts'
 
 /** What the routes need. */
 export interface OperatorLimitsOptions {
@@ -66,11 +67,11 @@ export const operatorLimits = fastifyPlugin<OperatorLimitsOptions>(
       config: { access: 'guarded' as const },
       bodyLimit: MAX_BODY_BYTES,
     }
-    app.get('/admin/limits', guarded, async (_request, reply) => {
+    app.get('/admin/limits', { ...guarded, schema: LIMIT_SCHEMAS.look }, async (_request, reply) => {
       reply.header('cache-control', 'no-store')
       return answer()
     })
-    app.put('/admin/limits', guarded, async ({ body }, reply) => {
+    app.put('/admin/limits', { ...guarded, schema: LIMIT_SCHEMAS.change }, async ({ body }, reply) => {
       const parsed = readChange(body)
       if ('wrong' in parsed) throw new ApiLimitsInvalidError(`the body ${parsed.wrong}. ${parsed.fix}`)
       await changes.replace(parsed.value)
@@ -78,7 +79,7 @@ export const operatorLimits = fastifyPlugin<OperatorLimitsOptions>(
       reply.header('cache-control', 'no-store')
       return answer()
     })
-    app.delete('/admin/limits', guarded, async (_request, reply) => {
+    app.delete('/admin/limits', { ...guarded, schema: LIMIT_SCHEMAS.reset }, async (_request, reply) => {
       await changes.replace(null)
       app.logging.event('SECURITY_EVENT', 'limits.reset')
       reply.header('cache-control', 'no-store')

@@ -4,6 +4,7 @@
 import type { StaleReader } from '@holdfast/stale-cache'
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify'
 import type { PublicTheme } from './public-theme.ts'
+import { THEME_SCHEMA } from './theme-operation.ts'
 
 /** What the route needs. */
 export interface PublicThemeOptions {
@@ -24,6 +25,7 @@ export const publicTheme: FastifyPluginCallback<PublicThemeOptions> = (app, { th
         addressLimit: false,
         waits: false,
       },
+      schema: THEME_SCHEMA,
     },
     (request, reply) => {
       // Pages of other origins show it.

@@ -4,6 +4,7 @@ import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastif
 import { ApiStrategyNotTextError } from '../../errors.ts'
 import { strategyOf } from '../../strategy/strategy.ts'
 import { StrategyError } from '../../strategy/strategy-error.ts'
+import { VALIDATE_SCHEMA } from './strategy-operation.ts'
 
 /** Four bytes for each character of a text that is just too long, escaped, and the rest of the document. */
 const MAX_BODY_BYTES = 16_384
@@ -26,16 +27,6 @@ export interface StrategyFault {
   readonly message: string
 }
 
-const FAULT = {
-  type: 'object',
-  required: ['line', 'column', 'message'],
-  properties: {
-    line: { type: 'integer', minimum: 1 },
-    column: { type: 'integer', minimum: 1 },
-    message: { type: 'string' },
-  },
-} as const
-
 /** The route. */
 export const strategies: FastifyPluginCallback = (app, _options, done) => {
   app.post<ValidateRoute>(
@@ -47,26 +38,7 @@ export const strategies: FastifyPluginCallback = (app, _options, done) => {
       },
       bodyLimit: MAX_BODY_BYTES,
       preValidation: textOnly,
-      schema: {
-        body: {
-          type: 'object',
-          additionalProperties: false,
-          required: ['strategy'],
-          properties: { strategy: { type: 'string' } },
-        },
-        response: {
-          200: {
-            type: 'object',
-            required: ['valid'],
-            properties: {
-              valid: { type: 'boolean' },
-              window: { type: 'integer' },
-              steps: { type: 'integer' },
-              error: FAULT,
-            },
-          },
-        },
-      },
+      schema: VALIDATE_SCHEMA,
     },
     async (request, reply): Promise<StrategyVerdict> => {
       reply.header('cache-control', 'no-store')

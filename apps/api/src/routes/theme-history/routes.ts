@@ -10,7 +10,7 @@ import {
   ApiThemeVersionUnknownError,
 } from '../../errors.ts'
 import { pageBody } from '../../remembered-pages.ts'
-import { TENANT_PARAMS } from '../../tenant-slug.ts'
+import { HISTORY_SCHEMA, PREVIEW_SCHEMA } from './history-operations.ts'
 import type { HistoryPages } from './history-pages.ts'
 import { acceptedEvent, versionOfCursor } from './theme-history.ts'
 import type { PreviewEvent, ThemeHistoryRepository } from './theme-history-repository.ts'
@@ -59,17 +59,7 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
           },
         },
       },
-      schema: {
-        params: TENANT_PARAMS,
-        querystring: {
-          type: 'object',
-          additionalProperties: false,
-          properties: {
-            limit: { type: 'integer', minimum: 1, maximum: 100, default: 20 },
-            cursor: { type: 'string', maxLength: 19 },
-          },
-        },
-      },
+      schema: HISTORY_SCHEMA,
     },
     async (request, reply) => pageBody(reply, await pages.read(...pageOf(request))),
   )
@@ -84,19 +74,7 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
       },
       bodyLimit: MAX_BODY_BYTES,
       preValidation: textOnly,
-      schema: {
-        params: TENANT_PARAMS,
-        body: {
-          type: 'object',
-          additionalProperties: false,
-          required: ['event_id', 'theme_version', 'viewport'],
-          properties: {
-            event_id: { type: 'string', format: 'uuid', maxLength: 36 },
-            theme_version: { type: 'string', pattern: '^[1-9][0-9]{0,18}$' },
-            viewport: { type: 'string', enum: ['desktop', 'tablet', 'mobile'] },
-          },
-        },
-      },
+      schema: PREVIEW_SCHEMA,
     },
     async ({ params: { tenant }, body: { event_id, theme_version, viewport } }, reply) => {
       const themeVersion = bigintOf(theme_version)
