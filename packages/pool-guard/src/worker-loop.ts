@@ -1,4 +1,4 @@
-import { type Clock, holdProcess } from '@holdfast/footing'
+import { type Clock, holdProcess, LONGEST_TIMER_MS } from '@holdfast/footing'
 import type { QueryResult, QueryResultRow } from 'pg'
 import type { GateLog } from './gate.ts'
 import type { QueryOptions } from './guarded-client.ts'
@@ -7,6 +7,18 @@ import { checks } from './option-checks.ts'
 import type { PressureState } from './pressure.ts'
 import { type Criticality, runInScope } from './request-scope.ts'
 import type { Transaction, TransactionOptions } from './transaction.ts'
+
+/** How a round of a worker ended. */
+export interface WorkerRound {
+  /** `nothing`: there was nothing to save; `skipped`: the pool was under pressure. */
+  readonly outcome: 'saved' | 'nothing' | 'skipped' | 'failed'
+  /** Failures in a row, this one included; 0 after anything that is none. */
+  readonly failures: number
+  /** What it failed with. */
+  readonly error?: unknown
+  /** How long a connection was held for the save, in ms; undefined where there was none. */
+  readonly heldMs?: number | undefined
+}
 
 /** What one round of a worker does. Nothing but `save` has a connection, and `save` has no way to sleep. */
 export interface WorkerOptions<Found> {
@@ -18,6 +30,15 @@ export interface WorkerOptions<Found> {
   readonly maxPauseMs?: number
   /** Each pause is shorter by up to this share, and the first round begins within one, so that workers are staggered. Default 0.2. */
   readonly jitter?: number
+  /** The pause before the first round, in ms, where somebody else staggers. Default up to `jitter` of `intervalMs`, at random. */
+  readonly firstPauseMs?: number
+  /**
+   * The pause after a round, in ms, in place of `intervalMs`, `maxPauseMs` and `jitter`: where whoever is asked says when
+   * to come again. What is no pause that a timer can wait becomes `intervalMs`. Default: none.
+   */
+  readonly pauseMs?: (round: WorkerRound) => number
+  /** Told how a round ended. What it throws is logged. Default: nobody. */
+  readonly onRound?: (round: WorkerRound) => void
   /** The class of its work. Default `background`. */
   readonly criticality?: Criticality
   /** Whether a round is skipped while the pool is under pressure. Default true for `background`, else false. */
@@ -61,8 +82,15 @@ export interface Worker {
   stop(): Promise<void>
 }
 
+type Optional = 'firstPauseMs' | 'pauseMs' | 'onRound'
+
+/** The options with every default filled in. */
+type ResolvedWorker<Found> = Required<Omit<WorkerOptions<Found>, Optional>> & {
+  readonly [Name in Optional]: WorkerOptions<Found>[Name] | undefined
+}
+
 /** Fills in the defaults; raises `HOLDFAST_ERR_POOL_GUARD_OPTION` for a wrong value. */
-function resolveWorker<Found>(options: WorkerOptions<Found>): Required<WorkerOptions<Found>> {
+function resolveWorker<Found>(options: WorkerOptions<Found>): ResolvedWorker<Found> {
   checks.object('worker', options)
   const intervalMs = checks.duration('worker.intervalMs', options.intervalMs, 1)
   const criticality = checks.oneOf('worker.criticality', options.criticality ?? 'background', [
@@ -75,6 +103,12 @@ function resolveWorker<Found>(options: WorkerOptions<Found>): Required<WorkerOpt
     intervalMs,
     maxPauseMs: checks.duration('worker.maxPauseMs', options.maxPauseMs ?? 10 * intervalMs, intervalMs),
     jitter: checks.number('worker.jitter', options.jitter ?? 0.2, 0, 1),
+    firstPauseMs:
+      options.firstPauseMs === undefined
+        ? undefined
+        : checks.duration('worker.firstPauseMs', options.firstPauseMs),
+    pauseMs: checks.callable('worker.pauseMs', options.pauseMs),
+    onRound: checks.callable('worker.onRound', options.onRound),
     criticality,
     pauseUnderPressure: checks.flag(
       'worker.pauseUnderPressure',
@@ -95,7 +129,7 @@ function resolveWorker<Found>(options: WorkerOptions<Found>): Required<WorkerOpt
  * `stop()`.
  */
 export class WorkerLoop<Found> implements Worker {
-  readonly #options: Required<WorkerOptions<Found>>
+  readonly #options: ResolvedWorker<Found>
   readonly #parts: WorkerParts
   readonly #stopping = new AbortController()
   /** A worker is what its process is for: its pauses are not a reason to end. */
@@ -137,16 +171,15 @@ export class WorkerLoop<Found> implements Worker {
   }
 
   async #run(): Promise<void> {
-    const { intervalMs, maxPauseMs, jitter, pauseUnderPressure } = this.#options
-    const { random, pressure } = this.#parts
+    const { intervalMs, jitter, firstPauseMs = intervalMs * jitter * this.#parts.random() } = this.#options
     const { signal } = this.#stopping
     try {
-      await this.#pause(intervalMs * jitter * random())
+      await this.#pause(firstPauseMs)
       while (!signal.aborted) {
-        if (pauseUnderPressure && pressure() === 'pressed') this.#skipped += 1
-        else await this.#round()
-        const pauseMs = Math.min(maxPauseMs, intervalMs * 2 ** Math.min(this.#failuresInARow, 30))
-        await this.#pause(pauseMs * (1 - jitter * random()))
+        const round = await this.#round()
+        if (round === undefined) break
+        this.#tell(round)
+        await this.#pause(this.#pauseAfter(round))
       }
     } finally {
       this.#state = 'stopped'
@@ -154,27 +187,36 @@ export class WorkerLoop<Found> implements Worker {
     }
   }
 
-  async #round(): Promise<void> {
-    const { name, find } = this.#options
+  /** Undefined: it was ended by `stop()`. */
+  async #round(): Promise<WorkerRound | undefined> {
+    const { name, find, pauseUnderPressure } = this.#options
     const { signal } = this.#stopping
+    if (pauseUnderPressure && this.#parts.pressure() === 'pressed') {
+      this.#skipped += 1
+      return { outcome: 'skipped', failures: this.#failuresInARow }
+    }
     this.#rounds += 1
     try {
       this.#state = 'finding'
       // Whoever asks the pool in here does so in the name of the worker, and briefly.
       const found = await runInScope(this.#scope, () => find({ signal }))
-      if (found !== undefined && !signal.aborted) await this.#save(found)
+      const heldMs = found === undefined || signal.aborted ? undefined : await this.#save(found)
       this.#failuresInARow = 0
+      return { outcome: heldMs === undefined ? 'nothing' : 'saved', failures: 0, heldMs }
     } catch (error) {
-      if (signal.aborted) return
+      if (signal.aborted) return undefined
       this.#failed += 1
       this.#failuresInARow += 1
+      const failures = this.#failuresInARow
       const { code, message } = error as { code?: unknown; message?: unknown }
-      const fields = { worker: name, code, reason: message, failures: this.#failuresInARow }
+      const fields = { worker: name, code, reason: message, failures }
       this.#parts.log?.warn(fields, `worker "${name}" failed and tries again later`)
+      return { outcome: 'failed', failures, error }
     }
   }
 
-  async #save(found: Found): Promise<void> {
+  /** How long the connection was held, in ms. */
+  async #save(found: Found): Promise<number> {
     const { name, save, idleWarnMs } = this.#options
     const { clock, log, transaction } = this.#parts
     this.#state = 'saving'
@@ -197,12 +239,40 @@ export class WorkerLoop<Found> implements Worker {
       timer.stop()
     }
     this.#saved += 1
-    const fields = {
-      worker: name,
-      waited_ms: Math.round(openedMs - askedMs),
-      held_ms: Math.round(clock.nowMs() - openedMs),
+    const heldMs = clock.nowMs() - openedMs
+    const fields = { worker: name, waited_ms: Math.round(openedMs - askedMs), held_ms: Math.round(heldMs) }
+    log?.debug?.(fields, `worker "${name}": opened, saved, closed`)
+    return heldMs
+  }
+
+  #pauseAfter(round: WorkerRound): number {
+    const { intervalMs, maxPauseMs, jitter, pauseMs } = this.#options
+    if (pauseMs !== undefined) {
+      const wishedMs = this.#heeded('pauseMs', () => pauseMs(round))
+      const fits = typeof wishedMs === 'number' && wishedMs >= 0 && wishedMs <= LONGEST_TIMER_MS
+      return fits ? wishedMs : intervalMs
     }
-    log?.info(fields, `worker "${name}": opened, saved, closed`)
+    const longMs = Math.min(maxPauseMs, intervalMs * 2 ** Math.min(this.#failuresInARow, 30))
+    return longMs * (1 - jitter * this.#parts.random())
+  }
+
+  #tell(round: WorkerRound): void {
+    const { onRound } = this.#options
+    if (onRound !== undefined) this.#heeded('onRound', () => onRound(round))
+  }
+
+  /** A mistake of a listener must not end the loop. */
+  #heeded<T>(option: string, call: () => T): T | undefined {
+    try {
+      return call()
+    } catch (error) {
+      const { message } = Object(error) as { message?: unknown }
+      this.#parts.log?.warn(
+        { worker: this.#options.name, reason: message },
+        `worker option "${option}" failed`,
+      )
+      return undefined
+    }
   }
 
   get #scope(): { readonly criticality: Criticality; readonly route: string } {

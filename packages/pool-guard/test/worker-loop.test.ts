@@ -2,7 +2,7 @@ import { HandClock } from '@holdfast/test-kit'
 import t from 'tap'
 import { currentScope, type PoolScope, type Transaction } from '../src/index.ts'
 import type { PressureState } from '../src/pressure.ts'
-import { WorkerLoop, type WorkerOptions } from '../src/worker-loop.ts'
+import { WorkerLoop, type WorkerOptions, type WorkerRound } from '../src/worker-loop.ts'
 
 type Save = WorkerOptions<string>['save']
 
@@ -40,7 +40,7 @@ function startWorker(given: Partial<WorkerOptions<string>> = {}) {
     {
       clock,
       random: () => 0.5,
-      log: { info: keep, warn: keep },
+      log: { debug: keep, info: keep, warn: keep },
       pressure: () => seen.pressure,
       transaction: async (options, work) => {
         seen.scopes.push(options)
@@ -170,6 +170,46 @@ t.test('first rounds are staggered, and pauses are not equally long', async (t) 
   await seen.worker.stop()
 })
 
+t.test('whoever is asked may say when to come again, and when to begin', async (t) => {
+  const told: WorkerRound[] = []
+  const pauses = [70, 10, Number.NaN, -1, Number.POSITIVE_INFINITY]
+  const failed = new Error('not now')
+  const seen = startWorker({
+    firstPauseMs: 30,
+    pauseMs: (round) => {
+      t.equal(round, told.at(-1), 'the same round')
+      return pauses.shift() ?? 100_000
+    },
+    onRound: (round) => void told.push(round),
+    find: async () => {
+      seen.rounds.push(seen.clock.nowMs())
+      if (seen.rounds.length === 1) throw failed
+      return seen.rounds.length === 2 ? 'found' : undefined
+    },
+  })
+  await seen.clock.advance(29)
+  t.same(seen.rounds, [])
+  await seen.clock.advance(5000)
+  t.same(seen.rounds, [30, 100, 120, 1120, 2120, 3120], 'what is no pause is the interval')
+  t.strictSame(told.slice(0, 3), [
+    { outcome: 'failed', failures: 1, error: failed },
+    { outcome: 'saved', failures: 0, heldMs: 10 },
+    { outcome: 'nothing', failures: 0, heldMs: undefined },
+  ])
+  await seen.worker.stop()
+})
+
+t.test('a listener that throws is logged, and the loop goes on', async (t) => {
+  const wrong = (): never => {
+    throw new Error('of the listener')
+  }
+  const seen = startWorker({ onRound: wrong, pauseMs: wrong, find: async () => undefined })
+  await seen.clock.advance(2500)
+  t.match(seen.worker.snapshot(), { rounds: 3, failed: 0 })
+  t.same(seen.log.slice(0, 2), ['worker option "onRound" failed', 'worker option "pauseMs" failed'])
+  await seen.worker.stop()
+})
+
 t.test('stopping ends a search that heeds its signal, and does not save', async (t) => {
   const seen = startWorker({
     find: ({ signal }) =>
@@ -190,6 +230,9 @@ t.test('wrong options are refused', async (t) => {
     [{ jitter: 2 }, 'worker.jitter'],
     [{ criticality: 'high' }, 'worker.criticality'],
     [{ interval: 5 }, 'worker.interval'],
+    [{ firstPauseMs: -1 }, 'worker.firstPauseMs'],
+    [{ pauseMs: 5 }, 'worker.pauseMs'],
+    [{ onRound: 'log' }, 'worker.onRound'],
   ] as const) {
     t.throws(() => startWorker(wrong as never), {
       code: 'HOLDFAST_ERR_POOL_GUARD_OPTION',
