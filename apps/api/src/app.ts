@@ -36,6 +36,7 @@ import { classifyUnavailable } from './db/unavailable.ts'
 import { deploymentOf } from './deployment/deployment-checks.ts'
 import { componentOf } from './error-component.ts'
 import { ApiTenantUnknownError } from './errors.ts'
+import { DeadLetters } from './jobs/dead-letters.ts'
 import { limitsOf, policySet } from './limits.ts'
 import { Once } from './once.ts'
 import { docsEnabled } from './openapi/docs-enabled.ts'
@@ -45,6 +46,7 @@ import { addressLimit } from './plugins/address-limit.ts'
 import { dependencyReports } from './plugins/dependency-reports.ts'
 import { hashingLine } from './plugins/hashing-line.ts'
 import { identity } from './plugins/identity.ts'
+import { jobs } from './plugins/jobs.ts'
 import { registerMaintenance } from './plugins/maintenance.ts'
 import { DatabaseJournal } from './plugins/maintenance-journal.ts'
 import { operationTimes } from './plugins/operation-times.ts'
@@ -61,6 +63,7 @@ import { RareEvents } from './rare-events.ts'
 import { exemplarOf } from './request-exemplar.ts'
 import { signInParts } from './routes/auth/sign-in-parts.ts'
 import { operatorAudit } from './routes/operator-audit/routes.ts'
+import { operatorDeadLetters } from './routes/operator-dead-letters/routes.ts'
 import { operatorDeployment } from './routes/operator-deployment/routes.ts'
 import { operatorLifecycle } from './routes/operator-lifecycle/routes.ts'
 import { operatorLimits } from './routes/operator-limits/routes.ts'
@@ -259,6 +262,7 @@ export async function buildApp({
     ...shared,
   })
   await fastify.register(dependencyReports)
+  await fastify.register(jobs)
   const db = new Kysely<Database>({ dialect: guardedDialect(fastify.poolGuard) })
 
   // Before whatever has routes in a scope of its own: such a scope knows what requests had when it was made.
@@ -360,6 +364,10 @@ export async function buildApp({
   await fastify.register(operatorLimits, { settings: limits, authorize: authorizeOperator })
   await fastify.register(operatorLifecycle, { authorize: authorizeOperator })
   await fastify.register(operatorAudit, { repository: auditRepository, authorize: authorizeOperator })
+  await fastify.register(operatorDeadLetters, {
+    deadLetters: new DeadLetters({ pool: fastify.poolGuard, audit: fastify.audit }),
+    authorize: authorizeOperator,
+  })
   await fastify.register(operatorDeployment, {
     deployment: () => deploymentOf({ config, warnings }),
     authorize: authorizeOperator,

@@ -369,3 +369,68 @@ export const ApiNotificationFailedError = createError<[id: string, why: string]>
   'HOLDFAST_ERR_API_NOTIFICATION_FAILED',
   'notification %s has not arrived: %s',
 )
+
+/** The database has no queues, or not those that this code has. */
+export const ApiJobQueuesError = createError<[lacking: string]>(
+  'HOLDFAST_ERR_API_JOB_QUEUES',
+  'the database has %s; apply the migrations with `pnpm --filter @holdfast/api migrate up`, then start again',
+)
+
+/** A job cannot be stored with this payload. */
+export const ApiJobPayloadError = createError<[why: string]>(
+  'HOLDFAST_ERR_API_JOB_PAYLOAD',
+  'the payload of a job cannot be stored: %s',
+)
+
+/** Jobs of one key come and go so fast that it could not be seen whether one waits. */
+export const ApiJobContendedError = createError<[queue: string, key: string]>(
+  'HOLDFAST_ERR_API_JOB_CONTENDED',
+  'it could not be seen whether a job waits in %s with the key %s; try again',
+  503,
+)
+
+/** A job took longer than it may. */
+export const ApiJobDeadlineError = createError<[queue: string, seconds: number]>(
+  'HOLDFAST_ERR_API_JOB_DEADLINE',
+  'a job of %s took longer than %d s',
+)
+
+/** A job that runs here is somebody else's. */
+export const ApiJobLostError = createError<[queue: string, why: string]>(
+  'HOLDFAST_ERR_API_JOB_LOST',
+  'a job of %s is not ours any more: %s',
+)
+
+/** The queue of jobs is closed. */
+export const ApiJobsClosedError = createError(
+  'HOLDFAST_ERR_API_JOBS_CLOSED',
+  'the queue of jobs was closed, and begins nothing any more',
+)
+
+/** There is no dead letter with this id in the queue. */
+export const ApiDeadLetterUnknownError = createError(
+  'HOLDFAST_ERR_API_DEAD_LETTER_UNKNOWN',
+  'there is no such dead letter',
+  404,
+)
+
+/** Somebody has dealt with this dead letter in another way. */
+export const ApiDeadLetterStateError = createError<[state: string]>(
+  'HOLDFAST_ERR_API_DEAD_LETTER_STATE',
+  'this dead letter is %s already',
+  409,
+)
+
+/** A job with the key of this dead letter waits already. */
+export const ApiReplayCollidesError = createError<[key: string]>(
+  'HOLDFAST_ERR_API_REPLAY_COLLIDES',
+  'a job with the key %s waits already; see what becomes of it, then replay or discard this dead letter',
+  409,
+)
+
+/** This job was replayed as often as it may be. */
+export const ApiReplayBudgetError = createError<[replays: number]>(
+  'HOLDFAST_ERR_API_REPLAY_BUDGET',
+  'this job was replayed %d times, and died each time; find out why, and discard it',
+  409,
+)

@@ -45,7 +45,11 @@ function openPlaces(schema: ObjectSchema, place: string): readonly string[] {
 }
 
 /** What changes something, and has no body: a body that is sent is not looked at. */
-const WITHOUT_BODY = ['POST /admin/lifecycle/uncordon', 'POST /auth/sessions/revoke-all']
+const WITHOUT_BODY = [
+  'POST /admin/dlq/:queue/:id/replay',
+  'POST /admin/lifecycle/uncordon',
+  'POST /auth/sessions/revoke-all',
+]
 /** Routes of packages, which check by themselves, and are tested there. */
 const OF_PACKAGES = [
   'POST /admin/abuse/blocks',

@@ -25,6 +25,7 @@ const { fastify } = service.app
 
 const RULES = `guarded DELETE /admin/abuse/blocks/:address
 guarded DELETE /admin/abuse/users/:user
+guarded DELETE /admin/dlq/:queue/:id
 guarded DELETE /admin/limits
 guarded DELETE /admin/log-level
 guarded DELETE /admin/maintenance/bypasses
@@ -35,6 +36,8 @@ guarded GET /admin/abuse/blocks
 guarded GET /admin/abuse/users
 guarded GET /admin/audit
 guarded GET /admin/deployment
+guarded GET /admin/dlq/:queue
+guarded GET /admin/dlq/:queue/:id
 guarded GET /admin/lifecycle
 guarded GET /admin/limits
 guarded GET /admin/log-level
@@ -50,6 +53,8 @@ guarded GET /metrics
 guarded POST /admin/abuse/blocks
 guarded POST /admin/banner
 guarded POST /admin/banner/clear
+guarded POST /admin/dlq/:queue/:id/replay
+guarded POST /admin/dlq/:queue/replay
 guarded POST /admin/lifecycle/cordon
 guarded POST /admin/lifecycle/uncordon
 guarded POST /admin/maintenance/bypasses

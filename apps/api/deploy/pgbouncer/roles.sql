@@ -41,3 +41,10 @@ alter default privileges for role holdfast_owner in schema public
   grant select, insert, update, delete on tables to holdfast_web, holdfast_worker;
 alter default privileges for role holdfast_owner in schema public
   grant usage, select on sequences to holdfast_web, holdfast_worker;
+
+-- The migration of jobs makes a schema of its own, and says itself what the others may do there.
+do $$
+begin
+  execute format('grant create on database %I to holdfast_owner', current_database());
+end
+$$;

@@ -3,6 +3,7 @@
 
 import type { Alert } from './alert.ts'
 import { JOB, NO_PROBES, quantile, rate, series, sum } from './catalogue.ts'
+import { JOB_ALERTS } from './job-alerts.ts'
 import { OPERATION_ALERTS } from './operation-alerts.ts'
 import { WORKER_ALERTS } from './worker-alerts.ts'
 
@@ -287,4 +288,5 @@ export const ALERTS: readonly Alert[] = [
   },
   ...OPERATION_ALERTS,
   ...WORKER_ALERTS,
+  ...JOB_ALERTS,
 ]

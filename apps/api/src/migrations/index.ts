@@ -6,6 +6,7 @@ import { maintenance } from './0005-maintenance.ts'
 import { betsAndMoney } from './0006-bets-and-money.ts'
 import { botsThatTrade } from './0007-bots-that-trade.ts'
 import { notificationsAndAudit } from './0008-notifications-and-audit.ts'
+import { jobs } from './0009-jobs.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration of the service, in order. */
@@ -18,4 +19,5 @@ export const migrations: readonly Migration[] = [
   betsAndMoney,
   botsThatTrade,
   notificationsAndAudit,
+  jobs,
 ]

@@ -1,0 +1,214 @@
+// /admin/dlq/:queue: jobs that nobody tries any more, for operators: to look at, to put in again, to give up.
+
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { fastifyPlugin } from 'fastify-plugin'
+import { requireBearer } from '../../bearer.ts'
+import type { DeadLetterFilter, DeadLetterState, DeadLetters } from '../../jobs/dead-letters.ts'
+import { QUEUE_NAMES, type QueueName } from '../../jobs/queues.ts'
+import { ANSWERS, deadLetterList, detailsAnswer, placeOfCursor, replaysAnswer } from './dead-letter-answer.ts'
+
+/** What the routes need. */
+export interface OperatorDeadLettersOptions {
+  readonly deadLetters: DeadLetters
+  /** Who may look, and act. */
+  readonly authorize: (request: FastifyRequest) => boolean
+}
+
+interface QueueRoute {
+  Params: { queue: QueueName }
+}
+
+interface ListRoute extends QueueRoute {
+  Querystring: { limit: number; cursor?: string; state: DeadLetterState; code?: string; died_before?: string }
+}
+
+interface LetterRoute {
+  Params: { queue: QueueName; id: string }
+}
+
+interface ReplayManyRoute extends QueueRoute {
+  Body: { limit: number; dry_run: boolean; code?: string; died_before?: string }
+}
+
+interface DiscardRoute extends LetterRoute {
+  Querystring: { reason: string }
+}
+
+const MAX_BODY_BYTES = 1024
+/** What the database may take for one request in all. */
+const READ_BUDGET_MS = 2000
+const WRITE_BUDGET_MS = 5000
+/** A hundred jobs each: what comes of a replay must not be a flood itself. */
+const OWN_ADDRESS_LIMIT = '10/minute'
+
+const QUEUE = { type: 'string', enum: QUEUE_NAMES } as const
+const QUEUE_PARAMS = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['queue'],
+  properties: { queue: QUEUE },
+} as const
+const LETTER_PARAMS = {
+  type: 'object',
+  additionalProperties: false,
+  required: ['queue', 'id'],
+  properties: { queue: QUEUE, id: { type: 'string', format: 'uuid', maxLength: 36 } },
+} as const
+const FILTER = {
+  code: { type: 'string', minLength: 1, maxLength: 100 },
+  died_before: { type: 'string', format: 'date-time', maxLength: 40 },
+} as const
+
+/** The routes. */
+export const operatorDeadLetters = fastifyPlugin<OperatorDeadLettersOptions>(
+  async (app, { deadLetters, authorize }) => {
+    // Late, so that it is known who asks.
+    const preHandler = requireBearer('admin', authorize)
+    const access = 'guarded' as const
+    const looking = {
+      preHandler,
+      config: { access, poolGuard: { criticality: 'normal' as const, budgetMs: READ_BUDGET_MS } },
+    }
+    const acting = {
+      preHandler,
+      config: {
+        access,
+        poolGuard: { criticality: 'critical' as const, budgetMs: WRITE_BUDGET_MS },
+        // In the transaction of the action.
+        audit: 'itself' as const,
+      },
+    }
+
+    app.get<ListRoute>(
+      '/admin/dlq/:queue',
+      {
+        ...looking,
+        schema: {
+          params: QUEUE_PARAMS,
+          querystring: {
+            type: 'object',
+            additionalProperties: false,
+            properties: {
+              limit: { type: 'integer', minimum: 1, maximum: 100, default: 20 },
+              cursor: { type: 'string', maxLength: 60 },
+              state: { type: 'string', enum: ['open', 'replayed', 'discarded'], default: 'open' },
+              ...FILTER,
+            },
+          },
+          response: { 200: ANSWERS.list },
+        },
+      },
+      async ({ params: { queue }, query }, reply) => {
+        const { limit, cursor, state } = query
+        const after = placeOfCursor(cursor)
+        unstored(reply)
+        // One more than asked for tells whether there is another page.
+        const found = await deadLetters.list(queue, { state, ...filterOf(query) }, limit + 1, after)
+        return deadLetterList(found, limit)
+      },
+    )
+
+    app.get<LetterRoute>(
+      '/admin/dlq/:queue/:id',
+      { ...looking, schema: { params: LETTER_PARAMS, response: { 200: ANSWERS.details } } },
+      async ({ params: { queue, id } }, reply) => {
+        unstored(reply)
+        return detailsAnswer(await deadLetters.show(queue, id))
+      },
+    )
+
+    app.post<LetterRoute>(
+      '/admin/dlq/:queue/:id/replay',
+      { ...acting, schema: { params: LETTER_PARAMS, response: { 200: ANSWERS.replay } } },
+      async (request, reply) => {
+        const { queue, id } = request.params
+        const { jobId, repeated } = await deadLetters.replay(queue, id, operatorOf(request))
+        unstored(reply)
+        return { id, job_id: jobId, repeated }
+      },
+    )
+
+    app.post<ReplayManyRoute>(
+      '/admin/dlq/:queue/replay',
+      {
+        ...acting,
+        config: { ...acting.config, addressLimit: OWN_ADDRESS_LIMIT },
+        bodyLimit: MAX_BODY_BYTES,
+        schema: {
+          params: QUEUE_PARAMS,
+          body: {
+            type: 'object',
+            additionalProperties: false,
+            // Whoever puts in many says how many, and whether he means it.
+            required: ['limit', 'dry_run'],
+            properties: {
+              limit: { type: 'integer', minimum: 1, maximum: 100 },
+              dry_run: { type: 'boolean' },
+              ...FILTER,
+            },
+          },
+          response: { 200: ANSWERS.replays },
+        },
+      },
+      async (request, reply) => {
+        const { limit, dry_run: dryRun } = request.body
+        const order = { ...operatorOf(request), limit, dryRun }
+        const replays = await deadLetters.replayMany(request.params.queue, filterOf(request.body), order)
+        unstored(reply)
+        return replaysAnswer(replays, dryRun)
+      },
+    )
+
+    // The reason stands in the query: what a DELETE carries as its body may get lost on the way (RFC 9110, 9.3.5).
+    app.delete<DiscardRoute>(
+      '/admin/dlq/:queue/:id',
+      {
+        ...acting,
+        schema: {
+          params: LETTER_PARAMS,
+          querystring: {
+            type: 'object',
+            additionalProperties: false,
+            required: ['reason'],
+            properties: { reason: { type: 'string', minLength: 1, maxLength: 1000, pattern: '\\S' } },
+          },
+          response: { 200: ANSWERS.discard },
+        },
+      },
+      async (request, reply) => {
+        const { queue, id } = request.params
+        const order = { ...operatorOf(request), reason: request.query.reason }
+        const { repeated } = await deadLetters.discard(queue, id, order)
+        unstored(reply)
+        return { id, repeated }
+      },
+    )
+  },
+  {
+    fastify: '5.x',
+    name: '@holdfast/api/operator-dead-letters',
+    dependencies: ['@holdfast/pool-guard'],
+  },
+)
+
+/** Who has no account has the token of operators. */
+function operatorOf({ principal }: FastifyRequest): { readonly actor: string } {
+  return { actor: principal?.id ?? 'operator token' }
+}
+
+function filterOf({
+  code,
+  died_before,
+}: {
+  readonly code?: string
+  readonly died_before?: string
+}): Omit<DeadLetterFilter, 'state'> {
+  return {
+    ...(code !== undefined && { code }),
+    ...(died_before !== undefined && { diedBefore: new Date(died_before) }),
+  }
+}
+
+function unstored(reply: FastifyReply): void {
+  reply.header('cache-control', 'no-store')
+}
