@@ -370,7 +370,7 @@ t.test(
       }),
     )
     await waitUntil(async () => (await jobs('notify.dead')).length === 2)
-    await sleep(200)
+    await waitUntil(() => jobQueue.snapshot().workers.every(({ deaf }) => deaf === 2))
     t.equal(most, 2)
     t.match(jobQueue.snapshot(), { workers: [{ queue: 'notify', running: 2, deaf: 2 }] })
     t.match(await jobQueue.depths(), { notify: { waiting: 3, active: 0, failed: 2 } })

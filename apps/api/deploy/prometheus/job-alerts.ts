@@ -30,7 +30,7 @@ export const JOB_ALERTS: readonly Alert[] = [
     summary: 'Jobs have died, and nobody has dealt with them.',
     steps: [
       '`GET /admin/dlq/<queue>` lists them with their errors, `GET /admin/dlq/<queue>/<id>` shows one with its correlation id, by which the log has the rest.',
-      'When the reason is gone: `POST /admin/dlq/<queue>/replay` with `{"limit": 50, "dry_run": true}`, then with false.',
+      'When the reason is gone: `POST /admin/dlq/<queue>/replay`, as a dry run first (README, Jobs and dead letters).',
       'When it will never succeed: `DELETE /admin/dlq/<queue>/<id>?reason=...`.',
     ],
     fires: { 'job_dead_letters{queue="settle",instance="a"}': '1+0x30' },

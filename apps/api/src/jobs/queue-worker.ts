@@ -57,8 +57,8 @@ const SETTLE_PAUSE_MS = 200
 
 export class QueueWorker<Payload> {
   readonly #options: QueueWorkerOptions<Payload>
-  /** Until it is known to the database how they have ended. */
-  readonly #running = new Map<string, RunningJob>()
+  /** Until the database knows how they have ended. Two may be of one job: a try that was lost, and the next one. */
+  readonly #running = new Set<RunningJob>()
   readonly #settled = new Map<RunningJob, Promise<void>>()
   /** Handlers that go on although nobody waits for them. */
   #deaf = 0
@@ -90,7 +90,7 @@ export class QueueWorker<Payload> {
     await this.#loop
     const all = Promise.all(this.#settled.values())
     await Promise.race([all, new Promise<void>((resolve) => clock.schedule(graceMs, resolve))])
-    for (const job of this.#running.values()) job.end('closing', new ApiJobsClosedError())
+    for (const job of this.#running) job.end('closing', new ApiJobsClosedError())
     await all
     this.#cancelBeat?.()
     letGo()
@@ -129,11 +129,10 @@ export class QueueWorker<Payload> {
       clock,
       ({ deadlineMs }) => new ApiJobDeadlineError(queue, deadlineMs / 1000),
     )
-    this.#running.set(claim.id, job)
+    this.#running.add(job)
     // What was fetched while this process began to end is not begun here.
     if (this.#stopping) job.end('closing', new ApiJobsClosedError())
     const settled = this.#run(job).finally(() => {
-      this.#running.delete(claim.id)
       this.#settled.delete(job)
       this.#wake()
     })
@@ -148,11 +147,13 @@ export class QueueWorker<Payload> {
     await correlation.run({ ...carrier, job: queue }, async () => {
       const work = this.#work(job, payload)
       const end = await job.endOf(work)
-      if (end.end === 'ignored') this.#waitForDeaf(work)
       const outcome = await this.#settle(job, end).catch((error: unknown): JobOutcome => {
         log('error', { queue, job_id: job.claim.id, err: error }, 'the end of a job could not be stored')
         return 'unsettled'
       })
+      // Its place goes from the one to the other, and is never two.
+      this.#running.delete(job)
+      if (end.end === 'ignored') this.#waitForDeaf(work)
       onEnded(outcome, (clock.nowMs() - startedMs) / 1000)
     })
   }
@@ -233,7 +234,7 @@ export class QueueWorker<Payload> {
   }
 
   #beatLater(): void {
-    const shortestMs = Math.min(...[...this.#running.values()].map(({ claim }) => claim.heartbeatMs))
+    const shortestMs = Math.min(...[...this.#running].map(({ claim }) => claim.heartbeatMs))
     if (shortestMs === Number.POSITIVE_INFINITY) return
     this.#cancelBeat ??= this.#options.clock.schedule(shortestMs / BEATS_PER_HEARTBEAT, () => {
       this.#cancelBeat = undefined
@@ -247,7 +248,7 @@ export class QueueWorker<Payload> {
     this.#endOverdue(askedMs)
     // The next beat does not wait for this one: the answer may never come.
     this.#beatLater()
-    const asked = [...this.#running.values()].filter(({ reason }) => reason !== 'lost')
+    const asked = [...this.#running].filter(({ reason }) => reason !== 'lost')
     if (asked.length === 0) return
     const ours = await store
       .touch(
@@ -265,7 +266,7 @@ export class QueueWorker<Payload> {
   }
 
   #endOverdue(nowMs: number): void {
-    for (const job of this.#running.values()) {
+    for (const job of this.#running) {
       if (job.oursUntilMs <= nowMs)
         job.end('lost', new ApiJobLostError(this.#options.queue, 'no heartbeat got through'))
     }

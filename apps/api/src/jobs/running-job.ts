@@ -12,7 +12,7 @@ export type WorkEnd =
   | { readonly end: 'failed'; readonly error: unknown }
   | { readonly end: 'ignored' }
 
-/** What a handler that was told to end has to do so. */
+/** What a handler that was told to end has to do so: before the database begins the next try, where there is time. */
 const HEED_MS = 1000
 
 export class RunningJob {
@@ -37,7 +37,8 @@ export class RunningJob {
     this.#ignored = new Promise((resolve) => {
       this.#ignore = () => resolve({ end: 'ignored' })
     })
-    const leftMs = Math.max(0, askedMs + claim.deadlineMs - clock.nowMs())
+    const toldMs = askedMs + Math.max(claim.deadlineMs / 2, claim.deadlineMs - HEED_MS)
+    const leftMs = Math.max(0, toldMs - clock.nowMs())
     this.#cancelDeadline = clock.schedule(leftMs, () => this.end('deadline', deadline(claim)))
   }
 
