@@ -1,34 +1,15 @@
 import type { Clock } from '@holdfast/footing'
 import { HandClock } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import {
-  type EndReason,
-  errors,
-  type ForkedWorker,
-  WorkerFleet,
-  type WorkerFleetSettings,
-} from '../src/index.ts'
+import { errors, WorkerFleet, type WorkerFleetSettings } from '../src/index.ts'
 import { KeptLog } from './fake-process.ts'
+import { FakeWorker } from './fake-worker.ts'
 
 /** A worker that answers while it is not busy. */
-class BusyWorker implements ForkedWorker {
-  readonly pid: number
-  readonly told: string[] = []
+class BusyWorker extends FakeWorker {
   asked = 0
   #busy = false
   #waiting: (() => void)[] = []
-  readonly #ready = Promise.withResolvers<void>()
-  readonly #exited = Promise.withResolvers<number>()
-  readonly ready = this.#ready.promise
-  readonly exited = this.#exited.promise
-
-  constructor(pid: number) {
-    this.pid = pid
-  }
-
-  serve(): void {
-    this.#ready.resolve()
-  }
 
   set busy(busy: boolean) {
     this.#busy = busy
@@ -45,15 +26,7 @@ class BusyWorker implements ForkedWorker {
     })
   }
 
-  exit(code: number): void {
-    this.#exited.resolve(code)
-  }
-
-  end(reason: EndReason): void {
-    this.told.push(reason)
-  }
-
-  kill(): void {
+  override kill(): void {
     this.told.push('kill')
     this.exit(137)
   }
@@ -70,8 +43,8 @@ async function serving(t: Test, workers: number, more: Partial<WorkerFleetSettin
   }
   const log = new KeptLog()
   const forked: BusyWorker[] = []
-  const fork = () => {
-    const worker = new BusyWorker(100 + forked.length)
+  const fork = (place: number) => {
+    const worker = new BusyWorker(100 + forked.length, place)
     forked.push(worker)
     return worker
   }

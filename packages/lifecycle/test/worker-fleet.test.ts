@@ -1,46 +1,8 @@
 import { HandClock } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import {
-  type EndReason,
-  errors,
-  type ForkedWorker,
-  WorkerFleet,
-  type WorkerFleetSettings,
-} from '../src/index.ts'
+import { errors, WorkerFleet, type WorkerFleetSettings } from '../src/index.ts'
 import { KeptLog } from './fake-process.ts'
-
-/** A worker that does what a test says. */
-class FakeWorker implements ForkedWorker {
-  readonly pid: number
-  readonly place: number
-  readonly told: string[] = []
-  readonly #ready = Promise.withResolvers<void>()
-  readonly #exited = Promise.withResolvers<number>()
-  readonly ready = this.#ready.promise
-  readonly exited = this.#exited.promise
-
-  constructor(pid: number, place: number) {
-    this.pid = pid
-    this.place = place
-  }
-
-  serve(): void {
-    this.#ready.resolve()
-  }
-
-  exit(code: number): void {
-    this.#exited.resolve(code)
-  }
-
-  end(reason: EndReason): void {
-    this.told.push(reason)
-  }
-
-  kill(): void {
-    this.told.push('kill')
-    this.exit(1)
-  }
-}
+import { FakeWorker } from './fake-worker.ts'
 
 function fleetOf(t: Test, workers: number, more: Partial<WorkerFleetSettings> = {}) {
   const clock = new HandClock()

@@ -89,6 +89,9 @@ export const operatorRoutes: readonly OperatorRoute[] = [
     method: 'PUT',
     path: '/maintenance/rules/:id',
     async answer(maintenance, { params, body }, { note, groups }) {
+      // A body that was forgotten would be a rule that closes everything.
+      if (body === undefined || body === null)
+        inputs.refuse('the body', 'a JSON object, {} for the defaults', body)
       const members = InputMembers.of(body)
       const id = params['id'] ?? ''
       const rule = { id, ...ruleMembers(members) }

@@ -226,21 +226,21 @@ function initialOf(given: InitialOptions): MaintenanceState {
   const { rules = [], banner } = given
   return {
     ...NOTHING,
-    rules: asOption('initial.rules', () => readRules(rules)),
-    ...(banner !== undefined && { banner: asOption('initial.banner', () => readBanner(banner)) }),
+    rules: asOption('initial.rules', rules, () => readRules(rules)),
+    ...(banner !== undefined && { banner: asOption('initial.banner', banner, () => readBanner(banner)) }),
   }
 }
 
 function ruleOf(name: string, given: RuleInput): Rule {
-  return asOption(name, () => readRule(given))
+  return asOption(name, given, () => readRule(given))
 }
 
 /** What an operator would be told is here a mistake of an option. */
-function asOption<T>(name: string, read: () => T): T {
+function asOption<T>(name: string, given: unknown, read: () => T): T {
   try {
     return read()
   } catch (error) {
-    return checks.refuse(name, `readable: ${(error as Error).message}`, 'something else')
+    return checks.refuse(name, `readable: ${(error as Error).message}`, given)
   }
 }
 

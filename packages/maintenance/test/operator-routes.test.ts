@@ -245,6 +245,7 @@ t.test('what makes no sense is refused in words', async (t) => {
     ['POST', '/admin/maintenance/bypasses', { duration_ms: 1e12 }, /"duration_ms" must be/],
     ['POST', '/admin/banner', { message: '' }, /of 1 to 500 characters, received ""/],
     ['POST', '/admin/banner', { message: 'x', from: 5 }, /"from" must be a moment such as/],
+    ['PUT', '/admin/maintenance/rules/a', undefined, /"the body" must be a JSON object, {} for the defaults/],
     ['PUT', '/admin/maintenance/rules/a%20b', {}, /"id" must be a name/],
     ['PUT', '/admin/maintenance/rules/a', { id: 'b' }, /"id" must be left out, or "a" as in the path/],
   ] as const) {

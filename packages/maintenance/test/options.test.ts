@@ -16,7 +16,7 @@ t.test('a wrong option fails at register(), with what was received', async (t) =
     [{ force: 'maybe' }, /"force" must be 'on' or 'off', received "maybe"/],
     [{ file: '' }, /"file" must be a text/],
     [{ fileCheckMs: 1 }, /"fileCheckMs" must be milliseconds from 10/],
-    [{ rule: { mode: 'x' } }, /"rule" must be readable/],
+    [{ rule: { mode: 'x' } }, /"rule" must be readable: .*received an object/],
     [{ groups: { 'a b': [] } }, /"groups" must be a name/],
     [{ groups: { a: ['b'] } }, /"groups.a" must be a path/],
     [{ groups: { a: '/b' } }, /"groups.a" must be a list/],

@@ -121,7 +121,7 @@ export function resolveOptions<Request>(options: MetricsOptions<Request>): Resol
     runtime: checks.flag('runtime', options.runtime ?? true),
     collectTimeoutMs: checks.duration('collectTimeoutMs', options.collectTimeoutMs ?? 500, 1),
     keepMs: checks.duration('keepMs', options.keepMs ?? 0, 0, MAX_KEPT_MS),
-    cluster: checks.flag('cluster', options.cluster ?? false),
+    cluster: clusterOf(options.cluster ?? false),
     maxOperations: checks.count('maxOperations', options.maxOperations ?? 50, 0, 1000),
     clock: checks.having('clock', options.clock, ['nowMs', 'wallMs', 'schedule']) ?? systemClock,
     runtimeClock:
@@ -129,6 +129,13 @@ export function resolveOptions<Request>(options: MetricsOptions<Request>): Resol
   }
   checks.onlyKnown('', options, Object.keys(resolved))
   return resolved
+}
+
+/** Where there is no primary, nobody would answer, and every scrape fail. */
+function clusterOf(given: boolean): boolean {
+  if (checks.flag('cluster', given) && process.send === undefined)
+    checks.refuse('cluster', 'left out in a process that node:cluster has not forked', given)
+  return given
 }
 
 function bucketsOf(buckets: readonly number[]): Float64Array {

@@ -180,6 +180,7 @@ t.test('a wrong option is refused', async (t) => {
     [{ maxTenants: 1001 }, /"maxTenants"/],
     [{ routeConfig: 3 }, /"routeConfig" must be an object/],
     [{ runtime: 'yes' }, /"runtime" must be true or false/],
+    [{ cluster: true }, /"cluster" must be left out in a process that node:cluster has not forked/],
     [{ clock: {} }, /"clock" must be an object with nowMs/],
     [{ runtimeClock: {} }, /"runtimeClock" must be an object with loop/],
   ]

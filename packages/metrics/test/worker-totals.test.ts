@@ -134,13 +134,9 @@ t.test('a metric that answers nonsense takes no other with it, and is named', as
   } as never)
   const unread: string[] = []
   const totals = totalsOf()
-  const channel = {
-    connected: true,
-    send: (message: object) => totals.hear(1, (message as { snapshot: WorkerSnapshot }).snapshot, 0),
-    on: () => {},
-    off: () => {},
-  }
-  const worker = new ClusterWorker(channel, registry as never, new HandClock(), (name) => unread.push(name))
+  const worker = new ClusterWorker(channelTo(totals), registry as never, new HandClock(), (name) =>
+    unread.push(name),
+  )
   await worker.close()
   t.equal(row(totals, 'g{service="api",a="x"}'), 'g{service="api",a="x"} 1', 'with the default labels')
   t.equal(row(totals, 'bare{service="api",a="default"}'), 'bare{service="api",a="default"} 2')
@@ -178,13 +174,7 @@ t.test('numbers arrive in the order in which they were read', async (t) => {
   const slow = [new Promise<void>((resolve) => (answer = resolve))]
   set.gauge({ name: 'slow', help: 'Slow', collect: () => slow.shift() })
   const totals = totalsOf()
-  const channel = {
-    connected: true,
-    send: (message: object) => totals.hear(1, (message as { snapshot: WorkerSnapshot }).snapshot, 0),
-    on: () => {},
-    off: () => {},
-  }
-  const worker = new ClusterWorker(channel, registry, new HandClock())
+  const worker = new ClusterWorker(channelTo(totals), registry, new HandClock())
   const first = worker.tell()
   await setImmediate()
   done.inc()
@@ -338,3 +328,13 @@ t.test('what the primary counts itself is added up with the rest, and it is no w
   await clock.advance(0)
   t.equal(clock.pendingTimers, 0)
 })
+
+/** To a primary that adds up what the first worker says. */
+function channelTo(totals: WorkerTotals) {
+  return {
+    connected: true,
+    send: (message: object) => totals.hear(1, (message as { snapshot: WorkerSnapshot }).snapshot, 0),
+    on: () => {},
+    off: () => {},
+  }
+}
