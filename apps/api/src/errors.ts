@@ -433,4 +433,94 @@ export const ApiReplayBudgetError = createError<[replays: number]>(
   'HOLDFAST_ERR_API_REPLAY_BUDGET',
   'this job was replayed %d times, and died each time; find out why, and discard it',
   409,
+/** The request that changes something has no name of its client's, or one that cannot be. */
+export const ApiIdempotencyKeyError = createError<[received: string]>(
+  'HOLDFAST_ERR_API_IDEMPOTENCY_KEY',
+  'send Idempotency-Key with 1 to 255 visible characters, a new one for each new request and the same one for a repeat: %s',
+  400,
+)
+
+/** A request under this name was answered before, and it asked for something else. */
+export const ApiIdempotencyKeyReusedError = createError(
+  'HOLDFAST_ERR_API_IDEMPOTENCY_KEY_REUSED',
+  'this Idempotency-Key was used before, for a request with another content; choose a new one',
+  422,
+)
+
+/** There is no event with this id. */
+export const ApiEventUnknownError = createError(
+  'HOLDFAST_ERR_API_EVENT_UNKNOWN',
+  'there is no such event',
+  404,
+)
+
+/** Nobody can bet on the event any more. */
+export const ApiEventClosedError = createError<[state: string]>(
+  'HOLDFAST_ERR_API_EVENT_CLOSED',
+  'no bets are taken on this event: it is %s; choose one that is scheduled',
+  409,
+)
+
+/** The event has no such market, or the market no such selection. */
+export const ApiSelectionUnknownError = createError(
+  'HOLDFAST_ERR_API_SELECTION_UNKNOWN',
+  'nothing is offered for this market and selection; look at the odds of the event',
+  404,
+)
+
+/** What the client was shown pays more than what is offered now. */
+export class ApiOddsWorseError extends createError<[now: number, seen: number]>(
+  'HOLDFAST_ERR_API_ODDS_WORSE',
+  'the odds are %d thousandths now, and %d were seen; bet again with the new ones if they will do',
+  409,
+) {
+  readonly issues: readonly [{ readonly in: 'body'; readonly pointer: string; readonly detail: string }]
+
+  constructor(...milli: [now: number, seen: number]) {
+    super(...milli)
+    // For programs.
+    this.issues = [{ in: 'body', pointer: '#/odds_milli', detail: String(milli[0]) }]
+  }
+}
+
+/** The stake is more than the user has. */
+export const ApiBalanceTooLowError = createError(
+  'HOLDFAST_ERR_API_BALANCE_TOO_LOW',
+  'the stake is more than the balance; choose a smaller one',
+  409,
+)
+
+/** The connection broke while a bet was committed, and the database could not be asked again. */
+export class ApiBetOutcomeUnknownError extends createError<[detail?: { cause: unknown }]>(
+  'HOLDFAST_ERR_API_BET_OUTCOME_UNKNOWN',
+  'the bet may be placed or not; send it again with the same Idempotency-Key to know',
+  503,
+) {
+  readonly expose = true
+}
+
+/** The database cannot be asked, and this page of bets was not read lately. */
+export const ApiBetsUnavailableError = createError(
+  'HOLDFAST_ERR_API_BETS_UNAVAILABLE',
+  'these bets are not available at the moment',
+  503,
+)
+
+/** The database cannot be asked, and this was not read lately. */
+export const ApiBalanceUnavailableError = createError(
+  'HOLDFAST_ERR_API_BALANCE_UNAVAILABLE',
+  'the balance is not available at the moment',
+  503,
+)
+
+/** What a job of settlement brings is none that it can have been given. */
+export const ApiSettlePayloadError = createError<[received: string]>(
+  'HOLDFAST_ERR_API_SETTLE_PAYLOAD',
+  'a job of settlement is { "event_id": "<id>", "provider_version": "<version>" }, received %s',
+)
+
+/** A job of settlement is for an event that there is not. */
+export const ApiSettleEventUnknownError = createError<[eventId: string]>(
+  'HOLDFAST_ERR_API_SETTLE_EVENT_UNKNOWN',
+  'there is no event %s whose bets could be settled',
 )

@@ -11,6 +11,13 @@ import type { Database } from './db/database.ts'
 import { ApiDatabasePressedError } from './errors.ts'
 import type { Once } from './once.ts'
 import { type AuthOptions, auth } from './routes/auth/routes.ts'
+import { BalancePages } from './routes/balance/balance-pages.ts'
+import { BalanceRepository } from './routes/balance/balance-repository.ts'
+import { balance } from './routes/balance/routes.ts'
+import { betMetrics } from './routes/bets/bet-metrics.ts'
+import { BetPages } from './routes/bets/bet-pages.ts'
+import { BetRepository } from './routes/bets/bet-repository.ts'
+import { bets } from './routes/bets/routes.ts'
 import { botMetrics } from './routes/bots/bot-metrics.ts'
 import { BotRepository } from './routes/bots/bot-repository.ts'
 import { BotStatusPages } from './routes/bots/bot-status.ts'
@@ -70,6 +77,16 @@ export async function registerSlices(
       registry === undefined ? undefined : botMetrics(fastify.metrics, botRepository, fastify.staleCache),
   })
   await fastify.register(strategies)
+  const betRepository = new BetRepository(fastify.poolGuard, db)
+  await fastify.register(bets, {
+    repository: betRepository,
+    pages: new BetPages(betRepository, fastify.staleCache),
+    count:
+      registry === undefined ? undefined : betMetrics(fastify.metrics, betRepository, fastify.staleCache),
+  })
+  await fastify.register(balance, {
+    pages: new BalancePages(new BalanceRepository(db), fastify.staleCache),
+  })
   await fastify.register(auth, signIn)
   return { firstTurn }
 }

@@ -32,7 +32,8 @@ interface ObjectSchema {
   readonly items?: ObjectSchema
 }
 
-const PARTS = ['body', 'querystring', 'params', 'headers'] as const
+/** Of headers a schema names those that a handler reads; there are always others. */
+const PARTS = ['body', 'querystring', 'params'] as const
 
 /** Where a schema would take a member that it does not name. */
 function openPlaces(schema: ObjectSchema, place: string): readonly string[] {

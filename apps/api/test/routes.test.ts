@@ -6,6 +6,8 @@ import { startPostgres } from '@holdfast/test-kit'
 import Fastify from 'fastify'
 import t from 'tap'
 import { auth } from '../src/routes/auth/routes.ts'
+import { balance } from '../src/routes/balance/routes.ts'
+import { bets } from '../src/routes/bets/routes.ts'
 import { bots } from '../src/routes/bots/routes.ts'
 import { themeHistory } from '../src/routes/theme-history/routes.ts'
 import { bearerOf } from './bearer-of.ts'
@@ -98,9 +100,13 @@ public POST /auth/refresh
 public POST /auth/register
 public POST /auth/verify
 user DELETE /auth/sessions/:id
+user GET /api/balance
+user GET /api/balance/entries
+user GET /api/bets
 user GET /api/bot/status
 user GET /auth/me
 user GET /auth/sessions
+user POST /api/bets
 user POST /api/bot/recover
 user POST /api/bot/start
 user POST /api/bot/stop
@@ -129,6 +135,9 @@ t.test('every route has its rule, and a change of one shows here', (t) => {
 /** All else is open by construction: to see how things are, to sign in, and to open it again. */
 const CLOSED = `GET /:tenant/api/public/load-theme
 GET /:tenant/api/theme/history
+GET /api/balance
+GET /api/balance/entries
+GET /api/bets
 GET /api/bot/status
 GET /docs
 GET /docs/explorer.css
@@ -139,6 +148,7 @@ GET /docs/swagger-ui-bundle.js
 GET /docs/swagger-ui.css
 GET /docs/yaml
 POST /:tenant/api/theme/preview-events
+POST /api/bets
 POST /api/bot/recover
 POST /api/bot/start
 POST /api/bot/stop
@@ -251,6 +261,8 @@ t.test('no text of 50 KB keeps a pattern busy, of a schema or of the source', as
     for (const pattern of patternsOf(schema)) found.set(pattern, new RegExp(pattern, 'u'))
   })
   await app.register(auth, {} as never)
+  await app.register(balance, {} as never)
+  await app.register(bets, {} as never)
   await app.register(bots, {} as never)
   await app.register(themeHistory, {} as never)
   t.ok(found.size >= 5)

@@ -11,6 +11,7 @@ export const METRICS = {
   app_info: { type: 'gauge', labels: ['version', 'environment'] },
   audit_entries_total: { type: 'counter', labels: ['outcome'] },
   audit_queued_entries: { type: 'gauge', labels: [] },
+  bets_placed_total: { type: 'counter', labels: ['outcome'] },
   bot_recovers_total: { type: 'counter', labels: ['status'] },
   bot_starts_total: { type: 'counter', labels: ['status'] },
   bot_stops_total: { type: 'counter', labels: ['status'] },
@@ -207,5 +208,6 @@ export const METRICS = {
   process_open_fds: { type: 'gauge', labels: [] },
   process_resident_memory_bytes: { type: 'gauge', labels: [] },
   process_start_time_seconds: { type: 'gauge', labels: [] },
+  stakes_open_minor: { type: 'gauge', labels: ['currency'] },
   tenant_requests_total: { type: 'counter', labels: ['tenant'] },
 } as const

@@ -70,6 +70,8 @@ create table bets (
 
 -- A page of a user's bets, backwards from the cursor.
 create index bets_by_user on bets (user_id, id);
+-- The same of those that are open, or won: among thousands that are not.
+create index bets_by_user_and_status on bets (user_id, status, id);
 -- What a settlement takes next, in the order in which they were placed.
 create index open_bets_by_event on bets (event_id, id) where status = 'open';
 
@@ -101,6 +103,8 @@ begin
   if not found then
     raise exception 'user % has no balance', new.user_id using errcode = 'foreign_key_violation';
   end if;
+  -- Numbered while the balance is held: the entries of a user are in the order in which they moved it.
+  new.id := nextval('ledger_entries_id_seq');
   return new;
 end
 $$;
