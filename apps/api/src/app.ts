@@ -38,6 +38,7 @@ import { componentOf } from './error-component.ts'
 import { ApiTenantUnknownError } from './errors.ts'
 import { DeadLetters } from './jobs/dead-letters.ts'
 import { limitsOf, policySet } from './limits.ts'
+import { notifications } from './notifications/notifications.ts'
 import { Once } from './once.ts'
 import { docsEnabled } from './openapi/docs-enabled.ts'
 import { openapiDocument } from './openapi/document.ts'
@@ -313,6 +314,14 @@ export async function buildApp({
   const auditRepository = new AuditRepository(db)
   await fastify.register(auditTrail, {
     repository: auditRepository,
+    prepare: () => preparation.get(),
+    clock: systemClock,
+    metrics: registry === undefined ? undefined : fastify.metrics,
+  })
+  await fastify.register(notifications, {
+    config,
+    queue: fastify.jobs,
+    deliver: true,
     prepare: () => preparation.get(),
     clock: systemClock,
     metrics: registry === undefined ? undefined : fastify.metrics,

@@ -73,6 +73,7 @@ function secretsOf(config: Config): Given[] {
     ['SECRET_KEY_PREVIOUS', config.secretKeyPrevious],
     ['METRICS_TOKEN', config.metricsToken],
     ['ADMIN_TOKEN', config.adminToken],
+    ['NOTIFY_WEBHOOK_SECRET', config.notifyWebhookSecret],
   ] as const
   const urls = [
     ['DATABASE_URL', config.databaseUrl],

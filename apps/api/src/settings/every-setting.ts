@@ -4,6 +4,7 @@
 import { redisUrl } from '../redis-target.ts'
 import { STRICT_POLICY } from '../security-headers.ts'
 import { addressLimit, limit, overrides } from './limit-setting.ts'
+import { botToken, chatIds, webhookSecret, webhookUrl } from './notification-setting.ts'
 import {
   bytes,
   choice,
@@ -364,6 +365,34 @@ const SETTINGS = {
     'PUBLIC_URL',
     origin,
     'Where people reach this service, for the links in mails. Unset: mails hold the token alone.',
+  ),
+  notifyWebhookUrl: optional(
+    'NOTIFY_WEBHOOK_URL',
+    webhookUrl,
+    'The server that operators are told by, with messages in the form of Standard Webhooks. `https://` in production. Unset: none.',
+  ),
+  notifyWebhookSecret: optional(
+    'NOTIFY_WEBHOOK_SECRET',
+    webhookSecret,
+    'What these messages are signed with: `whsec_` and 24 to 64 bytes in base64. Required with `NOTIFY_WEBHOOK_URL`.',
+  ),
+  notifyAllowPrivate: setting(
+    'NOTIFY_ALLOW_PRIVATE',
+    flag,
+    'false',
+    'Whether messages may go to addresses of this machine and its networks. Has to be false in production.',
+  ),
+  botToken: optional(
+    'BOT_TOKEN',
+    botToken,
+    'The bot that writes to operators, of Telegram or of an API in its form. Unset: none.',
+  ),
+  adminIds: optional('ADMIN_IDS', chatIds, 'The chats that it writes to, at most 20.'),
+  botApiUrl: setting(
+    'BOT_API_URL',
+    origin,
+    'https://api.telegram.org',
+    'Where the API of bots is. `https://` in production, because the token is a part of the path.',
   ),
   dbWebPoolMax: setting(
     'DB_WEB_POOL_MAX',

@@ -73,6 +73,7 @@ export function checkTogether(values: Partial<Config>, problems: ConfigProblem[]
       fix: 'Make it longer than REQUEST_TIMEOUT.',
     })
   }
+  checkNotifications(values, problems, alreadyWrong)
   if (values.pgbouncerAdminUrl !== undefined && values.databaseUrl === undefined) {
     problems.push({
       name: 'PGBOUNCER_ADMIN_URL',
@@ -89,6 +90,54 @@ export function checkTogether(values: Partial<Config>, problems: ConfigProblem[]
       name: 'MANAGEMENT_PORT',
       wrong: `is ${values.managementPort}, the same as API_PORT`,
       fix: 'Choose another port, or leave it unset.',
+    })
+  }
+}
+
+/** Whom operators are told by. */
+function checkNotifications(
+  {
+    environment,
+    notifyWebhookUrl,
+    notifyWebhookSecret,
+    notifyAllowPrivate,
+    botToken,
+    botApiUrl,
+  }: Partial<Config>,
+  problems: ConfigProblem[],
+  alreadyWrong: (...names: string[]) => boolean,
+): void {
+  if (
+    notifyWebhookUrl !== undefined &&
+    notifyWebhookSecret === undefined &&
+    !alreadyWrong('NOTIFY_WEBHOOK_SECRET')
+  ) {
+    problems.push({
+      name: 'NOTIFY_WEBHOOK_SECRET',
+      wrong: 'is unset, and NOTIFY_WEBHOOK_URL is set',
+      fix: 'Make one with: echo whsec_$(openssl rand -base64 32)',
+    })
+  }
+  if (environment !== 'production') return
+  if (notifyAllowPrivate === true) {
+    problems.push({
+      name: 'NOTIFY_ALLOW_PRIVATE',
+      wrong: 'is true, and ENVIRONMENT is production',
+      fix: 'Set it to false, and let messages go to a public server.',
+    })
+  }
+  if (notifyWebhookUrl?.reveal().startsWith('http:')) {
+    problems.push({
+      name: 'NOTIFY_WEBHOOK_URL',
+      wrong: 'is not https, and ENVIRONMENT is production',
+      fix: 'Write https://, or everybody on the way reads it.',
+    })
+  }
+  if (botToken !== undefined && botApiUrl?.startsWith('http:')) {
+    problems.push({
+      name: 'BOT_API_URL',
+      wrong: 'is not https, and ENVIRONMENT is production',
+      fix: 'Write https://, or everybody on the way reads BOT_TOKEN.',
     })
   }
 }

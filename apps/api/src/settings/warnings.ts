@@ -31,6 +31,8 @@ const OWN_PREFIXES = [
   'MAIL_',
   'TRUSTED_',
   'SHUTDOWN_',
+  'NOTIFY_',
+  'BOT_API_',
 ]
 // Kubernetes injects these for every Service, whatever its name.
 const KUBERNETES_LINK = /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)/
@@ -59,6 +61,12 @@ export function warningsOf(config: Config, environment: Environment): string[] {
   }
   if (config.environment === 'production' && config.smtpUrl === undefined) {
     warnings.push('SMTP_URL is unset: nobody can register, nor reset a password')
+  }
+  if (config.botToken !== undefined && config.adminIds === undefined) {
+    warnings.push('BOT_TOKEN is set, and ADMIN_IDS is not: the bot has nobody to write to')
+  }
+  if (config.adminIds !== undefined && config.botToken === undefined) {
+    warnings.push('ADMIN_IDS is set, and BOT_TOKEN is not: nobody writes to them')
   }
   if (given(environment, 'API_WORKERS') !== undefined && config.apiWorkers > workersOf(config)) {
     warnings.push(
