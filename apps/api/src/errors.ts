@@ -524,3 +524,45 @@ export const ApiSettleEventUnknownError = createError<[eventId: string]>(
   'HOLDFAST_ERR_API_SETTLE_EVENT_UNKNOWN',
   'there is no event %s whose bets could be settled',
 )
+
+/** The provider of odds did not answer, or said that it cannot. */
+export const ApiProviderUnavailableError = createError<
+  [sport: string, why: string, detail?: { cause: unknown }]
+>('HOLDFAST_ERR_API_PROVIDER_UNAVAILABLE', 'the provider has no odds of %s: %s; it is asked again later', 503)
+
+/** The provider of odds did not answer in time. */
+export const ApiProviderTimeoutError = createError<[sport: string, ms: number, detail?: { cause: unknown }]>(
+  'HOLDFAST_ERR_API_PROVIDER_TIMEOUT',
+  'the provider did not tell the odds of %s within %d ms; it is asked again later, or raise ODDS_TIMEOUT',
+  504,
+)
+
+/** The provider of odds was asked too often. */
+export const ApiProviderLimitedError = createError<[sport: string]>(
+  'HOLDFAST_ERR_API_PROVIDER_LIMITED',
+  'the provider was asked too often, at last for %s; lower ODDS_REQUESTS_PER_MINUTE to what it allows',
+  429,
+)
+
+/** What the provider of odds answered is not what was asked for. */
+export const ApiProviderUnreadableError = createError<
+  [sport: string, why: string, detail?: { cause: unknown }]
+>(
+  'HOLDFAST_ERR_API_PROVIDER_UNREADABLE',
+  'what the provider answered for %s cannot be used: it %s; nothing of it was taken',
+  502,
+)
+
+/** The database cannot be asked, and this page was not read lately. */
+export const ApiSportsUnavailableError = createError(
+  'HOLDFAST_ERR_API_SPORTS_UNAVAILABLE',
+  'sports, events and odds are not available at the moment',
+  503,
+)
+
+/** There is no event with this id. */
+export const ApiEventUnknownError = createError(
+  'HOLDFAST_ERR_API_EVENT_UNKNOWN',
+  'there is no such event',
+  404,
+)

@@ -24,6 +24,9 @@ import { BotStatusPages } from './routes/bots/bot-status.ts'
 import { bots } from './routes/bots/routes.ts'
 import { registerPublicTheme } from './routes/public-theme/register.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
+import { sports } from './routes/sports/routes.ts'
+import { SportPages } from './routes/sports/sport-pages.ts'
+import { SportRepository } from './routes/sports/sport-repository.ts'
 import { strategies } from './routes/strategies/routes.ts'
 import { HistoryPages } from './routes/theme-history/history-pages.ts'
 import { themeHistory } from './routes/theme-history/routes.ts'
@@ -87,6 +90,7 @@ export async function registerSlices(
   await fastify.register(balance, {
     pages: new BalancePages(new BalanceRepository(db), fastify.staleCache),
   })
+  await fastify.register(sports, { pages: new SportPages(new SportRepository(db), fastify.staleCache) })
   await fastify.register(auth, signIn)
   return { firstTurn }
 }

@@ -18,6 +18,7 @@ export interface Database {
   ledger_entries: LedgerEntriesTable
   sport_events: SportEventsTable
   odds: OddsTable
+  provider_pace: ProviderPaceTable
   bets: BetsTable
   leases: LeasesTable
   trades: TradesTable
@@ -224,6 +225,12 @@ export interface OddsTable {
   odds_milli: number
   provider_version: string
   changed_at: Generated<Date>
+}
+
+/** When a provider may be asked next, by whichever process. */
+export interface ProviderPaceTable {
+  provider: string
+  next_request_at: Date
 }
 
 /** A bet of a user. */

@@ -34,8 +34,9 @@ create table sport_events (
   check ((status = 'finished') = (result is not null))
 );
 
--- Lists of what can be bet on, by sport and in the order of the starts.
+-- Lists of what can be bet on, in the order of the starts: of a sport, and of all.
 create index sport_events_by_start on sport_events (sport, starts_at, id) where status in ('scheduled', 'live');
+create index sport_events_by_start_of_all on sport_events (starts_at, id) where status in ('scheduled', 'live');
 
 create table odds (
   event_id bigint not null references sport_events (id) on delete cascade,
@@ -46,6 +47,12 @@ create table odds (
   provider_version bigint not null,
   changed_at timestamptz not null default clock_timestamp(),
   primary key (event_id, market, selection)
+);
+
+-- When a provider may be asked next, by whichever process: how often it is asked holds over restarts.
+create table provider_pace (
+  provider text primary key check (length(provider) between 1 and 300),
+  next_request_at timestamptz not null
 );
 
 create table bets (
@@ -164,6 +171,7 @@ drop function users_open_balance();
 drop table ledger_entries;
 drop function ledger_entries_move_balance();
 drop table bets;
+drop table provider_pace;
 drop table odds;
 drop table sport_events;
 drop table balances;

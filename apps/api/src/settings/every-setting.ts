@@ -5,6 +5,7 @@ import { redisUrl } from '../redis-target.ts'
 import { STRICT_POLICY } from '../security-headers.ts'
 import { addressLimit, limit, overrides } from './limit-setting.ts'
 import { botToken, chatIds, webhookSecret, webhookUrl } from './notification-setting.ts'
+import { providerUrl, sports } from './provider-setting.ts'
 import {
   bytes,
   choice,
@@ -447,6 +448,35 @@ const SETTINGS = {
     duration(100, 600_000),
     '5s',
     'Longest pause inside a transaction before PostgreSQL ends it.',
+  ),
+  oddsProviderUrl: optional(
+    'ODDS_PROVIDER_URL',
+    providerUrl,
+    'Where the provider of odds is, `https://odds.example/base`. Unset: nobody is asked, and nothing can be bet on but what is in the database.',
+  ),
+  oddsSports: setting(
+    'ODDS_SPORTS',
+    sports,
+    'football,tennis,basketball,chess',
+    'The sports that the provider is asked for, by the names that it has for them.',
+  ),
+  oddsIntervalMs: setting(
+    'ODDS_INTERVAL',
+    duration(1000, 3_600_000),
+    '15s',
+    'From one request for a sport to the next, on average: each pause is half to one and a half times as long.',
+  ),
+  oddsRequestsPerMinute: setting(
+    'ODDS_REQUESTS_PER_MINUTE',
+    integer(1, 6000),
+    '60',
+    'Most requests to the provider in any minute, of all processes together, whatever restarts.',
+  ),
+  oddsTimeoutMs: setting(
+    'ODDS_TIMEOUT',
+    duration(100, 60_000),
+    '5s',
+    'Longest time for one answer of the provider, to its last byte.',
   ),
   themeRefreshIntervalMs: setting(
     'THEME_REFRESH_INTERVAL',

@@ -3,6 +3,7 @@ import type { Config } from './every-setting.ts'
 import { durationText } from './setting.ts'
 
 const LEAST_STUCK_MS = 1000
+const MINUTE_MS = 60_000
 
 /** Rules that span several variables. A variable that is itself wrong is undefined here, and reported already. */
 export function checkTogether(values: Partial<Config>, problems: ConfigProblem[]): void {
@@ -74,6 +75,17 @@ export function checkTogether(values: Partial<Config>, problems: ConfigProblem[]
     })
   }
   checkNotifications(values, problems, alreadyWrong)
+  const { oddsSports, oddsIntervalMs, oddsRequestsPerMinute } = values
+  if (oddsSports !== undefined && oddsIntervalMs !== undefined && oddsRequestsPerMinute !== undefined) {
+    const wanted = Math.ceil((oddsSports.length * MINUTE_MS) / oddsIntervalMs)
+    if (wanted > oddsRequestsPerMinute) {
+      problems.push({
+        name: 'ODDS_REQUESTS_PER_MINUTE',
+        wrong: `is ${oddsRequestsPerMinute}, and ${oddsSports.length} sports each ${durationText(oddsIntervalMs)} are ${wanted}`,
+        fix: 'Raise it as far as the provider allows, raise ODDS_INTERVAL, or name fewer ODDS_SPORTS.',
+      })
+    }
+  }
   if (values.pgbouncerAdminUrl !== undefined && values.databaseUrl === undefined) {
     problems.push({
       name: 'PGBOUNCER_ADMIN_URL',
