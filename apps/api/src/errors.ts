@@ -1,4 +1,5 @@
 import createError from '@fastify/error'
+import type { StrategyError } from './strategy/strategy-error.ts'
 
 /** An applied migration's text differs from what was recorded when it was applied. */
 export const ApiMigrationChangedError = createError<[string]>(
@@ -187,6 +188,41 @@ export const ApiBotOvertakenError = createError(
 export const ApiBotStatusUnavailableError = createError(
   'HOLDFAST_ERR_API_BOT_STATUS_UNAVAILABLE',
   'the status is not available at the moment',
+  503,
+)
+
+/** The user has as many bots as one may have. */
+export const ApiBotsFullError = createError<[max: number]>(
+  'HOLDFAST_ERR_API_BOTS_FULL',
+  'a user has at most %d bots, and these are as many',
+  409,
+)
+
+/** A text that is to be the strategy of a bot is none; `issues` says where it is wrong. */
+export class ApiStrategyInvalidError extends createError<[string]>(
+  'HOLDFAST_ERR_API_STRATEGY_INVALID',
+  'this is no strategy: %s',
+  422,
+) {
+  readonly issues: readonly object[]
+
+  constructor({ message, line, column }: StrategyError) {
+    super(message)
+    this.issues = [{ in: 'body', pointer: '#/strategy', detail: message, line, column }]
+  }
+}
+
+/** The database cannot be asked, and this page of bots, or of their events, was not read lately. */
+export const ApiBotListUnavailableError = createError(
+  'HOLDFAST_ERR_API_BOT_LIST_UNAVAILABLE',
+  'this list is not available at the moment',
+  503,
+)
+
+/** The database cannot be asked, and this page of trades was not read lately. */
+export const ApiTradesUnavailableError = createError(
+  'HOLDFAST_ERR_API_TRADES_UNAVAILABLE',
+  'these trades are not available at the moment',
   503,
 )
 
@@ -558,11 +594,4 @@ export const ApiSportsUnavailableError = createError(
   'HOLDFAST_ERR_API_SPORTS_UNAVAILABLE',
   'sports, events and odds are not available at the moment',
   503,
-)
-
-/** There is no event with this id. */
-export const ApiEventUnknownError = createError(
-  'HOLDFAST_ERR_API_EVENT_UNKNOWN',
-  'there is no such event',
-  404,
 )

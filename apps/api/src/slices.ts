@@ -18,9 +18,11 @@ import { betMetrics } from './routes/bets/bet-metrics.ts'
 import { BetPages } from './routes/bets/bet-pages.ts'
 import { BetRepository } from './routes/bets/bet-repository.ts'
 import { bets } from './routes/bets/routes.ts'
+import { botLists } from './routes/bots/bot-lists.ts'
 import { botMetrics } from './routes/bots/bot-metrics.ts'
 import { BotRepository } from './routes/bots/bot-repository.ts'
 import { BotStatusPages } from './routes/bots/bot-status.ts'
+import { NewBotRepository } from './routes/bots/new-bot-repository.ts'
 import { bots } from './routes/bots/routes.ts'
 import { registerPublicTheme } from './routes/public-theme/register.ts'
 import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
@@ -31,6 +33,8 @@ import { strategies } from './routes/strategies/routes.ts'
 import { HistoryPages } from './routes/theme-history/history-pages.ts'
 import { themeHistory } from './routes/theme-history/routes.ts'
 import { ThemeHistoryRepository } from './routes/theme-history/theme-history-repository.ts'
+import { trades } from './routes/trades/routes.ts'
+import { TradeRepository } from './routes/trades/trade-repository.ts'
 
 const PAUSE_MS = 1000
 
@@ -79,6 +83,9 @@ export async function registerSlices(
     counters:
       registry === undefined ? undefined : botMetrics(fastify.metrics, botRepository, fastify.staleCache),
   })
+  const caches = fastify.staleCache
+  await fastify.register(botLists, { repository: new NewBotRepository(fastify.poolGuard, db), caches })
+  await fastify.register(trades, { repository: new TradeRepository(db), caches })
   await fastify.register(strategies)
   const betRepository = new BetRepository(fastify.poolGuard, db)
   await fastify.register(bets, {

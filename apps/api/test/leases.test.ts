@@ -90,6 +90,54 @@ t.test('whoever was paused writes nothing late, and nobody takes over below a wr
   )
 })
 
+t.test(
+  'of many at once, those that are still held are told, and nobody takes these before the commit',
+  async (t) => {
+    const { pool, owner } = await database(t)
+    const mine = owner('mine')
+    const other = owner('other')
+    const taken = await mine.take(['bot/3', 'bot/1', 'bot/2', 'bot/4'])
+    const [lost] = taken.filter(({ name }) => name === 'bot/2')
+    const gone = taken.filter(({ name }) => name === 'bot/4')
+    // As an operation of its user ends one, and the end of a bot takes one away.
+    await pool.query(
+      `update leases set fence = nextval('lease_fences'), expires_at = now() where name = 'bot/2'`,
+    )
+    await pool.query(`delete from leases where name = 'bot/4'`)
+    let inside = true
+    const write = pool.transaction({}, async (tx) => {
+      const held = await mine.holdAll(tx, taken)
+      t.strictSame(held.map(({ name }) => name).sort(), ['bot/1', 'bot/3'])
+      await tx.query(`select from leases where kind = 'bot'`)
+      await sleep(300)
+      inside = false
+    })
+    await waitUntil(() => lost?.signal.aborted === true)
+    t.ok(gone.every(({ signal }) => signal.aborted))
+    await pool.query(`update leases set expires_at = now() where kind = 'bot'`)
+    t.equal(inside, false, 'whoever ends a lease has waited')
+    await write
+    t.equal((await other.take(['bot/1', 'bot/2', 'bot/3'])).length, 3)
+    t.strictSame(await pool.transaction({}, (tx) => mine.holdAll(tx, taken)), [])
+    t.strictSame(mine.held, [])
+    t.strictSame(await pool.transaction({}, (tx) => mine.holdAll(tx, [])), [])
+  },
+)
+
+t.test('those who hold many in another order never wait for each other', async (t) => {
+  const { pool, owner } = await database(t)
+  const mine = owner('mine', { leaseMs: 300 })
+  const taken = await mine.take(Array.from({ length: 50 }, (_, number) => `bot/${number}`))
+  await Promise.all(
+    Array.from({ length: 40 }, (_, turn) =>
+      pool.transaction({ criticality: 'critical' }, (tx) =>
+        mine.holdAll(tx, turn % 2 === 0 ? taken : taken.toReversed()),
+      ),
+    ),
+  )
+  t.equal(mine.held.length, 50)
+})
+
 t.test('without the database everything is over in time, and comes back with it', async (t) => {
   const { url, pool } = await database(t)
   const away = new PoolGuard({ connectionString: url, max: 1, min: 0, connectTimeoutMs: 200 })

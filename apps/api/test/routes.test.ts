@@ -104,12 +104,16 @@ user GET /api/balance
 user GET /api/balance/entries
 user GET /api/bets
 user GET /api/bot/status
+user GET /api/bots
+user GET /api/bots/:id/events
+user GET /api/trades
 user GET /auth/me
 user GET /auth/sessions
 user POST /api/bets
 user POST /api/bot/recover
 user POST /api/bot/start
 user POST /api/bot/stop
+user POST /api/bots
 user POST /api/strategies/validate
 user POST /auth/password
 user POST /auth/sessions/revoke-all`
@@ -139,6 +143,9 @@ GET /api/balance
 GET /api/balance/entries
 GET /api/bets
 GET /api/bot/status
+GET /api/bots
+GET /api/bots/:id/events
+GET /api/trades
 GET /docs
 GET /docs/explorer.css
 GET /docs/explorer.js
@@ -152,6 +159,7 @@ POST /api/bets
 POST /api/bot/recover
 POST /api/bot/start
 POST /api/bot/stop
+POST /api/bots
 POST /api/strategies/validate
 POST /auth/password
 POST /auth/password/forgot

@@ -13,6 +13,9 @@ export interface Issue {
   /** Which member of it, as a JSON Pointer in the form of a URI fragment (RFC 6901, 6): `#/bots/0/id`. */
   readonly pointer: string
   readonly detail: string
+  /** Where in the text of that member, from 1; where it is a text that people write. */
+  readonly line?: number
+  readonly column?: number
 }
 
 /** What Ajv says about one member; the part of it that is read here. */
@@ -48,11 +51,17 @@ export function knownIssues(given: readonly unknown[]): readonly Issue[] {
   return given
     .filter(isIssue)
     .slice(0, MAX_ISSUES)
-    .map(({ in: part, pointer, detail }) => ({
+    .map(({ in: part, pointer, detail, line, column }) => ({
       in: part,
       pointer: oneLine(pointer),
       detail: oneLine(detail),
+      ...(isPlace(line) && { line }),
+      ...(isPlace(column) && { column }),
     }))
+}
+
+function isPlace(given: unknown): given is number {
+  return Number.isSafeInteger(given) && Number(given) >= 1
 }
 
 const PARTS: ReadonlyMap<unknown, Issue['in']> = new Map([

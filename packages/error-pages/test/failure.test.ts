@@ -104,6 +104,17 @@ t.test('headers of an error are sent when they can be', async (t) => {
   t.same(failureOf({ statusCode: 401, headers: 'x' }).headers, {})
 })
 
+t.test('an issue may say where in a text it is, and a place that is none is left out', async (t) => {
+  const issue = { in: 'body', pointer: '#/rule', detail: 'is not complete' } as const
+  const placed = { ...issue, line: 2, column: 9 }
+  t.same(failureOf(new ValidationError('no', [placed])).issues, [placed])
+  for (const none of [0, -1, 1.5, Number.NaN, '3', null]) {
+    t.same(failureOf({ statusCode: 422, issues: [{ ...issue, line: none, column: none, more: 1 }] }).issues, [
+      issue,
+    ])
+  }
+})
+
 t.test('each class of errors says what a person has to know, and no more', async (t) => {
   const cause = new Error(SECRET)
   const issue = { in: 'body', pointer: '#/age', detail: 'must be at least 18' } as const

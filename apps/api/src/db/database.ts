@@ -104,7 +104,7 @@ export interface BotsTable {
   cash_minor: Generated<string>
   /** Units that it holds. */
   position: Generated<string>
-  /** The last tick of the market that it has decided on. */
+  /** The tick of the market at which it has last traded. */
   last_tick: Generated<string>
   /** What the client called the request that created it; unique for a user. */
   idempotency_key: Generated<string | null>
@@ -255,6 +255,8 @@ export interface BetsTable {
 /** Who does what only one may do. */
 export interface LeasesTable {
   name: string
+  /** What it is a lease of: what stands before the first `/` of the name. */
+  kind: GeneratedAlways<string>
   owner: string
   fence: string
   expires_at: Date

@@ -88,12 +88,37 @@ export class Leases {
     if (given.length === 0) return
     await this.#pool
       .query(
-        `update leases set expires_at = clock_timestamp()
-         from unnest($1::text[], $2::bigint[]) as given (name, fence)
-         where leases.name = given.name and leases.fence = given.fence`,
+        `with mine as (
+           select leases.name from leases
+           join unnest($1::text[], $2::bigint[]) as given (name, fence) on leases.name = given.name and leases.fence = given.fence
+           order by leases.name for update of leases
+         )
+         update leases set expires_at = clock_timestamp() from mine where leases.name = mine.name`,
         namesAndFences(given),
       )
       .catch(() => {})
+  }
+
+  /**
+   * Makes sure that what this transaction writes for those of the leases that it answers is written by the owner: nobody
+   * takes them over before its end. The others are over. Whoever locks rows of what the leases stand for does so before.
+   */
+  async holdAll(tx: Pick<Transaction, 'query'>, leases: readonly Lease[]): Promise<Lease[]> {
+    if (leases.length === 0) return []
+    const { rows } = await tx.query<LeaseRow>(
+      // In one order, so that two who hold and take the same never wait for each other.
+      `select leases.name, leases.fence from leases
+       join unnest($1::text[], $2::bigint[]) as given (name, fence) on leases.name = given.name and leases.fence = given.fence
+       where expires_at > clock_timestamp() order by leases.name for share of leases`,
+      namesAndFences(leases),
+    )
+    const names = new Set(rows.map(({ name }) => name))
+    for (const lease of leases) {
+      if (!names.has(lease.name) && this.#held.get(lease.name) === lease) {
+        this.#forget(lease, 'it has ended, or somebody else has taken it')
+      }
+    }
+    return leases.filter(({ name }) => names.has(name))
   }
 
   /** Gives everything back, and takes nothing any more. */

@@ -7,12 +7,17 @@ export const botsThatTrade: Migration = {
 -- transaction, so that one who was paused for longer than his lease writes nothing late.
 create table leases (
   name text primary key check (length(name) between 1 and 200),
+  -- What it is a lease of.
+  kind text not null generated always as (split_part(name, '/', 1)) stored,
   -- The process that has it, or had it last.
   owner text not null check (length(owner) between 1 and 200),
   -- Larger than all that were given before.
   fence bigint not null,
   expires_at timestamptz not null
 );
+
+-- What of a kind nobody has, the one that has waited the longest first.
+create index leases_by_kind on leases (kind, expires_at);
 
 create sequence lease_fences;
 
@@ -23,7 +28,7 @@ alter table bots
   add column cash_minor bigint not null default 1000000 check (cash_minor >= 0),
   -- Units that it holds.
   add column position bigint not null default 0 check (position >= 0),
-  -- The last tick of the market that it has decided on.
+  -- The tick of the market at which it has last traded.
   add column last_tick bigint not null default 0 check (last_tick >= 0),
   -- What the client called the request that created it.
   add column idempotency_key text check (length(idempotency_key) between 1 and 255),
@@ -33,6 +38,31 @@ alter table bots
 alter table bot_events drop constraint bot_events_kind_check;
 alter table bot_events add constraint bot_events_kind_check
   check (kind in ('started', 'stopped', 'recovered', 'taken_over', 'failed'));
+
+-- A page of the events of a bot, backwards from the cursor.
+create index bot_events_by_bot on bot_events (bot_id, id);
+
+-- A bot that runs has a lease, by which processes find it; whoever starts it, and be it by plain SQL. Each operation gives
+-- it another fence and ends it, so that whoever had it writes nothing from the commit on, however late he learns of it.
+create function bots_have_leases() returns trigger language plpgsql as $$
+begin
+  if tg_op = 'DELETE' then
+    delete from leases where name = 'bot/' || old.id;
+  elsif new.status = 'running' then
+    insert into leases (name, owner, fence, expires_at)
+      values ('bot/' || new.id, 'nobody', nextval('lease_fences'), clock_timestamp())
+      on conflict (name) do update set fence = excluded.fence, expires_at = excluded.expires_at;
+  elsif tg_op = 'UPDATE' then
+    delete from leases where name = 'bot/' || new.id;
+  end if;
+  return null;
+end
+$$;
+
+create trigger bots_have_leases after insert or update of status or delete on bots
+  for each row execute function bots_have_leases();
+insert into leases (name, owner, fence, expires_at)
+  select 'bot/' || id, 'nobody', nextval('lease_fences'), clock_timestamp() from bots where status = 'running';
 
 create table trades (
   id bigint generated always as identity primary key,
@@ -60,6 +90,9 @@ create trigger trades_no_truncate before truncate on trades
 `,
   down: `
 drop table trades;
+drop trigger bots_have_leases on bots;
+drop function bots_have_leases();
+drop index bot_events_by_bot;
 -- What only this version writes goes with it.
 alter table bot_events disable trigger bot_events_append_only;
 delete from bot_events where kind in ('taken_over', 'failed');

@@ -46,7 +46,7 @@ export async function registerMaintenance(
     force: maintenanceForce,
     file: maintenanceFile === undefined ? undefined : resolve(callerDirectory(), maintenanceFile),
     rule: USUAL,
-    groups: { bots: ['/api/bot'], auth: ['/auth'], themes: ['/:tenant/api'] },
+    groups: { bots: ['/api/bot', '/api/bots', '/api/trades'], auth: ['/auth'], themes: ['/:tenant/api'] },
     // Whoever closes the service has to be able to sign in, and operators see what they do.
     open: [
       '/auth/login',

@@ -284,6 +284,24 @@ const SETTINGS = {
     '10s',
     'How long a process that died in the middle of an operation keeps its user from the next one.',
   ),
+  botTickMs: setting(
+    'BOT_TICK',
+    duration(100, 60_000),
+    '1s',
+    'A tick of the market: how often bots decide, and prices change. The same for all processes; with another one the market is another one.',
+  ),
+  botLeaseMs: setting(
+    'BOT_LEASE',
+    duration(1000, 300_000),
+    '15s',
+    'How long the bots of a process that died, or hangs, wait until another one runs them.',
+  ),
+  botsPerProcess: setting(
+    'BOTS_PER_PROCESS',
+    integer(1, 999),
+    '500',
+    'Most bots that one process runs. Processes share all that run; what is more than all of them may run has no owner, and `bots` in `/readyz` says so.',
+  ),
   maintenanceModeDefault: setting(
     'MAINTENANCE_MODE_DEFAULT',
     flag,

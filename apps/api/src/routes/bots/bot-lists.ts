@@ -1,0 +1,253 @@
+// GET and POST /api/bots, and GET /api/bots/:id/events.
+
+import { withRetryAfter } from '@holdfast/footing'
+import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
+import { idAfter, idBefore, PAGE_QUERY, pageOf, pageSchema } from '../../cursor.ts'
+import { bigintOf } from '../../db/bigint.ts'
+import {
+  ApiBotListUnavailableError,
+  ApiBotUnknownError,
+  ApiMemberKindError,
+  ApiStrategyInvalidError,
+} from '../../errors.ts'
+import { idempotencyKeyOf, REPLAYED_HEADER, requestDigest } from '../../idempotency-key.ts'
+import { ListPages } from '../../list-pages.ts'
+import { type MarketSymbol, SYMBOL_NAMES } from '../../market/symbols.ts'
+import { principalOf } from '../../plugins/identity.ts'
+import { pageBody } from '../../remembered-pages.ts'
+import { MAX_LENGTH } from '../../strategy/language.ts'
+import { parseStrategy } from '../../strategy/parse.ts'
+import { StrategyError } from '../../strategy/strategy-error.ts'
+import { type BotWish, createdAnswer, detailsItem, eventItem } from './new-bot.ts'
+import type { BotsSelection, EventsSelection, NewBotRepository } from './new-bot-repository.ts'
+
+const ROUTE = 'POST /api/bots'
+/** Four bytes for each character of a strategy, and the rest of the document. */
+const MAX_BODY_BYTES = 4 * MAX_LENGTH + 2048
+const MAX_NAME = 100
+/** What the database may take for one request in all. */
+const CREATION_BUDGET_MS = 3000
+const LIST_BUDGET_MS = 1000
+
+/** What the routes need. */
+export interface BotListOptions {
+  readonly repository: Pick<NewBotRepository, 'create' | 'bots' | 'events'>
+  readonly caches: FastifyInstance['staleCache']
+}
+
+interface CreateRoute {
+  Body: { name: string; symbol: MarketSymbol; strategy: string }
+}
+
+interface ListRoute {
+  Querystring: { limit: number; cursor?: string }
+}
+
+interface EventsRoute extends ListRoute {
+  Params: { id: string }
+}
+
+const CREATED = {
+  bot_id: { type: 'string' },
+  name: { type: 'string' },
+  symbol: { type: 'string' },
+  strategy: { type: 'string' },
+  opening_cash_minor: { type: 'integer' },
+  currency: { type: 'string' },
+  created_at: { type: 'string', format: 'date-time' },
+} as const
+
+const DETAILS = {
+  bot_id: { type: 'string' },
+  name: { type: 'string' },
+  status: { type: 'string', enum: ['stopped', 'running', 'failed'] },
+  symbol: { type: 'string' },
+  strategy: { type: 'string' },
+  cash_minor: { type: 'integer' },
+  currency: { type: 'string' },
+  position: { type: 'integer' },
+  changed_at: { type: 'string', format: 'date-time' },
+  created_at: { type: 'string', format: 'date-time' },
+} as const
+
+const EVENT = {
+  event_id: { type: 'string' },
+  kind: { type: 'string', enum: ['started', 'stopped', 'recovered', 'taken_over', 'failed'] },
+  from: { type: 'string' },
+  to: { type: 'string' },
+  at: { type: 'string', format: 'date-time' },
+} as const
+
+/** The routes. */
+export const botLists: FastifyPluginCallback<BotListOptions> = (app, { repository, caches }, done) => {
+  const botPages = new ListPages<BotsSelection>(
+    {
+      name: 'bots',
+      keyOf: ({ userId, after, limit }) => `${userId} ${limit} ${after}`,
+      // One more than asked for tells whether there is another page.
+      read: async ({ limit, ...selection }) =>
+        pageOf(await repository.bots({ ...selection, limit: limit + 1 }), limit, detailsItem),
+    },
+    caches,
+  )
+  const eventPages = new ListPages<EventsSelection>(
+    {
+      name: 'bot-events',
+      keyOf: ({ userId, botId, before, limit }) => `${userId} ${botId} ${limit} ${before}`,
+      read: async ({ limit, ...selection }) =>
+        pageOf(await repository.events({ ...selection, limit: limit + 1 }), limit, eventItem),
+    },
+    caches,
+  )
+
+  app.post<CreateRoute>(
+    '/api/bots',
+    {
+      config: {
+        access: 'user',
+        tenantRateLimit: { policy: [{ policy: 'creation', by: 'user' }, 'tenant-bots'] },
+        poolGuard: { criticality: 'critical', budgetMs: CREATION_BUDGET_MS },
+      },
+      bodyLimit: MAX_BODY_BYTES,
+      preValidation: textOnly,
+      schema: {
+        body: {
+          type: 'object',
+          additionalProperties: false,
+          required: ['name', 'symbol', 'strategy'],
+          properties: {
+            name: {
+              type: 'string',
+              minLength: 1,
+              maxLength: MAX_NAME,
+              pattern: '^[^\\u0000-\\u001f\\u007f]*$',
+            },
+            symbol: { type: 'string', enum: SYMBOL_NAMES },
+            strategy: { type: 'string' },
+          },
+        },
+        response: { 201: objectOf(CREATED) },
+      },
+    },
+    async (request, reply) => {
+      const wish = wishOf(request)
+      const { bot, replayed } = await repository.create(wish)
+      if (replayed) reply.header(REPLAYED_HEADER, 'true')
+      else {
+        app.logging.event('USER_ACTION', 'bot.create', {
+          bot_id: bot.id,
+          user_id: wish.userId,
+          symbol: bot.symbol,
+        })
+      }
+      reply.code(201).header('cache-control', 'no-store')
+      return createdAnswer(bot)
+    },
+  )
+
+  app.get<ListRoute>(
+    '/api/bots',
+    {
+      config: {
+        access: 'user',
+        tenantRateLimit: { policy: 'read', by: 'user' },
+        poolGuard: readingFrom(botPages, botsOf),
+      },
+      schema: { querystring: objectOfSome(PAGE_QUERY), response: { 200: pageSchema(objectOf(DETAILS)) } },
+    },
+    async (request, reply) => pageBody(reply, await botPages.read(botsOf(request))),
+  )
+
+  app.get<EventsRoute>(
+    '/api/bots/:id/events',
+    {
+      config: {
+        access: 'user',
+        tenantRateLimit: { policy: 'read', by: 'user' },
+        poolGuard: readingFrom(eventPages, eventsOf),
+      },
+      schema: {
+        params: objectOf({ id: { type: 'string', pattern: '^[1-9][0-9]{0,18}$' } }),
+        querystring: objectOfSome(PAGE_QUERY),
+        response: { 200: pageSchema(objectOf(EVENT)) },
+      },
+    },
+    async (request, reply) => pageBody(reply, await eventPages.read(eventsOf(request))),
+  )
+  done()
+}
+
+/** Where the database cannot be asked, the page that was read last stands in. */
+function readingFrom<Selection, Route extends ListRoute>(
+  pages: ListPages<Selection>,
+  selectionOf: (request: FastifyRequest<Route>) => Selection,
+) {
+  return {
+    criticality: 'normal',
+    budgetMs: LIST_BUDGET_MS,
+    fallback: (
+      request: unknown,
+      reply: FastifyReply,
+      { retryAfterMs }: { readonly retryAfterMs: number },
+    ) => {
+      const found = pages.remembered(selectionOf(request as FastifyRequest<Route>))
+      if (found === undefined) throw withRetryAfter(new ApiBotListUnavailableError(), retryAfterMs)
+      return pageBody(reply, found)
+    },
+  } as const
+}
+
+function wishOf(request: FastifyRequest<CreateRoute>): BotWish {
+  const { name, symbol, strategy } = request.body
+  const idempotencyKey = idempotencyKeyOf(request.headers)
+  try {
+    parseStrategy(strategy)
+  } catch (error) {
+    throw error instanceof StrategyError ? new ApiStrategyInvalidError(error) : error
+  }
+  return {
+    userId: principalOf(request).id,
+    name,
+    symbol,
+    strategy,
+    idempotencyKey,
+    digest: requestDigest(ROUTE, [name, symbol, strategy]),
+  }
+}
+
+function botsOf(request: FastifyRequest<ListRoute>): BotsSelection {
+  const { limit, cursor } = request.query
+  return { userId: principalOf(request).id, after: idAfter(cursor), limit }
+}
+
+function eventsOf(request: FastifyRequest<EventsRoute>): EventsSelection {
+  const { limit, cursor } = request.query
+  const botId = bigintOf(request.params.id)
+  // An id beyond what the database can hold is one more that there is not.
+  if (botId === undefined) throw new ApiBotUnknownError()
+  return { userId: principalOf(request).id, botId, before: idBefore(cursor), limit }
+}
+
+/** A number would be made text of without a word. */
+function textOnly({ body }: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void {
+  const members = Object(body) as Readonly<Record<string, unknown>>
+  const wrong = ['name', 'symbol', 'strategy'].find(
+    (name) => members[name] !== undefined && typeof members[name] !== 'string',
+  )
+  done(wrong === undefined ? undefined : new ApiMemberKindError(wrong, 'text; put it between quotes'))
+}
+
+/** An object with all of these members and no others. */
+function objectOf<Members extends object>(properties: Members) {
+  return {
+    type: 'object',
+    required: Object.keys(properties),
+    additionalProperties: false,
+    properties,
+  } as const
+}
+
+/** An object with any of these members and no others. */
+function objectOfSome<Members extends object>(properties: Members) {
+  return { type: 'object', additionalProperties: false, properties } as const
+}

@@ -1,0 +1,109 @@
+// GET /api/trades: what the bots of a user bought and sold, the newest first.
+
+import { withRetryAfter } from '@holdfast/footing'
+import type { FastifyInstance, FastifyPluginCallback, FastifyRequest } from 'fastify'
+import { idBefore, PAGE_QUERY, pageOf, pageSchema } from '../../cursor.ts'
+import { bigintOf } from '../../db/bigint.ts'
+import { minorOf } from '../../db/minor-units.ts'
+import { ApiTradesUnavailableError } from '../../errors.ts'
+import { ListPages } from '../../list-pages.ts'
+import { principalOf } from '../../plugins/identity.ts'
+import { pageBody } from '../../remembered-pages.ts'
+import type { Trade, TradeRepository, TradesSelection } from './trade-repository.ts'
+
+/** What the database may take for one request in all. */
+const LIST_BUDGET_MS = 1000
+
+/** What the route needs. */
+export interface TradesOptions {
+  readonly repository: Pick<TradeRepository, 'trades'>
+  readonly caches: FastifyInstance['staleCache']
+}
+
+interface TradesRoute {
+  Querystring: { bot_id?: string; limit: number; cursor?: string }
+}
+
+const ITEM = {
+  trade_id: { type: 'string' },
+  bot_id: { type: 'string' },
+  tick: { type: 'string' },
+  side: { type: 'string', enum: ['buy', 'sell'] },
+  symbol: { type: 'string' },
+  quantity: { type: 'integer' },
+  price_minor: { type: 'integer' },
+  currency: { type: 'string' },
+  at: { type: 'string', format: 'date-time' },
+} as const
+
+/** The route. */
+export const trades: FastifyPluginCallback<TradesOptions> = (app, { repository, caches }, done) => {
+  const pages = new ListPages<TradesSelection>(
+    {
+      name: 'trades',
+      keyOf: ({ userId, botId = 'all', before, limit }) => `${userId} ${botId} ${limit} ${before}`,
+      // One more than asked for tells whether there is another page.
+      read: async ({ limit, ...selection }) =>
+        pageOf(await repository.trades({ ...selection, limit: limit + 1 }), limit, tradeItem),
+    },
+    caches,
+  )
+  app.get<TradesRoute>(
+    '/api/trades',
+    {
+      config: {
+        access: 'user',
+        tenantRateLimit: { policy: 'read', by: 'user' },
+        poolGuard: {
+          criticality: 'normal',
+          budgetMs: LIST_BUDGET_MS,
+          // Runs instead of the handler, or after it failed, when the database cannot be asked.
+          fallback: (request, reply, { retryAfterMs }) => {
+            const found = pages.remembered(selectionOf(request as FastifyRequest<TradesRoute>))
+            if (found === undefined) throw withRetryAfter(new ApiTradesUnavailableError(), retryAfterMs)
+            return pageBody(reply, found)
+          },
+        },
+      },
+      schema: {
+        querystring: {
+          type: 'object',
+          additionalProperties: false,
+          properties: { bot_id: { type: 'string', pattern: '^[1-9][0-9]{0,18}$' }, ...PAGE_QUERY },
+        },
+        response: {
+          200: pageSchema({
+            type: 'object',
+            required: Object.keys(ITEM),
+            additionalProperties: false,
+            properties: ITEM,
+          }),
+        },
+      },
+    },
+    async (request, reply) => pageBody(reply, await pages.read(selectionOf(request))),
+  )
+  done()
+}
+
+function selectionOf(request: FastifyRequest<TradesRoute>): TradesSelection {
+  const { bot_id, limit, cursor } = request.query
+  const { id: userId } = principalOf(request)
+  // An id beyond what the database can hold is that of no bot, as is 0.
+  const botId = bot_id === undefined ? undefined : (bigintOf(bot_id) ?? 0n)
+  return { userId, botId, before: idBefore(cursor), limit }
+}
+
+function tradeItem({ id, botId, tick, side, symbol, quantity, priceMinor, currency, at }: Trade) {
+  return {
+    trade_id: id,
+    bot_id: botId,
+    tick,
+    side,
+    symbol,
+    quantity: minorOf(quantity),
+    price_minor: minorOf(priceMinor),
+    currency,
+    at: at.toISOString(),
+  }
+}
