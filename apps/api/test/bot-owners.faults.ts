@@ -231,8 +231,8 @@ t.test(
       const at = random.int(0, alive.length - 1)
       const victim = alive[at]
       if (victim === undefined) throw new Error('there is no process')
-      await strike(victim, random)
-      if (!victim.isFrozen) alive[at] = await next()
+      const hasEnded = await strike(victim, random)
+      if (hasEnded) alive[at] = await next()
       await tradesGrow(random.pick(ids))
     }
     for (const each of alive) each.thaw()
@@ -250,15 +250,17 @@ t.test(
   },
 )
 
-async function strike(victim: BotProcess, random: SeededRandom): Promise<void> {
+/** Answers whether it has ended. */
+async function strike(victim: BotProcess, random: SeededRandom): Promise<boolean> {
   const signal = random.pick(['SIGKILL', 'SIGTERM', 'SIGSTOP'] as const)
   victim.kill(signal)
   if (signal !== 'SIGSTOP') {
     await victim.ended
-    return
+    return true
   }
   victim.isFrozen = true
   // Shorter than a lease, or longer: in the middle of whatever it does.
   await sleep(random.int(0, 2 * LEASE_MS))
   if (random.next() < 0.5) victim.thaw()
+  return false
 }
