@@ -469,6 +469,8 @@ export const ApiReplayBudgetError = createError<[replays: number]>(
   'HOLDFAST_ERR_API_REPLAY_BUDGET',
   'this job was replayed %d times, and died each time; find out why, and discard it',
   409,
+)
+
 /** The request that changes something has no name of its client's, or one that cannot be. */
 export const ApiIdempotencyKeyError = createError<[received: string]>(
   'HOLDFAST_ERR_API_IDEMPOTENCY_KEY',
