@@ -64,7 +64,8 @@ export class ProviderClient implements OddsProvider {
     clock = systemClock,
   }: ProviderClientOptions) {
     const { origin, pathname } = new URL(url)
-    this.#basePath = pathname.replace(/\/+$/, '')
+    // Looked for from where a run of them begins, so that it is looked for once.
+    this.#basePath = pathname.replace(/(?<!\/)\/+$/, '')
     this.#timeoutMs = timeoutMs
     this.#maxBodyBytes = maxBodyBytes
     this.#clock = clock
