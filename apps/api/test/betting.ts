@@ -108,7 +108,7 @@ function patientPool(t: Test, connectionString: string, max: number): PoolGuard 
   return pool
 }
 
-function betsOf(pool: PoolGuard): BetRepository {
+export function betsOf(pool: PoolGuard): BetRepository {
   return new BetRepository(pool, new Kysely<Database>({ dialect: guardedDialect(pool) }))
 }
 
