@@ -36,6 +36,7 @@ import { classifyUnavailable } from './db/unavailable.ts'
 import { deploymentOf } from './deployment/deployment-checks.ts'
 import { componentOf } from './error-component.ts'
 import { ApiTenantUnknownError } from './errors.ts'
+import type { FirstLook } from './first-look.ts'
 import { DeadLetters } from './jobs/dead-letters.ts'
 import { limitsOf, policySet } from './limits.ts'
 import { notifications } from './notifications/notifications.ts'
@@ -60,6 +61,7 @@ import { toldEvents } from './plugins/told-events.ts'
 import { trafficRedis } from './plugins/traffic-redis.ts'
 import { trafficReports } from './plugins/traffic-reports.ts'
 import { waitingBounds } from './plugins/waiting-bounds.ts'
+import { dutiesOf } from './process-type.ts'
 import { RareEvents } from './rare-events.ts'
 import { exemplarOf } from './request-exemplar.ts'
 import { signInParts } from './routes/auth/sign-in-parts.ts'
@@ -69,17 +71,17 @@ import { operatorDeployment } from './routes/operator-deployment/routes.ts'
 import { operatorLifecycle } from './routes/operator-lifecycle/routes.ts'
 import { operatorLimits } from './routes/operator-limits/routes.ts'
 import { withDecodableTenant } from './routes/public-theme/route.ts'
-import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
 import type { Secret } from './secret.ts'
 import { ID_HEADER } from './secured-response.ts'
 import { securityHeaders } from './security-headers.ts'
 import { serverBounds } from './server-bounds.ts'
 import { serviceSecrets } from './service-secrets.ts'
-import { registerSlices } from './slices.ts'
+import { registerSlices, withoutSlices } from './slices.ts'
 import { refuseTunnels, unreadAnswers } from './unreadable-requests.ts'
 import { sharedLevel } from './worker-level.ts'
 import { isWorker, sharersOf } from './worker-process.ts'
 import { connectionsOf, shareOf } from './worker-share.ts'
+import { workers } from './workers/workers.ts'
 
 const MAX_SLUG_IN_PATH = 16_384
 const MAX_INSIDE_CONNECTIONS = 1000
@@ -132,8 +134,8 @@ export interface AppOptions {
 /** The service, not listening yet. */
 export interface App {
   readonly fastify: FastifyInstance
-  /** How the first look into the database ended. Resolves after `fastify.ready()`, however long that look takes. */
-  readonly firstTurn: Promise<ThemeTurn>
+  /** Resolves after `fastify.ready()`, however long that look takes. */
+  readonly firstLook: Promise<FirstLook>
 }
 
 /** Builds the service. */
@@ -204,7 +206,8 @@ export async function buildApp({
   await fastify.register(statedAccess, { foreign: FOREIGN_ROUTES })
   await fastify.register(operatorBounds)
   await fastify.register(auditedActions)
-  const hasDocs = docsEnabled(config)
+  const duties = dutiesOf(config.processType)
+  const hasDocs = duties.serves && docsEnabled(config)
   // It reads the routes as they are registered.
   if (hasDocs) await fastify.register(openapiDocument)
   await fastify.register(errorPages, { pages: errors, ...shared })
@@ -321,7 +324,7 @@ export async function buildApp({
   await fastify.register(notifications, {
     config,
     queue: fastify.jobs,
-    deliver: true,
+    deliver: duties.notifies,
     prepare: () => preparation.get(),
     clock: systemClock,
     metrics: registry === undefined ? undefined : fastify.metrics,
@@ -382,18 +385,15 @@ export async function buildApp({
     authorize: authorizeOperator,
   })
 
-  const { firstTurn } = await registerSlices(fastify, {
-    config,
-    db,
-    registry,
-    dataDirectory,
-    preparation,
-    signIn: { ...parts, sessions: kept },
-  })
+  await fastify.register(workers, { config, duties, prepare: () => preparation.get() })
+  const signIn = { ...parts, sessions: kept }
+  const { firstLook } = duties.serves
+    ? await registerSlices(fastify, { config, db, registry, dataDirectory, preparation, signIn })
+    : withoutSlices(fastify, preparation)
   if (hasDocs) await fastify.register(explorer)
   fastify.accessStated()
   fastify.errorPages.answerOtherMethods()
-  return { fastify, firstTurn }
+  return { fastify, firstLook }
 }
 
 /** No error of the inner port tells more than those outside, and probes and collectors are few. */

@@ -11,6 +11,7 @@ import { warningsOf } from './settings/warnings.ts'
 
 export { ConfigError, type ConfigProblem } from './settings/config-error.ts'
 export type { Config } from './settings/every-setting.ts'
+export { type PoolSettings, type PoolSize, poolSizeOf } from './settings/pool-size.ts'
 export { processesOf, workersOf } from './settings/process-count.ts'
 
 /** Set by a primary, for its workers. */

@@ -9,6 +9,7 @@ import type { Registry } from 'prom-client'
 import type { Config } from './config.ts'
 import type { Database } from './db/database.ts'
 import { ApiDatabasePressedError } from './errors.ts'
+import type { FirstLook } from './first-look.ts'
 import type { Once } from './once.ts'
 import { type AuthOptions, auth } from './routes/auth/routes.ts'
 import { BalancePages } from './routes/balance/balance-pages.ts'
@@ -25,7 +26,6 @@ import { BotStatusPages } from './routes/bots/bot-status.ts'
 import { NewBotRepository } from './routes/bots/new-bot-repository.ts'
 import { bots } from './routes/bots/routes.ts'
 import { registerPublicTheme } from './routes/public-theme/register.ts'
-import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
 import { sports } from './routes/sports/routes.ts'
 import { SportPages } from './routes/sports/sport-pages.ts'
 import { SportRepository } from './routes/sports/sport-repository.ts'
@@ -51,11 +51,11 @@ export interface SliceParts {
   readonly signIn: AuthOptions
 }
 
-/** Registers them all. `firstTurn`, how the first look into the database ends, resolves after `fastify.ready()`. */
+/** Registers them all. `firstLook` resolves after `fastify.ready()`. */
 export async function registerSlices(
   fastify: FastifyInstance,
   parts: SliceParts,
-): Promise<{ readonly firstTurn: Promise<ThemeTurn> }> {
+): Promise<{ readonly firstLook: Promise<FirstLook> }> {
   const { config, db, registry, dataDirectory, preparation, signIn } = parts
   // What the refresher asks, nobody waits for: it takes the connections that are left, and pauses under pressure.
   const { firstTurn } = await runInScope({ criticality: 'background', route: 'theme refresher' }, () =>
@@ -99,5 +99,23 @@ export async function registerSlices(
   })
   await fastify.register(sports, { pages: new SportPages(new SportRepository(db), fastify.staleCache) })
   await fastify.register(auth, signIn)
-  return { firstTurn }
+  const firstLook = firstTurn.then((turn): FirstLook => (turn.ok ? { ok: true, themes: turn.themes } : turn))
+  return { firstLook }
+}
+
+/** The same for a process that answers nobody: there are no slices. */
+export function withoutSlices(
+  fastify: FastifyInstance,
+  preparation: Once<void>,
+): { readonly firstLook: Promise<FirstLook> } {
+  fastify.decorate('hasTheme', () => false)
+  const { promise: firstLook, resolve } = Promise.withResolvers<FirstLook>()
+  fastify.addHook('onReady', async () => {
+    // Not awaited: the service starts whatever state its database is in.
+    preparation.get().then(
+      () => resolve({ ok: true, themes: undefined }),
+      (error: unknown) => resolve({ ok: false, error }),
+    )
+  })
+  return { firstLook }
 }

@@ -1,5 +1,6 @@
 import type { Config } from './config.ts'
 import { docsEnabled } from './openapi/docs-enabled.ts'
+import { dutiesOf } from './process-type.ts'
 import { durationText } from './settings/setting.ts'
 
 /** What runs, for the summary. */
@@ -24,6 +25,7 @@ export interface Running {
 /** What runs, where, and what to try: one screen for a person. */
 export function startSummary(running: Running): string {
   const { config, url, ownDatabase } = running
+  const { serves } = dutiesOf(config.processType)
   const facts: [string, string | undefined][] = [
     [
       'service',
@@ -33,17 +35,24 @@ export function startSummary(running: Running): string {
       'management',
       running.managementUrl && `${running.managementUrl}  (health details for everyone who reaches it)`,
     ],
-    ['docs', docsEnabled(config) ? `${url}/docs` : undefined],
+    ['docs', serves && docsEnabled(config) ? `${url}/docs` : undefined],
     ['database', databaseText(running)],
     ['', ownDatabase?.notice],
-    ['themes', `${running.themes}; changes show within ${durationText(config.themeRefreshIntervalMs)}`],
+    ['work', workOf(config)],
+    [
+      'themes',
+      serves
+        ? `${running.themes}; changes show within ${durationText(config.themeRefreshIntervalMs)}`
+        : undefined,
+    ],
     ['data', running.dataDirectory],
     ['accounts', running.demoCredentials],
   ]
   const tries = [
     `curl -i ${url}/healthz`,
-    `curl -i ${url}/acme/api/public/load-theme`,
-    `curl -i ${url}/globex/api/public/load-theme`,
+    ...(serves
+      ? [`curl -i ${url}/acme/api/public/load-theme`, `curl -i ${url}/globex/api/public/load-theme`]
+      : []),
     `curl -s ${url}/readyz`,
   ]
   const kill = ownDatabase && [
@@ -63,6 +72,17 @@ export function startSummary(running: Running): string {
     '',
     'Ctrl-C ends everything.',
   ].join('\n')
+}
+
+/** What it does besides answering. */
+function workOf({ processType, oddsProviderUrl }: Config): string | undefined {
+  const { runsBots, fetchesOdds, settlesBets } = dutiesOf(processType)
+  const work = [
+    runsBots && 'runs bots',
+    fetchesOdds && oddsProviderUrl !== undefined && `asks ${oddsProviderUrl} for odds`,
+    settlesBets && 'settles bets',
+  ].filter((each) => each !== false)
+  return work.length === 0 ? undefined : work.join(', ')
 }
 
 function databaseText({ config, ownDatabase }: Running): string {

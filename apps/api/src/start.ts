@@ -30,12 +30,12 @@ import {
   ApiMigrationsPendingError,
   ApiNoDevelopmentDatabaseError,
 } from './errors.ts'
+import type { FirstLook } from './first-look.ts'
 import { onLauncherGone } from './launcher.ts'
 import { createLogs } from './logger.ts'
 import { Once } from './once.ts'
 import { isPrimary, lifecycleOf, runPrimary } from './primary.ts'
 import { reasonOf } from './reason.ts'
-import type { ThemeTurn } from './routes/public-theme/theme-refresher.ts'
 import { Secret } from './secret.ts'
 import { shutdownTimes } from './shutdown-times.ts'
 import { type Running, startSummary } from './start-summary.ts'
@@ -105,7 +105,7 @@ async function run(loaded: LoadedConfig, logs: Logs<FastifyRequest>, life: Lifec
     tell(config, { ...facts(), ...served, managementUrl: inside && localUrl(inside.address()) })
     return
   }
-  const { fastify, firstTurn } = await life.phase(
+  const { fastify, firstLook } = await life.phase(
     'connect',
     async () => {
       // A primary needs none of it.
@@ -122,19 +122,19 @@ async function run(loaded: LoadedConfig, logs: Logs<FastifyRequest>, life: Lifec
     },
     PATIENTLY,
   )
-  const turn = await life.phase(
+  const look = await life.phase(
     'migrations',
     async () => {
       await fastify.ready()
-      return within(firstTurn, DATABASE_BUDGET_MS)
+      return within(firstLook, DATABASE_BUDGET_MS)
     },
     PATIENTLY,
   )
-  if (turn?.ok === false && isRefusal(turn.error)) throw turn.error
+  if (look?.ok === false && isRefusal(look.error)) throw look.error
   const serving = await life.listen(
     async () => {
       await listen(fastify, config)
-      return { url: localUrl(fastify.server.address()), themes: describe(turn) }
+      return { url: localUrl(fastify.server.address()), themes: describe(look) }
     },
     (served) => served,
   )
@@ -230,9 +230,9 @@ function isRefusal(error: unknown): error is Error {
   ].some((refusal) => error instanceof refusal)
 }
 
-function describe(turn: ThemeTurn | undefined): string {
-  if (turn?.ok === true) return `${turn.themes} loaded from the database`
-  return turn === undefined
+function describe(look: FirstLook | undefined): string {
+  if (look?.ok === true) return `${look.themes ?? 0} loaded from the database`
+  return look === undefined
     ? 'the database has not answered yet; last known or default ones are served'
     : 'the database cannot be used at the moment; last known or default ones are served'
 }

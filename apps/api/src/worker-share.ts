@@ -1,26 +1,33 @@
 // What one of several workers may have of what the settings give all of them: with more workers the database and the
 // machine see no more connections.
 
-import { type Config, workersOf } from './config.ts'
+import { type Config, type PoolSettings, poolSizeOf, workersOf } from './config.ts'
 
-type Shared = Pick<Config, 'dbWebPoolMax' | 'dbMaxOverflow' | 'dbPoolMin' | 'maxConnections'>
+/** Its part. */
+export interface WorkerShare {
+  readonly poolMax: number
+  readonly poolOverflow: number
+  readonly poolMin: number
+  readonly maxConnections: number
+}
 
 /** Its part, rounded up: none is left without a connection. */
-export function shareOf(config: Shared, workers: number): Shared {
+export function shareOf(config: PoolSettings & Pick<Config, 'maxConnections'>, workers: number): WorkerShare {
   const part = (whole: number) => Math.ceil(whole / workers)
+  const { max, maxOverflow, min } = poolSizeOf(config)
   return {
-    dbWebPoolMax: part(config.dbWebPoolMax),
-    dbMaxOverflow: part(config.dbMaxOverflow),
-    dbPoolMin: part(config.dbPoolMin),
+    poolMax: part(max),
+    poolOverflow: part(maxOverflow),
+    poolMin: part(min),
     maxConnections: part(config.maxConnections),
   }
 }
 
 /** Connections to the database that so many processes of the service may open together, with their bursts and without. */
 export function connectionsOf(config: Config, processes: number) {
-  const { dbWebPoolMax, dbMaxOverflow } = shareOf(config, workersOf(config))
+  const { poolMax, poolOverflow } = shareOf(config, workersOf(config))
   return {
-    connections: processes * (dbWebPoolMax + dbMaxOverflow),
-    steadyConnections: processes * dbWebPoolMax,
+    connections: processes * (poolMax + poolOverflow),
+    steadyConnections: processes * poolMax,
   }
 }

@@ -387,15 +387,32 @@ t.test('there are four workers where they share a Redis, and one where they woul
 
 t.test('workers share connections: together they have no more, and each has one', async (t) => {
   const { config } = loadConfig({})
-  t.strictSame(shareOf(config, 1), {
-    dbWebPoolMax: 20,
-    dbMaxOverflow: 10,
-    dbPoolMin: 2,
-    maxConnections: 10_000,
+  const share = { poolMax: 20, poolOverflow: 10, poolMin: 2, maxConnections: 10_000 }
+  t.strictSame(shareOf(config, 1), share)
+  t.strictSame(shareOf(config, 4), { poolMax: 5, poolOverflow: 3, poolMin: 1, maxConnections: 2500 })
+  t.strictSame(shareOf(config, 256), { poolMax: 1, poolOverflow: 1, poolMin: 1, maxConnections: 40 })
+  t.equal(shareOf({ ...config, dbMaxOverflow: 0 }, 4).poolOverflow, 0)
+  // Only people come in bursts.
+  t.strictSame(shareOf({ ...config, processType: 'worker_odds' }, 1), {
+    ...share,
+    poolMax: 5,
+    poolOverflow: 0,
   })
-  t.strictSame(shareOf(config, 4), { dbWebPoolMax: 5, dbMaxOverflow: 3, dbPoolMin: 1, maxConnections: 2500 })
-  t.strictSame(shareOf(config, 256), { dbWebPoolMax: 1, dbMaxOverflow: 1, dbPoolMin: 1, maxConnections: 40 })
-  t.equal(shareOf({ ...config, dbMaxOverflow: 0 }, 4).dbMaxOverflow, 0)
+})
+
+t.test('a process that only works is one, has a small pool, and needs what it works on', async (t) => {
+  const database = { DATABASE_URL: 'postgres://127.0.0.1/db' }
+  const worker = { ...database, PROCESS_TYPE: 'worker_bots' }
+  const { config } = loadConfig({ ...worker, REDIS_URL: 'redis://127.0.0.1', API_WORKERS: '3' })
+  t.equal(workersOf(config), 1)
+  t.equal(loadConfig({}).config.processType, 'all')
+  t.match(problemsOf({ PROCESS_TYPE: 'worker' }), [{ name: 'PROCESS_TYPE' }])
+  t.match(problemsOf({ PROCESS_TYPE: 'worker_bots' }), [
+    { name: 'DATABASE_URL', wrong: /a database of its own/ },
+  ])
+  t.match(problemsOf({ ...worker, DB_POOL_MIN: '6' }), [{ name: 'DB_POOL_MIN', wrong: /DB_WORKER_POOL_MAX/ }])
+  t.match(problemsOf({ ...worker, PROCESS_TYPE: 'worker_odds' }), [{ name: 'ODDS_PROVIDER_URL' }])
+  t.doesNotThrow(() => loadConfig({ PROCESS_TYPE: 'web' }))
 })
 
 t.test('texts are bounded and hold no control characters', async (t) => {

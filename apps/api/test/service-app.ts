@@ -53,7 +53,7 @@ export class ServiceApp {
     })
     t.teardown(() => app.fastify.close())
     const url = await app.fastify.listen({ host: '127.0.0.1', port: 0 })
-    const turn = await app.firstTurn
+    const turn = await app.firstLook
     if (!turn.ok) throw turn.error
     return new ServiceApp(url, app, log)
   }

@@ -14,6 +14,8 @@ const MAX_OUTPUT = 200_000
 export const TEST_SETTINGS = {
   // With a Redis there would be several.
   API_WORKERS: '1',
+  // Bots, odds and jobs ask the database by themselves; who tests them says so.
+  PROCESS_TYPE: 'web',
   THEME_REFRESH_INTERVAL: '100ms',
   RATE_LIMITS_IP: '1000000/minute',
   RATE_LIMITS_TENANT: '1000000/minute',

@@ -51,7 +51,7 @@ const UNITS: Readonly<Record<string, string>> = {
 /** All metrics of the service, by name. */
 export async function describeService(): Promise<Readonly<Record<string, Described>>> {
   const { config } = loadConfig(EVERYTHING)
-  const { fastify, firstTurn } = await buildApp({
+  const { fastify, firstLook } = await buildApp({
     config,
     logs: new Logs<FastifyRequest>({ destination: { write() {} }, level: 'silent', ...who }),
     dataDirectory: undefined,
@@ -59,7 +59,7 @@ export async function describeService(): Promise<Readonly<Record<string, Describ
   })
   try {
     await fastify.ready()
-    await firstTurn
+    await firstLook
     const own = describe(fastify.metrics.registry.getMetricsAsArray() as readonly Registered[])
     return sorted({ ...own, ...describePrimary() })
   } finally {

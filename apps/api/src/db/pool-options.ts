@@ -14,14 +14,16 @@ export const LOOK_CONNECT_MS = 3000
 /** The pool that requests and the service's own loops share, in one of so many workers. */
 export function servicePool(config: Config, url: Secret, workers: number): PoolGuardOptions {
   const { pgbouncerAdminUrl } = config
-  const { dbWebPoolMax, dbMaxOverflow, dbPoolMin } = shareOf(config, workers)
+  const { poolMax, poolOverflow, poolMin } = shareOf(config, workers)
   return {
     name: 'database',
     connectionString: url.reveal(),
     connection: { application_name: 'holdfast-api', keepAlive: true },
-    max: dbWebPoolMax,
-    maxOverflow: dbMaxOverflow,
-    min: dbPoolMin,
+    // What does everything is, for whoever looks at the metrics, one that serves.
+    processType: config.processType === 'all' ? 'web' : config.processType,
+    max: poolMax,
+    maxOverflow: poolOverflow,
+    min: poolMin,
     connectTimeoutMs: config.dbConnTimeoutMs,
     statementTimeoutMs: config.dbStatementTimeoutMs,
     guardrails: guardrailsOf(config),

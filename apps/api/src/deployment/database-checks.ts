@@ -4,7 +4,7 @@
 import type { Clock } from '@holdfast/footing'
 import type { DeploymentCheck, Finding } from '@holdfast/lifecycle'
 import type { PoolGuard, SelfCheckReport } from '@holdfast/pool-guard'
-import { type Config, processesOf, workersOf } from '../config.ts'
+import { type Config, type PoolSize, poolSizeOf, processesOf, workersOf } from '../config.ts'
 import { reasonOf } from '../reason.ts'
 import { connectionsOf } from '../worker-share.ts'
 import { type Away, adviceOf } from './away.ts'
@@ -131,7 +131,7 @@ async function connectionFindings(config: Config, pool: PoolGuard): Promise<Find
   findings.push(...poolerFindings(config, report))
   if (!findings.some(({ rule }) => rule?.startsWith('connections-exceed'))) {
     findings.push(...(await restartFindings(config, pool, processes)))
-    if (!report.pooler) findings.push(...(await crowdFindings(pool, connections)))
+    if (!report.pooler) findings.push(...(await crowdFindings(pool, connections, poolSizeOf(config))))
   }
   const { pooler, poolerVersion, serverVersion = 0 } = report
   const between = pooler ? `through PgBouncer ${poolerVersion ?? ''}`.trim() : 'directly'
@@ -163,8 +163,15 @@ async function restartFindings(config: Config, pool: PoolGuard, processes: numbe
   const replaced = twice === 1 ? one : `${twice} of them, those of one machine, are`
   const message = `the connections are enough for ${processes === 1 ? 'one process' : `${processes} processes`}, but not while ${replaced} replaced: ${ruled(exceeded, config).message}`
   const { connections: more } = connectionsOf(config, twice)
-  const hint = `Lower DB_WEB_POOL_MAX (${config.dbWebPoolMax}) or DB_MAX_OVERFLOW (${config.dbMaxOverflow}), or have what takes them take ${connections}: ${more} more than without a restart.`
+  const hint = `Lower ${sizesText(config)}, or have what takes them take ${connections}: ${more} more than without a restart.`
   return [warned('restart-crowded', message, hint, { connections, replaced: twice })]
+}
+
+/** The settings that say how many there are. */
+function sizesText(config: Config): string {
+  const { max, maxOverflow, setting } = poolSizeOf(config)
+  const size = `${setting} (${max})`
+  return maxOverflow === 0 ? size : `${size} or DB_MAX_OVERFLOW (${maxOverflow})`
 }
 
 interface Crowd extends Record<string, unknown> {
@@ -179,14 +186,18 @@ const CROWD = `
              and (usename <> current_user or application_name not like 'holdfast%'))::int as others,
          current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as usable`
 
-async function crowdFindings(pool: PoolGuard, connections: number): Promise<Finding[]> {
+async function crowdFindings(
+  pool: PoolGuard,
+  connections: number,
+  { setting }: PoolSize,
+): Promise<Finding[]> {
   const { others = 0, usable = 0 } = (await pool.query<Crowd>(CROWD)).rows[0] ?? {}
   if (connections + others <= usable) return []
   return [
     warned(
       'database-crowded',
       `the service may open ${connections} connections, others have ${others} now, and the server has ${usable}`,
-      `See who they are (pg_stat_activity); raise max_connections by ${connections + others - usable}, lower DB_WEB_POOL_MAX, or put PgBouncer between (deploy/pgbouncer).`,
+      `See who they are (pg_stat_activity); raise max_connections by ${connections + others - usable}, lower ${setting}, or put PgBouncer between (deploy/pgbouncer).`,
       { connections, others, usable },
     ),
   ]

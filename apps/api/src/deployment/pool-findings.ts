@@ -2,7 +2,7 @@
 
 import type { Finding } from '@holdfast/lifecycle'
 import type { FindingCode, Finding as Found } from '@holdfast/pool-guard'
-import type { Config } from '../config.ts'
+import { type Config, poolSizeOf } from '../config.ts'
 import type { RuleName } from './rules.ts'
 
 /** The names that the pool has for what it finds. */
@@ -46,10 +46,10 @@ export function ruled(found: Found, config: Config): Finding {
 
 /** Our settings, with what they are, for the options of the pool that they become. */
 function inSettings(text: string, config: Config): string {
-  const { dbWebPoolMax, dbMaxOverflow } = config
+  const { max, maxOverflow, setting } = poolSizeOf(config)
   return text
-    .replaceAll('`max`', `DB_WEB_POOL_MAX (${dbWebPoolMax})`)
-    .replaceAll('`maxOverflow`', `DB_MAX_OVERFLOW (${dbMaxOverflow})`)
+    .replaceAll('`max`', `${setting} (${max})`)
+    .replaceAll('`maxOverflow`', `DB_MAX_OVERFLOW (${maxOverflow})`)
     .replace('use a pooler', 'put PgBouncer between (deploy/pgbouncer)')
     .replace(/\bidleInTransactionTimeoutMs \((\d+)\)/, 'DB_IDLE_IN_TRANSACTION_TIMEOUT ($1 ms)')
     .replace(/\blockTimeoutMs \((\d+)\)/, 'DB_LOCK_TIMEOUT ($1 ms)')

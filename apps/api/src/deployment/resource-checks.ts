@@ -4,7 +4,7 @@ import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Clock } from '@holdfast/footing'
 import type { DeploymentCheck, Finding } from '@holdfast/lifecycle'
-import { type Config, dataDirectory, type SecretFile, workersOf } from '../config.ts'
+import { type Config, dataDirectory, poolSizeOf, type SecretFile, workersOf } from '../config.ts'
 import { reasonOf } from '../reason.ts'
 import { certificateFileFindings } from './certificate-checks.ts'
 import { databaseWays } from './database-way.ts'
@@ -107,11 +107,12 @@ function writableAbove(directory: string): string {
 }
 
 function resourceFindings(config: Config, machine: MachineFacts): Finding[] {
-  const { maxConnections, dbWebPoolMax, dbMaxOverflow, themeCacheMaxBytes } = config
+  const { maxConnections, themeCacheMaxBytes } = config
+  const { max, maxOverflow } = poolSizeOf(config)
   const { descriptors, backlog, memoryBytes, cpus } = machine
   const workers = workersOf(config)
   const findings: Finding[] = []
-  const own = dbWebPoolMax + dbMaxOverflow + OTHER_DESCRIPTORS
+  const own = max + maxOverflow + OTHER_DESCRIPTORS
   const wanted = own + maxConnections
   if (descriptors !== undefined && descriptors < wanted) {
     const found = descriptors < own ? failed : warned

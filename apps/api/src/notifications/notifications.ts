@@ -8,6 +8,7 @@ import { fastifyPlugin } from 'fastify-plugin'
 import type { Config } from '../config.ts'
 import type { JobQueue } from '../jobs/job-queue.ts'
 import { QUEUES } from '../jobs/queues.ts'
+import { StartWhenPrepared } from '../workers/start-when-prepared.ts'
 import { CHANNEL_BREAKER, type Channel, type ChannelName } from './channel.ts'
 import { Delivery, type DeliveryOutcome } from './delivery.ts'
 import { FeatureNews } from './feature-news.ts'
@@ -15,7 +16,6 @@ import { type NotificationDepth, NotificationRepository } from './notification-r
 import { OutboundClient } from './outbound-client.ts'
 import { Outbox } from './outbox.ts'
 import { isPublicAddress } from './public-addresses.ts'
-import { StartOfDelivery } from './start-of-delivery.ts'
 import { Telegram } from './telegram.ts'
 import { Webhook } from './webhook.ts'
 import { webhookKey } from './webhook-signature.ts'
@@ -85,7 +85,13 @@ export const notifications = fastifyPlugin<NotificationsOptions>(
     app.decorate('notifications', { outbox, delivery })
 
     const news = new FeatureNews({ outbox, pool: app.poolGuard, prepare, clock, log: app.log })
-    const starting = new StartOfDelivery({ queue, delivery, prepare, clock, log: app.log })
+    const starting = new StartWhenPrepared({
+      what: 'notifications',
+      begin: () => queue.work('notify', delivery),
+      prepare,
+      clock,
+      log: app.log,
+    })
     // Where there is no way to tell anybody, nothing need be kept, and nobody asks for jobs.
     if (outbox.hasChannels) {
       news.start()

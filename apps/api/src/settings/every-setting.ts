@@ -1,6 +1,7 @@
 // Every environment variable that the service knows. The type of the configuration, its validation and the README's table
 // come from this one table.
 
+import { PROCESS_TYPES } from '../process-type.ts'
 import { redisUrl } from '../redis-target.ts'
 import { STRICT_POLICY } from '../security-headers.ts'
 import { addressLimit, limit, overrides } from './limit-setting.ts'
@@ -41,13 +42,19 @@ const SETTINGS = {
     'development',
     'In `production` the service starts no database, migrates and seeds nothing, and logs JSON.',
   ),
+  processType: setting(
+    'PROCESS_TYPE',
+    choice(PROCESS_TYPES),
+    'all',
+    'What this process does. `web` answers people; `worker_bots` runs bots, `worker_odds` asks the provider for odds, `worker_settlement` pays bets, and each of these three delivers notifications; `all` does everything. Every one of them has probes, metrics and the routes of operators.',
+  ),
   apiHost: setting('API_HOST', text, '0.0.0.0', 'Address to listen on.'),
   apiPort: setting('API_PORT', port, '8000', 'Port to listen on; `0` takes any free one.'),
   apiWorkers: setting(
     'API_WORKERS',
     integer(1, 256),
     '4',
-    'How many processes serve on this machine. From two on they are workers of one that serves nobody itself: it starts those that end again, and on `SIGHUP` replaces them one after the other. Without `REDIS_URL` it is one, whatever stands here: sessions, limits and maintenance would be those of each worker. Set `1` where an orchestrator starts as many instances as it needs.',
+    'How many processes serve on this machine. From two on they are workers of one that serves nobody itself: it starts those that end again, and on `SIGHUP` replaces them one after the other. Without `REDIS_URL` it is one, whatever stands here: sessions, limits and maintenance would be those of each worker. Set `1` where an orchestrator starts as many instances as it needs. A `PROCESS_TYPE` that only works is one process, too.',
   ),
   apiWorkerStuckAfterMs: setting(
     'API_WORKER_STUCK_AFTER',
@@ -424,7 +431,7 @@ const SETTINGS = {
     'DB_WORKER_POOL_MAX',
     integer(1, 1000),
     '5',
-    'Most connections of a worker process. There is none yet; PgBouncer has to be sized for them.',
+    'The same for a process that answers nobody (`PROCESS_TYPE=worker_...`), in place of it and of `DB_MAX_OVERFLOW`: what waits there waits for no one.',
   ),
   dbMaxOverflow: setting(
     'DB_MAX_OVERFLOW',

@@ -1,5 +1,7 @@
+import { dutiesOf } from '../process-type.ts'
 import type { ConfigProblem } from './config-error.ts'
 import type { Config } from './every-setting.ts'
+import { poolSizeOf } from './pool-size.ts'
 import { durationText } from './setting.ts'
 
 const LEAST_STUCK_MS = 1000
@@ -34,14 +36,30 @@ export function checkTogether(values: Partial<Config>, problems: ConfigProblem[]
       fix: 'Set it to true, and let people come over HTTPS.',
     })
   }
-  const { dbPoolMin, dbWebPoolMax } = values
-  if (dbPoolMin !== undefined && dbWebPoolMax !== undefined && dbPoolMin > dbWebPoolMax) {
-    problems.push({
-      name: 'DB_POOL_MIN',
-      wrong: `is ${dbPoolMin}, more than DB_WEB_POOL_MAX (${dbWebPoolMax})`,
-      fix: 'Lower it, or raise DB_WEB_POOL_MAX.',
+  const { dbPoolMin, dbWebPoolMax, dbWorkerPoolMax, dbMaxOverflow, processType } = values
+  if (
+    dbPoolMin !== undefined &&
+    dbWebPoolMax !== undefined &&
+    dbWorkerPoolMax !== undefined &&
+    dbMaxOverflow !== undefined &&
+    processType !== undefined
+  ) {
+    const { max, setting } = poolSizeOf({
+      dbPoolMin,
+      dbWebPoolMax,
+      dbWorkerPoolMax,
+      dbMaxOverflow,
+      processType,
     })
+    if (dbPoolMin > max) {
+      problems.push({
+        name: 'DB_POOL_MIN',
+        wrong: `is ${dbPoolMin}, more than ${setting} (${max})`,
+        fix: `Lower it, or raise ${setting}.`,
+      })
+    }
   }
+  checkWorker(values, problems, alreadyWrong)
   const { dbLockTimeoutMs, dbStatementTimeoutMs } = values
   if (
     dbLockTimeoutMs !== undefined &&
@@ -102,6 +120,30 @@ export function checkTogether(values: Partial<Config>, problems: ConfigProblem[]
       name: 'MANAGEMENT_PORT',
       wrong: `is ${values.managementPort}, the same as API_PORT`,
       fix: 'Choose another port, or leave it unset.',
+    })
+  }
+}
+
+/** What a process needs that only works. */
+function checkWorker(
+  { environment, processType = 'all', databaseUrl, oddsProviderUrl }: Partial<Config>,
+  problems: ConfigProblem[],
+  alreadyWrong: (...names: string[]) => boolean,
+): void {
+  if (dutiesOf(processType).serves) return
+  // In production it is missed in any case.
+  if (environment !== 'production' && databaseUrl === undefined && !alreadyWrong('DATABASE_URL')) {
+    problems.push({
+      name: 'DATABASE_URL',
+      wrong: `is unset, and PROCESS_TYPE is ${processType}, which would work on a database of its own`,
+      fix: 'Set it to that of the processes that serve, or leave PROCESS_TYPE unset: one process then does everything.',
+    })
+  }
+  if (processType === 'worker_odds' && oddsProviderUrl === undefined && !alreadyWrong('ODDS_PROVIDER_URL')) {
+    problems.push({
+      name: 'ODDS_PROVIDER_URL',
+      wrong: 'is unset, and PROCESS_TYPE is worker_odds, which has nobody to ask then',
+      fix: 'Set it to the URL of the provider.',
     })
   }
 }

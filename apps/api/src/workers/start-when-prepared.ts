@@ -1,15 +1,15 @@
-// Begins to deliver as soon as the database can be used, however long that takes; nobody waits for it.
+// Begins what needs the database as soon as that can be used, however long it takes; nobody waits for it.
 
 import type { Clock } from '@holdfast/footing'
 import type { FastifyBaseLogger } from 'fastify'
-import type { JobQueue } from '../jobs/job-queue.ts'
 import { reasonOf } from '../reason.ts'
-import type { Delivery } from './delivery.ts'
 
 /** What it is made of. */
 export interface StartParts {
-  readonly queue: Pick<JobQueue, 'work'>
-  readonly delivery: Delivery
+  /** What begins, for the log: `notifications`. */
+  readonly what: string
+  /** Called until it resolves. */
+  readonly begin: () => Promise<void> | void
   /** Resolves when the tables are there. */
   readonly prepare: () => Promise<unknown>
   readonly clock: Pick<Clock, 'schedule'>
@@ -19,7 +19,7 @@ export interface StartParts {
 const PAUSE_MS = 5000
 
 /** Tries until it has begun, or is stopped. */
-export class StartOfDelivery {
+export class StartWhenPrepared {
   readonly #parts: StartParts
   #cancel: (() => void) | undefined
   #failures = 0
@@ -31,16 +31,16 @@ export class StartOfDelivery {
 
   /** Answers at once. */
   try(): void {
-    const { queue, delivery, prepare, clock, log } = this.#parts
-    const begin = async () => {
+    const { what, begin, prepare, clock, log } = this.#parts
+    const run = async () => {
       await prepare()
-      if (!this.#stopped) await queue.work('notify', delivery)
+      if (!this.#stopped) await begin()
     }
-    begin().catch((error: unknown) => {
+    run().catch((error: unknown) => {
       if (this.#stopped) return
       this.#failures += 1
       // Once: that the database is away is told by those who ask it for somebody.
-      if (this.#failures === 1) log.warn({ reason: reasonOf(error) }, 'notifications are not delivered yet')
+      if (this.#failures === 1) log.warn({ what, reason: reasonOf(error) }, 'work has not begun yet')
       this.#cancel = clock.schedule(PAUSE_MS, () => this.try())
     })
   }
