@@ -57,10 +57,10 @@ t.test('process types', async (t) => {
       (await pool.query('select name from leases where expires_at > clock_timestamp() order by name')).rows
     const environment = { DATABASE_URL: url, ODDS_PROVIDER_URL: PROVIDER, ODDS_SPORTS: 'chess,darts' }
     const workers = ['worker_bots', 'worker_odds', 'worker_settlement'].map((PROCESS_TYPE) =>
-      ServiceProcess.spawn(t, { ...environment, PROCESS_TYPE, ODDS_INTERVAL: '1s' }),
+      ServiceProcess.spawn(t, { ...environment, PROCESS_TYPE, ODDS_INTERVAL: '2s' }),
     )
     // One that runs bots, two sports.
-    await waitUntil(async () => (await heldNow()).length === 3)
+    await waitUntil(async () => (await heldNow()).length === 3, { timeoutMs: 30_000 })
     await Promise.all(workers.map(({ url }) => waitUntil(() => url !== '')))
     for (const worker of workers) worker.kill('SIGTERM')
     for (const worker of workers) t.strictSame(await worker.ended, { code: 0, signal: null }, worker.stderr)
