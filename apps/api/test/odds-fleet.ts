@@ -43,6 +43,8 @@ export class OddsFleet {
   readonly provider: ProviderSimulator
   readonly pauses: OddsPause[] = []
   readonly outcomes: FetchOutcome[] = []
+  /** When a sport was first asked for, by the clock. */
+  readonly firstAskedMs = new Map<string, number>()
   /** Where a connection was in use that should not have been. */
   readonly heldWrongly: string[] = []
   readonly #options: OddsFleetOptions
@@ -173,6 +175,7 @@ export class OddsFleet {
 
   /** A request for the sport has arrived. */
   checkAsker(sport: string): void {
+    if (!this.firstAskedMs.has(sport)) this.firstAskedMs.set(sport, this.clock.nowMs())
     const process = this.#askers.get(sport)
     if (process === undefined) this.heldWrongly.push(`nobody known asks for ${sport}`)
     else this.checkSport(process, sport, 'while it is asked for')

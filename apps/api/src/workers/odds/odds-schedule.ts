@@ -1,9 +1,9 @@
 // When the provider is asked for a sport: spread over the interval at first, at random around it afterwards, and less
 // and less often while it cannot answer.
 //
-// The first wake-ups stand in the order of a hash of the sports, each at its own part of the interval, so that they
-// spread whatever the hashes are; a process that has one sport alone begins where its hash says, so that such
-// processes do not begin together either. After failures in a row the pause is anything up to a bound that doubles
+// The first wake-ups stand in the order of a hash of the sports: most of the interval is shared out evenly, and the rest
+// goes by the hash, so that they spread however many sports there are, and whatever they are called; a process that has
+// one sport alone begins where its hash says, so that such processes do not begin together either. After failures in a row the pause is anything up to a bound that doubles
 // ("full jitter", Brooker, AWS 2015): who failed together does not come back together.
 
 import { createHash } from 'node:crypto'
@@ -26,13 +26,20 @@ export interface OddsPauses {
 /** A failure more than that doubles nothing. */
 const MAX_DOUBLINGS = 30
 
-/** The pause before the first round of each sport, in ms: below `intervalMs`, and no two in the same part of it. */
+/** Of the interval: how far the first wake-ups of two or more sports lie apart at least. */
+const FIRST_SPREAD = 0.85
+
+/** The pause before the first round of each sport, in ms: below `intervalMs`, and no two close together. */
 export function firstPauses(sports: readonly string[], intervalMs: number): ReadonlyMap<string, number> {
   const hashed = [...new Set(sports)]
     .map((sport) => ({ sport, share: shareOf(sport) }))
     .toSorted((one, other) => one.share - other.share || (one.sport < other.sport ? -1 : 1))
+  const evenly = hashed.length > 1 ? FIRST_SPREAD : 0
+  const gaps = Math.max(1, hashed.length - 1)
   return new Map(
-    hashed.map(({ sport, share }, at) => [sport, ((at + share) / hashed.length) * intervalMs] as const),
+    hashed.map(
+      ({ sport, share }, at) => [sport, (evenly * (at / gaps) + (1 - evenly) * share) * intervalMs] as const,
+    ),
   )
 }
 
