@@ -38,6 +38,7 @@ import { componentOf } from './error-component.ts'
 import { ApiTenantUnknownError } from './errors.ts'
 import type { FirstLook } from './first-look.ts'
 import { DeadLetters } from './jobs/dead-letters.ts'
+import { obstacleFinder } from './jobs/replay-obstacle.ts'
 import { limitsOf, policySet } from './limits.ts'
 import { notifications } from './notifications/notifications.ts'
 import { Once } from './once.ts'
@@ -266,7 +267,7 @@ export async function buildApp({
     ...shared,
   })
   await fastify.register(dependencyReports)
-  await fastify.register(jobs)
+  await fastify.register(jobs, config)
   const db = new Kysely<Database>({ dialect: guardedDialect(fastify.poolGuard) })
 
   // Before whatever has routes in a scope of its own: such a scope knows what requests had when it was made.
@@ -377,7 +378,11 @@ export async function buildApp({
   await fastify.register(operatorLifecycle, { authorize: authorizeOperator })
   await fastify.register(operatorAudit, { repository: auditRepository, authorize: authorizeOperator })
   await fastify.register(operatorDeadLetters, {
-    deadLetters: new DeadLetters({ pool: fastify.poolGuard, audit: fastify.audit }),
+    deadLetters: new DeadLetters({
+      pool: fastify.poolGuard,
+      audit: fastify.audit,
+      obstacle: obstacleFinder({ pool: fastify.poolGuard, delivery: fastify.notifications.delivery }),
+    }),
     authorize: authorizeOperator,
   })
   await fastify.register(operatorDeployment, {

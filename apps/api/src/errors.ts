@@ -471,6 +471,15 @@ export const ApiReplayBudgetError = createError<[replays: number]>(
   409,
 )
 
+/** What this job needs cannot be had now: it would die again. */
+export class ApiReplayObstacleError extends createError<[why: string]>(
+  'HOLDFAST_ERR_API_REPLAY_OBSTACLE',
+  'nothing was replayed, because it would fail: %s; the dead letters are as they were, so ask again later',
+  503,
+) {
+  readonly expose = true
+}
+
 /** The request that changes something has no name of its client's, or one that cannot be. */
 export const ApiIdempotencyKeyError = createError<[received: string]>(
   'HOLDFAST_ERR_API_IDEMPOTENCY_KEY',

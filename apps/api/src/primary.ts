@@ -108,8 +108,8 @@ export async function runPrimary(
   passOnLevels(questions)
   const inside = await servePort(config, life, questions, told?.text)
 
-  const { drainMs, requestTimeoutMs } = shutdownTimes(config)
-  const endTimeoutMs = drainMs + requestTimeoutMs + CLOSING_MS
+  const { drainMs, requestTimeoutMs, closeTimeoutMs } = shutdownTimes(config)
+  const endTimeoutMs = drainMs + requestTimeoutMs + closeTimeoutMs + CLOSING_MS
   const numbers = new Set<number>()
   const fleet = new WorkerFleet({
     workers: workersOf(config),

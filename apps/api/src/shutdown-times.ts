@@ -5,6 +5,10 @@ import type { Config } from './config.ts'
 /** Without a balancer in front nobody has to notice anything. */
 const DEPLOYED = ['production', 'staging']
 const DEPLOYED_DRAIN_MS = 10_000
+/** For all plugins that close. */
+const CLOSE_MS = 5000
+/** After their grace jobs have a second to heed their signal; then it is written whose they are. */
+const AFTER_JOBS_MS = 2000
 
 /** In milliseconds, as `Lifecycle` takes them. */
 export function shutdownTimes(config: Config) {
@@ -15,5 +19,6 @@ export function shutdownTimes(config: Config) {
     minDrainMs: Math.min(shutdownMinDrainMs, drainMs),
     turnAwayMs: shutdownTurnAwayMs,
     requestTimeoutMs: shutdownRequestsMs,
+    closeTimeoutMs: Math.max(CLOSE_MS, config.jobsGraceMs + AFTER_JOBS_MS),
   }
 }

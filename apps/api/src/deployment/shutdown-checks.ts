@@ -6,8 +6,8 @@ import { durationText } from '../settings/setting.ts'
 import { shutdownTimes } from '../shutdown-times.ts'
 import { failed, warned } from './rules.ts'
 
-/** After the requests: `abortSignal`, plugins that close, and a second for the process itself. */
-const CLOSING_MS = 7000
+/** Beside the plugins that close: `abortSignal` before, and a second for the process itself after. */
+const AROUND_CLOSING_MS = 2000
 /** For which Fastify keeps a connection that nobody uses. */
 export const KEEP_ALIVE_MS = 72_000
 
@@ -21,9 +21,10 @@ export function shutdownChecks(config: Config): DeploymentCheck[] {
 
 /** What is wrong with its times. */
 export function shutdownFindings(config: Config): Finding[] {
-  const { drainMs, requestTimeoutMs } = shutdownTimes(config)
+  const { drainMs, requestTimeoutMs, closeTimeoutMs } = shutdownTimes(config)
   const { shutdownGraceMs, shutdownMinDrainMs, handlerTimeoutMs } = config
-  const longestMs = drainMs + requestTimeoutMs + CLOSING_MS
+  const closingMs = closeTimeoutMs + AROUND_CLOSING_MS
+  const longestMs = drainMs + requestTimeoutMs + closingMs
   const data = { longest_ms: longestMs, drain_ms: drainMs, requests_ms: requestTimeoutMs }
   const longest = durationText(longestMs)
   const findings: Finding[] = [
@@ -34,8 +35,8 @@ export function shutdownFindings(config: Config): Finding[] {
     findings.push(
       failed(
         'grace-short',
-        `the way down may take ${longest} (SHUTDOWN_DRAIN ${durationText(drainMs)}, SHUTDOWN_REQUESTS ${durationText(requestTimeoutMs)}, closing ${durationText(CLOSING_MS)}), and is killed after SHUTDOWN_GRACE (${durationText(shutdownGraceMs)})`,
-        `Raise what kills it (terminationGracePeriodSeconds, stop_grace_period) and SHUTDOWN_GRACE to ${longest}, or lower SHUTDOWN_DRAIN or SHUTDOWN_REQUESTS.`,
+        `the way down may take ${longest} (SHUTDOWN_DRAIN ${durationText(drainMs)}, SHUTDOWN_REQUESTS ${durationText(requestTimeoutMs)}, closing ${durationText(closingMs)}), and is killed after SHUTDOWN_GRACE (${durationText(shutdownGraceMs)})`,
+        `Raise what kills it (terminationGracePeriodSeconds, stop_grace_period) and SHUTDOWN_GRACE to ${longest}, or lower SHUTDOWN_DRAIN, SHUTDOWN_REQUESTS or JOBS_GRACE.`,
         data,
       ),
     )

@@ -30,7 +30,10 @@ export interface BossQueueOptions {
   readonly pollMs?: number
   /** How often all processes together look for tries that nobody makes any more, in whole seconds. Default 5. */
   readonly lookSeconds?: number
-  /** What runs when `close()` is called may take so long, in ms. Default 5000. */
+  /**
+   * What runs when `close()` is called may take so long, in ms; then a second is left to heed the signal, before the
+   * job is given back. Default 3000.
+   */
   readonly graceMs?: number
   readonly clock?: Clock
   /** In [0, 1). */
@@ -55,7 +58,7 @@ export class BossQueue implements JobQueue {
 
   constructor({ pool, log, metrics, correlation, ...rest }: BossQueueOptions) {
     const { clock = systemClock, random = Math.random } = rest
-    const { concurrency = 4, pollMs = 1000, lookSeconds = 5, graceMs = 5000 } = rest
+    const { concurrency = 4, pollMs = 1000, lookSeconds = 5, graceMs = 3000 } = rest
     this.#options = { correlation, clock, random, concurrency, pollMs, lookSeconds, graceMs }
     this.#log = (level, fields, message) => log[level](fields, message)
     this.#store = new BossStore({ pool, log: this.#log, lookSeconds })

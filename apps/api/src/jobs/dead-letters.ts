@@ -4,6 +4,7 @@
 // statement that puts in its job, so it is neither lost nor replayed twice; one that cannot be replayed stays as it was.
 // Nothing deletes a dead letter that nobody has dealt with; one that somebody has is kept for a year.
 
+import { withRetryAfter } from '@holdfast/footing'
 import { maskText } from '@holdfast/logging'
 import type { PoolGuard } from '@holdfast/pool-guard'
 import {
@@ -11,10 +12,12 @@ import {
   ApiDeadLetterUnknownError,
   ApiReplayBudgetError,
   ApiReplayCollidesError,
+  ApiReplayObstacleError,
 } from '../errors.ts'
 import { opened } from './job-envelope.ts'
 import type { Statements } from './job-queue.ts'
 import { QUEUES, type QueueName } from './queues.ts'
+import type { FindObstacle } from './replay-obstacle.ts'
 
 /** Whether somebody has dealt with it. */
 export type DeadLetterState = 'open' | 'replayed' | 'discarded'
@@ -122,6 +125,8 @@ export interface DeadLettersOptions {
   readonly audit: Auditor
   /** How often jobs of one root may be replayed. Default 3. */
   readonly replayBudget?: number
+  /** Default: none is known. */
+  readonly obstacle?: FindObstacle
 }
 
 const DEFAULT_BUDGET = 3
@@ -133,11 +138,18 @@ export class DeadLetters {
   readonly #pool: Pick<PoolGuard, 'query' | 'transaction'>
   readonly #audit: Auditor
   readonly #budget: number
+  readonly #obstacle: FindObstacle
 
-  constructor({ pool, audit, replayBudget = DEFAULT_BUDGET }: DeadLettersOptions) {
+  constructor({
+    pool,
+    audit,
+    replayBudget = DEFAULT_BUDGET,
+    obstacle = () => undefined,
+  }: DeadLettersOptions) {
     this.#pool = pool
     this.#audit = audit
     this.#budget = replayBudget
+    this.#obstacle = obstacle
   }
 
   /** Those that died before `after`'s place, the latest first, at most `limit`, with their places. */
@@ -184,6 +196,7 @@ export class DeadLetters {
    * @throws {ApiDeadLetterStateError} when it was discarded.
    * @throws {ApiReplayCollidesError} when a job with its key waits.
    * @throws {ApiReplayBudgetError} when its root was replayed as often as it may be.
+   * @throws {ApiReplayObstacleError} while it is known to fail.
    */
   replay(
     queue: QueueName,
@@ -191,11 +204,12 @@ export class DeadLetters {
     { actor }: Operator,
   ): Promise<{ readonly jobId: string; readonly repeated: boolean }> {
     return this.#pool.transaction({ criticality: 'critical' }, async (tx) => {
-      const letter = await this.#locked(tx, queue, id)
+      const { letter, data } = await this.#locked(tx, queue, id)
       if (letter.state === 'replayed' && letter.replayedAs !== null) {
         return { jobId: letter.replayedAs, repeated: true }
       }
       if (letter.state !== 'open') throw new ApiDeadLetterStateError(letter.state)
+      this.#refuseObstacle(queue, [data])
       const [replay] = await this.#replayAll(tx, queue, [id], actor)
       if (replay?.outcome === 'budget_spent') throw new ApiReplayBudgetError(this.#budget)
       if (replay === undefined || replay.jobId === null) throw new ApiReplayCollidesError(letter.key ?? id)
@@ -213,6 +227,7 @@ export class DeadLetters {
   /**
    * The same with the oldest open ones that fit, at most `limit`; what cannot be replayed is told, and stays. With
    * `dryRun` everything is told as it would be, and nothing is done.
+   * @throws {ApiReplayObstacleError} while one of them is known to fail.
    */
   replayMany(
     queue: QueueName,
@@ -220,13 +235,17 @@ export class DeadLetters {
     { actor, limit, dryRun }: Operator & { readonly limit: number; readonly dryRun: boolean },
   ): Promise<readonly Replay[]> {
     const work = async (tx: Statements): Promise<readonly Replay[]> => {
-      const { rows } = await tx.query<{ id: string }>(CHOOSE, [
+      const { rows } = await tx.query<{ id: string; data: unknown }>(CHOOSE, [
         QUEUES[queue].deadLetters,
         filter.code ?? null,
         filter.diedBefore?.toISOString() ?? null,
         limit,
       ])
       if (rows.length === 0) return []
+      this.#refuseObstacle(
+        queue,
+        rows.map(({ data }) => data),
+      )
       const replays = await this.#replayAll(
         tx,
         queue,
@@ -260,7 +279,7 @@ export class DeadLetters {
     { actor, reason }: Operator & { readonly reason: string },
   ): Promise<{ readonly repeated: boolean }> {
     return this.#pool.transaction({ criticality: 'critical' }, async (tx) => {
-      const letter = await this.#locked(tx, queue, id)
+      const { letter } = await this.#locked(tx, queue, id)
       if (letter.state === 'discarded') return { repeated: true }
       if (letter.state !== 'open') throw new ApiDeadLetterStateError(letter.state)
       await tx.query(
@@ -281,15 +300,27 @@ export class DeadLetters {
     })
   }
 
-  async #locked(tx: Statements, queue: QueueName, id: string): Promise<DeadLetter> {
-    const { rows } = await tx.query<LetterRow>(
-      `select ${COLUMNS} from jobs.job_common as letter
+  #refuseObstacle(queue: QueueName, stored: readonly unknown[]): void {
+    for (const data of stored) {
+      const obstacle = this.#obstacle(queue, opened(data).payload)
+      if (obstacle === undefined) continue
+      throw withRetryAfter(new ApiReplayObstacleError(obstacle.why), obstacle.retryAfterMs)
+    }
+  }
+
+  async #locked(
+    tx: Statements,
+    queue: QueueName,
+    id: string,
+  ): Promise<{ readonly letter: DeadLetter; readonly data: unknown }> {
+    const { rows } = await tx.query<LetterRow & { readonly data: unknown }>(
+      `select ${COLUMNS}, letter.data from jobs.job_common as letter
        where name = $1 and id = $2 and source_name is not null for update`,
       [QUEUES[queue].deadLetters, id],
     )
     const [row] = rows
     if (row === undefined) throw new ApiDeadLetterUnknownError()
-    return letterOf(queue, row)
+    return { letter: letterOf(queue, row), data: row.data }
   }
 
   async #replayAll(
@@ -374,7 +405,7 @@ export const SHOW = `select ${COLUMNS}, letter.data,
   where letter.name = $1 and letter.id = $2 and letter.source_name is not null`
 
 /** The oldest first; those that somebody else is at are left to him. */
-export const CHOOSE = `select letter.id from jobs.job_common as letter
+export const CHOOSE = `select letter.id, letter.data from jobs.job_common as letter
   where letter.name = $1 and letter.source_name is not null and letter.state = 'created'
     and ($2::text is null or letter.source_output ->> 'code' = $2)
     and ($3::timestamptz is null or letter.created_on < $3)

@@ -10,6 +10,7 @@
 import type { PoolGuard } from '@holdfast/pool-guard'
 import { ApiNotificationBusyError, ApiNotificationFailedError } from '../errors.ts'
 import { type Job, type JobHandler, type JobQueue, PermanentJobError } from '../jobs/job-queue.ts'
+import type { Obstacle } from '../jobs/replay-obstacle.ts'
 import type { Channel, ChannelName, Verdict } from './channel.ts'
 import type { Claimed, NotificationRepository } from './notification-repository.ts'
 import { jobKeyOf, type NotifyPayload, readNotifyPayload } from './notify-job.ts'
@@ -46,6 +47,14 @@ export class Delivery implements JobHandler<NotifyPayload> {
 
   parse(payload: unknown): NotifyPayload {
     return readNotifyPayload(payload)
+  }
+
+  /** While the breaker of its way is open a message is not sent. */
+  obstacle(payload: unknown): Obstacle | undefined {
+    const name = Object(payload)['channel']
+    const channel = this.#parts.channels.find((each) => each.name === name)
+    if (channel?.breaker.state !== 'open') return undefined
+    return { why: `the breaker of ${channel.name} is open`, retryAfterMs: channel.breaker.retryAfterMs() }
   }
 
   async handle(job: Job<NotifyPayload>): Promise<void> {

@@ -1,6 +1,7 @@
 // The queue of jobs as a part of the service: `app.jobs`, which ends before the database does.
 
 import { fastifyPlugin } from 'fastify-plugin'
+import type { Config } from '../config.ts'
 import { BossQueue } from '../jobs/boss-queue.ts'
 
 declare module 'fastify' {
@@ -10,10 +11,16 @@ declare module 'fastify' {
   }
 }
 
+/** The settings. */
+export type JobSettings = Pick<Config, 'jobsConcurrency' | 'jobsPollMs' | 'jobsGraceMs'>
+
 /** Register it after the pool, and after the metrics where there are any. */
-export const jobs = fastifyPlugin(
-  async (app) => {
+export const jobs = fastifyPlugin<JobSettings>(
+  async (app, { jobsConcurrency: concurrency, jobsPollMs: pollMs, jobsGraceMs: graceMs }) => {
     const queue = new BossQueue({
+      concurrency,
+      pollMs,
+      graceMs,
       pool: app.poolGuard,
       correlation: app.logging,
       log: app.log,

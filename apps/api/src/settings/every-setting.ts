@@ -309,6 +309,24 @@ const SETTINGS = {
     '500',
     'Most bots that one process runs. Processes share all that run; what is more than all of them may run has no owner, and `bots` in `/readyz` says so.',
   ),
+  jobsConcurrency: setting(
+    'JOBS_CONCURRENCY',
+    integer(1, 100),
+    '4',
+    'Most jobs of one queue that a process runs at a time; each may need a connection.',
+  ),
+  jobsPollMs: setting(
+    'JOBS_POLL',
+    duration(50, 60_000),
+    '1s',
+    'How often a process asks for jobs when there was nothing to do, each time half of it to half more.',
+  ),
+  jobsGraceMs: setting(
+    'JOBS_GRACE',
+    duration(0, 60_000),
+    '3s',
+    'How long jobs that run may go on when their process ends; what has not ended then is told to, and is left to somebody else as the same try.',
+  ),
   maintenanceModeDefault: setting(
     'MAINTENANCE_MODE_DEFAULT',
     flag,
