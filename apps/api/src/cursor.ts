@@ -10,11 +10,29 @@ export interface Page<Item> {
   readonly next_cursor: string | null
 }
 
-/** What a list takes, as JSON schema. */
-export const PAGE_QUERY = {
-  limit: { type: 'integer', minimum: 1, maximum: 100, default: 20 },
-  cursor: { type: 'string', maxLength: 19 },
-} as const
+const LIMIT = { type: 'integer', minimum: 1, maximum: 100, default: 20 } as const
+/** The digits of an id. */
+const MAX_CURSOR = 19
+
+/** What a list takes, as JSON schema: a page, and which of its rows. */
+export function pageQuery<Filter extends object = object>(
+  filter?: Filter,
+  { maxCursor = MAX_CURSOR }: { readonly maxCursor?: number } = {},
+) {
+  return {
+    type: 'object',
+    additionalProperties: false,
+    properties: {
+      ...filter,
+      limit: LIMIT,
+      cursor: {
+        type: 'string',
+        maxLength: maxCursor,
+        description: 'The `next_cursor` of the page before; left out for the first one.',
+      },
+    },
+  } as const
+}
 
 /** The id below which the page of this cursor begins, in a list with the newest first. */
 export function idBefore(cursor: string | undefined): bigint {
@@ -37,16 +55,6 @@ export function pageOf<Row extends { readonly id: string }, Item>(
     items: shown.map(itemOf),
     next_cursor: rows.length > limit ? (shown.at(-1)?.id ?? null) : null,
   }
-}
-
-/** The schema of a page. */
-export function pageSchema<Item extends object>(items: Item) {
-  return {
-    type: 'object',
-    required: ['items', 'next_cursor'],
-    additionalProperties: false,
-    properties: { items: { type: 'array', items }, next_cursor: { type: ['string', 'null'] } },
-  } as const
 }
 
 function idOf(cursor: string): bigint {

@@ -9,8 +9,29 @@ export const IDEMPOTENCY_KEY_HEADER = 'idempotency-key'
 /** Says of an answer that what it tells was made by a request before. */
 export const REPLAYED_HEADER = 'idempotent-replayed'
 
-/** Of the header, as JSON schema. */
-export const IDEMPOTENCY_KEY = { type: 'string', minLength: 1, maxLength: 255, pattern: '^[!-~]+$' } as const
+const IDEMPOTENCY_KEY = {
+  type: 'string',
+  minLength: 1,
+  maxLength: 255,
+  pattern: '^[!-~]+$',
+  description: 'A new one for each new request, the same one for a repeat.',
+} as const
+
+/** The header of a request, as JSON schema. */
+export const IDEMPOTENT_HEADERS = {
+  type: 'object',
+  required: [IDEMPOTENCY_KEY_HEADER],
+  properties: { [IDEMPOTENCY_KEY_HEADER]: IDEMPOTENCY_KEY },
+} as const
+
+/** The header of an answer, for readers. */
+export const REPLAYED_HEADERS = {
+  'Idempotent-Replayed': {
+    type: 'string',
+    enum: ['true'],
+    description: 'A request before has made this, with the same key; nothing was done again.',
+  },
+} as const
 
 const VISIBLE = new RegExp(IDEMPOTENCY_KEY.pattern)
 

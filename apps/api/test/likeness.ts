@@ -3,7 +3,7 @@
 
 /** Members whose values are those of a moment, of a row, or of whoever asks. */
 const VARYING =
-  /^(id|.*_id|.*_at|since|until|from|timestamp|token|.*_token|version|theme_version|retry_after|offences|recorded|.*_ms)$/
+  /^(id|.*_id|at|.*_at|next_cursor|since|until|from|timestamp|token|.*_token|version|theme_version|retry_after|offences|recorded|.*_ms)$/
 /** Members that hold others by names of which an example shows some. */
 const OPEN = new Set(['checks', 'features', 'reports', 'overrides'])
 const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/

@@ -15,7 +15,9 @@ export interface Case {
   /** With its parameters as in the document: `/api/bots/{id}`. */
   readonly path: string
   readonly as: Sender
+  /** Of the path and the query. */
   readonly parameters: Readonly<Record<string, unknown>>
+  readonly headers: Readonly<Record<string, string>>
   readonly body: unknown
   readonly status: number
   readonly answer: unknown
@@ -65,17 +67,21 @@ export function casesOf(document: Document): readonly Case[] {
         ),
     )
     return shown.map(({ status, name, example }): Case => {
-      const own = parameters.flatMap((each): [string, unknown][] => {
+      const own = parameters.flatMap((each) => {
         const found = each.examples?.[name]
-        return found === undefined ? [] : [[each.name, found.value]]
+        return found === undefined ? [] : [{ place: each.in, name: each.name, value: found.value }]
       })
+      const given = Map.groupBy(own, ({ place }) => (place === 'header' ? 'headers' : 'parameters'))
+      const members = (place: 'headers' | 'parameters') =>
+        Object.fromEntries((given.get(place) ?? []).map(({ name, value }) => [name, value]))
       return {
         name: `${operationId} ${name}`,
         operation: `${method} ${path}`,
         method,
         path,
         as: example['x-as'] ?? senderOf(security),
-        parameters: Object.fromEntries(own),
+        parameters: members('parameters'),
+        headers: members('headers') as Case['headers'],
         body: body?.[name]?.value,
         status: Number(status),
         answer: example.value,

@@ -24,12 +24,16 @@ interface Sent {
   readonly method: string
   readonly path: string
   readonly parameters?: Readonly<Record<string, unknown>>
+  readonly headers?: Readonly<Record<string, string>>
   readonly body?: unknown
   readonly credentials: Credentials
 }
 
 /** Sends a request, and holds the answer to the document. */
-async function send(t: Pick<Test, 'same'>, { method, path, parameters = {}, body, credentials }: Sent) {
+async function send(
+  t: Pick<Test, 'same'>,
+  { method, path, parameters = {}, headers = {}, body, credentials }: Sent,
+) {
   const query = new URLSearchParams()
   let url = path
   for (const [name, value] of Object.entries(parameters)) {
@@ -38,7 +42,11 @@ async function send(t: Pick<Test, 'same'>, { method, path, parameters = {}, body
   }
   const answer = await fetch(`${service.url}${url}${query.size > 0 ? `?${query}` : ''}`, {
     method,
-    headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...credentials },
+    headers: {
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...headers,
+      ...credentials,
+    },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   })
   const text = await answer.text()
@@ -55,10 +63,10 @@ const cases = casesOf(document)
 
 t.test('every example is answered as the document says', async (t) => {
   t.ok(cases.length >= 80, `${cases.length} examples`)
-  for (const { name, method, path, as, parameters, body, status, answer } of cases) {
+  for (const { name, method, path, as, parameters, headers, body, status, answer } of cases) {
     const known = await world.prepare(name)
     const credentials = as === 'nobody' ? {} : (known ?? (await world.credentialsOf(as)))
-    const given = world.real({ parameters, body })
+    const given = world.real({ parameters, headers, body })
     const real = await send(t, { method, path, credentials, ...given })
     t.equal(real.status, status, `${name}: ${String(Object(real.body).error)}`)
     if (answer !== undefined) t.same(unlike(answer, real.body), [], name)

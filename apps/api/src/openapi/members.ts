@@ -10,6 +10,10 @@ export const TEXT = { type: 'string' } as const
 export const TEXT_OR_NULL = { type: ['string', 'null'] } as const
 export const FLAG = { type: 'boolean' } as const
 export const COUNT = { type: 'integer', minimum: 0 } as const
+/** Of a currency: cents. */
+export const MINOR = { type: 'integer', description: 'In the smallest unit of `currency`.' } as const
+/** ISO 4217. */
+export const CURRENCY = { type: 'string', pattern: '^[A-Z]{3}$' } as const
 /** Of milliseconds, also parts of them. */
 export const DURATION = { type: 'number', minimum: 0 } as const
 

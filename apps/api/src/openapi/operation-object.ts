@@ -25,6 +25,7 @@ interface MediaType {
 
 interface Parameter {
   readonly name: string
+  readonly in: string
   readonly examples?: Readonly<Record<string, { readonly value: unknown }>>
 }
 
@@ -157,7 +158,16 @@ function parameterWith(parameter: Parameter, examples: readonly Example[]): Para
     const value = parameters?.[parameter.name]
     return value === undefined ? [] : [[name, { value }] as const]
   })
-  return own.length === 0 ? parameter : { ...parameter, examples: Object.fromEntries(own) }
+  return {
+    ...parameter,
+    ...(parameter.in === 'header' && { name: headerName(parameter.name) }),
+    ...(own.length > 0 && { examples: Object.fromEntries(own) }),
+  }
+}
+
+/** As people write it: schemas have the names of headers in small letters, as Node does. */
+function headerName(name: string): string {
+  return name.replaceAll(/(?<=^|-)[a-z]/g, (letter) => letter.toUpperCase())
 }
 
 /** Whoever has to say nothing may send nothing. */

@@ -3,6 +3,8 @@
 
 import { listOf, MOMENT_OR_NULL, objectOf, TEXT } from './members.ts'
 
+const PLACE = { type: 'integer', minimum: 1 } as const
+
 export const PROBLEM_TYPE = 'application/problem+json'
 
 /** The component `Problem`. */
@@ -34,11 +36,19 @@ export const PROBLEM = {
       },
       errors: {
         ...listOf(
-          objectOf({
-            in: { type: 'string', enum: ['body', 'query', 'path', 'headers'] },
-            pointer: { type: 'string', description: 'Which member, as the fragment of a URI (RFC 6901, 6).' },
-            detail: TEXT,
-          }),
+          objectOf(
+            {
+              in: { type: 'string', enum: ['body', 'query', 'path', 'headers'] },
+              pointer: {
+                type: 'string',
+                description: 'Which member, as the fragment of a URI (RFC 6901, 6).',
+              },
+              detail: TEXT,
+              line: { ...PLACE, description: 'Of a text that people write: where in it, from 1.' },
+              column: PLACE,
+            },
+            { optional: ['line', 'column'] },
+          ),
         ),
         description: 'What is wrong with the input, member by member; at most 20.',
       },

@@ -13,6 +13,8 @@ export const STAND_INS = {
   resetToken: `hfp_${'an-example-of-a-token-in-a-mail'.padEnd(43, '0')}`,
   /** Of a place where its user is signed in, beside the one that asks. */
   sessionId: '0b7f9c1e-4d2a-4e0b-9a51-6c0d8f2e7a13',
+  /** Of a job that nobody tries any more. */
+  deadLetterId: '3f1d2c4b-6a58-4c7d-9e0f-1a2b3c4d5e6f',
   /** A way past maintenance. */
   bypassToken: 'an-example-of-a-bypass',
 } as const

@@ -2,7 +2,7 @@
 
 import { withRetryAfter } from '@holdfast/footing'
 import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
-import { idAfter, idBefore, PAGE_QUERY, pageOf, pageSchema } from '../../cursor.ts'
+import { idAfter, idBefore, pageOf } from '../../cursor.ts'
 import { bigintOf } from '../../db/bigint.ts'
 import {
   ApiBotListUnavailableError,
@@ -12,19 +12,19 @@ import {
 } from '../../errors.ts'
 import { idempotencyKeyOf, REPLAYED_HEADER, requestDigest } from '../../idempotency-key.ts'
 import { ListPages } from '../../list-pages.ts'
-import { type MarketSymbol, SYMBOL_NAMES } from '../../market/symbols.ts'
+import type { MarketSymbol } from '../../market/symbols.ts'
 import { principalOf } from '../../plugins/identity.ts'
 import { pageBody } from '../../remembered-pages.ts'
 import { MAX_LENGTH } from '../../strategy/language.ts'
 import { parseStrategy } from '../../strategy/parse.ts'
 import { StrategyError } from '../../strategy/strategy-error.ts'
+import { CREATE_SCHEMA, EVENTS_SCHEMA, LIST_SCHEMA } from './bot-list-operations.ts'
 import { type BotWish, createdAnswer, detailsItem, eventItem } from './new-bot.ts'
 import type { BotsSelection, EventsSelection, NewBotRepository } from './new-bot-repository.ts'
 
 const ROUTE = 'POST /api/bots'
 /** Four bytes for each character of a strategy, and the rest of the document. */
 const MAX_BODY_BYTES = 4 * MAX_LENGTH + 2048
-const MAX_NAME = 100
 /** What the database may take for one request in all. */
 const CREATION_BUDGET_MS = 3000
 const LIST_BUDGET_MS = 1000
@@ -46,37 +46,6 @@ interface ListRoute {
 interface EventsRoute extends ListRoute {
   Params: { id: string }
 }
-
-const CREATED = {
-  bot_id: { type: 'string' },
-  name: { type: 'string' },
-  symbol: { type: 'string' },
-  strategy: { type: 'string' },
-  opening_cash_minor: { type: 'integer' },
-  currency: { type: 'string' },
-  created_at: { type: 'string', format: 'date-time' },
-} as const
-
-const DETAILS = {
-  bot_id: { type: 'string' },
-  name: { type: 'string' },
-  status: { type: 'string', enum: ['stopped', 'running', 'failed'] },
-  symbol: { type: 'string' },
-  strategy: { type: 'string' },
-  cash_minor: { type: 'integer' },
-  currency: { type: 'string' },
-  position: { type: 'integer' },
-  changed_at: { type: 'string', format: 'date-time' },
-  created_at: { type: 'string', format: 'date-time' },
-} as const
-
-const EVENT = {
-  event_id: { type: 'string' },
-  kind: { type: 'string', enum: ['started', 'stopped', 'recovered', 'taken_over', 'failed'] },
-  from: { type: 'string' },
-  to: { type: 'string' },
-  at: { type: 'string', format: 'date-time' },
-} as const
 
 /** The routes. */
 export const botLists: FastifyPluginCallback<BotListOptions> = (app, { repository, caches }, done) => {
@@ -110,24 +79,7 @@ export const botLists: FastifyPluginCallback<BotListOptions> = (app, { repositor
       },
       bodyLimit: MAX_BODY_BYTES,
       preValidation: textOnly,
-      schema: {
-        body: {
-          type: 'object',
-          additionalProperties: false,
-          required: ['name', 'symbol', 'strategy'],
-          properties: {
-            name: {
-              type: 'string',
-              minLength: 1,
-              maxLength: MAX_NAME,
-              pattern: '^[^\\u0000-\\u001f\\u007f]*$',
-            },
-            symbol: { type: 'string', enum: SYMBOL_NAMES },
-            strategy: { type: 'string' },
-          },
-        },
-        response: { 201: objectOf(CREATED) },
-      },
+      schema: CREATE_SCHEMA,
     },
     async (request, reply) => {
       const wish = wishOf(request)
@@ -153,7 +105,7 @@ export const botLists: FastifyPluginCallback<BotListOptions> = (app, { repositor
         tenantRateLimit: { policy: 'read', by: 'user' },
         poolGuard: readingFrom(botPages, botsOf),
       },
-      schema: { querystring: objectOfSome(PAGE_QUERY), response: { 200: pageSchema(objectOf(DETAILS)) } },
+      schema: LIST_SCHEMA,
     },
     async (request, reply) => pageBody(reply, await botPages.read(botsOf(request))),
   )
@@ -166,11 +118,7 @@ export const botLists: FastifyPluginCallback<BotListOptions> = (app, { repositor
         tenantRateLimit: { policy: 'read', by: 'user' },
         poolGuard: readingFrom(eventPages, eventsOf),
       },
-      schema: {
-        params: objectOf({ id: { type: 'string', pattern: '^[1-9][0-9]{0,18}$' } }),
-        querystring: objectOfSome(PAGE_QUERY),
-        response: { 200: pageSchema(objectOf(EVENT)) },
-      },
+      schema: EVENTS_SCHEMA,
     },
     async (request, reply) => pageBody(reply, await eventPages.read(eventsOf(request))),
   )
@@ -229,25 +177,16 @@ function eventsOf(request: FastifyRequest<EventsRoute>): EventsSelection {
 }
 
 /** A number would be made text of without a word. */
-function textOnly({ body }: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void {
+function textOnly(
+  { body, headers }: FastifyRequest,
+  _reply: FastifyReply,
+  done: (error?: Error) => void,
+): void {
+  // Before the schema, which would say less about it. What it throws Fastify catches.
+  idempotencyKeyOf(headers)
   const members = Object(body) as Readonly<Record<string, unknown>>
   const wrong = ['name', 'symbol', 'strategy'].find(
     (name) => members[name] !== undefined && typeof members[name] !== 'string',
   )
   done(wrong === undefined ? undefined : new ApiMemberKindError(wrong, 'text; put it between quotes'))
-}
-
-/** An object with all of these members and no others. */
-function objectOf<Members extends object>(properties: Members) {
-  return {
-    type: 'object',
-    required: Object.keys(properties),
-    additionalProperties: false,
-    properties,
-  } as const
-}
-
-/** An object with any of these members and no others. */
-function objectOfSome<Members extends object>(properties: Members) {
-  return { type: 'object', additionalProperties: false, properties } as const
 }

@@ -1,6 +1,7 @@
 // How the operations on bots, and their status, are described: what they take, what they answer, and examples.
 
 import type { FastifySchema } from 'fastify'
+import { pageQuery } from '../../cursor.ts'
 import {
   ApiBotOvertakenError,
   ApiBotStateError,
@@ -90,15 +91,7 @@ export const STATUS_SCHEMA: FastifySchema = {
   summary: 'The bots of whoever asks, or one of them',
   description:
     'While the database cannot be asked, what was read last stands in, with `Age` and `Warning: 110`.',
-  querystring: {
-    type: 'object',
-    additionalProperties: false,
-    properties: {
-      bot_id: { ...ID, description: 'One bot, instead of a page of all.' },
-      limit: { type: 'integer', minimum: 1, maximum: 100, default: 20 },
-      cursor: { type: 'string', maxLength: 19 },
-    },
-  },
+  querystring: pageQuery({ bot_id: { ...ID, description: 'One bot, instead of a page of all.' } }),
   problems: [ApiBotUnknownError, ApiCursorInvalidError, ApiBotStatusUnavailableError],
   response: {
     // It is text when it is sent: read just now, or remembered.

@@ -3,7 +3,6 @@
 import { bigintOf } from '../../db/bigint.ts'
 import { ApiCursorInvalidError } from '../../errors.ts'
 import type { DeadLetter, DeadLetterDetails, DeadLetterPlace, Replay } from '../../jobs/dead-letters.ts'
-import { QUEUE_NAMES } from '../../jobs/queues.ts'
 
 /** A dead letter in a list. */
 export interface DeadLetterAnswer {
@@ -100,73 +99,3 @@ function cursorOf({ atUs, id }: DeadLetterPlace): string {
 
 // Nearer than any date that PostgreSQL does not have.
 const CURSOR = /^(\d{1,17})\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/
-
-const TEXT = { type: 'string' } as const
-const OPTIONAL_TEXT = { type: ['string', 'null'] } as const
-const TIME = { type: 'string', format: 'date-time' } as const
-const ID = { type: 'string', format: 'uuid' } as const
-const STATE = { type: 'string', enum: ['open', 'replayed', 'discarded'] } as const
-
-const LETTER = {
-  id: ID,
-  queue: { type: 'string', enum: QUEUE_NAMES },
-  state: STATE,
-  job_id: ID,
-  root_id: ID,
-  key: OPTIONAL_TEXT,
-  attempts: { type: 'integer' },
-  enqueued_at: TIME,
-  died_at: TIME,
-  ended_at: { type: ['string', 'null'], format: 'date-time' },
-  ended_by: OPTIONAL_TEXT,
-  reason: OPTIONAL_TEXT,
-  replayed_as: OPTIONAL_TEXT,
-  error: {
-    type: 'object',
-    required: ['kind', 'name', 'message', 'code'],
-    properties: { kind: TEXT, name: TEXT, message: TEXT, code: OPTIONAL_TEXT },
-  },
-} as const
-
-const DETAILS = {
-  ...LETTER,
-  correlation_id: OPTIONAL_TEXT,
-  payload: TEXT,
-  stack: OPTIONAL_TEXT,
-  replays: { type: 'integer' },
-  history: {
-    type: 'array',
-    items: {
-      type: 'object',
-      required: ['id', 'queue', 'state', 'at'],
-      properties: { id: ID, queue: TEXT, state: TEXT, at: TIME },
-    },
-  },
-} as const
-
-/** The schemas of the answers. */
-export const ANSWERS = {
-  list: objectOf({
-    items: { type: 'array', items: objectOf(LETTER) },
-    next_cursor: OPTIONAL_TEXT,
-  }),
-  details: objectOf(DETAILS),
-  replay: objectOf({ id: ID, job_id: ID, repeated: { type: 'boolean' } }),
-  replays: objectOf({
-    dry_run: { type: 'boolean' },
-    replayed: { type: 'integer' },
-    items: {
-      type: 'array',
-      items: objectOf({
-        id: ID,
-        outcome: { type: 'string', enum: ['replayed', 'collides', 'budget_spent', 'taken'] },
-        job_id: OPTIONAL_TEXT,
-      }),
-    },
-  }),
-  discard: objectOf({ id: ID, repeated: { type: 'boolean' } }),
-} as const
-
-function objectOf<Properties extends object>(properties: Properties) {
-  return { type: 'object', required: Object.keys(properties), properties } as const
-}

@@ -4,8 +4,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import { requireBearer } from '../../bearer.ts'
 import type { DeadLetterFilter, DeadLetterState, DeadLetters } from '../../jobs/dead-letters.ts'
-import { QUEUE_NAMES, type QueueName } from '../../jobs/queues.ts'
-import { ANSWERS, deadLetterList, detailsAnswer, placeOfCursor, replaysAnswer } from './dead-letter-answer.ts'
+import type { QueueName } from '../../jobs/queues.ts'
+import { deadLetterList, detailsAnswer, placeOfCursor, replaysAnswer } from './dead-letter-answer.ts'
+import { DEAD_LETTER_SCHEMAS } from './dead-letter-operations.ts'
 
 /** What the routes need. */
 export interface OperatorDeadLettersOptions {
@@ -41,24 +42,6 @@ const WRITE_BUDGET_MS = 5000
 /** A hundred jobs each: what comes of a replay must not be a flood itself. */
 const OWN_ADDRESS_LIMIT = '10/minute'
 
-const QUEUE = { type: 'string', enum: QUEUE_NAMES } as const
-const QUEUE_PARAMS = {
-  type: 'object',
-  additionalProperties: false,
-  required: ['queue'],
-  properties: { queue: QUEUE },
-} as const
-const LETTER_PARAMS = {
-  type: 'object',
-  additionalProperties: false,
-  required: ['queue', 'id'],
-  properties: { queue: QUEUE, id: { type: 'string', format: 'uuid', maxLength: 36 } },
-} as const
-const FILTER = {
-  code: { type: 'string', minLength: 1, maxLength: 100 },
-  died_before: { type: 'string', format: 'date-time', maxLength: 40 },
-} as const
-
 /** The routes. */
 export const operatorDeadLetters = fastifyPlugin<OperatorDeadLettersOptions>(
   async (app, { deadLetters, authorize }) => {
@@ -83,20 +66,7 @@ export const operatorDeadLetters = fastifyPlugin<OperatorDeadLettersOptions>(
       '/admin/dlq/:queue',
       {
         ...looking,
-        schema: {
-          params: QUEUE_PARAMS,
-          querystring: {
-            type: 'object',
-            additionalProperties: false,
-            properties: {
-              limit: { type: 'integer', minimum: 1, maximum: 100, default: 20 },
-              cursor: { type: 'string', maxLength: 60 },
-              state: { type: 'string', enum: ['open', 'replayed', 'discarded'], default: 'open' },
-              ...FILTER,
-            },
-          },
-          response: { 200: ANSWERS.list },
-        },
+        schema: DEAD_LETTER_SCHEMAS.list,
       },
       async ({ params: { queue }, query }, reply) => {
         const { limit, cursor, state } = query
@@ -110,7 +80,7 @@ export const operatorDeadLetters = fastifyPlugin<OperatorDeadLettersOptions>(
 
     app.get<LetterRoute>(
       '/admin/dlq/:queue/:id',
-      { ...looking, schema: { params: LETTER_PARAMS, response: { 200: ANSWERS.details } } },
+      { ...looking, schema: DEAD_LETTER_SCHEMAS.show },
       async ({ params: { queue, id } }, reply) => {
         unstored(reply)
         return detailsAnswer(await deadLetters.show(queue, id))
@@ -119,7 +89,7 @@ export const operatorDeadLetters = fastifyPlugin<OperatorDeadLettersOptions>(
 
     app.post<LetterRoute>(
       '/admin/dlq/:queue/:id/replay',
-      { ...acting, schema: { params: LETTER_PARAMS, response: { 200: ANSWERS.replay } } },
+      { ...acting, schema: DEAD_LETTER_SCHEMAS.replay },
       async (request, reply) => {
         const { queue, id } = request.params
         const { jobId, repeated } = await deadLetters.replay(queue, id, operatorOf(request))
@@ -134,21 +104,7 @@ export const operatorDeadLetters = fastifyPlugin<OperatorDeadLettersOptions>(
         ...acting,
         config: { ...acting.config, addressLimit: OWN_ADDRESS_LIMIT },
         bodyLimit: MAX_BODY_BYTES,
-        schema: {
-          params: QUEUE_PARAMS,
-          body: {
-            type: 'object',
-            additionalProperties: false,
-            // Whoever puts in many says how many, and whether he means it.
-            required: ['limit', 'dry_run'],
-            properties: {
-              limit: { type: 'integer', minimum: 1, maximum: 100 },
-              dry_run: { type: 'boolean' },
-              ...FILTER,
-            },
-          },
-          response: { 200: ANSWERS.replays },
-        },
+        schema: DEAD_LETTER_SCHEMAS.replayMany,
       },
       async (request, reply) => {
         const { limit, dry_run: dryRun } = request.body
@@ -164,16 +120,7 @@ export const operatorDeadLetters = fastifyPlugin<OperatorDeadLettersOptions>(
       '/admin/dlq/:queue/:id',
       {
         ...acting,
-        schema: {
-          params: LETTER_PARAMS,
-          querystring: {
-            type: 'object',
-            additionalProperties: false,
-            required: ['reason'],
-            properties: { reason: { type: 'string', minLength: 1, maxLength: 1000, pattern: '\\S' } },
-          },
-          response: { 200: ANSWERS.discard },
-        },
+        schema: DEAD_LETTER_SCHEMAS.discard,
       },
       async (request, reply) => {
         const { queue, id } = request.params

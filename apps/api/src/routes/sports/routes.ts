@@ -2,10 +2,10 @@
 
 import { withRetryAfter } from '@holdfast/footing'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest, RouteGenericInterface } from 'fastify'
-import { PAGE_QUERY, pageSchema } from '../../cursor.ts'
 import { bigintOf } from '../../db/bigint.ts'
 import { ApiEventUnknownError, ApiSportsUnavailableError } from '../../errors.ts'
 import { pageBody } from '../../remembered-pages.ts'
+import { EVENTS_SCHEMA, ODDS_SCHEMA, SPORTS_SCHEMA } from './sport-operations.ts'
 import type { SportPages, SportSelection } from './sport-pages.ts'
 import { eventAfterCursor, oddsAfterCursor, sportAfterCursor } from './sports.ts'
 
@@ -29,42 +29,6 @@ interface OddsRoute {
   Params: { id: string }
   Querystring: { limit: number; cursor?: string }
 }
-
-const TIME = { type: 'string', format: 'date-time' } as const
-
-const SPORT_ITEM = {
-  type: 'object',
-  additionalProperties: false,
-  required: ['sport', 'first_starts_at'],
-  properties: { sport: { type: 'string' }, first_starts_at: TIME },
-} as const
-
-const EVENT_ITEM = {
-  type: 'object',
-  additionalProperties: false,
-  required: ['id', 'sport', 'name', 'starts_at', 'status'],
-  properties: {
-    id: { type: 'string' },
-    sport: { type: 'string' },
-    name: { type: 'string' },
-    starts_at: TIME,
-    status: { type: 'string', enum: ['scheduled', 'live', 'finished', 'void'] },
-  },
-} as const
-
-const ODDS_ITEM = {
-  type: 'object',
-  additionalProperties: false,
-  required: ['market', 'selection', 'odds_milli', 'changed_at'],
-  properties: {
-    market: { type: 'string' },
-    selection: { type: 'string' },
-    odds_milli: { type: 'integer', minimum: 1001, maximum: 1_000_000 },
-    changed_at: TIME,
-  },
-} as const
-
-const ODDS_PAGE = pageSchema(ODDS_ITEM)
 
 /** The routes. */
 export const sports: FastifyPluginCallback<SportOptions> = (app, { pages }, done) => {
@@ -103,14 +67,7 @@ export const sports: FastifyPluginCallback<SportOptions> = (app, { pages }, done
     '/api/sports',
     {
       config: ofSports.config,
-      schema: {
-        querystring: {
-          type: 'object',
-          additionalProperties: false,
-          properties: { limit: PAGE_QUERY.limit, cursor: { type: 'string', maxLength: 40 } },
-        },
-        response: { 200: pageSchema(SPORT_ITEM) },
-      },
+      schema: SPORTS_SCHEMA,
     },
     ofSports.handler,
   )
@@ -125,18 +82,7 @@ export const sports: FastifyPluginCallback<SportOptions> = (app, { pages }, done
     '/api/events',
     {
       config: ofEvents.config,
-      schema: {
-        querystring: {
-          type: 'object',
-          additionalProperties: false,
-          properties: {
-            sport: { type: 'string', pattern: '^[a-z][a-z0-9_]{0,39}$' },
-            limit: PAGE_QUERY.limit,
-            cursor: { type: 'string', maxLength: 36 },
-          },
-        },
-        response: { 200: pageSchema(EVENT_ITEM) },
-      },
+      schema: EVENTS_SCHEMA,
     },
     ofEvents.handler,
   )
@@ -151,26 +97,7 @@ export const sports: FastifyPluginCallback<SportOptions> = (app, { pages }, done
     '/api/events/:id/odds',
     {
       config: ofOdds.config,
-      schema: {
-        params: {
-          type: 'object',
-          additionalProperties: false,
-          required: ['id'],
-          properties: { id: { type: 'string' } },
-        },
-        querystring: {
-          type: 'object',
-          additionalProperties: false,
-          properties: { limit: PAGE_QUERY.limit, cursor: { type: 'string', maxLength: 81 } },
-        },
-        response: {
-          200: {
-            ...ODDS_PAGE,
-            required: ['event', ...ODDS_PAGE.required],
-            properties: { event: EVENT_ITEM, ...ODDS_PAGE.properties },
-          },
-        },
-      },
+      schema: ODDS_SCHEMA,
     },
     ofOdds.handler,
   )

@@ -1,6 +1,7 @@
 // How the two routes are described: what they take, what they answer, and examples.
 
 import type { FastifySchema } from 'fastify'
+import { pageQuery } from '../../cursor.ts'
 import {
   ApiCursorInvalidError,
   ApiEventIdReusedError,
@@ -26,14 +27,7 @@ export const HISTORY_SCHEMA: FastifySchema = {
   operationId: 'listThemeVersions',
   summary: 'Every version of a theme, the newest first',
   params: TENANT_PARAMS,
-  querystring: {
-    type: 'object',
-    additionalProperties: false,
-    properties: {
-      limit: { type: 'integer', minimum: 1, maximum: 100, default: 20 },
-      cursor: { type: 'string', maxLength: 19 },
-    },
-  },
+  querystring: pageQuery(),
   problems: [ApiTenantUnknownError, ApiCursorInvalidError, ApiHistoryUnavailableError],
   response: {
     // It is text when it is sent: read just now, or remembered.

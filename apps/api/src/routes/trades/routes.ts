@@ -2,13 +2,14 @@
 
 import { withRetryAfter } from '@holdfast/footing'
 import type { FastifyInstance, FastifyPluginCallback, FastifyRequest } from 'fastify'
-import { idBefore, PAGE_QUERY, pageOf, pageSchema } from '../../cursor.ts'
+import { idBefore, pageOf } from '../../cursor.ts'
 import { bigintOf } from '../../db/bigint.ts'
 import { minorOf } from '../../db/minor-units.ts'
 import { ApiTradesUnavailableError } from '../../errors.ts'
 import { ListPages } from '../../list-pages.ts'
 import { principalOf } from '../../plugins/identity.ts'
 import { pageBody } from '../../remembered-pages.ts'
+import { TRADES_SCHEMA } from './trade-operations.ts'
 import type { Trade, TradeRepository, TradesSelection } from './trade-repository.ts'
 
 /** What the database may take for one request in all. */
@@ -23,18 +24,6 @@ export interface TradesOptions {
 interface TradesRoute {
   Querystring: { bot_id?: string; limit: number; cursor?: string }
 }
-
-const ITEM = {
-  trade_id: { type: 'string' },
-  bot_id: { type: 'string' },
-  tick: { type: 'string' },
-  side: { type: 'string', enum: ['buy', 'sell'] },
-  symbol: { type: 'string' },
-  quantity: { type: 'integer' },
-  price_minor: { type: 'integer' },
-  currency: { type: 'string' },
-  at: { type: 'string', format: 'date-time' },
-} as const
 
 /** The route. */
 export const trades: FastifyPluginCallback<TradesOptions> = (app, { repository, caches }, done) => {
@@ -65,21 +54,7 @@ export const trades: FastifyPluginCallback<TradesOptions> = (app, { repository, 
           },
         },
       },
-      schema: {
-        querystring: {
-          type: 'object',
-          additionalProperties: false,
-          properties: { bot_id: { type: 'string', pattern: '^[1-9][0-9]{0,18}$' }, ...PAGE_QUERY },
-        },
-        response: {
-          200: pageSchema({
-            type: 'object',
-            required: Object.keys(ITEM),
-            additionalProperties: false,
-            properties: ITEM,
-          }),
-        },
-      },
+      schema: TRADES_SCHEMA,
     },
     async (request, reply) => pageBody(reply, await pages.read(selectionOf(request))),
   )
