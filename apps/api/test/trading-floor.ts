@@ -143,6 +143,7 @@ export async function tradingFloor(t: Test, serverUrl: string, clock = new HandC
     pool,
     feed,
     clock,
+    random,
     userId,
     addBots,
     trader,
