@@ -23,7 +23,6 @@ const settlement = new Settlement(pool, {
 const worker = new SettlementWorker({ queue, settlement, logs, betsAtOnce: 5, maxParts: 3 })
 await worker.start()
 process.once('SIGTERM', async () => {
-  await worker.stop()
-  await queue.close()
+  await Promise.all([worker.stop(), queue.close()])
   await pool.close()
 })
