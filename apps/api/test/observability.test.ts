@@ -154,6 +154,7 @@ t.test('with everything on', async (t) => {
   const service = await ServiceApp.start(t, {
     DATABASE_URL: postgres.directUrl,
     REDIS_URL: redis.url,
+    PROCESS_TYPE: 'all',
     ENABLE_METRICS: 'true',
     METRICS_TOKEN: TOKEN,
     ADMIN_TOKEN: 'a-token-for-operators',
