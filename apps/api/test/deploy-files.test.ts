@@ -22,6 +22,7 @@ const DEPLOY = new URL('../deploy/', import.meta.url).pathname
 const ROOT = join(DEPLOY, '../../..')
 const file = (name: string) => readFileSync(join(DEPLOY, name), 'utf8')
 
+const COMPOSE_WORKERS = ['worker-bots', 'worker-odds', 'worker-settlement']
 const STRONG = 'a-secret-of-more-than-thirty-two-characters'
 const SECRETS = {
   DATABASE_URL: `postgres://holdfast_web:${STRONG}@pgbouncer:6432/holdfast`,
@@ -100,7 +101,9 @@ interface Linted {
 }
 
 t.test('compose.yaml', async (t) => {
-  const compose = parseYaml(file('compose/compose.yaml'), { merge: true })
+  // As it is where no variable is set.
+  const text = file('compose/compose.yaml').replaceAll(/\$\{\w+:-([^}]*)\}/g, '$1')
+  const compose = parseYaml(text, { merge: true })
   t.equal(compose.name, 'holdfast')
   const found = (path: string) => {
     const results: readonly Linted[] = linter.lintFiles([path], false)
@@ -154,7 +157,7 @@ t.test('compose.yaml', async (t) => {
   })
 
   await t.test('a container has the time that the whole way down may take', async (t) => {
-    for (const name of ['api-1', 'api-2']) {
+    for (const name of ['api-1', 'api-2', ...COMPOSE_WORKERS]) {
       const { environment, stop_grace_period } = compose.services[name]
       t.equal(environment.SHUTDOWN_GRACE, stop_grace_period)
       t.strictSame(wayDown({ ...environment, ...SECRETS }), ['pass'])
@@ -164,12 +167,27 @@ t.test('compose.yaml', async (t) => {
   })
 
   await t.test('nothing of ours can write, become root, or do what root may', async (t) => {
-    for (const name of ['migration', 'api-1', 'api-2', 'proxy'])
+    for (const name of ['migration', 'api-1', 'api-2', ...COMPOSE_WORKERS, 'provider', 'proxy'])
       t.match(compose.services[name], {
         read_only: true,
         cap_drop: ['ALL'],
         security_opt: ['no-new-privileges:true'],
       })
+  })
+
+  await t.test('each container is told what it is, and workers have a role of their own', async (t) => {
+    const typeOf = (name: string) => {
+      const settings = Object.entries<string>(compose.services[name].environment)
+      const readable = settings.filter(([variable]) => !variable.endsWith('_FILE'))
+      return loadConfig({ ...Object.fromEntries(readable), ...SECRETS }).config.processType
+    }
+    t.strictSame(['api-1', 'api-2'].map(typeOf), ['web', 'web'])
+    t.strictSame(COMPOSE_WORKERS.map(typeOf), ['worker_bots', 'worker_odds', 'worker_settlement'])
+    for (const name of COMPOSE_WORKERS) {
+      const { environment, secrets } = compose.services[name]
+      t.equal(environment.DATABASE_URL_FILE, '/run/secrets/worker_database_url')
+      t.ok(secrets.includes('worker_database_url') && !secrets.includes('database_url'), name)
+    }
   })
 
   await t.test('its proxy has the files that it needs to start', async (t) => {

@@ -7,12 +7,21 @@ import t, { type Test } from 'tap'
 import { parse, parseAllDocuments } from 'yaml'
 import { claim, nightly, scripts } from '../deploy/kubernetes/backup.ts'
 import { manifests, rendered } from '../deploy/kubernetes/manifests.ts'
-import { PORTS } from '../deploy/kubernetes/naming.ts'
-import { PROCESSES, type ProcessKind, web as webKind } from '../deploy/kubernetes/processes.ts'
-import { GRACE_SECONDS, MOST_PODS, ownerSecrets, secrets, settings } from '../deploy/kubernetes/settings.ts'
+import { PORTS, SECRETS, WORKER_SECRETS } from '../deploy/kubernetes/naming.ts'
+import { PROCESSES, type ProcessKind, WORKERS, web as webKind } from '../deploy/kubernetes/processes.ts'
+import {
+  GRACE_SECONDS,
+  MOST_PODS,
+  ownerSecrets,
+  secrets,
+  settings,
+  WORKER_PODS,
+  workerSecrets,
+} from '../deploy/kubernetes/settings.ts'
 import { workload } from '../deploy/kubernetes/workload.ts'
 import { loadConfig } from '../src/config.ts'
 import { shutdownFindings } from '../src/deployment/shutdown-checks.ts'
+import { dutiesOf } from '../src/process-type.ts'
 import { deployedFile } from './deployed-pgbouncer.ts'
 import { freshDatabase } from './fresh-database.ts'
 import { runCommand } from './run-command.ts'
@@ -80,15 +89,37 @@ t.test('no secret stands among the settings', async (t) => {
   t.not(withPassword.length, 0)
 })
 
-t.test('all pods together fit into the pool that PgBouncer keeps for the web', async (t) => {
+t.test('all pods together fit into the pools that PgBouncer keeps for them', async (t) => {
   const ini = deployedFile('pgbouncer.ini')
   const [, poolSize = ''] = /^holdfast = .*pool_size=(\d+)$/m.exec(ini) ?? []
   const [, clients = ''] = /^max_client_conn = (\d+)$/m.exec(ini) ?? []
-  const { dbWebPoolMax, dbMaxOverflow } = loadConfig(environment).config
+  const [, workerPoolSize = ''] = /^holdfast_worker = .*pool_size=(\d+)$/m.exec(ini) ?? []
+  const { dbWebPoolMax, dbMaxOverflow, dbWorkerPoolMax } = loadConfig(environment).config
   t.ok(MOST_PODS * dbWebPoolMax <= Number(poolSize))
-  // One more is there while they are replaced.
-  t.ok((MOST_PODS + 1) * (dbWebPoolMax + dbMaxOverflow) <= Number(clients))
+  t.equal(WORKERS.length * WORKER_PODS * dbWorkerPoolMax, Number(workerPoolSize))
+  // One more of each kind is there while they are replaced.
+  const workers = WORKERS.length * (WORKER_PODS + 1) * dbWorkerPoolMax
+  t.ok((MOST_PODS + 1) * (dbWebPoolMax + dbMaxOverflow) + workers <= Number(clients))
 })
+
+t.test(
+  'each kind of process is told what it is, and those that only work have a role of theirs',
+  async (t) => {
+    for (const kind of PROCESSES) {
+      const [pod] = workload(kind).deployment.spec?.template.spec?.containers ?? []
+      const own = Object.fromEntries((pod?.env ?? []).map(({ name, value }) => [name, value]))
+      const more = kind.serves ? {} : workerSecrets
+      const { config, warnings } = loadConfig({ ...environment, ...own, ...more })
+      t.strictSame(warnings, [])
+      t.equal(dutiesOf(config.processType).serves, kind.serves)
+      t.equal(workload(kind).service !== undefined, kind.serves)
+      // The last one of a name holds.
+      const secretsOf = (pod?.envFrom ?? []).flatMap(({ secretRef }) => secretRef?.name ?? [])
+      t.strictSame(secretsOf, kind.serves ? [SECRETS] : [SECRETS, WORKER_SECRETS])
+    }
+    t.match(workerSecrets.DATABASE_URL, /\/\/holdfast_worker:.*\/holdfast_worker$/)
+  },
+)
 
 t.test('a pod has the time that the whole way down may take, as the service itself adds it up', async (t) => {
   const wayDown = (more: Readonly<Record<string, string>> = {}) =>
@@ -167,14 +198,17 @@ t.test('another kind of process is one entry: it gets what fits it, and nobody i
     component: 'migration',
     pods: { fewest: 2, most: 2 },
     serves: false,
-    environment: { LOG_LEVEL: 'debug' },
+    environment: { PROCESS_TYPE: 'worker_odds', LOG_LEVEL: 'debug' },
   }
   const made = workload(worker)
   t.strictSame(Object.keys(made), ['policy', 'deployment', 'disruptions'])
   for (const resource of Object.values(made)) t.doesNotThrow(() => resource.validate())
   t.equal(made.deployment.spec?.replicas, 2)
   const [container] = made.deployment.spec?.template.spec?.containers ?? []
-  t.strictSame(container?.env, [{ name: 'LOG_LEVEL', value: 'debug' }])
+  t.strictSame(container?.env, [
+    { name: 'PROCESS_TYPE', value: 'worker_odds' },
+    { name: 'LOG_LEVEL', value: 'debug' },
+  ])
   t.strictSame(
     container?.ports?.map(({ name }) => name),
     ['management'],

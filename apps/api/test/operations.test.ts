@@ -113,7 +113,7 @@ t.test('its sums are right, and those of the files that it stands beside', async
   t.equal(row('`pool_size` of `holdfast_worker`'), /^holdfast_worker = .*pool_size=(\d+)/m.exec(ini)?.[1])
   t.equal(row('| `default_pool_size`'), /^default_pool_size = (\d+)/m.exec(ini)?.[1])
   t.equal(row('| `max_db_connections`'), /^max_db_connections = (\d+)/m.exec(ini)?.[1])
-  t.ok(guide.includes(`180, of ${/^max_client_conn = (\d+)/m.exec(ini)?.[1]}`))
+  t.ok(guide.includes(`216, of ${/^max_client_conn = (\d+)/m.exec(ini)?.[1]}`))
 })
 
 t.test('what it tells operators to send does what it says', async (t) => {

@@ -46,7 +46,7 @@ t.test('nobody is let in without his password, and the console shows its pools t
     pools.filter(({ name }) => name.startsWith('holdfast')).map(({ name, pool_size }) => [name, pool_size]),
     [
       ['holdfast', 60],
-      ['holdfast_worker', 10],
+      ['holdfast_worker', 18],
     ],
   )
   t.notMatch(bouncer.logText(), /unrecognized|unknown parameter|invalid value|syntax error/i)

@@ -125,7 +125,7 @@ t.test('in Compose it asks the instances that there are, and Grafana asks it', a
   const { services } = file('compose/compose.yaml')
   const { scrape_configs: jobs, rule_files: rules } = file('prometheus/prometheus.yaml')
   const targets: string[] = jobs[0].static_configs[0].targets
-  const instances = Object.keys(services).filter((name) => name.startsWith('api-'))
+  const instances = Object.keys(services).filter((name) => /^(api|worker)-/.test(name))
   t.strictSame(
     targets,
     instances.map((name) => `${name}:9000`),

@@ -24,6 +24,7 @@ worker=$(cat "$folder/worker_password")
 stats=$(cat "$folder/stats_password")
 
 keep database_url "postgres://holdfast_web:$web@pgbouncer:6432/holdfast"
+keep worker_database_url "postgres://holdfast_worker:$worker@pgbouncer:6432/holdfast_worker"
 keep database_migration_url "postgres://holdfast_owner:$owner@postgres:5432/holdfast"
 keep pgbouncer_admin_url "postgres://holdfast_stats:$stats@pgbouncer:6432/pgbouncer"
 # For PostgreSQL, after roles.sql has made the roles.

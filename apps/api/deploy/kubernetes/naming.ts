@@ -8,6 +8,8 @@ export const IMAGE = 'registry.example.com/holdfast-api:0.0.0'
 export const SETTINGS = 'holdfast-settings'
 /** Secrets that every process reads. */
 export const SECRETS = 'holdfast-secrets'
+/** What differs for a process that only works: its own role in the database, and its own pool of PgBouncer. */
+export const WORKER_SECRETS = 'holdfast-worker-secrets'
 /** Secrets that only the migration reads: its role owns the tables. */
 export const OWNER_SECRETS = 'holdfast-owner-secrets'
 /** What the backup signs in with. */
@@ -30,7 +32,10 @@ export const GATEWAY = {
 export const PORTS = { http: 8000, management: 9000 } as const
 
 /** What kind of process a pod is: the value of the label `app.kubernetes.io/component`. */
-export type Component = 'web' | 'migration' | 'backup'
+export type Component = 'web' | WorkerComponent | 'migration' | 'backup'
+
+/** Those that answer nobody. */
+export type WorkerComponent = 'worker-bots' | 'worker-odds' | 'worker-settlement'
 
 /** The labels that select the pods of a component. */
 export function selects(component: Component): Record<string, string> {

@@ -17,11 +17,13 @@ const labelled = (name: string) => ({ matchLabels: { 'app.kubernetes.io/name': n
 const ours = (...components: Component[]) =>
   components.map((component) => ({ podSelector: { matchLabels: selects(component) } }))
 
+const WORKERS = ['worker-bots', 'worker-odds', 'worker-settlement'] as const satisfies Component[]
+
 /** What the service needs beside itself: where it listens, and which of our pods ask it. */
 const DEPENDENCIES = {
   postgres: { port: 5432, asked: ['migration', 'backup'] },
-  pgbouncer: { port: 6432, asked: ['web'] },
-  redis: { port: 6379, asked: ['web'] },
+  pgbouncer: { port: 6432, asked: ['web', ...WORKERS] },
+  redis: { port: 6379, asked: ['web', ...WORKERS] },
   smtp: { port: 587, asked: ['web'] },
 } as const satisfies Record<string, { port: number; asked: readonly Component[] }>
 
@@ -66,7 +68,13 @@ export function policyOf({ component, serves }: ProcessKind, name: string) {
         // Metrics and every detail of the health routes, without a token. Probes come from the node, which is let in.
         { from: [ofNamespace(MONITORING.namespace)], ports: tcp(PORTS.management) },
       ],
-      egress: [names, towards('pgbouncer'), towards('redis'), towards('smtp')],
+      egress: [
+        names,
+        towards('pgbouncer'),
+        towards('redis'),
+        // Mails are about signing in.
+        ...(serves ? [towards('smtp')] : []),
+      ],
     },
   })
 }

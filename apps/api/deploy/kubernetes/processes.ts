@@ -2,8 +2,9 @@
 // entry here, its label in naming.ts, and nothing else.
 
 import type { IContainer } from 'kubernetes-models/v1/Container'
-import type { Component } from './naming.ts'
-import { FEWEST_PODS, MOST_PODS } from './settings.ts'
+import type { ProcessType } from '../../src/process-type.ts'
+import { type Component, WORKER_SECRETS, type WorkerComponent } from './naming.ts'
+import { FEWEST_PODS, MOST_PODS, WORKER_PODS } from './settings.ts'
 
 /** What sets one kind of process apart. */
 export interface ProcessKind {
@@ -15,7 +16,9 @@ export interface ProcessKind {
   readonly serves: boolean
   readonly resources: NonNullable<IContainer['resources']>
   /** What its environment has besides the settings of all. */
-  readonly environment?: Readonly<Record<string, string>>
+  readonly environment: Readonly<Record<string, string>> & { readonly PROCESS_TYPE: ProcessType }
+  /** Secrets that count in place of those of all. */
+  readonly secrets?: readonly string[]
 }
 
 /** Those that serve people. */
@@ -24,9 +27,30 @@ export const web: ProcessKind = {
   command: ['node', 'dist/main.js'],
   pods: { fewest: FEWEST_PODS, most: MOST_PODS },
   serves: true,
+  environment: { PROCESS_TYPE: 'web' },
   // No limit of CPU: being held still for 90 of 100 ms looks like a hanging process to everybody.
   resources: { requests: { cpu: '500m', memory: '384Mi' }, limits: { memory: '512Mi' } },
 }
 
+/** Two of each: what one does the other takes over, within the time of a lease or of a heartbeat. */
+function worker(component: WorkerComponent, type: ProcessType): ProcessKind {
+  return {
+    component,
+    command: ['node', 'dist/main.js'],
+    pods: { fewest: WORKER_PODS, most: WORKER_PODS },
+    serves: false,
+    environment: { PROCESS_TYPE: type },
+    secrets: [WORKER_SECRETS],
+    resources: { requests: { cpu: '200m', memory: '256Mi' }, limits: { memory: '384Mi' } },
+  }
+}
+
+/** Those that only work. */
+export const WORKERS: readonly ProcessKind[] = [
+  worker('worker-bots', 'worker_bots'),
+  worker('worker-odds', 'worker_odds'),
+  worker('worker-settlement', 'worker_settlement'),
+]
+
 /** All of them, in the order of their files. */
-export const PROCESSES: readonly ProcessKind[] = [web]
+export const PROCESSES: readonly ProcessKind[] = [web, ...WORKERS]

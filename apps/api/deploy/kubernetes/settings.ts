@@ -1,12 +1,23 @@
 // The environment of the service: what everybody may read, and what nobody may.
 
 import { ConfigMap, Namespace, Secret } from 'kubernetes-models/v1'
-import { BACKUP_SECRETS, NAMESPACE, OWNER_SECRETS, PORTS, SECRETS, SETTINGS } from './naming.ts'
+import {
+  BACKUP_SECRETS,
+  NAMESPACE,
+  OWNER_SECRETS,
+  PORTS,
+  SECRETS,
+  SETTINGS,
+  WORKER_SECRETS,
+} from './naming.ts'
 
 /** Most pods of the service, which the pools of `deploy/pgbouncer/pgbouncer.ini` are made for. */
 export const MOST_PODS = 6
 /** Fewest, so that one may be lost while another is replaced. */
 export const FEWEST_PODS = 3
+
+/** Pods of each kind that only works. */
+export const WORKER_PODS = 2
 
 /** How long a pod has to end: announcing it, the slowest request (HANDLER_TIMEOUT) and closing, with room. */
 export const GRACE_SECONDS = 60
@@ -30,6 +41,10 @@ export const settings = {
   // Six pods share the sixty connections that PgBouncer keeps for the web.
   DB_WEB_POOL_MAX: '10',
   DB_MAX_OVERFLOW: '5',
+  // Six pods that only work share the eighteen that it keeps for them.
+  DB_WORKER_POOL_MAX: '3',
+  // Yours: who tells the odds. Without it take `worker-odds` away.
+  ODDS_PROVIDER_URL: 'https://odds.example.com',
   // Nothing but `check` reads it: whether the way down fits.
   SHUTDOWN_GRACE: `${GRACE_SECONDS}s`,
   PUBLIC_URL: 'https://holdfast.example.com',
@@ -44,6 +59,11 @@ export const secrets = {
   METRICS_TOKEN: 'change-me',
   ADMIN_TOKEN: 'change-me',
   SMTP_URL: 'smtp://holdfast:change-me@smtp:587',
+} as const
+
+/** What is in its place for a process that only works. */
+export const workerSecrets = {
+  DATABASE_URL: 'postgres://holdfast_worker:change-me@pgbouncer:6432/holdfast_worker',
 } as const
 
 /** Secrets of the migration, beside those of every process. */
@@ -72,6 +92,11 @@ export const configMap = new ConfigMap({
 
 export const secretExamples = [
   new Secret({ metadata: { name: SECRETS, namespace: NAMESPACE }, type: 'Opaque', stringData: secrets }),
+  new Secret({
+    metadata: { name: WORKER_SECRETS, namespace: NAMESPACE },
+    type: 'Opaque',
+    stringData: workerSecrets,
+  }),
   new Secret({
     metadata: { name: OWNER_SECRETS, namespace: NAMESPACE },
     type: 'Opaque',

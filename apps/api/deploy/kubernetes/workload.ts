@@ -50,20 +50,22 @@ function deploymentOf(kind: ProcessKind, name: string) {
             }),
           ),
           containers: [
-            container(component, {
-              command: [...command],
-              ...(environment && {
+            container(
+              component,
+              {
+                command: [...command],
                 env: Object.entries(environment).map(([name, value]) => ({ name, value })),
-              }),
-              ports: [
-                ...(serves ? [{ name: 'http', containerPort: PORTS.http }] : []),
-                { name: 'management', containerPort: PORTS.management },
-              ],
-              resources,
-              startupProbe: probe('/startupz', 2, 2, 30),
-              livenessProbe: probe('/livez', 10, 3, 3),
-              readinessProbe: probe('/readyz', 5, 2, 2),
-            }),
+                ports: [
+                  ...(serves ? [{ name: 'http', containerPort: PORTS.http }] : []),
+                  { name: 'management', containerPort: PORTS.management },
+                ],
+                resources,
+                startupProbe: probe('/startupz', 2, 2, 30),
+                livenessProbe: probe('/livez', 10, 3, 3),
+                readinessProbe: probe('/readyz', 5, 2, 2),
+              },
+              kind.secrets,
+            ),
           ],
         },
       },
