@@ -48,7 +48,7 @@ t.test('a provider that answers 429 and 503 never sees more than the cap, whatev
   const modes: readonly Mode[] = ['limited', 'unavailable', 'well', 'limited', 'reset', 'unavailable', 'well']
   for (const mode of [...modes, ...modes]) {
     await fleet.provider.behave({ mode, retryAfterSeconds: random.pick([0, 7, 20]) })
-    await fleet.pass(random.int(40_000, 80_000))
+    await fleet.pass(random.int(40_000, 80_000), 500)
     const leaving = random.pick(fleet.processes)
     await leaving.stop()
     fleet.launch()
@@ -81,6 +81,11 @@ t.test(
     await fleet.pass(2 * INTERVAL_MS)
     t.strictSame(leaders(), [1, 1, 1, 1])
     t.ok(fleet.pauses.some(({ after }) => after === 'follower'))
+    const quiet = fleet.processes.flatMap(({ worker }) => worker.snapshot().map((one) => one.quietMs))
+    t.ok(
+      quiet.every((ms) => ms < 3 * INTERVAL_MS),
+      quiet.join(),
+    )
     t.strictSame(fleet.heldWrongly, [])
   },
 )
@@ -174,6 +179,7 @@ t.test('a worker of the settings asks, saves, counts, and stops', async (t) => {
   t.teardown(() => leases.close())
   const breakers = new CircuitBreakers()
   const log: string[] = []
+  const refusals: object[] = []
   const config = {
     oddsProviderUrl: provider.url,
     oddsSports: ['chess', 'golf', 'football'],
@@ -188,7 +194,10 @@ t.test('a worker of the settings asks, saves, counts, and stops', async (t) => {
     breakers,
     log: {
       debug: (_: object, message: string) => void log.push(message),
-      warn: (_: object, message: string) => void log.push(message),
+      warn: (fields: object, message: string) => {
+        log.push(message)
+        refusals.push(fields)
+      },
     },
     countFetch: oddsMetrics(app.metrics),
     workerMetrics: workerMetrics(app.metrics),
@@ -196,7 +205,7 @@ t.test('a worker of the settings asks, saves, counts, and stops', async (t) => {
   t.equal(configuredOdds({ ...parts, config: { ...config, oddsProviderUrl: undefined } }), undefined)
   const odds = configuredOdds({ ...parts, config })
   odds?.start()
-  await waitUntil(() => odds?.snapshot().find(({ sport }) => sport === 'chess')?.saved === 2)
+  await waitUntil(() => (odds?.snapshot().find(({ sport }) => sport === 'chess')?.saved ?? 0) >= 8)
   t.match(odds?.snapshot(), [
     { sport: 'chess', leads: true, failures: 0 },
     // The provider knows none.
@@ -209,6 +218,10 @@ t.test('a worker of the settings asks, saves, counts, and stops', async (t) => {
   t.strictSame(leases.held, [], 'the sports are given back')
   t.ok(log.includes('odds saved'))
   t.ok(log.some((line) => /events of the provider cannot be used/.test(line)))
+  const told = refusals.filter((fields) => (fields as { sport?: unknown }).sport === 'chess')
+  t.match(told, [{ sport: 'chess', refused: Number, first: [{ at: 0, ref: undefined, why: /^id / }] }])
+  // An event may have come or gone meanwhile.
+  t.ok(told.length <= 2, `the same is not said at each of 8 rounds, but ${told.length} times`)
   const text = await app.metrics.scrape()
   t.match(text, /^odds_fetches_total\{outcome="partial"\} [1-9]/m)
   t.match(text, /^odds_fetches_total\{outcome="unreadable"\} [1-9]/m)

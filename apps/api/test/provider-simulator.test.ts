@@ -1,6 +1,6 @@
 // The provider that this repository brings along: what it tells follows from the seed and the clock, and it counts.
 
-import { HandClock, seededRandom } from '@holdfast/test-kit'
+import { freePort, HandClock, seededRandom } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
 import { readFeed } from '../src/provider/provider-feed.ts'
 import { DEFAULT_FIXTURE, feedAt } from '../src/provider/simulator/fixture.ts'
@@ -98,9 +98,26 @@ t.test('it is told by a route how to behave', async (t) => {
   await control({ mode: 'well' })
   t.equal((await ask()).status, 200, 'on the same port')
   t.match(await (await fetch(`${provider.controlUrl}/control`)).json(), { by_mode: { limited: 1, well: 1 } })
-  for (const wrong of [{}, { mode: 'odd' }, { mode: 'slow', delay_ms: -1 }, { mode: 'slow', more: 1 }]) {
-    t.equal((await control(wrong)).status, 400, JSON.stringify(wrong))
+  for (const [wrong, message] of [
+    [{}, /^the body must have required property 'mode'$/],
+    [{ mode: 'odd' }, /^mode is none of well, slow, .*black_hole$/],
+    [{ mode: 'slow', delay_ms: -1 }, /^delay_ms must be >= 0$/],
+    [{ mode: 'slow', delay_ms: '1' }, /^delay_ms must be integer$/],
+    [{ mode: 'slow', more: 1 }, /^there is no "more"$/],
+    [[], /^the body must be object$/],
+  ] as const) {
+    t.match(await control(wrong), { status: 400, body: { message } }, JSON.stringify(wrong))
   }
+  t.equal(provider.behaviour.mode, 'well')
+})
+
+t.test('a port that is taken is told, and the other one is closed again', async (t) => {
+  const { simulator: provider } = await simulator(t)
+  const taken = Number(new URL(provider.url).port)
+  await t.rejects(ProviderSimulator.start({ port: taken }), { code: 'EADDRINUSE', port: taken })
+  const port = await freePort()
+  await t.rejects(ProviderSimulator.start({ port, controlPort: taken }), { code: 'EADDRINUSE', port: taken })
+  await t.rejects(fetch(`http://127.0.0.1:${port}/v1/sports/chess/feed`))
 })
 
 t.test('a provider of more events than can be believed, or of no sport, is refused', async (t) => {

@@ -34,6 +34,8 @@ export interface ProviderEvent {
 export interface RefusedEvent {
   /** Where it stood in the list, from 0. */
   readonly at: number
+  /** What the provider calls it; undefined when that is no name. */
+  readonly ref: string | undefined
   readonly why: string
 }
 
@@ -76,15 +78,15 @@ export function readFeed(document: unknown, sport: string, wallMs: number): Prov
   const twice = new Set<string>()
   for (const [at, each] of given.entries()) {
     const event = readEvent(each, wallMs)
-    if (typeof event === 'string') refused.push({ at, why: event })
+    if (typeof event === 'string') refused.push({ at, ref: refOf(each), why: event })
     else if (events.has(event.ref) || twice.has(event.ref)) {
       twice.add(event.ref)
-      refused.push({ at, why: 'has the id of another one' })
+      refused.push({ at, ref: event.ref, why: 'has the id of another one' })
     } else events.set(event.ref, { at, event })
   }
   for (const ref of twice) {
     const first = events.get(ref)
-    if (first !== undefined) refused.push({ at: first.at, why: 'has the id of another one' })
+    if (first !== undefined) refused.push({ at: first.at, ref, why: 'has the id of another one' })
     events.delete(ref)
   }
   return {
@@ -98,7 +100,7 @@ export function readFeed(document: unknown, sport: string, wallMs: number): Prov
 /** The event, or why it is not believed. */
 function readEvent(given: unknown, wallMs: number): ProviderEvent | string {
   const { id, name, starts_at, status, version, odds = [], result } = membersOf(given)
-  if (typeof id !== 'string' || !REF.test(id)) return 'id is no text of 1 to 100 visible characters'
+  if (!isRef(id)) return 'id is no text of 1 to 100 visible characters'
   if (!isName(name)) return `name is no line of 1 to ${MAX_NAME_LENGTH} characters`
   const startsAtMs =
     typeof starts_at === 'string' && RFC_3339.test(starts_at) ? Date.parse(starts_at) : Number.NaN
@@ -160,6 +162,15 @@ function readResult(given: unknown): Readonly<Record<string, string>> | undefine
 /** The members of an object or list; those of anything else are none. */
 function membersOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {}
+}
+
+function refOf(given: unknown): string | undefined {
+  const { id } = membersOf(given)
+  return isRef(id) ? id : undefined
+}
+
+function isRef(value: unknown): value is string {
+  return typeof value === 'string' && REF.test(value)
 }
 
 function isName(value: unknown): value is string {

@@ -52,7 +52,7 @@ export const workers = fastifyPlugin<WorkersOptions>(
     }
     const odds = duties.fetchesOdds ? oddsOf(app, config, owner) : undefined
     if (odds !== undefined) {
-      addOddsCheck(app.health, () => odds.snapshot())
+      addOddsCheck(app.health, () => odds.snapshot(), config.oddsIntervalMs)
       running.push({ name: 'odds', ...odds })
     }
     if (duties.settlesBets) {

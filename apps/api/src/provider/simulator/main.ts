@@ -92,5 +92,8 @@ async function run(words: readonly string[]): Promise<void> {
 
 await run(process.argv.slice(2)).catch((error: unknown) => {
   process.exitCode = 1
-  console.error(`${reasonOf(error)}\n${USAGE}`)
+  const { code, port } = Object(error) as { code?: unknown; port?: unknown }
+  if (code === 'EADDRINUSE') {
+    console.error(`port ${port} is in use: choose others with --port and --control-port`)
+  } else console.error(`${reasonOf(error)}\n\n--help tells what can be given.`)
 })

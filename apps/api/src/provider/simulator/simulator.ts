@@ -5,7 +5,7 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { type Clock, systemClock } from '@holdfast/footing'
-import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifySchemaValidationError } from 'fastify'
 import { SPORT } from '../provider-feed.ts'
 import {
   DEFAULT_FIXTURE,
@@ -99,11 +99,17 @@ export class ProviderSimulator {
   /** Resolves when it listens. */
   static async start(options: SimulatorOptions = {}): Promise<ProviderSimulator> {
     const simulator = new ProviderSimulator(options)
-    await simulator.#app.ready()
-    simulator.#port = options.port ?? 0
-    await simulator.#listen()
-    await simulator.#control.listen({ host: '127.0.0.1', port: options.controlPort ?? 0 })
-    if (simulator.#behaviour.mode === 'refused') await simulator.#refuse()
+    try {
+      await simulator.#app.ready()
+      simulator.#port = options.port ?? 0
+      await simulator.#listen()
+      await simulator.#control.listen({ host: '127.0.0.1', port: options.controlPort ?? 0 })
+      if (simulator.#behaviour.mode === 'refused') await simulator.#refuse()
+    } catch (error) {
+      // One port may be open already.
+      await simulator.close()
+      throw error
+    }
     return simulator
   }
 
@@ -258,7 +264,10 @@ export class ProviderSimulator {
   }
 
   #controlApp(): FastifyInstance {
-    const app = Fastify({ ajv: { customOptions: { removeAdditional: false } } })
+    const app = Fastify({
+      ajv: { customOptions: { removeAdditional: false, coerceTypes: false } },
+      schemaErrorFormatter: wrongBehaviour,
+    })
     const state = () => {
       const { mode, delayMs, retryAfterSeconds } = this.#behaviour
       const { requests, bySport, byMode, mostInAMinute, early, overLimit } = this.counts()
@@ -302,6 +311,17 @@ export class ProviderSimulator {
     )
     return app
   }
+}
+
+/** What is wrong about what it was told. */
+function wrongBehaviour([first]: readonly FastifySchemaValidationError[]): Error {
+  const { instancePath = '', keyword, message = 'is not what it should be', params } = first ?? {}
+  const member = instancePath.slice(1)
+  if (keyword === 'enum') return new RangeError(`${member} is none of ${MODE_NAMES.join(', ')}`)
+  if (keyword === 'additionalProperties') {
+    return new RangeError(`there is no ${JSON.stringify(params?.['additionalProperty'])}`)
+  }
+  return new RangeError(`${member === '' ? 'the body' : member} ${message}`)
 }
 
 /** Promises the whole, sends half. */

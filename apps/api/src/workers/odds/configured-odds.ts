@@ -37,7 +37,8 @@ export interface ConfiguredOdds {
   snapshot(): OddsSportSnapshot[]
 }
 
-const BREAKER = { failureThreshold: 5, openMs: 30_000 } as const
+/** Odds grow old meanwhile: one request a minute finds out whether a provider is well again. */
+const BREAKER = { failureThreshold: 5, openMs: 30_000, maxOpenMs: 60_000 } as const
 
 /** Not started; undefined when no provider is set. */
 export function configuredOdds({

@@ -75,6 +75,8 @@ export interface OddsSportSnapshot {
   readonly saved: number
   /** Failures since the last success. */
   readonly failures: number
+  /** For how long this process has had it and saved nothing, in ms; 0 where another one has it. */
+  readonly quietMs: number
 }
 
 interface Found {
@@ -109,6 +111,10 @@ class Sport {
   lease: Lease | undefined
   worker: Worker | undefined
   failures = 0
+  /** When it was saved last, or taken. */
+  savedMs = 0
+  /** What was last said about events that are not believed. */
+  reported = ''
   /** Of the round that goes on. */
   end: OddsRoundEnd = 'follower'
   waitMs = 0
@@ -170,9 +176,12 @@ export class OddsWorker {
   }
 
   snapshot(): OddsSportSnapshot[] {
-    return this.#sports.map(({ name, lease, worker, failures }) => {
+    const nowMs = this.#clock.nowMs()
+    return this.#sports.map(({ name, lease, worker, failures, savedMs }) => {
       const { state = 'stopped', rounds = 0, saved = 0 } = worker?.snapshot() ?? {}
-      return { sport: name, leads: lease?.signal.aborted === false, state, rounds, saved, failures }
+      const leads = lease?.signal.aborted === false
+      const quietMs = leads ? Math.round(nowMs - savedMs) : 0
+      return { sport: name, leads, state, rounds, saved, failures, quietMs }
     })
   }
 
@@ -201,7 +210,7 @@ export class OddsWorker {
         random: this.#random,
       })
       sport.end = 'saved'
-      this.#report(feed)
+      this.#report(sport, feed)
       return { lease, feed }
     } catch (error) {
       if (error instanceof NotYet) sport.waitMs = error.waitMs
@@ -219,6 +228,7 @@ export class OddsWorker {
     if (sport.lease?.signal.aborted === false) return sport.lease
     const [lease] = await this.#options.leases.take([`odds/${sport.name}`])
     sport.lease = lease
+    if (lease !== undefined) sport.savedMs = this.#clock.nowMs()
     return lease
   }
 
@@ -252,10 +262,14 @@ export class OddsWorker {
     this.#options.log?.debug({ sport: sport.name, fence: String(lease.fence), ...saved }, 'odds saved')
   }
 
-  #report({ sport, refused, refusedCount }: ProviderFeed): void {
+  /** Says what is not believed when it is not what was said last: a provider repeats itself. */
+  #report(sport: Sport, { refused, refusedCount }: ProviderFeed): void {
+    const told = JSON.stringify([refusedCount, refused.map(({ ref, why }) => [ref, why])])
+    if (sport.reported === told) return
+    sport.reported = told
     if (refusedCount === 0) return
     this.#options.log?.warn(
-      { sport, refused: refusedCount, first: refused },
+      { sport: sport.name, refused: refusedCount, first: refused },
       `${refusedCount} events of the provider cannot be used, and were left out`,
     )
   }
@@ -264,12 +278,15 @@ export class OddsWorker {
     const { workerMetrics } = this.#options
     if (heldMs !== undefined) workerMetrics?.held('odds', heldMs)
     if (outcome === 'skipped') sport.end = 'pressed'
+    // Somebody else has it now, and its failures.
+    if (outcome === 'nothing' && sport.end === 'follower') sport.failures = 0
     if (outcome === 'failed') {
       sport.end = 'failed'
       sport.failures += 1
     }
     if (outcome === 'saved') {
       sport.failures = 0
+      sport.savedMs = this.#clock.nowMs()
       workerMetrics?.succeeded(`odds/${sport.name}`, this.#clock.wallMs())
     }
   }
