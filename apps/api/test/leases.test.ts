@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { PoolGuard } from '@holdfast/pool-guard'
 import { HandClock, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import { Leases, MAX_LEASES } from '../src/db/leases.ts'
+import { type Lease, Leases, MAX_LEASES } from '../src/db/leases.ts'
 import { migrateUp } from '../src/db/migrator.ts'
 import { migrations } from '../src/migrations/index.ts'
 import { freshDatabase, testGuard } from './fresh-database.ts'
@@ -45,6 +45,50 @@ t.test('a name has one owner, and every owner a larger fence', async (t) => {
   t.equal(first?.signal.aborted, true)
   const [next] = await loser.take([first?.name ?? ''])
   t.ok((next?.fence ?? 0n) > (first?.fence ?? 0n))
+})
+
+for (const take of ['take', 'takeKnown'] as const) {
+  t.test(`whoever has waited for a name gets a larger fence than whom he has waited for (${take})`, async (t) => {
+    const { pool, owner } = await database(t)
+    const [first] = await owner('first').take(['bot/1'])
+    await first?.release()
+    const waiting = owner('waiting')
+    let taken: Promise<Lease[]> = Promise.resolve([])
+    const fence = await pool.transaction({}, async (tx) => {
+      await tx.query('select from leases for update')
+      taken = waiting[take](['bot/1'])
+      await waitUntil(async () => {
+        // A transaction would see the same activity for ever.
+        const { rowCount } = await pool.query(
+          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+        )
+        return rowCount === 1
+      })
+      // As an operation of a user does.
+      const { rows } = await tx.query<{ fence: string }>(
+        `update leases set fence = nextval('lease_fences'), expires_at = clock_timestamp() returning fence`,
+      )
+      return BigInt(rows[0]?.fence ?? 0)
+    })
+    const [lease] = await taken
+    t.ok((lease?.fence ?? 0n) > fence, `${lease?.fence} after ${fence}`)
+  })
+}
+
+t.test('what is known is taken, and what is gone does not come back by that', async (t) => {
+  const { pool, owner } = await database(t)
+  const a = owner('a')
+  const [one, two] = await a.take(['bot/1', 'bot/2'])
+  await a.release([one, two].filter((lease) => lease !== undefined))
+  await pool.query(`delete from leases where name = 'bot/2'`)
+  const taken = await owner('b').takeKnown(['bot/1', 'bot/2', 'bot/3'])
+  t.strictSame(
+    taken.map(({ name }) => name),
+    ['bot/1'],
+  )
+  t.ok((taken[0]?.fence ?? 0n) > (one?.fence ?? 0n))
+  t.strictSame((await pool.query('select name from leases')).rows, [{ name: 'bot/1' }])
+  t.strictSame(await owner('c').takeKnown(['bot/1']), [], 'it has an owner')
 })
 
 t.test('what is renewed stays, and what is not goes to who asks next', async (t) => {

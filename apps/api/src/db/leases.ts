@@ -31,6 +31,25 @@ interface LeaseRow {
   readonly fence: string
 }
 
+// In one order, so that two who want the same never wait for each other. The fence of a row that was there is drawn when the
+// row is ours: whoever has waited for it would bring one from before, smaller than that of whom he has waited for.
+const TAKE = `insert into leases (name, owner, fence, expires_at)
+  select name, $2, nextval('lease_fences'), clock_timestamp() + $3 * interval '1 millisecond'
+  from unnest($1::text[]) as name order by name
+  on conflict (name) do update
+    set owner = excluded.owner, fence = nextval('lease_fences'),
+      expires_at = clock_timestamp() + $3 * interval '1 millisecond'
+    where leases.expires_at <= clock_timestamp()
+  returning name, fence`
+
+const TAKE_KNOWN = `with free as (
+    select name from leases where name = any($1::text[]) and expires_at <= clock_timestamp() order by name for update
+  )
+  update leases
+  set owner = $2, fence = nextval('lease_fences'), expires_at = clock_timestamp() + $3 * interval '1 millisecond'
+  from free where leases.name = free.name
+  returning leases.name, fence`
+
 /** What a process owns. */
 export class Leases {
   readonly #pool: Pick<PoolGuard, 'query'>
@@ -54,23 +73,22 @@ export class Leases {
   }
 
   /** Takes those of the names that nobody owns, at most as many as there is room for. Rejects as the pool does. */
-  async take(names: readonly string[]): Promise<Lease[]> {
+  take(names: readonly string[]): Promise<Lease[]> {
+    return this.#take(names, TAKE)
+  }
+
+  /** The same of names that are known: what whoever keeps the list has taken off it meanwhile is not put on it again. */
+  takeKnown(names: readonly string[]): Promise<Lease[]> {
+    return this.#take(names, TAKE_KNOWN)
+  }
+
+  async #take(names: readonly string[], statement: string): Promise<Lease[]> {
     const wanted = [...new Set(names)]
       .filter((name) => !this.#held.has(name))
       .slice(0, Math.max(0, MAX_LEASES - this.#held.size))
     if (wanted.length === 0 || this.#closed) return []
     const askedMs = this.#clock.nowMs()
-    // In one order, so that two who want the same never wait for each other.
-    const { rows } = await this.#pool.query<LeaseRow>(
-      `insert into leases (name, owner, fence, expires_at)
-       select name, $2, nextval('lease_fences'), clock_timestamp() + $3 * interval '1 millisecond'
-       from unnest($1::text[]) as name order by name
-       on conflict (name) do update
-         set owner = excluded.owner, fence = excluded.fence, expires_at = excluded.expires_at
-         where leases.expires_at <= clock_timestamp()
-       returning name, fence`,
-      [wanted, this.#owner, this.#leaseMs],
-    )
+    const { rows } = await this.#pool.query<LeaseRow>(statement, [wanted, this.#owner, this.#leaseMs])
     const taken = rows.map(({ name, fence }) => {
       const lease = new Lease(name, BigInt(fence), askedMs + this.#leaseMs, () => this.release([lease]))
       this.#held.set(name, lease)

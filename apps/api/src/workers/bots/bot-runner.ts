@@ -373,7 +373,7 @@ export class BotRunner {
 
   async #take(free: readonly { readonly name: string; readonly owner: string }[]): Promise<void> {
     const { leases, owner, log } = this.#options
-    const taken = await leases.take(free.map(({ name }) => name))
+    const taken = await leases.takeKnown(free.map(({ name }) => name))
     if (taken.length === 0) return
     const ownersBefore = new Map(free.map((bot) => [bot.name, bot.owner]))
     try {
