@@ -1,11 +1,13 @@
-import { seededRandom } from '@holdfast/test-kit'
+import { type SeededRandom, seededRandom } from '@holdfast/test-kit'
 import t from 'tap'
-import { type Decision, evaluate, type Moment } from '../src/strategy/evaluate.ts'
+import { evaluate, type Moment } from '../src/strategy/evaluate.ts'
 import { MAX_LENGTH, MAX_STEPS } from '../src/strategy/language.ts'
 import { parseStrategy } from '../src/strategy/parse.ts'
 import { strategyOf } from '../src/strategy/strategy.ts'
 import { StrategyError, StrategyRunError } from '../src/strategy/strategy-error.ts'
 import { HOSTILE } from './hostile-strategies.ts'
+import { referenceOf, type Verdict } from './reference-evaluator.ts'
+import { USEFUL } from './useful-strategies.ts'
 
 t.test('what wants more than a decision is refused, with a word and a place', async (t) => {
   t.ok(HOSTILE.length >= 200, `${HOSTILE.length} texts`)
@@ -26,6 +28,33 @@ t.test('what wants more than a decision is refused, with a word and a place', as
   t.equal(Object.hasOwn(Object.prototype, 'polluted'), false)
 })
 
+/** Messages that name what is wrong, and how they name it. */
+const NAMING = [
+  /^there is no (?<named>[^;]+);/,
+  /^'(?<named>.+)' is not expected here$/,
+  /here another begins: (?<named>.+)$/,
+  /^a strategy has no (?<named>===|!==|>>>|<<|delete|typeof|void|in|instanceof|this|[+~&|^])(;|$)/,
+  /^(?<named>\w+) (takes (nothing|\d numbers?), not|is called)/,
+  /^U\+(?<code>[0-9A-F]+) /,
+]
+
+t.test('what a message names stands where it points', async (t) => {
+  let checked = 0
+  const wrong = HOSTILE.flatMap(([text]) => {
+    const { message = '', line = 0, column = 0 } = refusalOf(text) ?? {}
+    const there = [...(text.split(/\r\n|[\n\r\u2028\u2029]/)[line - 1] ?? '')].slice(column - 1).join('')
+    const { named, code } = NAMING.flatMap((pattern) => pattern.exec(message)?.groups ?? [])[0] ?? {}
+    const sign = code === undefined ? named : String.fromCodePoint(Number.parseInt(code, 16))
+    const isMember = message.includes('has no members')
+    if (sign === undefined && !isMember) return []
+    checked += 1
+    const isThere = isMember ? /^[.[]/.test(there) : (there || '\u2028').startsWith(sign ?? '')
+    return isThere ? [] : [[JSON.stringify(text.slice(0, 80)), line, column, message]]
+  })
+  t.strictSame(wrong, [])
+  t.ok(checked > 200, `${checked} of them`)
+})
+
 t.test('the message points at what is wrong', async (t) => {
   for (const [text, line, column, message] of [
     ['price < smaa(20) ? buy(1) : hold()', 1, 9, 'there is no smaa; did you mean sma?'],
@@ -33,7 +62,7 @@ t.test('the message points at what is wrong', async (t) => {
     [
       'price < sma(20)\n  ? buy(price.x)\n  : hold()',
       2,
-      9,
+      14,
       'a strategy has no members: neither a dot nor brackets',
     ],
     ['hоld()', 1, 2, 'U+043E is no character of a strategy'],
@@ -46,44 +75,141 @@ t.test('the message points at what is wrong', async (t) => {
     ],
     ['sma(0) > 1 ? hold() : hold()', 1, 5, 'sma takes a whole number from 1 to 500 that stands in the text'],
     ['hold', 1, 1, 'hold is called: hold()'],
+    ['price > 1 ? buy(1) : this.x()', 1, 22, 'a strategy has no this'],
+    ['price >>> 2 > 1 ? buy(1) : hold()', 1, 7, 'a strategy has no >>>'],
+    ['while (true) {}', 1, 1, "'while' is not expected here"],
+    ['price > 1 ? (price = 5) : hold()', 1, 20, 'nothing is set in a strategy; to compare write =='],
     ['hold();', 1, 7, 'a strategy is one expression, and here another begins: ;'],
   ] as const) {
     t.throws(() => parseStrategy(text), { name: 'StrategyError', line, column, message }, text)
   }
 })
 
-/** What each of them means, said in JavaScript. */
-const USEFUL: readonly (readonly [text: string, reference: (m: Reference) => Decision])[] = useful()
-
-interface Reference extends Moment {
-  readonly price: number
-  last(n: number): number[]
-  sma(n: number): number
+/** Prices as they come, and what a bot may have. */
+function someMoment(random: SeededRandom): Moment {
+  const prices = Array.from({ length: random.int(1, 80) }, () => random.int(5_000, 15_000))
+  return { prices, position: random.int(0, 20), cash: random.int(0, 500_000) }
 }
 
-t.test('useful strategies decide as they would in JavaScript', async (t) => {
+/** What it decides; undefined where that is no order that can be made. */
+function verdictOf(text: string, moment: Moment): Verdict {
+  try {
+    return strategyOf(text).decide(moment)
+  } catch (error) {
+    if (error instanceof StrategyRunError) return undefined
+    throw error
+  }
+}
+
+t.test('useful strategies decide as JavaScript does', async (t) => {
   t.ok(USEFUL.length >= 50, `${USEFUL.length} strategies`)
+  t.equal(new Set(USEFUL).size, USEFUL.length, 'each another one')
   const random = seededRandom()
   random.announce(t)
-  const taken = new Set<string>()
-  for (const [text, reference] of USEFUL) {
-    const strategy = strategyOf(text)
-    for (let round = 0; round < 60; round += 1) {
-      const prices = Array.from({ length: random.int(1, 80) }, () => random.int(5_000, 15_000))
-      const moment = { prices, position: random.int(0, 20), cash: random.int(0, 500_000) }
-      const last = (n: number) => prices.slice(-n)
-      const sma = (n: number) => last(n).reduce((sum, price) => sum + price, 0) / last(n).length
-      const wanted = reference({ ...moment, price: prices.at(-1) ?? 0, last, sma })
-      const decided = strategy.decide(moment)
-      taken.add(decided.action)
-      if (JSON.stringify(decided) !== JSON.stringify(wanted)) {
-        t.strictSame(decided, wanted, `${text} at ${JSON.stringify(moment)}, seed ${random.seed}`)
-        return
-      }
+  const taken = new Set<string | undefined>()
+  for (const text of USEFUL) {
+    const reference = referenceOf(text)
+    for (let round = 0; round < 200; round += 1) {
+      const moment = someMoment(random)
+      const decided = verdictOf(text, moment)
+      taken.add(decided?.action)
+      const told = `${text} at ${JSON.stringify(moment)}, seed ${random.seed}`
+      if (JSON.stringify(decided) !== JSON.stringify(reference(moment)))
+        return t.strictSame(decided, reference(moment), told)
     }
     t.pass(text)
   }
   t.strictSame([...taken].sort(), ['buy', 'hold', 'sell'])
+})
+
+/** A strategy of any kind, as the grammar allows it. */
+class AnyStrategy {
+  readonly #random: SeededRandom
+
+  constructor(random: SeededRandom) {
+    this.#random = random
+  }
+
+  action(depth: number): string {
+    const made = [
+      () => 'hold()',
+      () => `buy(${this.#number(depth - 1)})`,
+      () => `sell(${this.#number(depth - 1)})`,
+      () => `(${this.#truth(depth - 1)}) ? ${this.action(depth - 1)} : ${this.action(depth - 1)}`,
+    ]
+    return this.#one(depth > 0 ? made : made.slice(0, 1))
+  }
+
+  #number(depth: number): string {
+    const window = () => this.#random.int(1, 60)
+    const leaves = [
+      () => this.#one([() => 'price', () => 'position', () => 'cash']),
+      () => this.#one([() => '0', () => '1', () => '2', () => '0.5', () => '100', () => '9000', () => '.25']),
+      () => `sma(${window()})`,
+      () => `ema(${window()})`,
+      () => `highest(${window()})`,
+      () => `lowest(${window()})`,
+      () => `stddev(${window()})`,
+      () => `ago(${window()})`,
+    ]
+    const [a, b] = [() => this.#number(depth - 1), () => this.#number(depth - 1)]
+    const more = [
+      ...['+', '-', '*', '/', '%'].map((operator) => () => `${a()} ${operator} ${b()}`),
+      () => `(${a()})`,
+      () => `-(${a()})`,
+      () => `abs(${a()})`,
+      () => `floor(${a()})`,
+      () => `min(${a()}, ${b()})`,
+      () => `max(${a()}, ${b()})`,
+      () => `(${this.#truth(depth - 1)} ? ${a()} : ${b()})`,
+    ]
+    return this.#one(depth > 0 ? [...leaves, ...more] : leaves)
+  }
+
+  #truth(depth: number): string {
+    const compared = ['<', '<=', '>', '>=', '==', '!='].map(
+      (operator) => () => `${this.#number(depth - 1)} ${operator} ${this.#number(depth - 1)}`,
+    )
+    const more = [
+      () => `!(${this.#truth(depth - 1)})`,
+      () => `(${this.#truth(depth - 1)}) && (${this.#truth(depth - 1)})`,
+      () => `${this.#truth(depth - 1)} || ${this.#truth(depth - 1)}`,
+    ]
+    return this.#one(depth > 0 ? [...compared, ...more] : compared)
+  }
+
+  #one(choices: readonly (() => string)[]): string {
+    return choices[this.#random.int(0, choices.length - 1)]?.() ?? ''
+  }
+}
+
+t.test('whatever is a strategy decides as JavaScript does', async (t) => {
+  const random = seededRandom()
+  random.announce(t)
+  const any = new AnyStrategy(random)
+  const seen = { compared: 0, refused: 0, noOrder: 0 }
+  for (let made = 0; made < 2000; made += 1) {
+    const text = any.action(random.int(1, 6))
+    const refusal = refusalOf(text)
+    if (refusal !== undefined) {
+      seen.refused += 1
+      if (!/ deep | steps|at most/.test(refusal.message)) t.fail(`${text}: ${refusal.message}`)
+      continue
+    }
+    const reference = referenceOf(text)
+    for (let round = 0; round < 5; round += 1) {
+      const moment = someMoment(random)
+      const decided = verdictOf(text, moment)
+      seen.compared += 1
+      if (decided === undefined) seen.noOrder += 1
+      const told = `${text} at ${JSON.stringify(moment)}, seed ${random.seed}`
+      if (JSON.stringify(decided) !== JSON.stringify(reference(moment)))
+        return t.strictSame(decided, reference(moment), told)
+    }
+  }
+  t.comment(JSON.stringify(seen))
+  t.ok(seen.compared > 5000, `${seen.compared} decisions`)
+  t.ok(seen.noOrder > 10, 'also of those that come to no order')
 })
 
 t.test('a decision is bounded, and an order is one that can be made', async (t) => {
@@ -113,82 +239,6 @@ t.test('with fewer prices than it asks for it decides by those that there are', 
     action: 'buy',
   })
 })
-
-function useful(): (readonly [string, (m: Reference) => Decision])[] {
-  const hold: Decision = { action: 'hold', quantity: 0 }
-  const of = (action: 'buy' | 'sell', given: number): Decision =>
-    Math.floor(given) < 1 ? hold : { action, quantity: Math.floor(given) }
-  const buy = (given: number) => of('buy', given)
-  const sell = (given: number) => of('sell', given)
-  const high = (prices: number[]) => Math.max(...prices)
-  const low = (prices: number[]) => Math.min(...prices)
-  const ema = (prices: number[]) => {
-    let average = prices[0] ?? 0
-    for (const price of prices) average += (2 / (prices.length + 1)) * (price - average)
-    return average
-  }
-  const deviation = (prices: number[]) => {
-    const middle = prices.reduce((a, b) => a + b, 0) / prices.length
-    return Math.sqrt(prices.reduce((sum, price) => sum + (price - middle) ** 2, 0) / prices.length)
-  }
-  const list: (readonly [string, (m: Reference) => Decision])[] = [
-    ['hold()', () => hold],
-    ['(hold())', () => hold],
-    ['((price) > ((8000))) ? (buy((1))) : (sell(.5 + 0.5))', (m) => (m.price > 8000 ? buy(1) : sell(1))],
-    ['buy(1)', () => buy(1)],
-    ['sell(position)', (m) => sell(m.position)],
-    ['price < sma(20) * 0.99 ? buy(1) : hold()', (m) => (m.price < m.sma(20) * 0.99 ? buy(1) : hold)],
-    ['position == 0 ? buy(1) : sell(position)', (m) => (m.position === 0 ? buy(1) : sell(m.position))],
-    [
-      'cash / price >= 1 ? buy(cash / price) : hold()',
-      (m) => (m.cash / m.price >= 1 ? buy(m.cash / m.price) : hold),
-    ],
-    [
-      'price > highest(10) * 0.95 && position < 5 ? buy(2) : hold()',
-      (m) => (m.price > high(m.last(10)) * 0.95 && m.position < 5 ? buy(2) : hold),
-    ],
-    ['!(price > 8000) ? buy(1) : sell(1)', (m) => (m.price > 8000 ? sell(1) : buy(1))],
-    ['price % 2 == 0 ? buy(1) : sell(1)', (m) => (m.price % 2 === 0 ? buy(1) : sell(1))],
-    ['ema(5) > ema(20) ? buy(1) : sell(1)', (m) => (ema(m.last(5)) > ema(m.last(20)) ? buy(1) : sell(1))],
-    [
-      'abs(price - sma(10)) > 500 ? sell(1) : buy(1)',
-      (m) => (Math.abs(m.price - m.sma(10)) > 500 ? sell(1) : buy(1)),
-    ],
-    [
-      'floor(cash / 1000) > 3 ? buy(floor(cash / 1000)) : hold()',
-      (m) => (Math.floor(m.cash / 1000) > 3 ? buy(Math.floor(m.cash / 1000)) : hold),
-    ],
-    ['buy(min(3, max(1, position)))', (m) => buy(Math.min(3, Math.max(1, m.position)))],
-    ['price != ago(1) ? sell(2) : buy(2)', (m) => (m.price !== m.last(2)[0] ? sell(2) : buy(2))],
-    [
-      '-price < -9000 || position >= 10 ? sell(1) : buy(1)',
-      (m) => (m.price > 9000 || m.position >= 10 ? sell(1) : buy(1)),
-    ],
-  ]
-  for (const n of [1, 2, 3, 5, 8, 13, 21, 34, 55]) {
-    list.push(
-      [`price < sma(${n}) ? buy(${n}) : sell(1)`, (m) => (m.price < m.sma(n) ? buy(n) : sell(1))],
-      [
-        `price <= lowest(${n}) ? buy(1) : price >= highest(${n}) ? sell(1) : hold()`,
-        (m) => (m.price <= low(m.last(n)) ? buy(1) : m.price >= high(m.last(n)) ? sell(1) : hold),
-      ],
-      [
-        `price > sma(${n}) + 2 * stddev(${n}) ? sell(position / 2) : hold()`,
-        (m) => (m.price > m.sma(n) + 2 * deviation(m.last(n)) ? sell(m.position / 2) : hold),
-      ],
-      [
-        `price > ago(${n}) * 1.01 ? buy(1) : price * 1.01 < ago(${n}) ? sell(1) : hold()`,
-        (m) =>
-          m.price > (m.last(n + 1)[0] ?? 0) * 1.01
-            ? buy(1)
-            : m.price * 1.01 < (m.last(n + 1)[0] ?? 0)
-              ? sell(1)
-              : hold,
-      ],
-    )
-  }
-  return list
-}
 
 function refusalOf(text: string): StrategyError | undefined {
   try {

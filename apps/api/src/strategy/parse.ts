@@ -87,25 +87,34 @@ function parsedBy(text: string): Parsed {
   try {
     found = parseExpressionAt(text, 0, { ecmaVersion: 5, onComment: comments, preserveParens: true })
   } catch (error) {
+    refuseComment(text, comments)
     const { pos } = Object(error) as { pos?: number }
     // Whatever else a parser can run out of.
     if (pos === undefined) throw tooDeep({ line: 1, column: 1 })
-    const what = pos >= text.length ? 'the expression is not complete' : `'${text[pos]}' is not expected here`
+    const what =
+      pos >= text.length ? 'the expression is not complete' : `'${wordAt(text, pos)}' is not expected here`
     throw new StrategyError(what, placeOf(text, pos))
   }
-  const [comment] = comments
-  if (comment !== undefined) {
-    throw new StrategyError('a strategy has no comments', placeOf(text, comment.start))
-  }
+  refuseComment(text, comments)
   const rest = /\S/.exec(text.slice(found.end))
   if (rest !== null) {
     const offset = found.end + rest.index
     throw new StrategyError(
-      `a strategy is one expression, and here another begins: ${text[offset]}`,
+      `a strategy is one expression, and here another begins: ${wordAt(text, offset)}`,
       placeOf(text, offset),
     )
   }
   return found
+}
+
+function refuseComment(text: string, [comment]: readonly Comment[]): void {
+  if (comment !== undefined)
+    throw new StrategyError('a strategy has no comments', placeOf(text, comment.start))
+}
+
+/** The word that begins there, or the sign. */
+function wordAt(text: string, offset: number): string {
+  return /^[\w$]{1,40}/.exec(text.slice(offset))?.[0] ?? text[offset] ?? ''
 }
 
 function tooDeep(place: { line: number; column: number }): StrategyError {
@@ -119,9 +128,12 @@ interface Found extends Parsed {
   readonly value?: unknown
   readonly operator?: string
   readonly callee?: Found
+  readonly object?: Found
   readonly arguments?: readonly Found[]
   readonly argument?: Found
+  /** Of brackets, what stands in them. */
   readonly expression?: Found
+  readonly expressions?: readonly Found[]
   readonly left?: Found
   readonly right?: Found
   readonly test?: Found
@@ -143,6 +155,12 @@ class Reader {
     return new StrategyError(message, placeOf(this.#text, start))
   }
 
+  /** At the sign that follows something: a dot, an operator. */
+  #errorAfter({ end }: Parsed, message: string): StrategyError {
+    const space = /^\s*/.exec(this.#text.slice(end))?.[0].length ?? 0
+    return new StrategyError(message, placeOf(this.#text, end + space))
+  }
+
   expect(expression: Expression, type: ValueType, at: Parsed, why: string): Expression {
     if (expression.type === type) return expression
     throw this.error(at, `${why}: this is ${articled(expression.type)}, not ${articled(type)}`)
@@ -150,7 +168,7 @@ class Reader {
 
   read(found: Found, depth: number): Expression {
     if (depth > MAX_DEPTH) throw tooDeep(placeOf(this.#text, found.start))
-    if (found.expression !== undefined) return this.read(found.expression, depth + 1)
+    if (isBracketed(found)) return this.read(found.expression, depth + 1)
     this.#nodes += 1
     this.steps += 1
     if (this.#nodes > MAX_NODES) {
@@ -171,7 +189,40 @@ class Reader {
       case 'ConditionalExpression':
         return this.#conditional(found, depth)
       default:
-        throw this.error(found, REFUSED.get(found.type) ?? 'a strategy has nothing like this')
+        throw this.#refusal(found) ?? this.error(found, 'a strategy has nothing like this')
+    }
+  }
+
+  /** What the language does not have, where it begins: of `price.a.b()` the first dot. Undefined where it has it. */
+  #refusal(found: Found): StrategyError | undefined {
+    const { type, name = '', object = found, callee = found, left = found, expressions = [] } = found
+    if (isBracketed(found)) return this.#refusal(found.expression)
+    switch (type) {
+      case 'Identifier':
+        return isWord(name) ? undefined : this.#unknown(found, name)
+      case 'Literal':
+        return undefined
+      case 'CallExpression': {
+        const refused = this.#refusal(callee)
+        if (callee.type === 'Identifier') return refused
+        return refused ?? this.#errorAfter(callee, 'only a function of the language is called')
+      }
+      case 'MemberExpression':
+        return (
+          this.#refusal(object) ??
+          this.#errorAfter(object, 'a strategy has no members: neither a dot nor brackets')
+        )
+      case 'AssignmentExpression':
+        return this.#errorAfter(left, 'nothing is set in a strategy; to compare write ==')
+      case 'SequenceExpression':
+        return this.#errorAfter(
+          expressions[0] ?? found,
+          'a strategy is one expression, not several with commas',
+        )
+      default: {
+        const word = REFUSED.get(type)
+        return word === undefined ? undefined : this.error(found, word)
+      }
     }
   }
 
@@ -204,8 +255,9 @@ class Reader {
 
   #call(found: Found, depth: number): Expression {
     const { callee, arguments: given = [] } = found
-    if (callee?.type !== 'Identifier')
-      throw this.error(callee ?? found, 'only a function of the language is called')
+    if (callee?.type !== 'Identifier') {
+      throw this.#refusal(found) ?? this.error(found, 'only a function of the language is called')
+    }
     const name = callee.name ?? ''
     if (!Object.hasOwn(FUNCTIONS, name)) throw this.#unknown(callee, name)
     const { takes, gives } = FUNCTIONS[name as FunctionName]
@@ -255,7 +307,10 @@ class Reader {
     const { operator = '', left = found, right = found } = found
     if (!Object.hasOwn(BINARY, operator)) {
       const plain = { '===': '==', '!==': '!=' }[operator]
-      throw this.error(right, `a strategy has no ${operator}${plain === undefined ? '' : `; write ${plain}`}`)
+      throw this.#errorAfter(
+        left,
+        `a strategy has no ${operator}${plain === undefined ? '' : `; write ${plain}`}`,
+      )
     }
     const { takes, gives } = BINARY[operator as BinaryOperator]
     const why = `${operator} takes ${articled(takes)} on both sides`
@@ -283,6 +338,15 @@ class Reader {
   }
 }
 
+/** Other nodes have a member of this name, too. */
+function isBracketed(found: Found): found is Found & { readonly expression: Found } {
+  return found.type === 'ParenthesizedExpression' && found.expression !== undefined
+}
+
+function isWord(name: string): boolean {
+  return Object.hasOwn(NAMES, name) || Object.hasOwn(FUNCTIONS, name)
+}
+
 const TYPE_WORDS: Readonly<Record<ValueType, string>> = {
   number: 'a number',
   boolean: 'a comparison',
@@ -301,13 +365,10 @@ function kindOf(value: unknown): string {
 
 /** What people try, and what they are told. */
 const REFUSED: ReadonlyMap<string, string> = new Map([
-  ['MemberExpression', 'a strategy has no members: neither a dot nor brackets'],
-  ['AssignmentExpression', 'nothing is set in a strategy; to compare write =='],
   ['UpdateExpression', 'nothing is changed in a strategy'],
   ['FunctionExpression', 'a strategy has no functions of its own'],
   ['NewExpression', 'nothing is made in a strategy'],
   ['ThisExpression', 'a strategy has no this'],
   ['ArrayExpression', 'a strategy has no lists'],
   ['ObjectExpression', 'a strategy has no objects'],
-  ['SequenceExpression', 'a strategy is one expression, not several with commas'],
 ])
