@@ -1,60 +1,21 @@
 // The proxies of deploy/, started as they stand there, before two instances of the service: one of which is replaced
 // while people ask.
 
-import { readFileSync } from 'node:fs'
-import {
-  freePort,
-  type RealServer,
-  startHaproxy,
-  startNginx,
-  startPostgres,
-  waitUntil,
-} from '@holdfast/test-kit'
+import { type RealServer, startNginx, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
 import { Client } from 'undici'
+import { deployedFile, fitted, newPlace, type Place, startDeployedHaproxy } from './deployed-proxy.ts'
 import { demoDatabase } from './fresh-database.ts'
 import { ServiceProcess, scratchDirectory } from './service-process.ts'
 import { SteadyLoad } from './steady-load.ts'
 
 t.setTimeout(300_000)
 
-const DEPLOY = new URL('../deploy/', import.meta.url)
-const file = (name: string) => readFileSync(new URL(name, DEPLOY), 'utf8')
 const postgres = await startPostgres()
 t.teardown(() => postgres.stop())
 
-/** Where an instance listens: for people, and for probes. */
-interface Place {
-  readonly port: number
-  readonly probe: number
-}
-
-/** A file's words, each of which must be there once, for those of this machine. */
-function fitted(text: string, words: Readonly<Record<string, string>>): string {
-  return Object.entries(words).reduce((result, [word, other]) => {
-    if (result.split(word).length !== 2) throw new Error(`"${word}" does not stand there once`)
-    return result.replace(word, other)
-  }, text)
-}
-
-const haproxy = (name: string) => (first: Place, second: Place) =>
-  startHaproxy({
-    config: fitted(file(`haproxy/${name}`), {
-      '${HOLDFAST_BIND}': '127.0.0.1:$PORT',
-      '${HOLDFAST_STATS}': '$DIRECTORY/stats.sock',
-      // It does not start with fewer files than these take; a machine for tests may not have them.
-      'maxconn 20000': 'maxconn 2000',
-    }),
-    env: {
-      HOLDFAST_1: `127.0.0.1:${first.port}`,
-      HOLDFAST_2: `127.0.0.1:${second.port}`,
-      HOLDFAST_PROBE_1: String(first.probe),
-      HOLDFAST_PROBE_2: String(second.probe),
-    },
-  })
-
 const nginx = (first: Place, second: Place) => {
-  const [, http = ''] = /^http \{\n([\s\S]*)^\}$/m.exec(file('nginx/nginx.conf')) ?? []
+  const [, http = ''] = /^http \{\n([\s\S]*)^\}$/m.exec(deployedFile('nginx/nginx.conf')) ?? []
   return startNginx({
     http: fitted(http, {
       'listen 8080 ': 'listen 127.0.0.1:$PORT ',
@@ -67,8 +28,8 @@ const nginx = (first: Place, second: Place) => {
 }
 
 const PROXIES: Readonly<Record<string, (first: Place, second: Place) => Promise<RealServer>>> = {
-  'haproxy/layer-7.cfg': haproxy('layer-7.cfg'),
-  'haproxy/layer-4.cfg': haproxy('layer-4.cfg'),
+  'haproxy/layer-7.cfg': (...places) => startDeployedHaproxy('layer-7.cfg', places),
+  'haproxy/layer-4.cfg': (...places) => startDeployedHaproxy('layer-4.cfg', places),
   'nginx/nginx.conf': nginx,
 }
 
@@ -115,10 +76,6 @@ async function askOnce(url: string): Promise<void> {
   const { body } = await client.request({ path: new URL(url).pathname, method: 'GET' })
   await body.dump()
   await client.close()
-}
-
-async function newPlace(): Promise<Place> {
-  return { port: await freePort(), probe: await freePort() }
 }
 
 function serve(t: Test, { port, probe }: Place, DATABASE_URL: string): Promise<ServiceProcess> {

@@ -1,9 +1,8 @@
 // The balancers of the rolling restarts: two instances behind each.
 
-import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type RealServer, startHaproxy, startNginx, waitUntil } from '@holdfast/test-kit'
+import { haproxyStatus, startHaproxy, startNginx, waitUntil } from '@holdfast/test-kit'
 
 /** A balancer before two instances. */
 export interface Balancer {
@@ -53,30 +52,13 @@ async function haproxy(mode: 'tcp' | 'http', ports: readonly number[]): Promise<
     ].join('\n'),
   })
   const takesBack = (instance: number) =>
-    waitUntil(async () => statusIn(await statistics(server), `i${instance}`).startsWith('UP'), {
-      timeoutMs: 60_000,
-      intervalMs: 50,
-      what: `HAProxy taking back instance ${instance}`,
-    })
+    waitUntil(
+      async () =>
+        (await haproxyStatus(join(server.directory, 'stats'), 'service', `i${instance}`)).startsWith('UP'),
+      { timeoutMs: 60_000, intervalMs: 50, what: `HAProxy taking back instance ${instance}` },
+    )
   await Promise.all(ports.map((_, instance) => takesBack(instance)))
   return { port: server.directPort, takesBack, stop: () => server.stop(), log: () => server.logText() }
-}
-
-/** The column `status` of `show stat`. */
-function statusIn(table: string, name: string): string {
-  const row = table.split('\n').find((line) => line.startsWith(`service,${name},`))
-  return row?.split(',')[17] ?? ''
-}
-
-function statistics({ directory }: RealServer): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const socket = connect(join(directory, 'stats'), () => socket.write('show stat\n'))
-    let text = ''
-    socket.setEncoding('utf8').on('data', (chunk) => {
-      text += chunk
-    })
-    socket.on('end', () => resolve(text)).on('error', reject)
-  })
 }
 
 /** After a failed connection nginx leaves an instance alone for so long. */

@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { requireExecutable } from './executable.ts'
 import { type RealServer, startRealServer } from './real-server.ts'
@@ -42,5 +43,26 @@ export async function startHaproxy({ config, env, port }: HaproxyOptions): Promi
       stopSignal: 'SIGTERM',
       orphanDirectory: directory,
     }),
+  })
+}
+
+/** The column `status` of a server of a proxy, such as `UP` or `DOWN 1/2`, by the `stats socket` at `path`; empty: there is none. */
+export async function haproxyStatus(path: string, proxy: string, server: string): Promise<string> {
+  const table = await statistics(path)
+  const row = table.split('\n').find((line) => line.startsWith(`${proxy},${server},`))
+  return row?.split(',')[STATUS_COLUMN] ?? ''
+}
+
+/** Of `show stat`. */
+const STATUS_COLUMN = 17
+
+function statistics(path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path, () => socket.write('show stat\n'))
+    let text = ''
+    socket.setEncoding('utf8').on('data', (chunk) => {
+      text += chunk
+    })
+    socket.on('end', () => resolve(text)).on('error', reject)
   })
 }
