@@ -156,7 +156,7 @@ t.test('a strategy that is none is refused, and told where it is wrong', async (
           pointer: '#/strategy',
           detail: 'a strategy has no members: neither a dot nor brackets',
           line: 2,
-          column: 9,
+          column: 14,
         },
       ],
     },
