@@ -2,9 +2,9 @@
 
 import { seededRandom } from '@holdfast/test-kit'
 import t from 'tap'
-import { isAfter } from '../src/workers/bots/bot-runner.ts'
 import { fairShare } from '../src/workers/bots/fair-share.ts'
 import { afterOrder, orderOf } from '../src/workers/bots/order.ts'
+import { isAfter } from '../src/workers/bots/trading.ts'
 
 t.test('an order is for what a bot can pay for, or has to sell', async (t) => {
   const at = { cash: 1050, position: 3 }

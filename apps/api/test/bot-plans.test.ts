@@ -11,7 +11,9 @@ import type { Database } from '../src/db/database.ts'
 import { Leases } from '../src/db/leases.ts'
 import { NewBotRepository } from '../src/routes/bots/new-bot-repository.ts'
 import { TradeRepository } from '../src/routes/trades/trade-repository.ts'
-import { BotStore } from '../src/workers/bots/bot-store.ts'
+import { BotAdoption } from '../src/workers/bots/adoption.ts'
+import { BotLeases } from '../src/workers/bots/bot-leases.ts'
+import { TradeStore } from '../src/workers/bots/trade-store.ts'
 import { demoDatabase } from './fresh-database.ts'
 import { tellInTable } from './trading-floor.ts'
 
@@ -48,7 +50,9 @@ const recorded: Pick<PoolGuard, 'query' | 'transaction'> = {
     ),
 }
 const leases = new Leases({ pool: recorded, owner: 'plans' })
-const store = new BotStore(recorded, leases, tellInTable)
+const adoption = new BotAdoption(recorded, leases, tellInTable)
+const botLeases = new BotLeases(recorded)
+const store = new TradeStore(recorded, leases)
 const lists = new NewBotRepository(recorded, db)
 const trades = new TradeRepository(db)
 
@@ -147,24 +151,24 @@ t.test('what a key has made is found by the key, and the bots of a user by him',
 })
 
 t.test('bots that nobody runs are found by their leases', async (t) => {
-  const [plan = ''] = await plansOf(() => store.free(1000))
+  const [plan = ''] = await plansOf(() => botLeases.free(1000))
   t.match(plan, /Index Scan using leases_by_kind on leases/, plan)
   t.notMatch(plan, /Sort|Seq Scan/, plan)
-  t.equal((await store.free(1000)).length, 100)
+  t.equal((await botLeases.free(1000)).length, 100)
 })
 
 t.test('bots are counted without a look at the leases of others', async (t) => {
-  const [plan = ''] = await plansOf(() => store.census(15_000))
+  const [plan = ''] = await plansOf(() => botLeases.census(15_000))
   t.match(plan, /using leases_by_kind on leases|Bitmap Index Scan on leases_by_kind/, plan)
-  t.match(await store.census(15_000), { running: 10_000, processes: 0 })
+  t.match(await botLeases.census(15_000), { running: 10_000, processes: 0 })
 })
 
 t.test('taking over, looking and saving go by the keys of what they are about', async (t) => {
-  const taken = await leases.take((await store.free(5)).map(({ name }) => name))
+  const taken = await leases.take((await botLeases.free(5)).map(({ name }) => name))
   t.equal(taken.length, 5)
-  const adopted: Awaited<ReturnType<typeof store.adopt>>[] = []
+  const adopted: Awaited<ReturnType<typeof adoption.adopt>>[] = []
   const plans = [
-    ...(await plansOf(async () => adopted.push(await store.adopt(taken, new Map(), 'plans')))),
+    ...(await plansOf(async () => adopted.push(await adoption.adopt(taken, new Map(), 'plans')))),
     ...(await plansOf(() => store.positions(adopted[0]?.bots ?? []))),
     ...(await plansOf(() =>
       store.save(

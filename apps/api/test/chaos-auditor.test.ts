@@ -4,7 +4,9 @@ import { PoolGuard } from '@holdfast/pool-guard'
 import { startPostgres, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
 import { Leases } from '../src/db/leases.ts'
-import { BotStore, leaseName } from '../src/workers/bots/bot-store.ts'
+import { BotAdoption } from '../src/workers/bots/adoption.ts'
+import { leaseName } from '../src/workers/bots/bot-leases.ts'
+import { TradeStore } from '../src/workers/bots/trade-store.ts'
 import { Settlement } from '../src/workers/settlement/settlement.ts'
 import { SettlementWorker } from '../src/workers/settlement/settlement-worker.ts'
 import { betsOf, endEvent, newEvent, orderOf } from './betting.ts'
@@ -66,16 +68,16 @@ async function worldInOrder(t: Test) {
   let ownerBefore = 'nobody'
   for (const [at, owner] of ['one', 'other'].entries()) {
     const leases = new Leases({ pool, owner })
-    const store = new BotStore(pool, leases, async () => {})
+    const adoption = new BotAdoption(pool, leases, async () => {})
     const taken = await leases.take([leaseName(botId)])
-    const { bots } = await store.adopt(taken, new Map([[leaseName(botId), ownerBefore]]), owner)
+    const { bots } = await adoption.adopt(taken, new Map([[leaseName(botId), ownerBefore]]), owner)
     const wanted = bots.flatMap((each) => {
       const { at: before } = each
       if (before === undefined) return []
       const order = { side: 'buy', quantity: 1, priceMinor: 100, isCut: false } as const
       return [{ bot: each, before, order, after: { cash: before.cash - 100, position: before.position + 1 } }]
     })
-    await store.save(at + 1, wanted)
+    await new TradeStore(pool, leases).save(at + 1, wanted)
     await leases.close()
     ownerBefore = owner
   }

@@ -13,8 +13,9 @@ import { Leases } from '../src/db/leases.ts'
 import { MarketFeed, tickAt } from '../src/market/market-feed.ts'
 import type { BotOperation } from '../src/routes/bots/bot.ts'
 import { BotRepository } from '../src/routes/bots/bot-repository.ts'
-import { type BotOutcome, BotRunner, type BotRunnerOptions } from '../src/workers/bots/bot-runner.ts'
+import { BotRunner, type BotRunnerOptions } from '../src/workers/bots/bot-runner.ts'
 import type { Tell } from '../src/workers/bots/notice.ts'
+import type { BotOutcome } from '../src/workers/bots/outcomes.ts'
 import { demoDatabase, testGuard } from './fresh-database.ts'
 
 export const TICK_MS = 1000
@@ -137,7 +138,8 @@ export async function tradingFloor(t: Test, serverUrl: string, clock = new HandC
     return { runner, leases, pool: ofIts, clock: own, health: app.health, outcomes, log }
   }
 
-  let fence = 1
+  // As those of operations are: microseconds by a clock, far from those of leases, which are counted.
+  let fence = 1_700_000_000_000_000
   return {
     url,
     pool,

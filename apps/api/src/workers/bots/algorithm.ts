@@ -14,6 +14,7 @@ import type { BotPosition, TradingBot } from './trading-bot.ts'
 
 /** The breaker, the feature and the health check. */
 export const ALGORITHM = 'algorithm'
+export const ALL_FAILED = 'no strategy could be evaluated: the bots hold'
 
 const FAILURES = 3
 const OPEN_MS = 60_000
@@ -27,7 +28,7 @@ export type Advice = Decision | 'failed' | 'fallback'
 export interface AlgorithmOptions {
   readonly breakers: Pick<CircuitBreakers, 'create'>
   readonly health: Pick<Health, 'degrade' | 'recover'>
-  /** Is told of what people are to be told. Never throws. */
+  /** Is told of bots that hold, and of those that trade again. Never throws. */
   readonly tell: (notice: Notice) => void
   readonly clock: Clock
   /** What one decision may take, in ms. Default 50. */
@@ -47,16 +48,14 @@ export class Algorithm {
   readonly #breaker: CircuitBreaker
 
   constructor(options: AlgorithmOptions) {
-    const { breakers, health, tell, clock } = options
+    const { breakers, health, clock } = options
     this.#options = options
     this.#breaker = breakers.create(ALGORITHM, {
       ...rules(clock),
-      onTransition: ({ from, to, reason }) => {
-        if (to === 'open') health.degrade(ALGORITHM, 'no strategy could be evaluated: the bots hold')
-        if (to === 'open' && from === 'closed') tell({ kind: 'algorithm.degraded', payload: { reason } })
-        if (to !== 'closed') return
-        health.recover(ALGORITHM)
-        tell({ kind: 'algorithm.recovered', payload: {} })
+      // Operators are told of features.
+      onTransition: ({ to }) => {
+        if (to === 'open') health.degrade(ALGORITHM, ALL_FAILED)
+        if (to === 'closed') health.recover(ALGORITHM)
       },
     })
   }

@@ -2,7 +2,7 @@
 // are asked.
 
 import type { CheckResult, Health } from '@holdfast/health'
-import { ALGORITHM } from './algorithm.ts'
+import { ALGORITHM, ALL_FAILED } from './algorithm.ts'
 import type { BotRunner, BotRunnerSnapshot } from './bot-runner.ts'
 
 /** What a runner may be late by. */
@@ -25,9 +25,7 @@ export function addBotChecks(
   health.addCheck(ALGORITHM, {
     intervalMs: INTERVAL_MS,
     check: (): CheckResult =>
-      runner.algorithm === 'closed'
-        ? { status: 'healthy' }
-        : { status: 'degraded', reason: 'no strategy could be evaluated: the bots hold' },
+      runner.algorithm === 'closed' ? { status: 'healthy' } : { status: 'degraded', reason: ALL_FAILED },
   })
 }
 
@@ -43,7 +41,7 @@ export function botHealth(snapshot: BotRunnerSnapshot, { tickMs, leaseMs }: BotT
   }
   const reason = [
     censusAgeMs > leaseMs && `the bots were last counted ${Math.round(censusAgeMs)} ms ago`,
-    census.alone > 0 && `${census.alone} running bots have no owner`,
+    census.alone > 0 && `running bots without an owner: ${census.alone}`,
     lateMs > LATE_TICKS * tickMs && `the present tick is ${Math.round(lateMs)} ms late`,
   ].filter((each) => each !== false)
   return reason.length === 0

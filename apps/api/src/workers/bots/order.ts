@@ -23,7 +23,7 @@ export interface Order {
 
 /**
  * The rule: an order is for as many units as the strategy wants and the bot can pay for, or has to sell. Where that is
- * none, there is no order.
+ * none, there is no order. What a bot has stays below 2^53, where whole numbers end to be exact.
  */
 export function orderOf(
   { action, quantity: wanted }: Decision,
@@ -31,7 +31,10 @@ export function orderOf(
   priceMinor: number,
 ): Order | undefined {
   if (action === 'hold') return undefined
-  const most = action === 'buy' ? Math.floor(cash / priceMinor) : position
+  const most =
+    action === 'buy'
+      ? Math.min(Math.floor(cash / priceMinor), Number.MAX_SAFE_INTEGER - position)
+      : Math.min(position, Math.floor((Number.MAX_SAFE_INTEGER - cash) / priceMinor))
   const quantity = Math.min(wanted, most)
   return quantity < 1 ? undefined : { side: action, quantity, priceMinor, isCut: quantity < wanted }
 }

@@ -1,7 +1,8 @@
 // What is counted about running bots.
 
 import type { Metrics } from '@holdfast/metrics'
-import { type BotRunnerSnapshot, OUTCOMES, type RunnerCounters } from './bot-runner.ts'
+import type { BotRunnerSnapshot } from './bot-runner.ts'
+import { OUTCOMES, type RunnerCounters } from './outcomes.ts'
 
 const MS_PER_SECOND = 1000
 

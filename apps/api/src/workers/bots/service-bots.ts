@@ -6,8 +6,9 @@ import type { Config } from '../../config.ts'
 import { Leases } from '../../db/leases.ts'
 import { MarketFeed } from '../../market/market-feed.ts'
 import { addBotChecks } from './bot-health.ts'
-import { BotRunner, type BotRunnerSnapshot, type RunnerCounters } from './bot-runner.ts'
+import { BotRunner, type BotRunnerSnapshot } from './bot-runner.ts'
 import type { Tell } from './notice.ts'
+import type { RunnerCounters } from './outcomes.ts'
 import { runnerMetrics } from './runner-metrics.ts'
 
 /** What it is made of. */
