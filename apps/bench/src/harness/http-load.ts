@@ -7,8 +7,7 @@
  * opened while it drives. It speaks to loopback, without TLS, and refuses chunked answers: none of the measured
  * routes streams.
  */
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import { KeepAliveConnection } from '@holdfast/test-kit'
 
 /** One kind of request, and the only status that counts as an answer to it. */
 export interface LoadTarget {
@@ -32,19 +31,17 @@ export interface LoadResult {
   readonly maxMs: number
 }
 
-const HEAD_END = Buffer.from('\r\n\r\n')
-const READ_BUFFER_BYTES = 64 * 1024
 /** A connection that does not answer for this long after the slice is over counts as a failure. */
 const DRAIN_MS = 5_000
 
 /** The connections to all servers of a row, kept open between slices. */
 export class HttpLoad {
-  readonly #connections = new Map<number, Connection[]>()
+  readonly #connections = new Map<number, KeepAliveConnection[]>()
 
   /** Sees to it that `count` connections to `port` are open. Rejects when the server does not accept them. */
   async open(port: number, count: number): Promise<void> {
     const open = (this.#connections.get(port) ?? []).filter((connection) => connection.isOpen)
-    const missing = Array.from({ length: count - open.length }, () => Connection.open(port))
+    const missing = Array.from({ length: count - open.length }, () => KeepAliveConnection.open(port))
     this.#connections.set(port, [...open, ...(await Promise.all(missing))])
   }
 
@@ -71,7 +68,7 @@ export class HttpLoad {
     const startedAt = performance.now()
     const endsAt = startedAt + target.durationMs
     let lastAnswerAt = startedAt
-    const driveOne = (connection: Connection): Promise<void> =>
+    const driveOne = (connection: KeepAliveConnection): Promise<void> =>
       new Promise((resolve) => {
         let sentAt = startedAt
         connection.use({
@@ -131,112 +128,4 @@ function requestBytes(target: LoadTarget): Buffer {
   const headers = Object.entries({ host: `127.0.0.1:${target.port}`, ...target.headers })
   const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`)
   return Buffer.from(`GET ${target.path} HTTP/1.1\r\n${lines.join('')}\r\n`, 'latin1')
-}
-
-/** Who is told what a connection brings. */
-export interface ConnectionUser {
-  /** `head` is the head of the answer in small letters. */
-  onAnswer(status: number, head: string): void
-  /** The connection is of no use any more, and a request is without an answer. */
-  onBroken(what: string): void
-}
-
-/** One socket, and the end of one answer at a time in its bytes. */
-export class Connection {
-  readonly #socket: Socket
-  #user: ConnectionUser | undefined
-  #awaitsAnswer = false
-  #partialHead: Buffer | undefined
-  #bodyBytesLeft = 0
-  #status = 0
-  #head = ''
-
-  private constructor(port: number) {
-    this.#socket = connect({
-      host: '127.0.0.1',
-      port,
-      noDelay: true,
-      onread: {
-        buffer: Buffer.allocUnsafe(READ_BUFFER_BYTES),
-        callback: (count, buffer) => {
-          this.#read(Buffer.from(buffer.buffer, buffer.byteOffset, count))
-          return true
-        },
-      },
-    })
-    this.#socket.on('error', (error) => this.giveUp(`connection error: ${error.message}`))
-    this.#socket.on('close', () => this.giveUp('the server closed a connection with a request in flight'))
-  }
-
-  static async open(port: number): Promise<Connection> {
-    const connection = new Connection(port)
-    await once(connection.#socket, 'connect')
-    return connection
-  }
-
-  get isOpen(): boolean {
-    return this.#socket.readyState === 'open'
-  }
-
-  use(user: ConnectionUser): void {
-    this.#user = user
-  }
-
-  send(request: Buffer): void {
-    this.#awaitsAnswer = true
-    this.#socket.write(request)
-  }
-
-  giveUp(what: string): void {
-    this.#socket.destroy()
-    if (!this.#awaitsAnswer) return
-    this.#awaitsAnswer = false
-    this.#user?.onBroken(what)
-  }
-
-  close(): void {
-    this.#awaitsAnswer = false
-    this.#socket.destroy()
-  }
-
-  #read(chunk: Buffer): void {
-    if (!this.#awaitsAnswer) {
-      this.#socket.destroy()
-      return
-    }
-    if (this.#bodyBytesLeft > 0) {
-      this.#takeBody(chunk.length)
-      return
-    }
-    const bytes = this.#partialHead === undefined ? chunk : Buffer.concat([this.#partialHead, chunk])
-    const headEnd = bytes.indexOf(HEAD_END)
-    if (headEnd === -1) {
-      // The read buffer is used again for the next read, so what is kept must be copied.
-      this.#partialHead = Buffer.from(bytes)
-      return
-    }
-    this.#partialHead = undefined
-    const head = bytes.toString('latin1', 0, headEnd).toLowerCase()
-    this.#status = Number(head.slice(9, 12))
-    this.#head = head
-    const length = /\r\ncontent-length: *(\d+)/.exec(head)?.[1]
-    const bodiless = this.#status === 304 || this.#status === 204
-    if (length === undefined && !bodiless) {
-      this.giveUp(`an answer (${this.#status}) without content-length`)
-      return
-    }
-    this.#bodyBytesLeft = bodiless ? 0 : Number(length)
-    this.#takeBody(bytes.length - headEnd - HEAD_END.length)
-  }
-
-  #takeBody(bytes: number): void {
-    this.#bodyBytesLeft -= bytes
-    if (this.#bodyBytesLeft > 0) return
-    if (this.#bodyBytesLeft < 0) {
-      this.giveUp(`${-this.#bodyBytesLeft} bytes more than announced`)
-      return
-    }
-    this.#awaitsAnswer = false
-    this.#user?.onAnswer(this.#status, this.#head)
-  }
 }

@@ -5,7 +5,7 @@
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Connection } from './http-load.ts'
+import { KeepAliveConnection } from '@holdfast/test-kit'
 import type { RequestKind } from './row.ts'
 
 /** Requests per second that come whatever happens. */
@@ -81,8 +81,8 @@ class MixRun {
   readonly #requests: readonly Buffer[]
   /** The kinds in the order in which they come, again and again. */
   readonly #order: readonly number[]
-  readonly #idle: Connection[] = []
-  readonly #busy = new Set<Connection>()
+  readonly #idle: KeepAliveConnection[] = []
+  readonly #busy = new Set<KeepAliveConnection>()
   readonly #pending = new Set<{ readonly kind: number; readonly startedMs: number }>()
   #connections = 0
   #sent = 0
@@ -105,7 +105,9 @@ class MixRun {
     const { load, port } = this.#plan
     const opened = 'clients' in load ? load.clients : (load.connections ?? FIRST_CONNECTIONS)
     this.#connections = opened
-    this.#idle.push(...(await Promise.all(Array.from({ length: opened }, () => Connection.open(port)))))
+    this.#idle.push(
+      ...(await Promise.all(Array.from({ length: opened }, () => KeepAliveConnection.open(port)))),
+    )
   }
 
   async run(): Promise<void> {
@@ -164,13 +166,16 @@ class MixRun {
     if (idle !== undefined) this.#connections -= 1
     if (this.#connections >= MAX_CONNECTIONS) return
     this.#connections += 1
-    Connection.open(this.#plan.port).then(
+    KeepAliveConnection.open(this.#plan.port).then(
       (connection) => this.#ask(connection, request),
       () => this.#settle(request, 0, false),
     )
   }
 
-  #ask(connection: Connection, request: { readonly kind: number; readonly startedMs: number }): void {
+  #ask(
+    connection: KeepAliveConnection,
+    request: { readonly kind: number; readonly startedMs: number },
+  ): void {
     this.#busy.add(connection)
     connection.use({
       onAnswer: (status, head) => {
