@@ -39,9 +39,20 @@ const READ_ONLY: Classification = {
   level: 'warn',
 }
 
+/** The connection was lost during COMMIT. Nothing is wrong with the service, and nobody can say more. */
+const COMMIT_LOST = 'HOLDFAST_ERR_POOL_GUARD_TX_OUTCOME_UNKNOWN'
+const OUTCOME_UNKNOWN: Classification = {
+  status: 503,
+  error: 'HOLDFAST_ERR_API_OUTCOME_UNKNOWN',
+  detail: 'Whether it was done is not known. Look before you ask for it again.',
+  retryAfterSeconds: DEFAULT_RETRY_SECONDS,
+  level: 'warn',
+}
+
 /** The same for error-pages. Whoever refuses logs once that he does; what went wrong is a warning. */
 export function classifyUnavailable(error: unknown): Classification | undefined {
   if (classifyError(error).sqlState === READ_ONLY_TRANSACTION) return READ_ONLY
+  if ((Object(error) as { code?: unknown }).code === COMMIT_LOST) return OUTCOME_UNKNOWN
   const unavailable = unavailability(error)
   if (unavailable === undefined) return undefined
   const { status, retryAfterSeconds, refused } = unavailable
