@@ -20,6 +20,17 @@ t.test('an order is for what a bot can pay for, or has to sell', async (t) => {
   t.equal(orderOf({ action: 'sell', quantity: 1 }, { cash: 5, position: 0 }, 100), undefined)
 })
 
+t.test('what a bot has stays where whole numbers are exact', async (t) => {
+  const most = Number.MAX_SAFE_INTEGER
+  const sell = { action: 'sell', quantity: 1_000_000 } as const
+  const rich = { cash: most - 350, position: 1_000_000 }
+  const order = orderOf(sell, rich, 100)
+  t.match(order, { quantity: 3, isCut: true })
+  if (order !== undefined) t.strictSame(afterOrder(rich, order), { cash: most - 50, position: 999_997 })
+  t.equal(orderOf(sell, { cash: most, position: 5 }, 1), undefined)
+  t.match(orderOf({ action: 'buy', quantity: 9 }, { cash: 1000, position: most - 2 }, 1), { quantity: 2 })
+})
+
 t.test(
   'whatever a bot orders, it has neither debts nor less than nothing, and money only changes hands',
   async (t) => {

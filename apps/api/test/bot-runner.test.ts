@@ -6,8 +6,9 @@ import t, { type Test } from 'tap'
 import { MarketFeed, tickAt } from '../src/market/market-feed.ts'
 import { strategyOf } from '../src/strategy/strategy.ts'
 import { botHealth } from '../src/workers/bots/bot-health.ts'
+import { MAX_NOTICES, NoticeQueue } from '../src/workers/bots/notice-queue.ts'
 import { testPool } from './fresh-database.ts'
-import { faultsOf, TICK_MS, type TradeRow, tradingFloor } from './trading-floor.ts'
+import { faultsOf, TICK_MS, type TradeRow, tellInTable, tradingFloor } from './trading-floor.ts'
 
 const postgres = await startPostgres()
 t.teardown(() => postgres.stop())
@@ -402,4 +403,32 @@ t.test('without the database bots pause, and go on with it', async (t) => {
   await floor.step([a])
   t.ok(a.log.some((each) => each.startsWith('bots go on')))
   t.strictSame(faultsOf(await floor.bots(), await floor.trades()), [])
+})
+
+t.test(`${MAX_NOTICES} notices wait at most, and those until there is somewhere to write them`, async (t) => {
+  const floor = await tradingFloor(t, postgres.directUrl)
+  const lines: string[] = []
+  const queue = new NoticeQueue(floor.pool, tellInTable, {
+    warn: (_fields, message) => void lines.push(message),
+  })
+  await queue.flush()
+  for (let at = 0; at <= MAX_NOTICES; at += 1) queue.add({ kind: `kind-${at}`, payload: {} })
+  t.strictSame(lines, ['too many notices wait; this one is not sent'])
+  await floor.pool.query('alter table told rename to gone')
+  await t.rejects(queue.flush(), { code: '42P01' })
+  await floor.pool.query('alter table gone rename to told')
+  await queue.flush()
+  await queue.flush()
+  const kinds = (await floor.notices()).map(({ kind }) => kind)
+  t.equal(kinds.length, MAX_NOTICES, 'each once')
+  t.equal(kinds.at(-1), `kind-${MAX_NOTICES - 1}`)
+})
+
+t.test('after a start, what nobody has run for long is no news any more once it is taken', async (t) => {
+  const floor = await tradingFloor(t, postgres.directUrl)
+  await floor.addBots(['hold()', 'hold()'])
+  await floor.pool.query(`update leases set expires_at = now() - interval '1 hour'`)
+  const a = await floor.trader('a')
+  await floor.step([a])
+  t.match(a.runner.snapshot(), { bots: 2, census: { running: 2, alone: 0 } })
 })
