@@ -1,6 +1,6 @@
 import { waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
-import { deployedFile, onConnection, startDeployment } from './deployed-pgbouncer.ts'
+import { asSuperuser, deployedFile, onConnection, startDeployment } from './deployed-pgbouncer.ts'
 import { runCommand } from './run-command.ts'
 import { brandOf, PRODUCTION, ServiceProcess, scratchDirectory } from './service-process.ts'
 
@@ -104,6 +104,33 @@ t.test('in production the service runs behind it, with a role that owns nothing'
   await bouncer.restart()
   await waitUntil(async () => (await post()).status === 201)
   t.strictSame(await service.stop(), { code: 0, signal: null })
+})
+
+t.test('jobs that were there before the roles are theirs when those are set up', async (t) => {
+  const { postgres, directUrl } = deployment
+  const may = () =>
+    onConnection(directUrl('holdfast_worker'), async (client) => {
+      const { rows } = await client.query(
+        `select has_schema_privilege('jobs', 'usage') as schema,
+           bool_and(has_table_privilege(c.oid, needed)) as tables
+         from pg_class c join pg_namespace n on n.oid = c.relnamespace
+         cross join unnest(array['select', 'insert', 'update', 'delete']) as needed
+         where nspname = 'jobs' and relkind in ('r', 'p')`,
+      )
+      return rows[0]
+    })
+  t.strictSame(await may(), { schema: true, tables: true }, 'by the migration')
+  await onConnection(directUrl('holdfast_owner'), (client) =>
+    client.query(
+      `revoke all on all tables in schema jobs from holdfast_web, holdfast_worker;
+       revoke all on schema jobs from holdfast_web, holdfast_worker`,
+    ),
+  )
+  t.match(await may(), { schema: false })
+  await asSuperuser(postgres, 'holdfast', (client) => client.query(deployedFile('roles.sql')))
+  t.strictSame(await may(), { schema: true, tables: true })
+  await onConnection(directUrl('holdfast_owner'), (client) => client.query('create table jobs.later (n int)'))
+  t.strictSame(await may(), { schema: true, tables: true }, 'and tables to come')
 })
 
 t.test('in production a pooler that drops time limits silently is refused, in one line', async (t) => {

@@ -61,6 +61,8 @@ async function makeTemplate(postgres: PostgresServer): Promise<string> {
     `alter role web set client_connection_check_interval = '1s'`,
     'grant select, insert, update, delete on all tables in schema public to web',
     'grant usage on all sequences in schema public to web',
+    'grant usage on schema jobs to web',
+    'grant select, insert, update, delete on all tables in schema jobs to web',
   ])
   return new URL(url).pathname.slice(1)
 }

@@ -57,6 +57,26 @@ export function migrationMistakes(postgres: PostgresServer): readonly Mistake[] 
       sound: asItIs,
     },
     {
+      rule: 'tables-forbidden',
+      verdict: 'fail',
+      title: 'tables of jobs that the role may read, and not change',
+      found:
+        /the role of DATABASE_URL may not use jobs.job_common, jobs.queue -> As the owner: grant select, insert/,
+      broken: after(() => [
+        'revoke update on jobs.job_common from web',
+        'revoke delete on jobs.queue from web',
+      ]),
+      sound: asItIs,
+    },
+    {
+      rule: 'tables-forbidden',
+      verdict: 'fail',
+      title: 'jobs that the role may not see',
+      found: /the role of DATABASE_URL may not use the schema jobs -> /,
+      broken: after(() => ['revoke usage on schema jobs from web']),
+      sound: asItIs,
+    },
+    {
       rule: 'migration-url-away',
       verdict: 'fail',
       title: 'migrations that lead nowhere',

@@ -42,9 +42,16 @@ alter default privileges for role holdfast_owner in schema public
 alter default privileges for role holdfast_owner in schema public
   grant usage, select on sequences to holdfast_web, holdfast_worker;
 
--- The migration of jobs makes a schema of its own, and says itself what the others may do there.
+-- The migration of jobs makes a schema of its own, and grants there what the others need. Where that schema is there
+-- already, and the roles were not when it was made, or its owner was another one, this grants it.
 do $$
 begin
   execute format('grant create on database %I to holdfast_owner', current_database());
+  if to_regnamespace('jobs') is not null then
+    grant usage on schema jobs to holdfast_web, holdfast_worker;
+    grant select, insert, update, delete on all tables in schema jobs to holdfast_web, holdfast_worker;
+    alter default privileges for role holdfast_owner in schema jobs
+      grant select, insert, update, delete on tables to holdfast_web, holdfast_worker;
+  end if;
 end
 $$;

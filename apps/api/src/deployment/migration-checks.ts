@@ -84,7 +84,7 @@ async function migrationFindings(config: Config, pool: PoolGuard): Promise<Findi
       failed(
         'tables-forbidden',
         `the role of DATABASE_URL may not use ${forbidden.join(', ')}`,
-        'As the owner: grant select, insert, update, delete on all tables in schema public to that role, and usage on all sequences; deploy/pgbouncer/roles.sql has it for tables to come.',
+        'As the owner: grant select, insert, update, delete on all tables in schema public and in schema jobs to that role, and usage on schema jobs and on all sequences; deploy/pgbouncer/roles.sql does all of it, also for tables to come.',
         { tables: forbidden.length },
       ),
     )
@@ -94,7 +94,7 @@ async function migrationFindings(config: Config, pool: PoolGuard): Promise<Findi
 
 /**
  * Tables of the service's schema that its role cannot read or add to, and sequences that it cannot count with; those of
- * identity columns need no right.
+ * identity columns need no right. Of the schema of jobs, tables that it cannot change in every way, or all of it.
  */
 async function forbiddenTables(pool: PoolGuard): Promise<readonly string[]> {
   const { rows } = await pool.query<{ name: string }>(
@@ -107,6 +107,15 @@ async function forbiddenTables(pool: PoolGuard): Promise<readonly string[]> {
                 and not exists (select from pg_depend where objid = c.oid and deptype = 'i')
               else false
             end
+     union all
+     select 'jobs.' || c.relname
+       from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where n.nspname = 'jobs' and c.relkind in ('r', 'p') and has_schema_privilege(n.oid, 'usage')
+        and not (has_table_privilege(c.oid, 'select') and has_table_privilege(c.oid, 'insert')
+          and has_table_privilege(c.oid, 'update') and has_table_privilege(c.oid, 'delete'))
+     union all
+     select 'the schema jobs' from pg_namespace n
+      where n.nspname = 'jobs' and not has_schema_privilege(n.oid, 'usage')
       order by 1`,
   )
   return rows.map(({ name }) => name)
