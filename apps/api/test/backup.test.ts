@@ -15,11 +15,16 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { Logs } from '@holdfast/logging'
+import type { PoolGuard } from '@holdfast/pool-guard'
 import { requirePostgresTools, startPostgres, startRedis, waitUntil } from '@holdfast/test-kit'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { nightly, PATHS, scripts } from '../deploy/kubernetes/backup.ts'
+import { BossQueue } from '../src/jobs/boss-queue.ts'
+import { PermanentJobError } from '../src/jobs/job-queue.ts'
 import { childEnvironment } from './child-environment.ts'
 import { asSuperuser, deployedFile, onConnection, startDeployment } from './deployed-pgbouncer.ts'
+import { testGuard } from './fresh-database.ts'
 import { runCommand } from './run-command.ts'
 import { brandOf, PRODUCTION, ServiceProcess, scratchDirectory } from './service-process.ts'
 
@@ -104,6 +109,18 @@ t.test('what was written before it is in it, and comes back, while the service w
     client.query(`insert into tenants (slug, name) values ('acme', 'Acme')`),
   )
   await brand('Before')
+  // A job that nobody has begun, and one that has died.
+  const jobs = queueOf(t, owner)
+  await jobs.work('settle', {
+    parse: Object,
+    handle: async () => {
+      throw new PermanentJobError('as it happens')
+    },
+  })
+  await jobs.pool.transaction({}, (tx) => jobs.enqueue(tx, 'settle', { event_id: '1' }))
+  await waitUntil(async () => (await jobs.depths()).settle.failed === 1)
+  await jobs.close()
+  await jobs.pool.transaction({}, (tx) => jobs.enqueue(tx, 'settle', { event_id: '2' }, { key: '2' }))
   const service = await ServiceProcess.start(t, environment)
   await waitUntil(async () => (await brandOf(service.url, 'acme')) === 'Before')
 
@@ -165,6 +182,15 @@ t.test('what was written before it is in it, and comes back, while the service w
     )
     t.equal(rows[0]?.event_id, id, 'its sequences go on behind what there is')
     t.strictSame(await service.stop(), { code: 0, signal: null })
+  })
+
+  await t.test('jobs wait there as they did, and workers may take them', async (t) => {
+    const jobs = queueOf(t, directUrl('holdfast_worker', 'restored'))
+    t.match(await jobs.depths(), { settle: { waiting: 1, active: 0, failed: 1 } })
+    const seen: unknown[] = []
+    await jobs.work('settle', { parse: Object, handle: async ({ payload }) => void seen.push(payload) })
+    await waitUntil(async () => (await jobs.depths()).settle.waiting === 0 && seen.length === 1)
+    t.strictSame(seen, [{ event_id: '2' }])
   })
 
   await t.test('it is not put over what is there', async (t) => {
@@ -293,9 +319,18 @@ async function event(url: string): Promise<string> {
   return event_id
 }
 
+/** A queue on that database, and its pool. */
+function queueOf(t: Test, url: string): BossQueue & { readonly pool: PoolGuard } {
+  const pool = testGuard(t, url)
+  const logs = new Logs({ destination: { write() {} } })
+  const queue = new BossQueue({ pool, correlation: logs, log: logs.logger, pollMs: 20 })
+  t.teardown(() => queue.close())
+  return Object.assign(queue, { pool })
+}
+
 async function tables(url: string): Promise<number> {
   const { rows } = await onConnection(url, (client) =>
-    client.query(`select count(*)::int as count from pg_tables where schemaname = 'public'`),
+    client.query(`select count(*)::int as count from pg_tables where schemaname in ('public', 'jobs')`),
   )
   return rows[0]?.count
 }
