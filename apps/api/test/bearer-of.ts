@@ -10,14 +10,20 @@ import { testPool } from './fresh-database.ts'
 import { TEST_SETTINGS } from './service-process.ts'
 
 const tokens = new AccessTokens(AccessKeyRing.ofSecrets([new Secret(TEST_SETTINGS.SECRET_KEY)]), systemClock)
-const known = new Map<string, Promise<string | undefined>>()
+const known = new Map<string, { readonly token: Promise<string | undefined>; readonly untilMs: number }>()
+/** A token is good for five minutes. */
+const KEPT_MS = 4 * 60_000
 
-/** For `<tenant>/<e-mail>`, good for five minutes, the same one each time; undefined when there is no such user. */
-export function bearerOf(databaseUrl: string, user: string): Promise<string | undefined> {
+/** For `<tenant>/<e-mail>`, the same one for four minutes; undefined when there is no such user. */
+export async function bearerOf(databaseUrl: string, user: string): Promise<string | undefined> {
   const key = `${databaseUrl} ${user}`
-  const token = known.get(key) ?? newBearer(databaseUrl, user)
-  known.set(key, token)
-  return token
+  const last = known.get(key)
+  if (last !== undefined && systemClock.nowMs() < last.untilMs) return last.token
+  const next = { token: newBearer(databaseUrl, user), untilMs: systemClock.nowMs() + KEPT_MS }
+  known.set(key, next)
+  // What could not be made is asked for again.
+  next.token.catch(() => known.delete(key))
+  return next.token
 }
 
 /** Another sign-in of the user. */

@@ -67,13 +67,17 @@ export class QueueWorker<Payload> {
   #loop: Promise<void> | undefined
   #wake: () => void = () => {}
   #cancelBeat: (() => void) | undefined
+  #letGo: () => void = () => {}
 
   constructor(options: QueueWorkerOptions<Payload>) {
     this.#options = options
   }
 
+  /** Until `stop()` it keeps the process alive: without a connection, while the database is away, nothing else would. */
   start(): void {
-    this.#loop ??= this.#ask()
+    if (this.#loop !== undefined) return
+    this.#letGo = holdProcess()
+    this.#loop = this.#ask()
   }
 
   snapshot(): QueueWorkerSnapshot {
@@ -93,6 +97,7 @@ export class QueueWorker<Payload> {
     for (const job of this.#running) job.end('closing', new ApiJobsClosedError())
     await all
     this.#cancelBeat?.()
+    this.#letGo()
     letGo()
   }
 

@@ -9,6 +9,7 @@ import { fastifyPlugin } from 'fastify-plugin'
 import type { Config } from '../config.ts'
 import { Leases } from '../db/leases.ts'
 import type { Duties } from '../process-type.ts'
+import { shutdownTimes } from '../shutdown-times.ts'
 import { serviceBots } from './bots/service-bots.ts'
 import { configuredOdds } from './odds/configured-odds.ts'
 import { addOddsCheck } from './odds/odds-health.ts'
@@ -86,7 +87,7 @@ export const workers = fastifyPlugin<WorkersOptions>(
     app.addHook('onReady', async () => {
       for (const start of starts) start.try()
     })
-    app.lifecycle.onDrain('workers', stop)
+    app.lifecycle.onDrain('workers', stop, { timeoutMs: shutdownTimes(config).closeTimeoutMs })
     app.addHook('onClose', stop)
     app.health.addReport('check', 'workers', () => ({
       ...Object.fromEntries(running.map(({ name, snapshot }) => [name, snapshot()])),
