@@ -150,3 +150,34 @@ t.test('a database that goes away and comes back loses no job', async (t) => {
     'and the log is not flooded',
   )
 })
+
+t.test(
+  'a process that only works does not end with its database, and goes on when that is back',
+  async (t) => {
+    const made = await effectsOf(t, (url) => url)
+    const { sql, queue, put, count } = made
+    const alive = await worker(t, made)
+    let said = ''
+    alive.stdout?.on('data', (chunk) => {
+      said += String(chunk)
+    })
+    await postgres.kill9()
+    // Of the failures in a row it says the first, the second, the fourth, the eighth.
+    await waitUntil(() => said.split('jobs cannot be asked for').length > 4, { timeoutMs: 120_000 })
+    t.equal(alive.exitCode, null)
+    await postgres.restart()
+    await waitUntil(
+      () =>
+        sql.query('select 1').then(
+          () => true,
+          () => false,
+        ),
+      { timeoutMs: 60_000 },
+    )
+    await put(queue(), 'settle', { n: 1, holdMs: 0 })
+    await waitUntil(async () => (await count('effects')) === 1, { timeoutMs: 60_000 })
+    t.match((await sql.query('select pid from tries')).rows, [{ pid: alive.pid }])
+    alive.kill('SIGTERM')
+    t.strictSame(await once(alive, 'exit'), [0, null])
+  },
+)
