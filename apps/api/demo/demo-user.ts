@@ -42,6 +42,7 @@ export class DemoUser {
   readonly #session: Buffer
   readonly #status: Buffer
   #connection: KeepAliveConnection | undefined
+  #connecting: Promise<KeepAliveConnection> | undefined
   #timer: NodeJS.Timeout | undefined
   #pending: PendingBet | undefined
   #bets = 0
@@ -103,11 +104,18 @@ export class DemoUser {
     this.#timer = setTimeout(() => void this.#turn(), afterMs)
   }
 
-  async #connect(): Promise<KeepAliveConnection> {
-    if (this.#connection?.isOpen === true) return this.#connection
-    const connection = await KeepAliveConnection.open(this.#world.port)
-    this.#connection = connection
-    return connection
+  /** One connection, however many times it is asked for while it is being opened. */
+  #connect(): Promise<KeepAliveConnection> {
+    if (this.#connection?.isOpen === true) return Promise.resolve(this.#connection)
+    this.#connecting ??= KeepAliveConnection.open(this.#world.port)
+      .then((connection) => {
+        this.#connection = connection
+        return connection
+      })
+      .finally(() => {
+        this.#connecting = undefined
+      })
+    return this.#connecting
   }
 
   async #turn(): Promise<void> {

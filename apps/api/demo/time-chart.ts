@@ -41,7 +41,7 @@ const LEFT = 58
 const RIGHT = 14
 const PLOT_HEIGHT = 220
 const BOTTOM = 34
-const LANE_HEIGHT = 18
+const LANE_HEIGHT = 20
 const DASHES = ['', '7 3', '2 3', '10 3 2 3', '1 4', '12 4', '4 2 1 2']
 /** Of a marker: a number in a circle. */
 const MARKER_WIDTH = 18
@@ -108,7 +108,7 @@ export function timeChart(chart: TimeChart): string {
 <text class="limit-label" x="${WIDTH - RIGHT - 4}" y="${fixed(y(limit.value) - 5)}">${escaped(limit.label)}</text>`,
         ]),
   ]
-  return `<div class="scroll"><svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-labelledby="${id}-title ${id}-text">
+  return `<div class="scroll" role="region" aria-label="${escaped(title)}, chart" tabindex="0"><svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-labelledby="${id}-title ${id}-text">
 <title id="${id}-title">${escaped(title)}</title>
 <desc id="${id}-text">${escaped(description)}</desc>
 ${parts.join('\n')}
