@@ -12,6 +12,7 @@ import { auditHealth } from '../src/audit/audit-trail.ts'
 import { entryOf } from '../src/audit/security-events.ts'
 import { migrateUp } from '../src/db/migrator.ts'
 import { migrations } from '../src/migrations/index.ts'
+import { deployedFile } from './deployed-pgbouncer.ts'
 import { freshDatabase, testGuard, testPool } from './fresh-database.ts'
 
 const postgres = await startPostgres()
@@ -68,6 +69,58 @@ t.test('rows are written once: nothing changes them, deletes them, or empties th
     await t.rejects(pool.query(statement), { code: '23001' }, statement)
   }
   t.match(await rows(), [{ actor: 'a', action: 'b' }])
+})
+
+t.test('the roles of the service cannot change rows either, nor take away what refuses it', async (t) => {
+  const url = await freshDatabase(postgres.directUrl)
+  const superuser = testPool(url, 1)
+  t.teardown(() => superuser.end())
+  await superuser.query(deployedFile('roles.sql'))
+  const as = (role: string) => Object.assign(new URL(url), { username: role, password: '' }).href
+  // As in a deployment: tables are the owner's.
+  await migrateUp(testGuard(t, as('holdfast_owner')), migrations)
+  for (const role of ['holdfast_web', 'holdfast_worker']) {
+    const service = testPool(as(role), 1)
+    t.teardown(() => service.end())
+    t.match((await service.query('select current_user as role')).rows, [{ role }])
+    await service.query(`insert into audit_log (actor, action) values ('${role}', 'a.test')`)
+    for (const [statement, code] of [
+      ["update audit_log set actor = 'x'", '23001'],
+      ["update audit_log set actor = 'x' where id = 1", '23001'],
+      ['delete from audit_log', '23001'],
+      [
+        "insert into audit_log (id, actor, action) overriding system value values (1, 'x', 'x') on conflict (id) do update set actor = 'x'",
+        '23001',
+      ],
+      ['truncate audit_log', '42501'],
+      ['alter table audit_log disable trigger all', '42501'],
+      ['drop trigger audit_log_append_only on audit_log', '42501'],
+      ['drop table audit_log', '42501'],
+      [
+        'create or replace function append_only() returns trigger language plpgsql as $$ begin return new; end $$',
+        '42501',
+      ],
+      ['set session_replication_role = replica', '42501'],
+    ]) {
+      await t.rejects(service.query(statement ?? ''), { code }, `${role}: ${statement}`)
+    }
+  }
+  const owner = testPool(as('holdfast_owner'), 1)
+  t.teardown(() => owner.end())
+  for (const statement of [
+    "update audit_log set actor = 'x'",
+    'delete from audit_log',
+    'truncate audit_log',
+  ]) {
+    await t.rejects(owner.query(statement), { code: '23001' }, `the owner: ${statement}`)
+  }
+  const actors = async () => (await superuser.query('select actor from audit_log order by id')).rows
+  t.match(await actors(), [{ actor: 'holdfast_web' }, { actor: 'holdfast_worker' }])
+  // What is too old goes by whoever may alter the table, and by nobody else.
+  await owner.query(`begin; alter table audit_log disable trigger user;
+    delete from audit_log where actor = 'holdfast_web'; alter table audit_log enable trigger user; commit`)
+  t.match(await actors(), [{ actor: 'holdfast_worker' }])
+  await t.rejects(superuser.query('delete from audit_log'), { code: '23001' })
 })
 
 t.test('what is recorded soon is written in batches, in its order', async (t) => {

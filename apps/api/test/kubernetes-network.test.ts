@@ -2,6 +2,7 @@
 // whether both ends of each connection between pods are let.
 
 import { readFileSync } from 'node:fs'
+import { AddressList, readAddress } from '@holdfast/footing'
 import { BackendTrafficPolicy } from '@kubernetes-models/envoy-gateway/gateway.envoyproxy.io/v1alpha1/BackendTrafficPolicy'
 import { HTTPRoute } from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1/HTTPRoute'
 import type { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1'
@@ -14,6 +15,7 @@ import { settings } from '../deploy/kubernetes/settings.ts'
 import { workload } from '../deploy/kubernetes/workload.ts'
 import { loadConfig } from '../src/config.ts'
 import { shutdownFindings } from '../src/deployment/shutdown-checks.ts'
+import { isPublicAddress } from '../src/notifications/public-addresses.ts'
 import { shutdownTimes } from '../src/shutdown-times.ts'
 
 const STRONG = 'a-secret-of-more-than-thirty-two-characters'
@@ -125,7 +127,9 @@ t.test('what one pod may ask, the other may answer', async (t) => {
   for (const { spec } of policies) {
     const own = named(labelsOf({ ...spec }))
     for (const { to = [], ports = [] } of spec?.egress ?? [])
-      for (const peer of to.filter(({ namespaceSelector }) => namespaceSelector === undefined))
+      for (const peer of to.filter(
+        ({ namespaceSelector, ipBlock }) => namespaceSelector === undefined && ipBlock === undefined,
+      ))
         for (const { port } of ports) ends.out.add(`${own} asks ${named(labelsOf(peer))} at ${port}`)
     for (const { from = [], ports = [] } of spec?.ingress ?? [])
       for (const peer of from.filter(({ namespaceSelector }) => namespaceSelector === undefined))
@@ -133,6 +137,48 @@ t.test('what one pod may ask, the other may answer', async (t) => {
   }
   t.ok(ends.out.size > 5)
   t.strictSame([...ends.in].toSorted(), [...ends.out].toSorted())
+})
+
+const unreadable = (entry: string): never => {
+  throw new Error(`${entry} is no network`)
+}
+
+t.test('workers alone may ask others, encrypted and at public addresses', async (t) => {
+  const blocksOf = ({ spec }: NetworkPolicy) =>
+    (spec?.egress ?? []).flatMap(({ to = [], ports = [] }) =>
+      to.flatMap(({ ipBlock }) => (ipBlock === undefined ? [] : [{ ...ipBlock, ports }])),
+    )
+  const outward = policies.filter((policy) => blocksOf(policy).length > 0)
+  t.strictSame(
+    outward.map((policy) => labelsOf({ ...policy.spec })['app.kubernetes.io/component']),
+    ['worker-bots', 'worker-odds', 'worker-settlement'],
+  )
+  for (const policy of outward) {
+    for (const { ports } of blocksOf(policy)) t.strictSame(ports, [{ protocol: 'TCP', port: 443 }])
+    const lists = blocksOf(policy).map(({ cidr, except = [] }) => ({
+      all: new AddressList([cidr], unreadable),
+      but: new AddressList(except, unreadable),
+    }))
+    for (const [text, expected] of [
+      ['8.8.8.8', true],
+      ['149.154.167.220', true],
+      ['2606:4700::1111', true],
+      ['10.0.0.1', false],
+      ['169.254.169.254', false],
+      ['127.0.0.1', false],
+      ['::1', false],
+      ['::ffff:10.0.0.1', false],
+      ['fd00:ec2::254', false],
+      ['2002:a00:1::', false],
+    ] as const) {
+      const address = readAddress(text) ?? t.fail(text)
+      const isLet = lists.some(
+        ({ all, but }) => typeof address === 'object' && all.includes(address) && !but.includes(address),
+      )
+      t.equal(isLet, expected, text)
+      t.equal(isPublicAddress(text), expected, `${text}, as the client has it`)
+    }
+  }
 })
 
 t.test('from outside the namespace only the gateway reaches what people ask', async (t) => {

@@ -1,7 +1,9 @@
 // What somebody is told: written down with what it tells, delivered once, and tried again as long as that can help.
 
+import { spawnSync } from 'node:child_process'
 import { createHmac } from 'node:crypto'
 import { channel } from 'node:diagnostics_channel'
+import { readFileSync } from 'node:fs'
 import { CircuitBreaker } from '@holdfast/circuit-breaker'
 import { type Clock, systemClock } from '@holdfast/footing'
 import { Logs } from '@holdfast/logging'
@@ -33,7 +35,8 @@ const postgres = await startPostgres()
 t.teardown(() => postgres.stop())
 t.setTimeout(180_000)
 
-const KEY = webhookKey('whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw') ?? Buffer.alloc(0)
+const SECRET = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
+const KEY = webhookKey(SECRET) ?? Buffer.alloc(0)
 const TOKEN = '123456789:a-bot-token-of-tests-that-nobody-may-see'
 const NEWS: News = { kind: 'feature.degraded', payload: { feature: 'theme', reason: 'a test' } }
 const OK = withStatus(200, {}, '{"ok":true}')
@@ -175,6 +178,23 @@ t.test(
     t.strictSame(await jobs(), [])
   },
 )
+
+t.test('who has the README alone can tell whether a message is ours', async (t) => {
+  const { hook, delivery, tell, tryOnce } = await setUp(t)
+  await tell({ ...NEWS, payload: { feature: 'odds', reason: 'naïve "quotes", 100 % $HOME `x` \\ \n' } })
+  await tryOnce(delivery)
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
+  const [check] = /^signature\(\) \{[\s\S]*?^\}$/m.exec(readme) ?? []
+  const [message] = hook.heard
+  const { 'webhook-id': id, 'webhook-timestamp': time, 'webhook-signature': signed } = message?.headers ?? {}
+  const byHand = (body: string) => {
+    const words = ['-c', `${check}\nsignature "$@"`, 'sh', String(id), String(time), SECRET]
+    const { stdout, stderr } = spawnSync('sh', words, { input: body, encoding: 'utf8' })
+    return `v1,${stdout.trim()}${stderr}`
+  }
+  t.equal(byHand(message?.body ?? ''), signed)
+  t.not(byHand(`${message?.body} `), signed)
+})
 
 t.test('where no way is configured nothing is written down', async (t) => {
   const { tell, rows, jobs } = await setUp(t)
@@ -441,6 +461,32 @@ t.test('what cannot be told at once is kept, so many at most, and told when it c
   await own.restart()
   await waitUntil(() => news.untold === 0, { timeoutMs: 60_000 })
   t.equal((await pool.query('select from notifications')).rowCount, 100)
+})
+
+t.test('a database that never says whether it is there keeps no process from ending', async (t) => {
+  const { pool, outboxBy, webhook } = await setUp(t)
+  const clock = new HandClock()
+  const warnings: object[] = []
+  const news = new FeatureNews({
+    outbox: outboxBy([webhook]),
+    pool,
+    prepare: () => new Promise(() => {}),
+    clock,
+    log: { warn: (fields: object) => void warnings.push(fields) } as never,
+  })
+  news.start()
+  channel('holdfast:health:feature').publish({
+    feature: 'algorithm',
+    state: 'degraded',
+    reason: 'it holds',
+    degradedForMs: 0,
+  })
+  await clock.advance(0)
+  const stopped = news.stop()
+  await clock.advance(3000)
+  await stopped
+  t.match(warnings, [{ kind: 'feature.degraded', payload: { feature: 'algorithm' } }])
+  t.equal(clock.pendingTimers, 0)
 })
 
 t.test('health is degraded when many wait, or one for long', async (t) => {

@@ -84,6 +84,12 @@ t.test(
     t.pass('and the connection has ended')
     const stalling = await startToldServer(t, (response) => void response.writeHead(202).write('so'))
     t.match(await post(stalling.url), { status: 202, text: 'so', isCut: true })
+    const dripping = await startToldServer(t, (response) => {
+      const drops = setInterval(() => response.write('x'), 20)
+      response.writeHead(201).once('close', () => clearInterval(drops))
+    })
+    t.match(await post(dripping.url), { status: 201, text: /^x+$/, isCut: true })
+    await waitUntil(() => dripping.open === 0)
   },
 )
 

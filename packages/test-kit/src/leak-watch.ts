@@ -53,7 +53,8 @@ const SHAPES = [
 ]
 
 function secretsOf(name: string, value: string): readonly string[] {
-  if (/(^|_)(SECRET_KEY(_PREVIOUS)?|METRICS_TOKEN|ADMIN_TOKEN|BOT_TOKEN)$/.test(name)) return long(value)
+  if (/(^|_)(SECRET_KEY(_PREVIOUS)?|METRICS_TOKEN|ADMIN_TOKEN|BOT_TOKEN|WEBHOOK_SECRET)$/.test(name))
+    return long(value)
   const password = name.endsWith('_URL') ? (URL.parse(value)?.password ?? '') : ''
   return [...long(password), ...long(decodeURIComponent(password))]
 }

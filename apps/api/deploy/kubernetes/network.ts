@@ -1,6 +1,7 @@
 // Who may talk to the pods, and to whom they may talk: nobody, but for what is named here.
 
 import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1'
+import { GIVEN_OUT, RESERVED } from '../../src/notifications/reserved-networks.ts'
 import { type Component, GATEWAY, MONITORING, metadata, NAMESPACE, PORTS, selects } from './naming.ts'
 import type { ProcessKind } from './processes.ts'
 
@@ -26,6 +27,18 @@ const DEPENDENCIES = {
   redis: { port: 6379, asked: ['web', ...WORKERS] },
   smtp: { port: 587, asked: ['web'] },
 } as const satisfies Record<string, { port: number; asked: readonly Component[] }>
+
+/**
+ * Servers of others: the provider of odds, and those that operators are told by. Public addresses alone, as the client of
+ * notifications has it, so that nothing of the cluster or its cloud can be reached instead.
+ */
+const others = {
+  to: [
+    { ipBlock: { cidr: '0.0.0.0/0', except: RESERVED.filter((network) => !network.includes(':')) } },
+    { ipBlock: { cidr: GIVEN_OUT, except: RESERVED.filter((network) => network.includes(':')) } },
+  ],
+  ports: tcp(443),
+}
 
 type Dependency = keyof typeof DEPENDENCIES
 
@@ -73,7 +86,7 @@ export function policyOf({ component, serves }: ProcessKind, name: string) {
         towards('pgbouncer'),
         towards('redis'),
         // Mails are about signing in.
-        ...(serves ? [towards('smtp')] : []),
+        ...(serves ? [towards('smtp')] : [others]),
       ],
     },
   })

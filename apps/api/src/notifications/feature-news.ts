@@ -28,6 +28,8 @@ const FIRST_PAUSE_MS = 1000
 const LONGEST_PAUSE_MS = 60_000
 const ONE_MINUTE_MS = 60_000
 const BUDGET_MS = 3000
+/** A database that is away may take its time to say so; the end of the process does not wait for it. */
+const STOP_BUDGET_MS = 3000
 
 /** Tells it from `start()` on. */
 export class FeatureNews {
@@ -58,7 +60,10 @@ export class FeatureNews {
     unsubscribe(FEATURES, this.#seen)
     this.#closed = true
     this.#cancelWait?.()
-    await this.#telling
+    const { promise: late, resolve } = Promise.withResolvers<void>()
+    const cancel = this.#parts.clock.schedule(STOP_BUDGET_MS, resolve)
+    await Promise.race([this.#telling, late])
+    cancel()
     for (const { kind, payload } of this.#untold) this.#lost(kind, payload)
   }
 

@@ -9,6 +9,7 @@
 import { lookup } from 'node:dns/promises'
 import { isIP, type LookupFunction } from 'node:net'
 import { withOutcome } from '@holdfast/circuit-breaker'
+import { type Clock, systemClock } from '@holdfast/footing'
 import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { ApiAddressRefusedError } from '../errors.ts'
 
@@ -28,12 +29,13 @@ export interface OutboundClientOptions {
   readonly connectTimeoutMs?: number
   /** Longest wait for the head of an answer. Default 8,000. */
   readonly headersTimeoutMs?: number
-  /** Longest pause within an answer. Default 3,000. */
+  /** Longest time for the rest of an answer, in all: what has come by then is what there is. Default 1,500. */
   readonly bodyTimeoutMs?: number
   /** What is read of an answer. Default 65,536. */
   readonly maxAnswerBytes?: number
   /** Who vouches for servers, as PEM. Default: whom Node believes. */
   readonly ca?: string
+  readonly clock?: Pick<Clock, 'schedule'>
 }
 
 /** What is sent. */
@@ -64,9 +66,13 @@ const MAX_KEEP_ALIVE_MS = 30_000
 export class OutboundClient {
   readonly #agent: Agent
   readonly #maxAnswerBytes: number
+  readonly #bodyTimeoutMs: number
+  readonly #clock: Pick<Clock, 'schedule'>
 
   constructor(options: OutboundClientOptions) {
     this.#maxAnswerBytes = options.maxAnswerBytes ?? 65_536
+    this.#bodyTimeoutMs = options.bodyTimeoutMs ?? 1500
+    this.#clock = options.clock ?? systemClock
     this.#agent = new Agent({
       connect: pinning(options),
       connections: MAX_CONNECTIONS,
@@ -76,7 +82,8 @@ export class OutboundClient {
       keepAliveMaxTimeout: MAX_KEEP_ALIVE_MS,
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: options.headersTimeoutMs ?? 8000,
-      bodyTimeout: options.bodyTimeoutMs ?? 3000,
+      // The time for all of it is shorter than that for a pause within.
+      bodyTimeout: 2 * this.#bodyTimeoutMs,
     })
   }
 
@@ -113,6 +120,8 @@ export class OutboundClient {
   async #read(body: Dispatcher.ResponseData['body'], signal: AbortSignal) {
     // Whoever reads no further is told of that as of an error.
     body.on('error', () => {})
+    // One that comes drop by drop would take as long as the caller has, who would not know then what was answered.
+    const cancel = this.#clock.schedule(this.#bodyTimeoutMs, () => body.destroy())
     const chunks: Buffer[] = []
     let left = this.#maxAnswerBytes
     let isCut = false
@@ -129,6 +138,8 @@ export class OutboundClient {
     } catch (error) {
       if (signal.aborted) throw error
       isCut = true
+    } finally {
+      cancel()
     }
     return { text: Buffer.concat(chunks).toString('utf8'), isCut }
   }
