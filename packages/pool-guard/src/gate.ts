@@ -68,7 +68,6 @@ export interface GateSnapshot {
 
 /** What the gate reports to; pino fits. */
 export interface GateLog {
-  debug?(fields: object, message: string): void
   info(fields: object, message: string): void
   warn(fields: object, message: string): void
 }

@@ -241,7 +241,7 @@ export class WorkerLoop<Found> implements Worker {
     this.#saved += 1
     const heldMs = clock.nowMs() - openedMs
     const fields = { worker: name, waited_ms: Math.round(openedMs - askedMs), held_ms: Math.round(heldMs) }
-    log?.debug?.(fields, `worker "${name}": opened, saved, closed`)
+    log?.info(fields, `worker "${name}": opened, saved, closed`)
     return heldMs
   }
 

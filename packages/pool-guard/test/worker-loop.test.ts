@@ -40,7 +40,7 @@ function startWorker(given: Partial<WorkerOptions<string>> = {}) {
     {
       clock,
       random: () => 0.5,
-      log: { debug: keep, info: keep, warn: keep },
+      log: { info: keep, warn: keep },
       pressure: () => seen.pressure,
       transaction: async (options, work) => {
         seen.scopes.push(options)
