@@ -19,6 +19,7 @@ t.test('a feature is degraded and recovers, and both ways say so', async (t) => 
   const url = await demoDatabase(postgres.directUrl)
   const service = await ServiceApp.start(t, {
     DATABASE_URL: url,
+    PROCESS_TYPE: 'all',
     ENABLE_METRICS: 'true',
     METRICS_TOKEN: TOKEN,
     NOTIFY_WEBHOOK_URL: `${hook.url}/hook`,
