@@ -243,6 +243,39 @@ t.test('an entry that the database does not take costs that entry alone', async 
   t.match(warnings, [{ reason: /check constraint/ }, { lost: 1 }])
 })
 
+t.test('while a batch is being written events leave the last tenth to operators all the same', async (t) => {
+  const { url, log, rows } = await setUp(t, { maxQueued: 10 })
+  const sql = testPool(url, 2)
+  t.teardown(() => sql.end())
+  const holder = await sql.connect()
+  const writing = async () =>
+    (
+      await sql.query(
+        `select pid from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock' and query like 'insert into audit_log%'`,
+      )
+    ).rows
+  try {
+    await holder.query('begin')
+    await holder.query('lock table audit_log in exclusive mode')
+    for (let at = 0; at < 9; at += 1) log.recordSoon({ actor: 'anonymous', action: 'first' })
+    await waitUntil(async () => (await writing()).length === 1)
+    for (let at = 0; at < 5; at += 1) log.recordSoon({ actor: 'anonymous', action: 'second' })
+    t.match(log.snapshot(), { queued: 9, lost: 5 })
+    log.recordSoon({ actor: 'operator token', action: 'limits.reset' }, 'action')
+    // The batch comes to nothing, and has to be written again.
+    for (const { pid } of await writing()) await sql.query('select pg_terminate_backend($1)', [pid])
+    await waitUntil(() => log.snapshot().failing)
+    t.match(log.snapshot(), { queued: 10, stored: 0, lost: 5 })
+  } finally {
+    await holder.query('rollback')
+    holder.release()
+  }
+  await waitUntil(() => log.snapshot().stored === 10)
+  const actions = (await rows()).map(({ action }) => action)
+  t.strictSame(actions, [...Array.from({ length: 9 }, () => 'first'), 'limits.reset'])
+})
+
 t.test('a batch is written for nobody in particular', async (t) => {
   const scope = new AsyncLocalStorage<string>()
   const seen: unknown[] = []
@@ -269,18 +302,22 @@ t.test('a batch is written for nobody in particular', async (t) => {
   await log.close()
 })
 
-t.test('the queue gives back in the order of taking, and is never longer than it may be', async (t) => {
-  const queue = new AuditQueue(3)
-  for (const action of ['a', 'b', 'c']) queue.add(row(action), 'action')
-  const taken = queue.take(2)
-  t.equal(queue.add(row('d'), 'event'), true)
-  t.equal(queue.add(row('e'), 'event'), false, 'the last place is for actions')
-  t.equal(queue.putBack(taken), 1, 'the newest has to leave')
-  t.strictSame(
-    queue.take(9).map(({ action }) => action),
-    ['a', 'b', 'c'],
-  )
-})
+t.test(
+  'the queue gives in the order of its rows, and what it has given keeps its place until it is dropped',
+  async (t) => {
+    const queue = new AuditQueue(3)
+    const oldest = (most: number) => queue.oldest(most).map(({ action }) => action)
+    for (const action of ['a', 'b', 'c']) queue.add(row(action), 'action')
+    t.strictSame(oldest(2), ['a', 'b'])
+    t.equal(queue.add(row('d'), 'action'), false)
+    t.equal(queue.drop(1), 1)
+    t.equal(queue.add(row('e'), 'event'), false, 'the last place is for actions')
+    t.equal(queue.add(row('f'), 'action'), true)
+    t.strictSame(oldest(9), ['b', 'c', 'f'])
+    t.equal(queue.drop(9), 3)
+    t.equal(queue.size, 0)
+  },
+)
 
 t.test('an event says who, whom and what, and nothing twice', async (t) => {
   const line = {

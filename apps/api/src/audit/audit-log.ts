@@ -110,7 +110,8 @@ export class AuditLog {
       await this.#writing
       await this.#write()
     })
-    this.#lose(this.#queue.take(Number.POSITIVE_INFINITY).length)
+    // What is still on its way then may be stored or not: it counts as lost.
+    this.#lose(this.#queue.drop(Number.POSITIVE_INFINITY))
     this.#cancelTelling?.()
     this.#tell()
   }
@@ -146,7 +147,7 @@ export class AuditLog {
     try {
       if (this.#queue.size > 0) await this.#parts.prepare()
       while (this.#queue.size > 0) {
-        await this.#writeBatch(this.#queue.take(MAX_BATCH))
+        await this.#writeOldest(this.#queue.oldest(MAX_BATCH))
         this.#failures = 0
       }
     } catch {
@@ -155,33 +156,23 @@ export class AuditLog {
     }
   }
 
-  /** Rejects when the database could not be asked; then what is not written is in the queue again. */
-  async #writeBatch(rows: readonly AuditRow[]): Promise<void> {
+  /** Writes the oldest, which these are. Rejects when the database could not be asked; what is not written still waits. */
+  async #writeOldest(rows: readonly AuditRow[]): Promise<void> {
     try {
       await this.#insert(rows)
+      this.#queue.drop(rows.length)
     } catch (error) {
-      // One of them is at fault: the others are not lost with it.
-      if (isAboutData(error) && rows.length > 1) return this.#writeSingly(rows)
-      if (!isAboutData(error)) {
-        this.#lose(this.#queue.putBack(rows))
-        throw error
+      if (!isAboutData(error)) throw error
+      if (rows.length > 1) {
+        // One of them is at fault: the others are not lost with it.
+        for (const row of rows) await this.#writeOldest([row])
+        return
       }
       this.#parts.log.warn(
         { reason: reasonOf(error) },
         'the database does not take an entry of the audit log',
       )
-      this.#lose(rows.length)
-    }
-  }
-
-  async #writeSingly(rows: readonly AuditRow[]): Promise<void> {
-    for (const [at, row] of rows.entries()) {
-      try {
-        await this.#writeBatch([row])
-      } catch (error) {
-        this.#lose(this.#queue.putBack(rows.slice(at + 1)))
-        throw error
-      }
+      this.#lose(this.#queue.drop(1))
     }
   }
 

@@ -1,7 +1,8 @@
 // Entries that wait to be written. Pure: who writes them, and when, is somebody else's.
 //
 // Guarantees: first in, first out; never more than `maxQueued`; what anybody can cause (`event`) never takes the last
-// tenth, which is kept for what operators do (`action`). Whoever puts something there is told whether there was room.
+// tenth, which is kept for what operators do (`action`), not even the places of what is being written at the moment.
+// Whoever puts something there is told whether there was room.
 
 import type { AuditRow } from './audit-entry.ts'
 
@@ -14,7 +15,7 @@ const KEPT_FOR_ACTIONS = 0.1
 export class AuditQueue {
   readonly #maxQueued: number
   readonly #maxEvents: number
-  #rows: AuditRow[] = []
+  readonly #rows: AuditRow[] = []
 
   constructor(maxQueued: number) {
     this.#maxQueued = maxQueued
@@ -32,15 +33,13 @@ export class AuditQueue {
     return true
   }
 
-  /** Takes out the oldest, at most so many. */
-  take(most: number): AuditRow[] {
-    return this.#rows.splice(0, most)
+  /** The oldest, at most so many. They keep their places until they are dropped. */
+  oldest(most: number): readonly AuditRow[] {
+    return this.#rows.slice(0, most)
   }
 
-  /** Puts back what was taken and could not be written; answers how many newer ones had to leave for it. */
-  putBack(rows: readonly AuditRow[]): number {
-    const all = [...rows, ...this.#rows]
-    this.#rows = all.slice(0, this.#maxQueued)
-    return all.length - this.#rows.length
+  /** Takes out the oldest, at most so many; answers how many there were. */
+  drop(most: number): number {
+    return this.#rows.splice(0, most).length
   }
 }
