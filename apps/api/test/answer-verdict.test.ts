@@ -139,6 +139,7 @@ t.test('what a person reads is plain and bounded', async (t) => {
   const text = notificationText({ kind: 'k', payload, createdAt })
   t.equal(text.length, 4096)
   t.ok(text.isWellFormed())
+  t.ok(text.endsWith('\n1970-01-01T00:00:00.000Z'), 'however much there is, the time stands at its end')
   t.match(notificationText({ kind: 'k', payload: 'text', createdAt }), /^k\ndata: text\n/)
 })
 

@@ -6,7 +6,7 @@ import type { Notification } from './channel.ts'
 const MAX_TEXT = 4096
 const MAX_LINE = 500
 
-/** What it is about, and each member of the payload on a line of its own. */
+/** What it is about, each member of the payload on a line of its own, as far as there is room, and last of all the time. */
 export function notificationText({
   kind,
   payload,
@@ -15,8 +15,9 @@ export function notificationText({
   const members =
     typeof payload === 'object' && payload !== null ? Object.entries(payload) : [['data', payload]]
   const lines = members.map(([name, value]) => `${name}: ${shown(value)}`.slice(0, MAX_LINE))
-  const text = [kind, ...lines, createdAt.toISOString()].join('\n')
-  return text.slice(0, MAX_TEXT).toWellFormed()
+  const time = `\n${createdAt.toISOString()}`
+  const text = [kind, ...lines].join('\n').slice(0, MAX_TEXT - time.length)
+  return `${text}${time}`.toWellFormed()
 }
 
 function shown(value: unknown): string {
