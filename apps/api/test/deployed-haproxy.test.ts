@@ -1,18 +1,19 @@
-// What the HAProxy of deploy/ sends a second time, when a server took a request and is gone before it has answered.
+// Whom the HAProxy of deploy/ asks: what it sends a second time, when a server took a request and is gone before it has
+// answered, and what it does when nobody is ready.
 
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { haproxyStatus, waitUntil } from '@holdfast/test-kit'
+import { haproxyStatus, type RealServer, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import { startDeployedHaproxy } from './deployed-proxy.ts'
+import { newPlace, startDeployedHaproxy } from './deployed-proxy.ts'
 
-/** Says that it is ready, and breaks the connection of everything else, or answers it. */
-async function startServer(t: Test, answers: boolean) {
+/** Says that it is ready, or not, and breaks the connection of everything else, or answers it. */
+async function startServer(t: Test, answers: boolean, isReady = true) {
   const asked: string[] = []
   const server = createServer((request, response) => {
-    if (request.url === '/readyz') return response.end()
+    if (request.url === '/readyz') return response.writeHead(isReady ? 200 : 503).end()
     asked.push(`${request.method} ${request.url}`)
     return answers ? response.end() : request.socket.resetAndDestroy()
   }).listen(0, '127.0.0.1')
@@ -25,18 +26,21 @@ async function startServer(t: Test, answers: boolean) {
   return { place: { port, probe: port }, asked }
 }
 
+async function bothAre(wanted: 'UP' | 'DOWN', { directory }: RealServer): Promise<void> {
+  for (const server of ['first', 'second']) {
+    await waitUntil(
+      async () => (await haproxyStatus(join(directory, 'stats.sock'), 'service', server)).startsWith(wanted),
+      { timeoutMs: 30_000, what: `HAProxy to see that ${server} is ${wanted}` },
+    )
+  }
+}
+
 t.test('reads are sent to another server, and nothing else is', async (t) => {
   const breaking = await startServer(t, false)
   const answering = await startServer(t, true)
   const proxy = await startDeployedHaproxy('layer-7.cfg', [breaking.place, answering.place])
   t.teardown(() => proxy.stop())
-  for (const server of ['first', 'second']) {
-    await waitUntil(
-      async () =>
-        (await haproxyStatus(join(proxy.directory, 'stats.sock'), 'service', server)).startsWith('UP'),
-      { timeoutMs: 30_000, what: 'HAProxy to know its servers' },
-    )
-  }
+  await bothAre('UP', proxy)
   const answersTo = async (method: string) => {
     const statuses: number[] = []
     for (let number = 0; number < 10; number += 1) {
@@ -61,3 +65,15 @@ t.test('reads are sent to another server, and nothing else is', async (t) => {
     t.equal(new Set(asked).size, 10, `each ${method} was sent once`)
   }
 })
+
+for (const name of ['layer-4.cfg', 'layer-7.cfg'] as const) {
+  t.test(`${name}: when none says that it is ready, whoever is there is asked`, async (t) => {
+    const busy = await startServer(t, true, false)
+    const proxy = await startDeployedHaproxy(name, [await newPlace(), busy.place])
+    t.teardown(() => proxy.stop())
+    await bothAre('DOWN', proxy)
+    for (const method of ['GET', 'POST', 'GET', 'POST']) {
+      t.equal((await fetch(proxy.directUrl, { method })).status, 200, method)
+    }
+  })
+}
