@@ -61,6 +61,7 @@ async function makeTemplate(serverUrl: string, withPasswords: boolean): Promise<
   const directory = mkdtempSync(join(tmpdir(), 'holdfast-template-'))
   try {
     await prepareDatabase(guard, { mayChange: true, ...(withPasswords && { dataDirectory: directory }) })
+    await guard.query(FORGET_NUMBERS_AHEAD)
     const name = new URL(url).pathname.slice(1)
     const file = join(directory, DEMO_CREDENTIALS_FILE)
     return { name, credentials: withPasswords ? readFileSync(file, 'utf8') : undefined }
@@ -69,6 +70,14 @@ async function makeTemplate(serverUrl: string, withPasswords: boolean): Promise<
     rmSync(directory, { recursive: true })
   }
 }
+
+/**
+ * A sequence writes 32 numbers at a time into the log of PostgreSQL, and into its own page how many of them are left. A
+ * copy of a database takes over the page, while its log has nothing of these numbers: after a crash it would give them out
+ * once more, until its first checkpoint. `setval` leaves none.
+ */
+const FORGET_NUMBERS_AHEAD = `select setval(format('%I.%I', schemaname, sequencename)::regclass, last_value)
+  from pg_sequences where last_value is not null`
 
 function newName(): string {
   return `t_${randomUUID().replaceAll('-', '')}`
