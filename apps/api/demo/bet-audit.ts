@@ -6,8 +6,9 @@ import { moneyAstray } from '../test/betting.ts'
 import type { BetName, CrowdAccount } from './crowd-protocol.ts'
 import type { DemoWorld } from './demo-world.ts'
 
-const SETTLING_MS = 60_000
-const DELIVERY_MS = 180_000
+/** On however slow a machine; a breaker of the webhook alone keeps messages for two minutes. */
+const SETTLING_MS = 180_000
+const DELIVERY_MS = 300_000
 
 export interface BetAudit {
   readonly acknowledged: number

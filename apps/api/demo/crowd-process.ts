@@ -5,20 +5,19 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { KeepAliveConnection, type SeededRandom, seededRandom } from '@holdfast/test-kit'
 import { type AnswerClass, classOf, type Kind, noCounts } from './answer-class.ts'
-import type { BetName, CrowdPlan, FromCrowd, Offered, ToCrowd } from './crowd-protocol.ts'
+import type { BetName, CrowdPlan, FromCrowd, Gathering, Offered, ToCrowd } from './crowd-protocol.ts'
 import { bet, get } from './crowd-requests.ts'
 import { DemoUser, type UserWorld } from './demo-user.ts'
 import { newHistogram, record } from './latency-histogram.ts'
 import type { KindSecond } from './timeline.ts'
 
 const SECOND_MS = 1000
-/** Longer than any bound of the service. */
-const LONGEST_MS = 20_000
-const FINISH_MS = 60_000
-/** New users in each tick of 20 ms: what a backlog of 511 takes in its stride. */
-const ARRIVALS_PER_TICK = 25
+/** `HANDLER_TIMEOUT` is 30 s; this is for machines that have other things to do. */
+const LONGEST_MS = 60_000
+const FINISH_MS = 180_000
 const TICK_MS = 20
-const FLOOD_PAUSE_MS = 30
+/** Who come in one tick: what a backlog of 511 takes in its stride. */
+const MAX_AT_ONCE = 50
 /** A flood comes from so many addresses, so that no limit of addresses stops it. */
 const FLOOD_ADDRESSES = 4000
 const FLOOD_FIRST_ADDRESS = 60_000
@@ -37,7 +36,11 @@ class Crowd implements UserWorld {
   #plan: CrowdPlan | undefined
   #wanted = 0
   #present = 0
+  #arrivalsPerSecond = 0
+  /** Of those who may come or go by now; a part of one is carried on. */
+  #arrivals = 0
   #flooding = 0
+  #floodPauseMs = 0
   #kinds = new Map<Kind, KindSecond>()
   #sentAgain = 0
   readonly #acknowledged: BetName[] = []
@@ -56,8 +59,10 @@ class Crowd implements UserWorld {
     setInterval(() => this.#second(), SECOND_MS)
   }
 
-  gather(active: number): void {
-    this.#wanted = active
+  gather({ users, thinkMs, arrivalsPerSecond }: Gathering): void {
+    this.#wanted = users
+    this.thinkMs = thinkMs
+    this.#arrivalsPerSecond = arrivalsPerSecond
   }
 
   saw(kind: Kind, answer: AnswerClass, tookMs: number, what: string): void {
@@ -82,13 +87,14 @@ class Crowd implements UserWorld {
   }
 
   /** Closed loops without end, of themes and of bots. */
-  flood(connections: number): void {
+  flood(connections: number, pauseMs: number): void {
     const before = this.#flooding
     this.#flooding = connections
+    this.#floodPauseMs = pauseMs
     for (let number = before; number < connections; number += 1) void this.#flooder(number)
   }
 
-  async hangUp(clients: number): Promise<void> {
+  async hangUp(clients: number, withinMs: number): Promise<void> {
     const cookies = this.#plan?.cookies ?? []
     await Promise.all(
       Array.from({ length: clients }, async (_, client) => {
@@ -99,7 +105,7 @@ class Crowd implements UserWorld {
         const isBet = client % 2 === 0 && offer !== undefined
         // From other addresses: nobody else is to be blocked for that.
         const address = FLOOD_FIRST_ADDRESS + client
-        await sleep(this.random.int(0, 500))
+        await sleep(this.random.int(0, withinMs))
         const connection = await KeepAliveConnection.open(this.port).catch(() => undefined)
         if (connection === undefined) return
         connection.use({ onAnswer() {}, onBroken() {} })
@@ -115,7 +121,7 @@ class Crowd implements UserWorld {
   async finish(): Promise<void> {
     this.finishing = true
     this.#wanted = 0
-    this.flood(0)
+    this.flood(0, 0)
     const endMs = performance.now() + FINISH_MS
     const owed = () => this.#users.filter(({ isOwed }) => isOwed)
     while (owed().length > 0 && performance.now() < endMs) await sleep(100)
@@ -136,7 +142,8 @@ class Crowd implements UserWorld {
   }
 
   #arrive(): void {
-    for (let count = 0; count < ARRIVALS_PER_TICK && this.#present !== this.#wanted; count += 1) {
+    this.#arrivals = Math.min(this.#arrivals + (this.#arrivalsPerSecond * TICK_MS) / SECOND_MS, MAX_AT_ONCE)
+    for (; this.#arrivals >= 1 && this.#present !== this.#wanted; this.#arrivals -= 1) {
       if (this.#present < this.#wanted) {
         this.#users[this.#present]?.come()
         this.#present += 1
@@ -150,8 +157,10 @@ class Crowd implements UserWorld {
   #second(): void {
     const nowMs = performance.now()
     let connected = 0
+    let waitingMs = 0
     for (const user of this.#users) {
       if (user.isConnected) connected += 1
+      waitingMs = Math.max(waitingMs, user.waitingMs(nowMs))
       user.lookAt(nowMs, LONGEST_MS)
     }
     tell({
@@ -162,6 +171,7 @@ class Crowd implements UserWorld {
         kinds: Object.fromEntries(this.#kinds),
         sentAgain: this.#sentAgain,
         lateMs: Math.max(0, this.#lateness.max / 1e6 - 10),
+        waitingMs,
       },
     })
     this.#kinds = new Map()
@@ -189,7 +199,7 @@ class Crowd implements UserWorld {
         connection = undefined
         this.saw(kind, 'none', performance.now() - startMs, `${kind}: ${String(error)}`)
       }
-      await sleep(FLOOD_PAUSE_MS)
+      await sleep(this.#floodPauseMs)
     }
     connection?.close()
   }
@@ -219,8 +229,7 @@ process.on('message', (message: ToCrowd) => {
       crowd.begin(message.plan)
       return tell({ say: 'ready' })
     case 'users':
-      crowd.thinkMs = message.thinkMs
-      return crowd.gather(message.active)
+      return crowd.gather(message.gathering)
     case 'port':
       crowd.port = message.port
       return
@@ -228,9 +237,9 @@ process.on('message', (message: ToCrowd) => {
       crowd.offers = message.offers
       return
     case 'flood':
-      return crowd.flood(message.connections)
+      return crowd.flood(message.connections, message.pauseMs)
     case 'hang up':
-      return void crowd.hangUp(message.clients)
+      return void crowd.hangUp(message.clients, message.withinMs)
     case 'finish':
       return void crowd.finish()
   }

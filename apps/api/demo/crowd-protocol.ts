@@ -21,17 +21,25 @@ export interface CrowdPlan {
   readonly floodCookie: string
 }
 
+/** Who is there from now on. */
+export interface Gathering {
+  readonly users: number
+  /** Between an answer and the next request of a user, on average. */
+  readonly thinkMs: number
+  /** Most who come or go in a second. */
+  readonly arrivalsPerSecond: number
+}
+
 export type ToCrowd =
   | { readonly say: 'plan'; readonly plan: CrowdPlan }
-  /** So many users, who think for so long between an answer and the next request, on average. */
-  | { readonly say: 'users'; readonly active: number; readonly thinkMs: number }
+  | { readonly say: 'users'; readonly gathering: Gathering }
   /** New connections go there. */
   | { readonly say: 'port'; readonly port: number }
   | { readonly say: 'offers'; readonly offers: readonly Offered[] }
-  /** How many connections flood; 0 ends it. */
-  | { readonly say: 'flood'; readonly connections: number }
-  /** So many clients ask, and leave before they are answered. */
-  | { readonly say: 'hang up'; readonly clients: number }
+  /** How many connections flood, and for how long each pauses after an answer; 0 connections end it. */
+  | { readonly say: 'flood'; readonly connections: number; readonly pauseMs: number }
+  /** So many clients ask, in the course of so much time, and leave before they are answered. */
+  | { readonly say: 'hang up'; readonly clients: number; readonly withinMs: number }
   /** Nobody begins anything new; bets without an answer are asked for until there is one. */
   | { readonly say: 'finish' }
 

@@ -4,7 +4,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { childEnvironment } from '../test/child-environment.ts'
-import type { CrowdAccount, CrowdPlan, FromCrowd, Offered, ToCrowd } from './crowd-protocol.ts'
+import type { CrowdAccount, CrowdPlan, FromCrowd, Gathering, Offered, ToCrowd } from './crowd-protocol.ts'
 import type { Timeline } from './timeline.ts'
 
 export class Crowd {
@@ -15,6 +15,8 @@ export class Crowd {
     this.#process = fork(fileURLToPath(new URL('./crowd-process.ts', import.meta.url)), {
       execArgv: ['--conditions=@holdfast/source'],
       env: { ...childEnvironment() },
+      // Ctrl-C in a terminal is meant for the demonstration. It ends when that is gone, by its channel.
+      detached: true,
     })
     this.#process.on('message', (message: FromCrowd) => {
       if (message.say === 'second') {
@@ -26,17 +28,21 @@ export class Crowd {
     })
   }
 
-  static async start(plan: CrowdPlan, timeline: Timeline, onSecond: () => void): Promise<Crowd> {
-    const crowd = new Crowd(timeline, onSecond)
-    const ready = crowd.#heard('ready')
-    crowd.#tell({ say: 'plan', plan })
-    await ready
-    return crowd
+  /** Nobody is there yet. */
+  static spawn(timeline: Timeline, onSecond: () => void): Crowd {
+    return new Crowd(timeline, onSecond)
   }
 
-  /** From now on so many are there; they come and go at some 1,250 in a second. */
-  gather(active: number, thinkMs: number): void {
-    this.#tell({ say: 'users', active, thinkMs })
+  /** Resolves when users can come. */
+  async begin(plan: CrowdPlan): Promise<void> {
+    const ready = this.#heard('ready')
+    this.#tell({ say: 'plan', plan })
+    await ready
+  }
+
+  /** They come and go from now on, until those are there. */
+  gather(gathering: Gathering): void {
+    this.#tell({ say: 'users', gathering })
   }
 
   /** New connections go there, as a balancer would have it. */
@@ -48,13 +54,13 @@ export class Crowd {
     this.#tell({ say: 'offers', offers })
   }
 
-  flood(connections: number): void {
-    this.#tell({ say: 'flood', connections })
+  flood(connections: number, pauseMs: number): void {
+    this.#tell({ say: 'flood', connections, pauseMs })
   }
 
-  async hangUp(clients: number): Promise<void> {
+  async hangUp(clients: number, withinMs: number): Promise<void> {
     const heard = this.#heard('hung up')
-    this.#tell({ say: 'hang up', clients })
+    this.#tell({ say: 'hang up', clients, withinMs })
     await heard
   }
 

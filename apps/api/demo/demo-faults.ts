@@ -6,13 +6,21 @@ import { Client } from 'pg'
 import { brandOf } from '../test/service-process.ts'
 import { TENANTS } from './demo-population.ts'
 import type { DemoStage, Outcome } from './demo-stage.ts'
+import type { Pace } from './pace.ts'
 import type { Progress } from './progress.ts'
 import { statusOf } from './service-child.ts'
 import { scrape, sumOf } from './service-gauges.ts'
+import type { Span } from './timeline.ts'
 
 const FLOODERS = 60
 const HANG_UPS = 400
-const READING_MS = 10_000
+/** Between an answer and the next request of each connection of the flood, at the least. */
+const FLOOD_PAUSE_MS = 30
+const HANG_UP_MS = 500
+/** On however slow a machine. */
+const READING_MS = 60_000
+/** So many bets tell what becomes of them. */
+const BETS = 5
 
 /** What was seen besides what the users saw. */
 export interface Seen {
@@ -27,17 +35,19 @@ export interface Seen {
   readonly providerTold: { readonly requests: number; readonly mostInAMinute: number; readonly early: number }
   readonly replaced: { readonly code: number | null; readonly signal: string | null }
   readonly webhookRefused: number
-  /** Connections that were still in use after everybody had hung up. */
+  /** The fewest connections that were in use at a moment after everybody had hung up. */
   readonly inUseAfterHangUps: number
 }
 
-export async function runFaults(stage: DemoStage, progress: Progress): Promise<Seen> {
+export async function runFaults(stage: DemoStage, pace: Pace, progress: Progress): Promise<Seen> {
   const { world } = stage
   const { postgres, bouncer, redis, provider, webhook } = world
   const outcomes: Record<string, Outcome> = {}
   const run = async (name: string, label: string, fault: Parameters<DemoStage['fault']>[1]) => {
     outcomes[name] = await stage.fault(label, fault, progress)
   }
+
+  const isSeen = (during: Span) => during.count('bet') >= BETS
 
   // First, because its breaker stays open for two minutes, in which everything else goes on.
   await run('webhook', 'the webhook answers 503', {
@@ -72,6 +82,7 @@ export async function runFaults(stage: DemoStage, progress: Progress): Promise<S
         await another.stop()
       },
       lastsMs: 3000,
+      isSeen,
       end: () => postgres.restart(),
     },
   )
@@ -79,12 +90,14 @@ export async function runFaults(stage: DemoStage, progress: Progress): Promise<S
     mark: 'PostgreSQL frozen',
     begin: () => postgres.freeze(),
     lastsMs: 8000,
+    isSeen,
     end: () => postgres.thaw(),
   })
   await run('pgbouncer', 'PgBouncer is killed', {
     mark: 'PgBouncer killed',
     begin: () => bouncer.kill9(),
     lastsMs: 4000,
+    isSeen,
     end: () => bouncer.restart(),
   })
   const locker = new Client({ connectionString: postgres.directUrl })
@@ -94,6 +107,7 @@ export async function runFaults(stage: DemoStage, progress: Progress): Promise<S
     mark: 'pool saturated',
     begin: () => locker.query('begin; lock table bots in access exclusive mode'),
     lastsMs: 6000,
+    isSeen,
     end: () => locker.query('rollback'),
   })
   await locker.end()
@@ -101,12 +115,14 @@ export async function runFaults(stage: DemoStage, progress: Progress): Promise<S
     mark: 'Redis killed',
     begin: () => redis.kill9(),
     lastsMs: 5000,
+    isSeen,
     end: () => redis.restart(),
   })
   await run('redis frozen', 'Redis is frozen', {
     mark: 'Redis frozen',
     begin: () => redis.freeze(),
     lastsMs: 5000,
+    isSeen,
     end: () => redis.thaw(),
   })
   await run('provider', 'the provider of odds is down', {
@@ -117,13 +133,14 @@ export async function runFaults(stage: DemoStage, progress: Progress): Promise<S
   })
   await run('flood', 'one tenant floods', {
     mark: 'tenant floods',
-    begin: () => stage.crowd.flood(FLOODERS),
+    begin: () => stage.crowd.flood(FLOODERS, Math.max(FLOOD_PAUSE_MS, pace.spreadMs(FLOODERS))),
     lastsMs: 10_000,
-    end: () => stage.crowd.flood(0),
+    isSeen: (during) => during.count('flood status', 'limited') > 0,
+    end: () => stage.crowd.flood(0, 0),
   })
   await run('hang-ups', `${HANG_UPS} clients ask and hang up`, {
     mark: 'clients hang up',
-    begin: () => stage.crowd.hangUp(HANG_UPS),
+    begin: () => stage.crowd.hangUp(HANG_UPS, Math.max(HANG_UP_MS, pace.spreadMs(HANG_UPS))),
     lastsMs: 1000,
     end: () => sleep(0),
   })
@@ -164,14 +181,20 @@ async function brandFrom(url: string, tenant: string): Promise<string> {
   }
 }
 
-/** NaN when the service does not say. */
+/** The fewest at one moment, because users go on; NaN when the service does not say. */
 async function connectionsInUse({ web }: DemoStage): Promise<number> {
   const endMs = performance.now() + READING_MS
-  for (;;) {
+  let fewest = Number.NaN
+  do {
     const found = await scrape(web.url)
-    if (found !== undefined) return sumOf(found, 'db_active_connections')
-    if (performance.now() > endMs) return Number.NaN
-  }
+    if (found !== undefined) {
+      const inUse = sumOf(found, 'db_active_connections')
+      fewest = Number.isNaN(fewest) ? inUse : Math.min(fewest, inUse)
+    }
+    if (fewest === 0) break
+    await sleep(200)
+  } while (performance.now() < endMs)
+  return fewest
 }
 
 /** How often Redis has found what it was asked for. */

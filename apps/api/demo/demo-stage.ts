@@ -1,9 +1,11 @@
 // Where everything happens: the world, the users in it, and what is known of both. What is done to them is elsewhere.
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Kind } from './answer-class.ts'
 import { Crowd } from './crowd.ts'
 import { FLOOD_TENANT, TENANTS } from './demo-population.ts'
 import type { DemoWorld } from './demo-world.ts'
+import { Endings } from './endings.ts'
 import type { Progress } from './progress.ts'
 import type { ServiceChild } from './service-child.ts'
 import { ServiceGauges } from './service-gauges.ts'
@@ -13,13 +15,27 @@ import { type Episode, type Span, Timeline } from './timeline.ts'
 const OFFERS_EVERY_MS = 2000
 /** Of a bet, until its event begins. */
 const AHEAD_SECONDS = 5
-const RECOVERY_MS = 30_000
+/** For how long it is waited for that everything works again, on however slow a machine. It is told how long it took. */
+const RECOVERY_MS = 120_000
+const ARRIVAL_MS = 120_000
+/** Longer than anybody waits for an answer. */
+const ANSWERED_MS = 70_000
+/** After the begin of a fault, in which requests are still answered that came before it. */
+const BEGINNING_MS = 1000
+/** Of one that has not been seen by then. */
+const LONGEST_FAULT_MS = 60_000
+/** Seconds in which nobody is refused: then it is calm. */
+const CALM_SECONDS = 3
+const CALM_MS = 60_000
+const LOOK_MS = 100
 
 /** How a fault went. */
 export interface Outcome {
   readonly label: string
-  /** From its begin until a second after everything worked again. */
+  /** From its begin until everything worked again, and everybody who had asked meanwhile had his answer. */
   readonly span: Span
+  /** Only while it lasted. */
+  readonly during: Span
   /** Until reads and bets worked again after its end; undefined when they did not in time. */
   readonly recoveredMs: number | undefined
 }
@@ -42,14 +58,18 @@ export class DemoStage {
     crowd.send(web.port)
   }
 
-  static async open(world: DemoWorld, seed: number, progress: Progress): Promise<DemoStage> {
+  static async open(world: DemoWorld, seed: number, progress: Progress, endings = new Endings()) {
     progress.stage('starting web')
     const web = await world.startWeb('web')
     const timeline = new Timeline()
+    const crowd = await endings.begin(
+      async () => Crowd.spawn(timeline, () => progress.tell(lineOf(timeline))),
+      (spawned) => spawned.kill(),
+    )
     const { cookies, floodCookie } = world
-    const plan = { seed, cookies, floodCookie, tenants: TENANTS, floodTenant: FLOOD_TENANT }
-    const crowd = await Crowd.start(plan, timeline, () => progress.tell(lineOf(timeline)))
+    await crowd.begin({ seed, cookies, floodCookie, tenants: TENANTS, floodTenant: FLOOD_TENANT })
     const stage = new DemoStage(world, web, crowd, timeline)
+    endings.add(() => stage.close())
     await stage.offer()
     return stage
   }
@@ -85,42 +105,82 @@ export class DemoStage {
     const fromMs = Date.now()
     await fault.begin()
     await sleep(fault.lastsMs)
+    const during = () => this.timeline.within(fromMs + BEGINNING_MS)
+    const { isSeen = () => true } = fault
+    await this.#until(() => isSeen(during()), LONGEST_FAULT_MS)
     await fault.end()
     const endedMs = Date.now()
     const recoveredMs = await this.#recovery(endedMs)
-    await sleep(1500)
+    await this.#until(() => this.#everybodyHasHisAnswer(endedMs), ANSWERED_MS)
     const toMs = Date.now()
     this.timeline.episodes.push({ label: fault.mark ?? label, fromMs, toMs: endedMs, kind: 'fault' })
-    const outcome = { label, recoveredMs, span: this.timeline.within(fromMs, toMs) }
-    // What comes next begins from calm.
-    await sleep(2500)
+    const outcome: Outcome = {
+      label,
+      recoveredMs,
+      span: this.timeline.within(fromMs, toMs),
+      during: this.timeline.within(fromMs + BEGINNING_MS, endedMs),
+    }
+    await this.calm()
     return outcome
   }
 
   /** An episode without a fault. */
-  async load(label: string, run: () => Promise<void>): Promise<Episode> {
+  async episode(label: string, kind: 'pace' | 'load', run: () => Promise<void>): Promise<Episode> {
     const fromMs = Date.now()
     await run()
-    const episode: Episode = { label, fromMs, toMs: Date.now(), kind: 'load' }
+    const episode: Episode = { label, fromMs, toMs: Date.now(), kind }
     this.timeline.episodes.push(episode)
     return episode
   }
 
-  async #recovery(endedMs: number): Promise<number | undefined> {
-    while (Date.now() - endedMs < RECOVERY_MS) {
-      const second = this.timeline.seconds.findLast(({ atMs }) => atMs > endedMs)
-      const works = (kind: 'bet' | 'bot status') => (second?.kinds[kind]?.classes.fresh ?? 0) > 0
-      if (second !== undefined && works('bet') && works('bot status')) return second.atMs - endedMs
-      await sleep(100)
+  /** Until so many are there, and no more; where that takes too long, the numbers say so. */
+  async untilConnected(users: number): Promise<void> {
+    const isThere = () => {
+      const connected = this.timeline.seconds.at(-1)?.connected ?? 0
+      return connected >= users * 0.999 && connected <= Math.max(users * 1.02, users + 2)
     }
-    return undefined
+    await this.#until(isThere, ARRIVAL_MS)
+  }
+
+  /** What comes next begins when nobody is refused any more; where that does not come, what comes next says so. */
+  async calm(): Promise<void> {
+    const beganMs = Date.now()
+    await this.#until(() => {
+      const seconds = this.timeline.seconds.slice(-CALM_SECONDS)
+      if (seconds.length < CALM_SECONDS || (seconds[0]?.atMs ?? 0) < beganMs) return false
+      const last = this.timeline.within((seconds[0]?.atMs ?? 0) - 1)
+      return last.requests > 0 && last.count(undefined, 'unavailable', 'error', 'none') === 0
+    }, CALM_MS)
+  }
+
+  async #recovery(endedMs: number): Promise<number | undefined> {
+    const firstMs = (kind: Kind) =>
+      this.timeline.seconds.find(({ atMs, kinds }) => atMs > endedMs && (kinds[kind]?.classes.fresh ?? 0) > 0)
+        ?.atMs ?? Number.POSITIVE_INFINITY
+    const recoveredMs = () => Math.max(firstMs('bet'), firstMs('bot status')) - endedMs
+    await this.#until(() => Number.isFinite(recoveredMs()), RECOVERY_MS)
+    return Number.isFinite(recoveredMs()) ? recoveredMs() : undefined
+  }
+
+  #everybodyHasHisAnswer(askedBeforeMs: number): boolean {
+    const second = this.timeline.seconds.at(-1)
+    return second !== undefined && second.atMs - second.waitingMs > askedBeforeMs
+  }
+
+  /** Or until it has lasted too long, which what follows shows. */
+  async #until(isSo: () => boolean, longestMs: number): Promise<void> {
+    const endMs = performance.now() + longestMs
+    while (!isSo() && performance.now() < endMs) await sleep(LOOK_MS)
   }
 }
 
 /** Something that happens. */
 export interface Fault {
   begin(): Promise<unknown> | unknown
+  /** At the least. */
   readonly lastsMs: number
+  /** It lasts until this has been seen of it: a slow machine needs longer for as many requests. Default: nothing. */
+  isSeen?(during: Span): boolean
   end(): Promise<unknown> | unknown
   /** A shorter name for charts. */
   readonly mark?: string

@@ -82,9 +82,9 @@ export class DemoUser {
     if (this.#pending === undefined && this.#askedMs === undefined) this.#end()
   }
 
-  /** Asks at once for the bet that has no answer. */
-  insist(): void {
-    if (this.#pending !== undefined && this.#askedMs === undefined) this.#next(0)
+  /** For how long he has been waiting for an answer; 0 when he is not. */
+  waitingMs(nowMs: number): number {
+    return this.#askedMs === undefined ? 0 : nowMs - this.#askedMs
   }
 
   /** Gives up what has not been answered for so long. */
@@ -109,7 +109,9 @@ export class DemoUser {
     if (this.#connection?.isOpen === true) return Promise.resolve(this.#connection)
     this.#connecting ??= KeepAliveConnection.open(this.#world.port)
       .then((connection) => {
-        this.#connection = connection
+        // Who has left meanwhile keeps none.
+        if (this.#active || this.#askedMs !== undefined) this.#connection = connection
+        else connection.close()
         return connection
       })
       .finally(() => {

@@ -1,12 +1,17 @@
 // All that runs: servers of its own, the service as processes, and who is in the database.
 
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { PoolGuard } from '@holdfast/pool-guard'
 import { startPgBouncer, startPostgres, startRedis } from '@holdfast/test-kit'
 import { ProviderSimulator } from '../src/provider/simulator/simulator.ts'
+import { childEnvironment } from '../test/child-environment.ts'
 import { type DemoAccount, populate, signInAll } from './demo-population.ts'
+import { Endings } from './endings.ts'
 import { ServiceChild } from './service-child.ts'
 import { WebhookReceiver } from './webhook-receiver.ts'
 
@@ -39,117 +44,159 @@ export interface DemoWorld {
   close(): Promise<void>
 }
 
-/** `say` is told what is being started. */
+/** `say` is told what is being started. Everything that is begun is among the `endings` from then on. */
 export async function startWorld(
   users: number,
   seed: number,
   say: (text: string) => void,
+  endings = new Endings(),
 ): Promise<DemoWorld> {
-  const endings: (() => Promise<unknown> | unknown)[] = []
-  const close = async () => {
-    for (const end of endings.splice(0).reverse()) await end()
-  }
   try {
-    say('PostgreSQL, PgBouncer, Redis, a provider of odds, a webhook')
-    const postgres = await startPostgres({
-      sharedPreload: ['pg_stat_statements'],
-      settings: { max_connections: '120', shared_buffers: '256MB', 'pg_stat_statements.max': '2000' },
-    })
-    endings.push(() => postgres.stop())
-    const bouncer = await startPgBouncer({
-      target: { url: postgres.directUrl },
-      settings: {
-        max_client_conn: '400',
-        default_pool_size: '60',
-        server_login_retry: '0.5',
-        query_wait_timeout: '60',
-        server_connect_timeout: '3',
-      },
-    })
-    endings.push(() => bouncer.stop())
-    const redis = await startRedis()
-    endings.push(() => redis.stop())
-    const provider = await ProviderSimulator.start({ sports: SPORTS, fixture: { ...FIXTURE, seed } })
-    endings.push(() => provider.close())
-    const webhook = await WebhookReceiver.start()
-    endings.push(() => webhook.close())
-
-    say(`tables, ${users} users with bots and balances`)
-    const sql = new PoolGuard({
-      connectionString: postgres.directUrl,
-      max: 4,
-      min: 0,
-      statementTimeoutMs: 60_000,
-      guardrails: { statementTimeoutMs: 60_000, lockTimeoutMs: 30_000 },
-    })
-    endings.push(() => sql.close())
-    const { accounts, flooder } = await populate(sql, users)
-    say(`${users} sessions in Redis`)
-    const cookies = await signInAll([...accounts, flooder], {
-      redisUrl: redis.directUrl,
-      secretKey: SECRET_KEY,
-    })
-    const floodCookie = cookies.pop() ?? ''
-
-    const directory = mkdtempSync(join(tmpdir(), 'holdfast-demo-'))
-    endings.push(() => rmSync(directory, { recursive: true, force: true }))
-    const environment = {
-      DATABASE_URL: bouncer.directUrl,
-      DATABASE_MIGRATION_URL: postgres.directUrl,
-      REDIS_URL: redis.directUrl,
-      SECRET_KEY,
-      API_WORKERS: '1',
-      LOG_LEVEL: 'warn',
-      ENABLE_METRICS: 'true',
-      METRICS_TOKEN: TOKEN,
-      // The crowd says whose address each request is from, as the proxy of a deployment does. All limits of addresses
-      // and of users are the defaults; those of a tenant are for houses with hundreds of users each, and of the flooded
-      // one as they are by default.
-      TRUST_PROXY: '127.0.0.1/32',
-      RATE_LIMITS_TENANT: '100000/minute',
-      RATE_LIMITS_GLOBAL: '1000000/minute',
-      RATE_LIMITS_OVERRIDES: JSON.stringify({ flooded: { tenant: '100 per 60s burst 100 refill 2/s' } }),
-      NOTIFY_WEBHOOK_URL: webhook.url,
-      NOTIFY_WEBHOOK_SECRET: WEBHOOK_SECRET,
-      NOTIFY_ALLOW_PRIVATE: 'true',
-      ODDS_PROVIDER_URL: provider.url,
-      ODDS_SPORTS: SPORTS.join(','),
-      ODDS_INTERVAL: '4s',
-      ODDS_REQUESTS_PER_MINUTE: String(PROVIDER_CAP),
-      SHUTDOWN_DRAIN: '4s',
-      SHUTDOWN_MIN_DRAIN: '1s',
-    }
-    let directories = 0
-    const start = async (name: string, own: Readonly<Record<string, string>>) => {
-      directories += 1
-      const DATA_DIRECTORY = join(directory, String(directories))
-      const child = await ServiceChild.start(name, { ...environment, DATA_DIRECTORY, ...own })
-      endings.push(() => child.stop())
-      return child
-    }
-    say(WORKERS.join(', '))
-    // All of them have an end that is known before one of them can fail.
-    const started = await Promise.allSettled(WORKERS.map((type) => start(type, { PROCESS_TYPE: type })))
-    const workers = started.map((each) => {
-      if (each.status === 'rejected') throw each.reason
-      return each.value
-    })
-    return {
-      postgres,
-      bouncer,
-      redis,
-      provider,
-      webhook,
-      sql,
-      accounts,
-      cookies,
-      floodCookie,
-      workers,
-      startWeb: (name) => start(name, { PROCESS_TYPE: 'web' }),
-      close,
-    }
+    return await begun(users, seed, say, endings)
   } catch (error) {
-    await close()
+    await endings.close(true)
     throw error
   }
+}
+
+async function begun(
+  users: number,
+  seed: number,
+  say: (text: string) => void,
+  endings: Endings,
+): Promise<DemoWorld> {
+  const directory = mkdtempSync(join(tmpdir(), 'holdfast-demo-'))
+  endings.add(() => rmSync(directory, { recursive: true, force: true, maxRetries: 3 }))
+  const compiled = join(directory, 'compiled')
+  const modulesRead = await readModules(compiled, endings)
+  say('PostgreSQL, PgBouncer, Redis, a provider of odds, a webhook')
+  const postgres = await endings.begin(
+    () =>
+      startPostgres({
+        sharedPreload: ['pg_stat_statements'],
+        settings: { max_connections: '120', shared_buffers: '256MB', 'pg_stat_statements.max': '2000' },
+      }),
+    (server) => server.stop(),
+  )
+  const bouncer = await endings.begin(
+    () =>
+      startPgBouncer({
+        target: { url: postgres.directUrl },
+        settings: {
+          max_client_conn: '400',
+          default_pool_size: '60',
+          server_login_retry: '0.5',
+          query_wait_timeout: '60',
+          server_connect_timeout: '3',
+        },
+      }),
+    (server) => server.stop(),
+  )
+  const redis = await endings.begin(
+    () => startRedis(),
+    (server) => server.stop(),
+  )
+  const provider = await endings.begin(
+    () => ProviderSimulator.start({ sports: SPORTS, fixture: { ...FIXTURE, seed } }),
+    (server) => server.close(),
+  )
+  const webhook = await endings.begin(
+    () => WebhookReceiver.start(),
+    (server) => server.close(),
+  )
+
+  say(`tables, ${users} users with bots and balances`)
+  const sql = new PoolGuard({
+    connectionString: postgres.directUrl,
+    max: 4,
+    min: 0,
+    statementTimeoutMs: 60_000,
+    guardrails: { statementTimeoutMs: 60_000, lockTimeoutMs: 30_000 },
+    graceMs: 0,
+  })
+  endings.add(() => sql.close())
+  const { accounts, flooder } = await populate(sql, users)
+  say(`${users} sessions in Redis`)
+  const cookies = await signInAll([...accounts, flooder], {
+    redisUrl: redis.directUrl,
+    secretKey: SECRET_KEY,
+  })
+  const floodCookie = cookies.pop() ?? ''
+
+  await modulesRead.ended
+  const environment = {
+    NODE_COMPILE_CACHE: compiled,
+    DATABASE_URL: bouncer.directUrl,
+    DATABASE_MIGRATION_URL: postgres.directUrl,
+    REDIS_URL: redis.directUrl,
+    SECRET_KEY,
+    API_WORKERS: '1',
+    LOG_LEVEL: 'warn',
+    ENABLE_METRICS: 'true',
+    METRICS_TOKEN: TOKEN,
+    // The crowd says whose address each request is from, as the proxy of a deployment does. All limits of addresses
+    // and of users are the defaults; those of a tenant are for houses with hundreds of users each, and of the flooded
+    // one as they are by default.
+    TRUST_PROXY: '127.0.0.1/32',
+    RATE_LIMITS_TENANT: '100000/minute',
+    RATE_LIMITS_GLOBAL: '1000000/minute',
+    RATE_LIMITS_OVERRIDES: JSON.stringify({ flooded: { tenant: '100 per 60s burst 100 refill 2/s' } }),
+    NOTIFY_WEBHOOK_URL: webhook.url,
+    NOTIFY_WEBHOOK_SECRET: WEBHOOK_SECRET,
+    NOTIFY_ALLOW_PRIVATE: 'true',
+    ODDS_PROVIDER_URL: provider.url,
+    ODDS_SPORTS: SPORTS.join(','),
+    ODDS_INTERVAL: '4s',
+    ODDS_REQUESTS_PER_MINUTE: String(PROVIDER_CAP),
+    SHUTDOWN_DRAIN: '4s',
+    SHUTDOWN_MIN_DRAIN: '1s',
+  }
+  let directories = 0
+  const children: Promise<ServiceChild>[] = []
+  // All at once: each takes its time to end in order.
+  endings.add((isHurried) => Promise.allSettled(children.map(async (child) => (await child).stop(isHurried))))
+  const start = async (name: string, own: Readonly<Record<string, string>>) => {
+    directories += 1
+    const DATA_DIRECTORY = join(directory, String(directories))
+    const spawning = endings.begin(
+      () => ServiceChild.spawn(name, { ...environment, DATA_DIRECTORY, ...own }),
+      () => {},
+    )
+    children.push(spawning)
+    const child = await spawning
+    await child.ready()
+    return child
+  }
+  say(WORKERS.join(', '))
+  const workers = await Promise.all(WORKERS.map((type) => start(type, { PROCESS_TYPE: type })))
+  return {
+    postgres,
+    bouncer,
+    redis,
+    provider,
+    webhook,
+    sql,
+    accounts,
+    cookies,
+    floodCookie,
+    workers,
+    startWeb: (name) => start(name, { PROCESS_TYPE: 'web' }),
+    close: () => endings.close(),
+  }
+}
+
+/** Fills the cache of what Node has made of the service's modules. Where that fails, processes start slowly. */
+async function readModules(cache: string, endings: Endings): Promise<{ readonly ended: Promise<unknown> }> {
+  const script = fileURLToPath(new URL('./read-modules.ts', import.meta.url))
+  const start = async () => {
+    const child = spawn(process.execPath, ['--conditions=@holdfast/source', script], {
+      env: { ...childEnvironment(), NODE_COMPILE_CACHE: cache },
+      stdio: 'ignore',
+    })
+    return { child, ended: once(child, 'close') }
+  }
+  return endings.begin(start, ({ child, ended }) => {
+    child.kill('SIGKILL')
+    return ended
+  })
 }

@@ -14,8 +14,9 @@ async function main(words: readonly string[]): Promise<number> {
 }
 
 try {
-  process.exitCode = await main(process.argv.slice(2))
+  // Not only its code: whoever is told to leave in the middle still waits for this and that.
+  process.exit(await main(process.argv.slice(2)))
 } catch (error) {
-  process.exitCode = error instanceof DemoUsageError ? 2 : 1
   console.error(error instanceof DemoUsageError ? `${error.message}\n${USAGE}` : error)
+  process.exit(error instanceof DemoUsageError ? 2 : 1)
 }

@@ -1,6 +1,7 @@
 // The load that is measured: everybody comes, the service warms up, and then numbers are taken.
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Gathering } from './crowd-protocol.ts'
 import type { DemoStage } from './demo-stage.ts'
 import { ProbeWatch } from './probe-watch.ts'
 import type { Progress } from './progress.ts'
@@ -11,52 +12,56 @@ import type { Episode, Span } from './timeline.ts'
 /** Nobody is there: what the service asks of itself. */
 const IDLE_MS = 12_000
 const WARM_UP_MS = 15_000
-/** As `statement_timeout`: nobody is to sleep in a transaction for so long. */
-const ASLEEP_SECONDS = 1
 const LOOK_MS = 250
 
 export interface LoadReport {
   readonly episode: Episode
   readonly span: Span
-  /** What the service asks of PostgreSQL when nobody is there, in a second. */
-  readonly idlePerSecond: StatementCounts
   /** In the time that was measured. */
   readonly statements: StatementCounts
   readonly highestPoolPercent: number
   /** How often the pool has come under pressure (85 %, or 5 who wait), which is counted and not sampled. */
   readonly pressed: number
   readonly leaks: number
-  readonly asleepInTransaction: number
+  /** How long nothing has happened in a transaction, at the most. */
+  readonly longestAsleepMs: number
   readonly cpuShare: number
   readonly healthz: ProbeWatch
 }
 
+/** What the service asks of PostgreSQL when nobody is there, in a second. */
+export async function measureIdle({ world }: DemoStage, progress: Progress): Promise<StatementCounts> {
+  progress.stage('nobody is there: what the service asks of itself')
+  const before = await statementCounts(world.sql)
+  await sleep(IDLE_MS)
+  const idle = difference(await statementCounts(world.sql), before)
+  const perSecond = (count: number) => count / (IDLE_MS / 1000)
+  return { themes: perSecond(idle.themes), 'sign-ins': perSecond(idle['sign-ins']), all: perSecond(idle.all) }
+}
+
 export async function measureLoad(
   stage: DemoStage,
-  { users, seconds, thinkMs }: { readonly users: number; readonly seconds: number; readonly thinkMs: number },
+  gathering: Gathering,
+  seconds: number,
   progress: Progress,
 ): Promise<LoadReport> {
   const { world, crowd } = stage
-  progress.stage('nobody is there: what the service asks of itself')
-  const beforeIdle = await statementCounts(world.sql)
-  await sleep(IDLE_MS)
-  const idle = difference(await statementCounts(world.sql), beforeIdle)
-  const perSecond = (count: number) => count / (IDLE_MS / 1000)
-
-  progress.stage(`${users} users come`)
-  crowd.gather(users, thinkMs)
-  while ((stage.timeline.seconds.at(-1)?.connected ?? 0) < users * 0.999 && !isLate(stage)) await sleep(200)
+  const { users, thinkMs } = gathering
+  progress.stage(`${users} users come, who think for ${(thinkMs / 1000).toFixed(1)} s`)
+  crowd.gather(gathering)
+  await stage.untilConnected(users)
   progress.stage('the service warms up')
   await sleep(WARM_UP_MS)
+  await stage.calm()
 
   progress.stage(`${seconds} s are measured`)
   const healthz = new ProbeWatch(() => `${stage.web.url}/healthz`, 100)
   const [before, statementsBefore] = await Promise.all([scrape(stage.web.url), statementCounts(world.sql)])
-  let asleep = 0
+  let longestAsleepMs = 0
   const looking = setInterval(async () => {
-    asleep = Math.max(asleep, await asleepInTransaction(stage).catch(() => 0))
+    longestAsleepMs = Math.max(longestAsleepMs, await asleepInTransactionMs(stage).catch(() => 0))
   }, LOOK_MS)
-  const episode = await stage.load(`${users} users`, () => sleep(seconds * 1000))
+  const episode = await stage.episode(`${users} users`, 'load', () => sleep(seconds * 1000))
   clearInterval(looking)
   const [after, statementsAfter] = await Promise.all([scrape(stage.web.url), statementCounts(world.sql)])
   await healthz.stop()
@@ -65,35 +70,23 @@ export async function measureLoad(
   return {
     episode,
     span: stage.timeline.within(episode.fromMs, episode.toMs),
-    idlePerSecond: {
-      themes: perSecond(idle.themes),
-      'sign-ins': perSecond(idle['sign-ins']),
-      all: perSecond(idle.all),
-    },
     statements: difference(statementsAfter, statementsBefore),
     highestPoolPercent: Math.max(...samples.map(({ poolPercent }) => poolPercent)),
     pressed: grown('holdfast_pool_guard_pressure_transitions_total'),
     leaks: grown('holdfast_pool_guard_leaks_total'),
-    asleepInTransaction: asleep,
+    longestAsleepMs,
     cpuShare: grown('process_cpu_seconds_total') / ((episode.toMs - episode.fromMs) / 1000),
     healthz,
   }
 }
 
 const none: Scrape = new Map()
-const ARRIVAL_SECONDS = 60
 
-/** Where they do not all come, the numbers say so. */
-function isLate({ timeline }: DemoStage): boolean {
-  return timeline.seconds.length > ARRIVAL_SECONDS
-}
-
-/** Connections in a transaction in which nothing has happened for so long. */
-async function asleepInTransaction({ world }: DemoStage): Promise<number> {
-  const { rows } = await world.sql.query<{ count: string }>(
-    `select count(*) from pg_stat_activity
-     where state like 'idle in transaction%' and clock_timestamp() - state_change > $1 * interval '1 second'`,
-    [ASLEEP_SECONDS],
+/** For how long nothing has happened in a transaction that is open, of whoever has waited longest. */
+async function asleepInTransactionMs({ world }: DemoStage): Promise<number> {
+  const { rows } = await world.sql.query<{ ms: string | null }>(
+    `select max(extract(epoch from clock_timestamp() - state_change)) * 1000 as ms from pg_stat_activity
+     where state like 'idle in transaction%'`,
   )
-  return Number(rows[0]?.count)
+  return Number(rows[0]?.ms ?? 0)
 }

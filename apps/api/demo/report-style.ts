@@ -23,10 +23,10 @@ figure { margin: 8px 0 0; } .scroll { overflow-x: auto; } .scroll > svg { displa
 svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
 .tick.end { text-anchor: end; } .tick.middle { text-anchor: middle; }
 .grid { stroke: var(--rule); stroke-width: 1; } .line { fill: none; stroke-width: 1.8; } .area { stroke: var(--paper); stroke-width: .4; }
-.band { opacity: .13; } .band.fault { fill: var(--fault); } .band.load { fill: var(--load); opacity: .08; }
+.band { opacity: .13; } .band.fault { fill: var(--fault); } .band.load, .band.pace { fill: var(--load); opacity: .08; }
 .hatch { stroke: var(--paper); stroke-width: 1; fill: none; opacity: .75; }
 .stem { stroke: var(--soft); stroke-width: .7; stroke-dasharray: 2 2; }
-.marker { fill: var(--paper); stroke-width: 1.4; } .marker.fault { stroke: var(--fault); } .marker.load { stroke: var(--load); }
+.marker { fill: var(--paper); stroke-width: 1.4; } .marker.fault { stroke: var(--fault); } .marker.load, .marker.pace { stroke: var(--load); }
 svg text.number { text-anchor: middle; font-weight: 600; fill: var(--ink); }
 .limit { stroke: var(--bad); stroke-width: 1.2; stroke-dasharray: 5 4; } svg text.limit-label { text-anchor: end; fill: var(--bad); }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 6px 0 0; padding: 0; font-size: .85rem; }

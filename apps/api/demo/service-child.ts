@@ -8,6 +8,8 @@ import { childEnvironment } from '../test/child-environment.ts'
 
 const FOLDER = fileURLToPath(new URL('..', import.meta.url))
 const START_MS = 180_000
+/** `HANDLER_TIMEOUT` and `SHUTDOWN_REQUESTS` are 30 s; this is for machines that have other things to do. */
+const PATIENCE_MS = 60_000
 /** The end of what it has written. */
 const MAX_OUTPUT = 20_000
 
@@ -23,8 +25,17 @@ export class ServiceChild {
     this.port = port
     this.#child = spawn(process.execPath, ['--conditions=@holdfast/source', 'src/main.ts'], {
       cwd: FOLDER,
-      env: { ...childEnvironment(), API_HOST: '127.0.0.1', API_PORT: String(port), ...environment },
+      env: {
+        ...childEnvironment(),
+        // It ends when the demonstration is gone, however that went.
+        npm_lifecycle_event: 'demo',
+        API_HOST: '127.0.0.1',
+        API_PORT: String(port),
+        ...environment,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
+      // Ctrl-C in a terminal is meant for the demonstration, which ends its processes in order.
+      detached: true,
     })
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
@@ -34,20 +45,13 @@ export class ServiceChild {
     this.ended = once(this.#child, 'close').then(([code, signal]) => ({ code, signal }))
   }
 
-  /** Resolves when it is ready to be sent requests. Rejects with what it has written when it ends before. */
-  static async start(name: string, environment: Readonly<Record<string, string>>): Promise<ServiceChild> {
-    const child = new ServiceChild(name, await freePort(), environment)
-    try {
-      await child.#ready()
-    } catch (error) {
-      child.signal('SIGKILL')
-      await child.ended
-      throw error
-    }
-    return child
+  /** It is there at once, and not ready yet. */
+  static async spawn(name: string, environment: Readonly<Record<string, string>>): Promise<ServiceChild> {
+    return new ServiceChild(name, await freePort(), environment)
   }
 
-  #ready(): Promise<void> {
+  /** Resolves when it is ready to be sent requests. Rejects with what it has written when it ends before. */
+  ready(): Promise<void> {
     return waitUntil(
       async () => {
         if (!this.isRunning) throw new Error(`${this.name} has ended: ${this.output}`)
@@ -69,19 +73,19 @@ export class ServiceChild {
     if (this.isRunning) this.#child.kill(signal)
   }
 
-  /** In order; by force when that takes too long. */
-  async stop(): Promise<void> {
-    this.signal('SIGTERM')
-    const force = setTimeout(() => this.signal('SIGKILL'), 15_000)
+  /** In order, by force when that takes too long; at once by force for whoever is in a hurry. */
+  async stop(isHurried = false): Promise<void> {
+    this.signal(isHurried ? 'SIGKILL' : 'SIGTERM')
+    const force = setTimeout(() => this.signal('SIGKILL'), PATIENCE_MS)
     await this.ended
     clearTimeout(force)
   }
 }
 
-/** Undefined when there is no answer within a second. */
+/** Undefined when there is no answer for longer than any answer may take. */
 export async function statusOf(url: string): Promise<number | undefined> {
   try {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(1000) })
+    const answer = await fetch(url, { signal: AbortSignal.timeout(PATIENCE_MS) })
     await answer.arrayBuffer()
     return answer.status
   } catch {

@@ -9,8 +9,10 @@ import { scrape, sumOf } from './service-gauges.ts'
 export interface BurstReport {
   readonly asked: number
   readonly signedIn: number
-  /** 503: the line of passwords was full. */
+  /** Told when to come back: the line of passwords was full. */
   readonly refused: number
+  /** Any other answer, by its status. */
+  readonly others: readonly number[]
   readonly mostInUse: number
   readonly openBefore: number
   readonly openAfter: number
@@ -25,7 +27,7 @@ export async function signInBurst(url: string, accounts: readonly DemoAccount[])
   const looking = setInterval(async () => {
     mostInUse = Math.max(mostInUse, await open())
   }, LOOK_MS)
-  const statuses = await Promise.all(
+  const answers = await Promise.all(
     accounts.slice(0, SIGNING_IN).map(async ({ tenant, email }, at) => {
       const answer = await fetch(`${url}/auth/login`, {
         method: 'POST',
@@ -33,14 +35,17 @@ export async function signInBurst(url: string, accounts: readonly DemoAccount[])
         body: JSON.stringify({ tenant, email, password: PASSWORD }),
       })
       await answer.arrayBuffer()
-      return answer.status
+      const { status } = answer
+      if (status === 200) return 'signed in'
+      return status === 503 && answer.headers.has('retry-after') ? 'refused' : status
     }),
   )
   clearInterval(looking)
   return {
-    asked: statuses.length,
-    signedIn: statuses.filter((status) => status === 200).length,
-    refused: statuses.filter((status) => status === 503).length,
+    asked: answers.length,
+    signedIn: answers.filter((answer) => answer === 'signed in').length,
+    refused: answers.filter((answer) => answer === 'refused').length,
+    others: answers.filter((answer) => typeof answer === 'number'),
     mostInUse,
     openBefore,
     openAfter: await open(),

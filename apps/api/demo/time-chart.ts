@@ -17,7 +17,7 @@ export interface Band {
   readonly from: number
   readonly to: number
   readonly label: string
-  readonly kind: 'load' | 'fault'
+  readonly kind: 'pace' | 'load' | 'fault'
 }
 
 export interface TimeChart {

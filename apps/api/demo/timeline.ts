@@ -13,6 +13,8 @@ export interface Second {
   readonly sentAgain: number
   /** How late the users' own process was, at the most. */
   readonly lateMs: number
+  /** Whoever has been waiting longest for an answer has for so long; 0 when nobody waits. */
+  readonly waitingMs: number
 }
 
 export interface KindSecond {
@@ -34,8 +36,8 @@ export interface Episode {
   readonly fromMs: number
   /** When the last of it was over. */
   readonly toMs: number
-  /** `load`: only users. */
-  readonly kind: 'load' | 'fault'
+  /** `load`: only users; `pace`: how many requests the machine has time for. */
+  readonly kind: 'pace' | 'load' | 'fault'
 }
 
 /** A span of it. */

@@ -6,6 +6,7 @@ import t from 'tap'
 import { auditBets } from '../demo/bet-audit.ts'
 import { DemoStage } from '../demo/demo-stage.ts'
 import { startWorld } from '../demo/demo-world.ts'
+import { measurePace } from '../demo/measured-pace.ts'
 import { Progress } from '../demo/progress.ts'
 import { difference, statementCounts } from '../demo/statement-counts.ts'
 
@@ -13,7 +14,7 @@ t.setTimeout(600_000)
 
 const USERS = 200
 const THINK_MS = 2000
-const LOAD_MS = 15_000
+const LOAD_MS = 10_000
 /** The service looks by itself every few seconds, for as long as the machine lets it; users ask hundreds of times. */
 const QUERY_SHARE = 0.1
 
@@ -32,7 +33,10 @@ t.test(
       await stage.crowd.kill()
     })
     const { timeline, crowd } = stage
-    crowd.gather(USERS, THINK_MS)
+    const pace = await measurePace(stage, USERS, progress)
+    crowd.gather(pace.gathering(USERS, THINK_MS))
+    await stage.untilConnected(USERS)
+    await stage.calm()
     await waitUntil(() => (timeline.within().count('bet', 'fresh') ?? 0) > 0, {
       timeoutMs: 120_000,
       what: 'the first bet',

@@ -8,9 +8,11 @@ import { clockText, lanesOf, linearScale, logScale, timeTicks } from '../demo/ch
 import { Claims } from '../demo/claims.ts'
 import { addressOf, bet } from '../demo/crowd-requests.ts'
 import { DemoUsageError, parseDemoOptions, usersWithin } from '../demo/demo-options.ts'
+import { EndedError, Endings } from '../demo/endings.ts'
 import { BUCKETS, merge, newHistogram, percentile, record } from '../demo/latency-histogram.ts'
 import { memoryTrend } from '../demo/memory-trend.ts'
 import { parseLimits } from '../demo/open-file-limit.ts'
+import { Pace } from '../demo/pace.ts'
 import { Progress } from '../demo/progress.ts'
 import { reportPage } from '../demo/report-page.ts'
 import { parseScrape, sumOf } from '../demo/service-gauges.ts'
@@ -65,6 +67,47 @@ t.test('no more users come than a process may open files', async (t) => {
   )
   t.equal(parseLimits('Max open files            unlimited            unlimited\n'), Number.MAX_SAFE_INTEGER)
   t.equal(parseLimits('nothing'), undefined)
+})
+
+t.test('users are paced by what the machine has time for', async (t) => {
+  t.match(new Pace(10_000).gathering(5000, 6000), { users: 5000, thinkMs: 6000, arrivalsPerSecond: 1000 })
+  t.match(new Pace(1000).gathering(5000, 6000), { thinkMs: 12_500, arrivalsPerSecond: 400 })
+  t.match(new Pace(0).gathering(5000, 6000), { thinkMs: 25_000, arrivalsPerSecond: 50 }, 'to a limit')
+  t.equal(new Pace(1000).spreadMs(400), 1000)
+})
+
+t.test('whatever was begun is ended once, the last first, also while it is beginning', async (t) => {
+  const endings = new Endings()
+  const ended: string[] = []
+  endings.add(() => ended.push('first'))
+  const begun = Promise.withResolvers<string>()
+  const second = endings.begin(
+    () => begun.promise,
+    (name, isHurried) => ended.push(`${name} ${isHurried}`),
+  )
+  const failing = endings.begin(
+    () => Promise.reject(new Error('it cannot')),
+    () => ended.push('never'),
+  )
+  await t.rejects(failing, /it cannot/)
+  endings.add(() => {
+    throw new Error('it will not')
+  })
+  const closed = endings.close(true)
+  t.throws(() => endings.add(() => {}), EndedError)
+  t.throws(
+    () =>
+      endings.begin(
+        async () => 1,
+        () => ended.push('never'),
+      ),
+    EndedError,
+  )
+  begun.resolve('second')
+  t.equal(await second, 'second')
+  await t.rejects(closed, /not everything could be ended/)
+  await t.rejects(endings.close(), /not everything/, 'whoever asks again waits for the same')
+  t.strictSame(ended, ['second true', 'first'])
 })
 
 t.test('percentiles are right to within a tenth, whatever is merged', async (t) => {
@@ -263,6 +306,7 @@ function madeUpTimeline(seconds: number): Timeline {
       connected: 20,
       sentAgain: 0,
       lateMs: 1,
+      waitingMs: 0,
       kinds: {
         theme: { classes: { ...noCounts(), fresh: 100 }, latencies },
         bet: { classes: { ...noCounts(), fresh: 1, unavailable: 1 }, latencies: newHistogram() },
