@@ -48,31 +48,34 @@ t.test('a name has one owner, and every owner a larger fence', async (t) => {
 })
 
 for (const take of ['take', 'takeKnown'] as const) {
-  t.test(`whoever has waited for a name gets a larger fence than whom he has waited for (${take})`, async (t) => {
-    const { pool, owner } = await database(t)
-    const [first] = await owner('first').take(['bot/1'])
-    await first?.release()
-    const waiting = owner('waiting')
-    let taken: Promise<Lease[]> = Promise.resolve([])
-    const fence = await pool.transaction({}, async (tx) => {
-      await tx.query('select from leases for update')
-      taken = waiting[take](['bot/1'])
-      await waitUntil(async () => {
-        // A transaction would see the same activity for ever.
-        const { rowCount } = await pool.query(
-          `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+  t.test(
+    `whoever has waited for a name gets a larger fence than whom he has waited for (${take})`,
+    async (t) => {
+      const { pool, owner } = await database(t)
+      const [first] = await owner('first').take(['bot/1'])
+      await first?.release()
+      const waiting = owner('waiting')
+      let taken: Promise<Lease[]> = Promise.resolve([])
+      const fence = await pool.transaction({}, async (tx) => {
+        await tx.query('select from leases for update')
+        taken = waiting[take](['bot/1'])
+        await waitUntil(async () => {
+          // A transaction would see the same activity for ever.
+          const { rowCount } = await pool.query(
+            `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+          )
+          return rowCount === 1
+        })
+        // As an operation of a user does.
+        const { rows } = await tx.query<{ fence: string }>(
+          `update leases set fence = nextval('lease_fences'), expires_at = clock_timestamp() returning fence`,
         )
-        return rowCount === 1
+        return BigInt(rows[0]?.fence ?? 0)
       })
-      // As an operation of a user does.
-      const { rows } = await tx.query<{ fence: string }>(
-        `update leases set fence = nextval('lease_fences'), expires_at = clock_timestamp() returning fence`,
-      )
-      return BigInt(rows[0]?.fence ?? 0)
-    })
-    const [lease] = await taken
-    t.ok((lease?.fence ?? 0n) > fence, `${lease?.fence} after ${fence}`)
-  })
+      const [lease] = await taken
+      t.ok((lease?.fence ?? 0n) > fence, `${lease?.fence} after ${fence}`)
+    },
+  )
 }
 
 t.test('what is known is taken, and what is gone does not come back by that', async (t) => {
