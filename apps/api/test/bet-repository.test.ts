@@ -1,8 +1,12 @@
 // Bets on a real database: one for each key whoever brings it, nothing without its stake, and nothing on what is closed.
 
 import { runInScope } from '@holdfast/pool-guard'
+import { guardedDialect } from '@holdfast/pool-guard/kysely'
 import { seededRandom, startPostgres, waitUntil } from '@holdfast/test-kit'
+import { Kysely } from 'kysely'
 import t from 'tap'
+import type { Database } from '../src/db/database.ts'
+import { BalanceRepository } from '../src/routes/balance/balance-repository.ts'
 import { placedAnswer } from '../src/routes/bets/bet.ts'
 import type { Placement } from '../src/routes/bets/bet-repository.ts'
 import {
@@ -311,4 +315,18 @@ t.test('without an answer to the second question nobody is told more than is kno
     { what: 'the database to be used again' },
   )
   t.equal((await pool.query('select from bets')).rowCount, 1)
+})
+
+t.test('who was deleted after he was let in is not signed in, and that is no failure', async (t) => {
+  const { pool, bets, users } = await bettingDatabase(t, postgres.directUrl)
+  const [userId = ''] = users
+  const eventId = await newEvent(pool)
+  const balances = new BalanceRepository(new Kysely<Database>({ dialect: guardedDialect(pool) }))
+  const order = orderOf({ userId, eventId, stakeMinor: 100 })
+  await bets.place(order)
+  t.match(await balances.balance(userId), { balanceMinor: '99900' })
+  await pool.query('delete from users where id = $1', [userId])
+  await t.rejects(bets.place(order), codeOf('NOT_SIGNED_IN', 401))
+  await t.rejects(balances.balance(userId), codeOf('NOT_SIGNED_IN', 401))
+  t.equal((await pool.query('select from bets')).rowCount, 0)
 })

@@ -8,6 +8,7 @@ import type { Database } from '../src/db/database.ts'
 import { prepareDatabase } from '../src/db/preparation.ts'
 import { type BotOperation, type BotStatus, possibleOperations, STEPS } from '../src/routes/bots/bot.ts'
 import { BotRepository } from '../src/routes/bots/bot-repository.ts'
+import { NewBotRepository } from '../src/routes/bots/new-bot-repository.ts'
 import { freshDatabase, testGuard } from './fresh-database.ts'
 
 const postgres = await startPostgres()
@@ -122,4 +123,19 @@ t.test('every state can be left, and every operation says from where', async (t)
     t.ok(from.length > 0)
     t.ok(possible(to).length > 0)
   }
+})
+
+t.test('who was deleted after he was let in is not signed in, and creates nothing', async (t) => {
+  const { guard, userId } = await setUp(t)
+  const bots = new NewBotRepository(guard, new Kysely<Database>({ dialect: guardedDialect(guard) }))
+  await guard.query('delete from users where id = $1', [userId])
+  const wish = {
+    userId,
+    name: 'Late',
+    symbol: 'OAK',
+    strategy: 'hold()',
+    idempotencyKey: 'late',
+    digest: Buffer.alloc(32),
+  } as const
+  await t.rejects(bots.create(wish), { code: 'HOLDFAST_ERR_API_NOT_SIGNED_IN', statusCode: 401 })
 })

@@ -2,9 +2,10 @@
 
 import type { Kysely } from 'kysely'
 import type { Database } from '../../db/database.ts'
+import { ApiNotSignedInError } from '../../errors.ts'
 import type { Balance, LedgerEntry } from './balance.ts'
 
-/** Reads. Errors are the driver's or the pool's. */
+/** Reads. Errors that are not mentioned are the driver's or the pool's. */
 export class BalanceRepository {
   readonly #db: Kysely<Database>
 
@@ -12,13 +13,16 @@ export class BalanceRepository {
     this.#db = db
   }
 
-  /** Of a user that there is: everybody has one from his first moment. */
+  /**
+   * Everybody has one from his first moment to his last.
+   * @throws {ApiNotSignedInError} when the user is there no more.
+   */
   balance(userId: string): Promise<Balance> {
     return this.#db
       .selectFrom('balances')
       .where('user_id', '=', userId)
       .select(['balance_minor as balanceMinor', 'currency', 'changed_at as changedAt'])
-      .executeTakeFirstOrThrow()
+      .executeTakeFirstOrThrow(() => new ApiNotSignedInError())
   }
 
   /** The entries of a user from before that one, the newest first, at most `limit`. */

@@ -14,6 +14,7 @@ import {
   ApiBalanceTooLowError,
   ApiBetOutcomeUnknownError,
   ApiIdempotencyKeyReusedError,
+  ApiNotSignedInError,
 } from '../../errors.ts'
 import type { Bet, BetOrder, BetStatus, PlacedBet } from './bet.ts'
 import { type Offer, refusalOf } from './offer.ts'
@@ -55,6 +56,7 @@ export class BetRepository {
    * @throws {ApiSelectionUnknownError}
    * @throws {ApiOddsWorseError} when they are worse than those that the client saw.
    * @throws {ApiBalanceTooLowError}
+   * @throws {ApiNotSignedInError} when the user is there no more.
    * @throws {ApiBetOutcomeUnknownError} when the connection broke during the commit, and nobody could be asked again.
    */
   async place(order: BetOrder): Promise<Placement> {
@@ -131,7 +133,7 @@ export class BetRepository {
       const refusal = refusalOf({ event, oddsMilli }, order.seenOddsMilli)
       if (refusal !== undefined) throw refusal
       // The one that had this key has been taken away with its user in between.
-      if (written === undefined || oddsMilli === undefined) throw new ApiBetOutcomeUnknownError()
+      if (written === undefined || oddsMilli === undefined) throw new ApiNotSignedInError()
       const { currency, balanceAfterMinor } = await takeStake(tx, order, written.id)
       const { market, selection } = order
       const terms = {
@@ -158,7 +160,7 @@ async function holdEvent(tx: Transaction, eventId: bigint): Promise<Offer['event
 /** The odds that are in force, and the bet at these odds, unless there are none, or this key has made one. */
 async function write(tx: Transaction, order: BetOrder) {
   const { userId, eventId, market, selection, stakeMinor, idempotencyKey, digest } = order
-  const { rows } = await tx.query<{ odds_milli: number; id: string | null; placed_at: Date | null }>(
+  const inserted = tx.query<{ odds_milli: number; id: string | null; placed_at: Date | null }>(
     `with offer as (
        select event_id, market, selection, odds_milli from odds
        where event_id = $2 and market = $3 and selection = $4
@@ -171,6 +173,10 @@ async function write(tx: Transaction, order: BetOrder) {
      select odds_milli, id, placed_at from offer left join placed on true`,
     [userId, String(eventId), market, selection, stakeMinor, idempotencyKey, digest],
   )
+  const { rows } = await inserted.catch((error: unknown) => {
+    // Whoever was deleted has been let in before: that shows some seconds later.
+    throw constraintOf(error) === 'bets_user_id_fkey' ? new ApiNotSignedInError() : error
+  })
   const [row] = rows
   if (row === undefined) return { oddsMilli: undefined, written: undefined }
   const { odds_milli: oddsMilli, id, placed_at: placedAt } = row
@@ -210,9 +216,13 @@ async function takeStake(tx: Transaction, { userId, stakeMinor }: BetOrder, betI
     )
     return { currency: rows[0]?.currency ?? '', balanceAfterMinor: rows[0]?.balance_after_minor ?? '' }
   } catch (error) {
-    if ((Object(error) as { constraint?: unknown }).constraint !== 'balances_not_negative') throw error
+    if (constraintOf(error) !== 'balances_not_negative') throw error
     throw new ApiBalanceTooLowError()
   }
+}
+
+function constraintOf(error: unknown): unknown {
+  return (Object(error) as { constraint?: unknown }).constraint
 }
 
 function codeOf(error: unknown): unknown {

@@ -6,7 +6,12 @@
 import type { PoolGuard, Transaction } from '@holdfast/pool-guard'
 import { type Kysely, sql } from 'kysely'
 import type { Database } from '../../db/database.ts'
-import { ApiBotsFullError, ApiBotUnknownError, ApiIdempotencyKeyReusedError } from '../../errors.ts'
+import {
+  ApiBotsFullError,
+  ApiBotUnknownError,
+  ApiIdempotencyKeyReusedError,
+  ApiNotSignedInError,
+} from '../../errors.ts'
 import {
   type BotDetails,
   type BotEvent,
@@ -51,6 +56,7 @@ export class NewBotRepository {
    * Creates a bot, or finds the one that this key has made.
    * @throws {ApiIdempotencyKeyReusedError} when another request has this key.
    * @throws {ApiBotsFullError} when the user has as many as he may.
+   * @throws {ApiNotSignedInError} when the user is there no more.
    */
   async create(wish: BotWish): Promise<BotCreation> {
     try {
@@ -65,7 +71,9 @@ export class NewBotRepository {
   #createOnce(wish: BotWish): Promise<BotCreation> {
     return this.#pool.transaction({ criticality: 'critical' }, async (tx) => {
       const { userId } = wish
-      await tx.query('select from users where id = $1 for no key update', [userId])
+      const user = await tx.query('select from users where id = $1 for no key update', [userId])
+      // Whoever was deleted has been let in before: that shows some seconds later.
+      if (user.rowCount === 0) throw new ApiNotSignedInError()
       const before = await madeBefore(tx, wish)
       if (before !== undefined) return { bot: before, replayed: true }
       const { rows } = await tx.query<{ count: number }>(
