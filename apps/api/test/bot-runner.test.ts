@@ -168,6 +168,30 @@ t.test('a tick that the owner before has traded at is not traded once more', asy
   t.match(await floor.events(), [{ kind: 'taken_over' }])
 })
 
+t.test('by a clock that was set back, a tick is not traded once more, and others trade at it', async (t) => {
+  const floor = await tradingFloor(t, postgres.directUrl)
+  const [id = '', other = ''] = await floor.addBots(['buy(1)', 'buy(1)'])
+  const a = await floor.trader('a')
+  const now = await floor.step([a])
+  // It has traded at the tick after the next one, and last so far beyond that no clock is there by chance.
+  await floor.pool.query(
+    `insert into trades (bot_id, user_id, tick, side, symbol, quantity, price_minor, fence)
+     select id, user_id, $2, 'buy', 'HFX', 1, 1, 0 from bots where id = $1`,
+    [id, now + 2],
+  )
+  await floor.pool.query('update bots set last_tick = $2 where id = $1', [id, now + 1000])
+  await a.runner.stop()
+  const b = await floor.trader('b')
+  await floor.step([b])
+  const last = await floor.step([b], 2)
+  const ticksOf = async (bot: string) =>
+    (await floor.trades()).filter((trade) => trade.bot === bot).map(({ tick }) => tick)
+  t.equal(last, now + 3)
+  t.strictSame(await ticksOf(other), [now + 2, now + 3])
+  t.strictSame(await ticksOf(id), [now + 2, now + 3])
+  t.equal(b.runner.snapshot().failures, 0)
+})
+
 t.test('processes share the bots, and what one leaves the others take', async (t) => {
   const floor = await tradingFloor(t, postgres.directUrl)
   await floor.addBots(Array.from({ length: 40 }, () => 'buy(1)'))
@@ -422,6 +446,25 @@ t.test(`${MAX_NOTICES} notices wait at most, and those until there is somewhere 
   const kinds = (await floor.notices()).map(({ kind }) => kind)
   t.equal(kinds.length, MAX_NOTICES, 'each once')
   t.equal(kinds.at(-1), `kind-${MAX_NOTICES - 1}`)
+})
+
+t.test('a notice for who is there no more holds up no other one', async (t) => {
+  const floor = await tradingFloor(t, postgres.directUrl)
+  await floor.pool.query('alter table told add foreign key (user_id) references users (id)')
+  const lines: string[] = []
+  const queue = new NoticeQueue(floor.pool, tellInTable, {
+    warn: (fields, message) => void lines.push(`${message}: ${Object(fields).notice}`),
+  })
+  queue.add({ kind: 'first', payload: {} })
+  queue.add({ kind: 'late', userId: '999999', payload: {} })
+  queue.add({ kind: 'last', userId: floor.userId, payload: {} })
+  await queue.flush()
+  t.strictSame(lines, ['a notice cannot be written; it is not sent: late'])
+  await queue.flush()
+  t.strictSame(
+    (await floor.notices()).map(({ kind }) => kind),
+    ['first', 'last'],
+  )
 })
 
 t.test('after a start, what nobody has run for long is no news any more once it is taken', async (t) => {
