@@ -12,7 +12,7 @@ import type { BotPosition, TradingBot, WantedTrade } from './trading-bot.ts'
 /** What became of trades. */
 export interface SaveResult {
   readonly saved: readonly WantedTrade[]
-  /** Those whose bot stood elsewhere, or was held by somebody else at that moment. */
+  /** Those whose bot stood elsewhere, had traded at this tick, or was held by somebody else at that moment. */
   readonly passed: readonly WantedTrade[]
   /** Those whose lease is over. */
   readonly lost: readonly WantedTrade[]
@@ -37,15 +37,21 @@ export class TradeStore {
     return new Map(rows.map((row) => [row.id, positionOf(row)]))
   }
 
-  /** Writes trades of one tick, at most one for a bot. One transaction. */
+  /**
+   * Writes trades of one tick, at most one for a bot. One transaction. A bot that has traded at this tick, by a clock that
+   * was set back since, is passed: the constraint would refuse the others with it.
+   */
   save(tick: number, wanted: readonly WantedTrade[]): Promise<SaveResult> {
     return this.#pool.transaction({}, async (tx) => {
-      const { rows } = await tx.query<PositionRow>(
-        `select id, cash_minor, position, last_tick from bots
+      const { rows } = await tx.query<PositionRow & { readonly has_traded: boolean }>(
+        `select id, cash_minor, position, last_tick,
+           last_tick >= $2 and exists (select from trades where bot_id = bots.id and tick = $2) as has_traded
+         from bots
          where id = any($1::bigint[]) and status = 'running' order by id for no key update skip locked`,
-        [wanted.map(({ bot }) => bot.id)],
+        [wanted.map(({ bot }) => bot.id), tick],
       )
-      const locked = new Map(rows.map((row) => [row.id, positionOf(row)]))
+      const free = rows.filter(({ has_traded }) => !has_traded)
+      const locked = new Map(free.map((row) => [row.id, positionOf(row)]))
       const held = new Set(
         await this.#leases.holdAll(
           tx,
