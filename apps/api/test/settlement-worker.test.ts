@@ -6,7 +6,10 @@ import type { FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
 import { BossQueue } from '../src/jobs/boss-queue.ts'
 import { Settlement } from '../src/workers/settlement/settlement.ts'
-import { SettlementWorker } from '../src/workers/settlement/settlement-worker.ts'
+import {
+  SettlementWorker,
+  type SettlementWorkerOptions,
+} from '../src/workers/settlement/settlement-worker.ts'
 import {
   anotherProcess,
   bettingDatabase,
@@ -24,6 +27,7 @@ t.setTimeout(240_000)
 interface Line {
   readonly event?: string
   readonly state?: string
+  readonly parts?: number
 }
 
 async function setUp(t: Test) {
@@ -40,7 +44,7 @@ async function setUp(t: Test) {
   }
   const queue = queueOf(pool)
   /** One more process that settles. */
-  const process = (options: { betsAtOnce?: number; maxParts?: number } = {}) => {
+  const process = (options: Partial<SettlementWorkerOptions> = {}) => {
     const { pool: own } = anotherProcess(t, url)
     const counted = { won: 0, lost: 0, void: 0 }
     const count = (bets: typeof counted) => {
@@ -88,6 +92,33 @@ t.test('the end of an event is a job, and a job is many parts and leads to the n
   t.equal(lines.filter(({ state }) => state === 'continued').length, 2, '20, 20 and 5')
   await waitUntil(() => worker.snapshot().active === 0)
   t.strictSame(worker.snapshot(), { state: 'working', active: 0, jobs: 5, bets: counted })
+  t.strictSame(await moneyAstray(pool), [])
+})
+
+t.test('a job that takes long leaves the rest to the next one, before its time is up', async (t) => {
+  const { pool, process, manyBets, end, open, lines } = await setUp(t)
+  let nowMs = 0
+  const slow = {
+    nowMs: () => {
+      nowMs += 15_000
+      return nowMs
+    },
+  }
+  const { worker } = process({ betsAtOnce: 2, clock: slow })
+  const eventId = await manyBets(9)
+  await end(eventId)
+  await worker.start()
+  await waitUntil(() => lines.some(({ state }) => state === 'done'), { timeoutMs: 60_000 })
+  t.equal(await open(), 0)
+  const told = lines.filter(({ event }) => event === 'event.settled')
+  t.strictSame(
+    told.map(({ state, parts }) => [state, parts]),
+    [
+      ['continued', 2],
+      ['continued', 2],
+      ['done', 1],
+    ],
+  )
   t.strictSame(await moneyAstray(pool), [])
 })
 

@@ -1,7 +1,8 @@
-// Takes the jobs of settlement. A job settles the bets of its event in parts; what is left after `maxParts` of them, or
-// when this process is told to end, is the next job, which the last part's transaction writes: a job is short however
-// many bets an event has, and nothing is lost between two of them.
+// Takes the jobs of settlement. A job settles the bets of its event in parts; what is left after `maxParts` of them, after
+// `maxMs`, or when this process is told to end, is the next job, which the last part's transaction writes: a job is short
+// however many bets an event has and however slow the database is, and nothing is lost between two of them.
 
+import { type Clock, systemClock } from '@holdfast/footing'
 import type { Logs } from '@holdfast/logging'
 import { type Job, type JobQueue, PermanentJobError } from '../../jobs/job-queue.ts'
 import { parseSettlePayload, type SettlePayload } from './settle-payload.ts'
@@ -19,6 +20,9 @@ export interface SettlementWorkerOptions {
   readonly betsAtOnce?: number
   /** Transactions of one job. Default 50. */
   readonly maxParts?: number
+  /** No part begins later in a job than that, in ms. Default 20,000: a third of what a try may take. */
+  readonly maxMs?: number
+  readonly clock?: Pick<Clock, 'nowMs'>
 }
 
 /** A worker in numbers. */
@@ -34,6 +38,8 @@ export interface SettlementSnapshot {
 
 const BETS_AT_ONCE = 50
 const MAX_PARTS = 50
+/** A try that runs out of time counts as a failure, although its parts are settled: with the last one the rest would lie. */
+const MAX_MS = 20_000
 
 export class SettlementWorker {
   readonly #queue: Pick<JobQueue, 'enqueue' | 'work'>
@@ -42,6 +48,8 @@ export class SettlementWorker {
   readonly #count: CountSettled | undefined
   readonly #betsAtOnce: number
   readonly #maxParts: number
+  readonly #maxMs: number
+  readonly #clock: Pick<Clock, 'nowMs'>
   readonly #active = new Set<Promise<void>>()
   #state: SettlementSnapshot['state'] = 'new'
   #jobs = 0
@@ -49,12 +57,15 @@ export class SettlementWorker {
 
   constructor(options: SettlementWorkerOptions) {
     const { queue, settlement, logs, count, betsAtOnce = BETS_AT_ONCE, maxParts = MAX_PARTS } = options
+    const { maxMs = MAX_MS, clock = systemClock } = options
     this.#queue = queue
     this.#settlement = settlement
     this.#logs = logs
     this.#count = count
     this.#betsAtOnce = betsAtOnce
     this.#maxParts = maxParts
+    this.#maxMs = maxMs
+    this.#clock = clock
   }
 
   /** Begins to take jobs. */
@@ -94,6 +105,7 @@ export class SettlementWorker {
   async #settle({ payload, signal }: Pick<Job<SettlePayload>, 'payload' | 'signal'>): Promise<void> {
     const { event_id: eventId } = payload
     const settled = { won: 0, lost: 0, void: 0 }
+    const endMs = this.#clock.nowMs() + this.#maxMs
     for (let part = 1; ; part += 1) {
       let left = false
       const found = await this.#settlement
@@ -102,7 +114,7 @@ export class SettlementWorker {
           limit: this.#betsAtOnce,
           signal,
           leaveRest: async (tx) => {
-            left = part >= this.#maxParts || this.#state === 'stopping'
+            left = part >= this.#maxParts || this.#clock.nowMs() >= endMs || this.#state === 'stopping'
             if (left) await this.#queue.enqueue(tx, 'settle', payload, { key: eventId })
           },
         })
