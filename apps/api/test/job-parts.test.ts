@@ -53,7 +53,15 @@ t.test('an envelope holds what was put in, and whatever was stored can be opened
   t.end()
 })
 
-const CLAIM = { id: 'a', data: {}, retryCount: 0, retryLimit: 2, deadlineMs: 1000, heartbeatMs: 500 }
+const CLAIM = {
+  id: 'a',
+  data: {},
+  retryCount: 0,
+  retryLimit: 2,
+  startedOn: new Date(0),
+  deadlineMs: 1000,
+  heartbeatMs: 500,
+}
 
 t.test('a try ends for its first reason, and is not waited for beyond that', async (t) => {
   const clock = new HandClock()

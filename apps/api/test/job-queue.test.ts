@@ -1,7 +1,8 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { seededRandom, startPgBouncer, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t, { type Test } from 'tap'
-import { DEPTHS, HOLD_WAITING } from '../src/jobs/boss-store.ts'
+import { BossStore, DEPTHS, HOLD_WAITING } from '../src/jobs/boss-store.ts'
 import { MAX_PAYLOAD_BYTES } from '../src/jobs/job-envelope.ts'
 import { type Job, PermanentJobError } from '../src/jobs/job-queue.ts'
 import { QUEUE_NAMES, QUEUES } from '../src/jobs/queues.ts'
@@ -515,4 +516,18 @@ t.test('questions about 100,000 jobs go through indexes', async (t) => {
   const held = await planOf(HOLD_WAITING, ['notify', '101'])
   t.match(held, /Index Scan using job_common_i1 /, held)
   t.match(held, /rows=1/)
+})
+
+t.test('a job that is given back twice is not taken from who has begun it in between', async (t) => {
+  const { pool, sql } = await bench(t)
+  const store = new BossStore({ pool, log: () => {} })
+  await store.put(pool, 'settle', randomUUID(), { payload: {}, carrier: {} }, {})
+  const ended = await store.claim('settle', 1)
+  await store.giveBack('settle', ended)
+  // By the clock that says when a try has begun.
+  await sql.query('select pg_sleep(0.01)')
+  const [next] = await store.claim('settle', 1)
+  t.match(next, { id: ended[0]?.id, retryCount: 0 }, 'the same try')
+  await store.giveBack('settle', ended)
+  t.equal(next && (await store.complete('settle', next)), true)
 })

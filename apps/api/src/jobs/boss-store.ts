@@ -19,6 +19,8 @@ export interface Claim {
   readonly data: unknown
   /** 0 for the first try. */
   readonly retryCount: number
+  /** By the clock of the database, to the millisecond. */
+  readonly startedOn: Date
   readonly retryLimit: number
   readonly deadlineMs: number
   /** `Infinity` for a job that needs none. */
@@ -134,11 +136,12 @@ export class BossStore {
     const jobs: JobWithMetadata<object>[] = await this.#with('normal', () =>
       this.#boss.fetch<object>(queue, { batchSize: limit, includeMetadata: true, groupConcurrency: 1 }),
     )
-    return jobs.map(({ id, data, retryCount, retryLimit, expireInSeconds, heartbeatSeconds }) => ({
+    return jobs.map(({ id, data, retryCount, retryLimit, startedOn, expireInSeconds, heartbeatSeconds }) => ({
       id,
       data,
       retryCount,
       retryLimit,
+      startedOn,
       deadlineMs: expireInSeconds * MS,
       heartbeatMs: heartbeatSeconds === null ? Number.POSITIVE_INFINITY : heartbeatSeconds * MS,
     }))
@@ -180,7 +183,8 @@ export class BossStore {
 
   /**
    * They were begun by mistake, or cannot be ended here: the same try is for somebody else, at once. Whoever gives a job
-   * back must not settle it any more, because that try has the same number.
+   * back must not settle it any more, because that try has the same number. Said once more, because nobody knows whether
+   * it was heard, it takes nothing from who has begun it since.
    */
   async giveBack(queue: QueueName, claims: readonly Claim[]): Promise<void> {
     if (claims.length === 0) return
@@ -188,10 +192,17 @@ export class BossStore {
     // fetch does not count it as another try.
     await this.#pool.query(
       `update jobs.job_common set state = 'retry', started_on = null, heartbeat_on = null, start_after = jobs.job_now()
-       from unnest($2::uuid[], $3::integer[]) as given (id, retry_count)
+       from unnest($2::uuid[], $3::integer[], $4::timestamptz[]) as given (id, retry_count, started_on)
        where job_common.name = $1 and job_common.state = 'active'
-         and job_common.id = given.id and job_common.retry_count = given.retry_count`,
-      [queue, claims.map(({ id }) => id), claims.map(({ retryCount }) => retryCount)],
+         and job_common.id = given.id and job_common.retry_count = given.retry_count
+         -- The driver cuts off what is less than a millisecond.
+         and job_common.started_on < given.started_on + interval '2 milliseconds'`,
+      [
+        queue,
+        claims.map(({ id }) => id),
+        claims.map(({ retryCount }) => retryCount),
+        claims.map(({ startedOn }) => startedOn),
+      ],
       { criticality: 'critical' },
     )
   }
