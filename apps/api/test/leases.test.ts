@@ -230,3 +230,19 @@ t.test(`a process owns ${MAX_LEASES} at most`, async (t) => {
   t.equal((await a.take(names)).length, MAX_LEASES)
   t.equal((await a.take(names)).length, 0)
 })
+
+t.test('where there is no room for others, leases are renewed and given back all the same', async (t) => {
+  const { url, owner } = await database(t)
+  const pool = new PoolGuard({ connectionString: url, max: 2, min: 0, reserve: 0.5 })
+  t.teardown(() => pool.close())
+  const clock = new HandClock()
+  const leases = new Leases({ pool, owner: 'a', leaseMs: 600_000, clock })
+  const [lease] = await leases.take(['bot/1'])
+  const reader = await pool.acquire()
+  const untilMs = lease?.untilMs ?? 0
+  await clock.advance(200_000)
+  await waitUntil(() => (lease?.untilMs ?? 0) > untilMs)
+  await leases.close()
+  t.equal((await owner('b').take(['bot/1'])).length, 1)
+  reader.release()
+})

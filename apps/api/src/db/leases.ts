@@ -22,6 +22,8 @@ export interface LeasesOptions {
 }
 
 const DEFAULT_LEASE_MS = 15_000
+/** One statement, and without it somebody else begins anew what goes on here: it must not wait for those who only read. */
+const KEPT = { criticality: 'critical', route: 'leases' } as const
 const BEATS_PER_LEASE = 3
 /** One process has no more at once: what it cannot do in time others should. */
 export const MAX_LEASES = 1000
@@ -113,6 +115,7 @@ export class Leases {
          )
          update leases set expires_at = clock_timestamp() from mine where leases.name = mine.name`,
         namesAndFences(given),
+        KEPT,
       )
       .catch(() => {})
   }
@@ -183,6 +186,7 @@ export class Leases {
        update leases set expires_at = clock_timestamp() + $3 * interval '1 millisecond'
        from mine where leases.name = mine.name returning leases.name, fence`,
       [...namesAndFences(leases), this.#leaseMs],
+      KEPT,
     )
     return new Set(rows.map(({ name }) => name))
   }
