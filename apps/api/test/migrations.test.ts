@@ -138,3 +138,16 @@ t.test('every migration can be taken back and applied again', async (t) => {
   t.strictSame((await pool.query(left)).rows, [])
   t.equal((await migrateUp(pool, migrations)).length, migrations.length)
 })
+
+t.test('what goes with its tenant, its user or its bot is found through an index', async (t) => {
+  const { pool } = await freshPool(t)
+  await migrateUp(pool, migrations)
+  const { rows } = await pool.query(
+    `select conrelid::regclass::text as found_in, conname as by from pg_constraint
+     where contype = 'f' and confdeltype = 'c' and connamespace = 'public'::regnamespace and not exists (
+       select from pg_index where indrelid = conrelid and indkey[0] = conkey[1]
+         and (indpred is null or pg_get_expr(indpred, indrelid) like '%IS NOT NULL)')
+     ) order by 1, 2`,
+  )
+  t.strictSame(rows, [])
+})

@@ -7,7 +7,7 @@ export const notificationsAndAudit: Migration = {
 create table notifications (
   id bigint generated always as identity primary key,
   tenant_id bigint references tenants (id) on delete cascade,
-  -- Undefined: it is for the operators.
+  -- Null: it is for the operators.
   user_id bigint references users (id) on delete cascade,
   kind text not null check (kind ~ '^[a-z][a-z0-9_.]{0,63}$'),
   channel text not null check (channel in ('webhook', 'telegram')),
@@ -29,6 +29,9 @@ create table notifications (
 
 -- How many wait, and since when.
 create index pending_notifications on notifications (created_at) where status = 'pending';
+-- Those that go with their user, or their tenant.
+create index notifications_by_user on notifications (user_id) where user_id is not null;
+create index notifications_by_tenant on notifications (tenant_id) where tenant_id is not null;
 
 -- Who did what, and what it changed. Written once, never changed.
 create table audit_log (
