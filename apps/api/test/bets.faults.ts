@@ -13,6 +13,7 @@ import { BossQueue } from '../src/jobs/boss-queue.ts'
 import { BetClient } from './bet-client.ts'
 import { endEvent, moneyAstray, newEvent } from './betting.ts'
 import { childEnvironment } from './child-environment.ts'
+import { insist } from './insist.ts'
 import { ServiceProcess, scratchDirectory } from './service-process.ts'
 import type { Answer } from './sign-in-client.ts'
 
@@ -234,16 +235,5 @@ async function insistOnAnswer(request: () => Promise<Answer>): Promise<Answer> {
     const answer = await request().catch(() => undefined)
     if (answer !== undefined && FINAL.has(answer.status)) return answer
     await sleep(50)
-  }
-}
-
-/** Until it succeeds: what is done here may be done twice. */
-async function insist<T>(work: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await work()
-    } catch {
-      await sleep(100)
-    }
   }
 }
