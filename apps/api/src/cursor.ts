@@ -50,10 +50,21 @@ export function pageOf<Row extends { readonly id: string }, Item>(
   limit: number,
   itemOf: (row: Row) => Item,
 ): Page<Item> {
+  return pageBy(rows, limit, itemOf, ({ id }) => id)
+}
+
+/** The same of a list whose cursor says another place of its last row. */
+export function pageBy<Row, Item>(
+  rows: readonly Row[],
+  limit: number,
+  itemOf: (row: Row) => Item,
+  cursorOf: (row: Row) => string,
+): Page<Item> {
   const shown = rows.slice(0, limit)
+  const last = shown.at(-1)
   return {
     items: shown.map(itemOf),
-    next_cursor: rows.length > limit ? (shown.at(-1)?.id ?? null) : null,
+    next_cursor: rows.length > limit && last !== undefined ? cursorOf(last) : null,
   }
 }
 

@@ -12,25 +12,25 @@ import { ApiDatabasePressedError } from './errors.ts'
 import type { FirstLook } from './first-look.ts'
 import type { Once } from './once.ts'
 import { type AuthOptions, auth } from './routes/auth/routes.ts'
-import { BalancePages } from './routes/balance/balance-pages.ts'
+import { balancePages } from './routes/balance/balance-pages.ts'
 import { BalanceRepository } from './routes/balance/balance-repository.ts'
 import { balance } from './routes/balance/routes.ts'
 import { betMetrics } from './routes/bets/bet-metrics.ts'
-import { BetPages } from './routes/bets/bet-pages.ts'
+import { betPages } from './routes/bets/bet-pages.ts'
 import { BetRepository } from './routes/bets/bet-repository.ts'
 import { bets } from './routes/bets/routes.ts'
 import { botLists } from './routes/bots/bot-lists.ts'
 import { botMetrics } from './routes/bots/bot-metrics.ts'
 import { BotRepository } from './routes/bots/bot-repository.ts'
-import { BotStatusPages } from './routes/bots/bot-status.ts'
+import { botStatusPages } from './routes/bots/bot-status.ts'
 import { NewBotRepository } from './routes/bots/new-bot-repository.ts'
 import { bots } from './routes/bots/routes.ts'
 import { registerPublicTheme } from './routes/public-theme/register.ts'
 import { sports } from './routes/sports/routes.ts'
-import { SportPages } from './routes/sports/sport-pages.ts'
+import { sportPages } from './routes/sports/sport-pages.ts'
 import { SportRepository } from './routes/sports/sport-repository.ts'
 import { strategies } from './routes/strategies/routes.ts'
-import { HistoryPages } from './routes/theme-history/history-pages.ts'
+import { historyPages } from './routes/theme-history/history-pages.ts'
 import { themeHistory } from './routes/theme-history/routes.ts'
 import { ThemeHistoryRepository } from './routes/theme-history/theme-history-repository.ts'
 import { trades } from './routes/trades/routes.ts'
@@ -74,12 +74,12 @@ export async function registerSlices(
   const repository = new ThemeHistoryRepository(db)
   await fastify.register(themeHistory, {
     repository,
-    pages: new HistoryPages(repository, fastify.staleCache),
+    pages: historyPages(repository, fastify.staleCache),
   })
   const botRepository = new BotRepository(fastify.poolGuard, db)
   await fastify.register(bots, {
     repository: botRepository,
-    pages: new BotStatusPages(botRepository, fastify.staleCache),
+    pages: botStatusPages(botRepository, fastify.staleCache),
     counters:
       registry === undefined ? undefined : botMetrics(fastify.metrics, botRepository, fastify.staleCache),
   })
@@ -90,14 +90,14 @@ export async function registerSlices(
   const betRepository = new BetRepository(fastify.poolGuard, db)
   await fastify.register(bets, {
     repository: betRepository,
-    pages: new BetPages(betRepository, fastify.staleCache),
+    pages: betPages(betRepository, fastify.staleCache),
     count:
       registry === undefined ? undefined : betMetrics(fastify.metrics, betRepository, fastify.staleCache),
   })
   await fastify.register(balance, {
-    pages: new BalancePages(new BalanceRepository(db), fastify.staleCache),
+    pages: balancePages(new BalanceRepository(db), fastify.staleCache),
   })
-  await fastify.register(sports, { pages: new SportPages(new SportRepository(db), fastify.staleCache) })
+  await fastify.register(sports, { pages: sportPages(new SportRepository(db), fastify.staleCache) })
   await fastify.register(auth, signIn)
   const firstLook = firstTurn.then((turn): FirstLook => (turn.ok ? { ok: true, themes: turn.themes } : turn))
   return { firstLook }

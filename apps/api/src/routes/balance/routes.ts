@@ -1,20 +1,17 @@
 // GET /api/balance and GET /api/balance/entries: what the user who asks has, and what has moved it.
 
-import { withRetryAfter } from '@holdfast/footing'
-import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyPluginCallback, FastifyRequest } from 'fastify'
 import { idBefore } from '../../cursor.ts'
 import { ApiBalanceUnavailableError } from '../../errors.ts'
+import { type ReadPages, readingFrom } from '../../list-pages.ts'
 import { principalOf } from '../../plugins/identity.ts'
 import { pageBody } from '../../remembered-pages.ts'
 import { BALANCE_SCHEMA, ENTRIES_SCHEMA } from './balance-operations.ts'
-import type { BalancePages, BalanceSelection } from './balance-pages.ts'
-
-/** What the database may take for one request in all. */
-const BUDGET_MS = 1000
+import type { BalanceSelection } from './balance-pages.ts'
 
 /** What the routes need. */
 export interface BalanceOptions {
-  readonly pages: Pick<BalancePages, 'read' | 'remembered'>
+  readonly pages: ReadPages<BalanceSelection>
 }
 
 interface EntriesRoute {
@@ -23,24 +20,13 @@ interface EntriesRoute {
 
 /** The routes. */
 export const balance: FastifyPluginCallback<BalanceOptions> = (app, { pages }, done) => {
-  /** What was read last, instead of the handler, or after it failed, when the database cannot be asked. */
-  const remembered = (selection: BalanceSelection, reply: FastifyReply, retryAfterMs: number) => {
-    const found = pages.remembered(selection)
-    if (found === undefined) throw withRetryAfter(new ApiBalanceUnavailableError(), retryAfterMs)
-    return pageBody(reply, found)
-  }
-
   app.get(
     '/api/balance',
     {
       config: {
         access: 'user',
         tenantRateLimit: { policy: 'read', by: 'user' },
-        poolGuard: {
-          criticality: 'normal',
-          budgetMs: BUDGET_MS,
-          fallback: (request, reply, { retryAfterMs }) => remembered(ofUser(request), reply, retryAfterMs),
-        },
+        poolGuard: readingFrom(pages, ofUser, ApiBalanceUnavailableError),
       },
       schema: BALANCE_SCHEMA,
     },
@@ -53,12 +39,7 @@ export const balance: FastifyPluginCallback<BalanceOptions> = (app, { pages }, d
       config: {
         access: 'user',
         tenantRateLimit: { policy: 'read', by: 'user' },
-        poolGuard: {
-          criticality: 'normal',
-          budgetMs: BUDGET_MS,
-          fallback: (request, reply, { retryAfterMs }) =>
-            remembered(entriesOf(request as FastifyRequest<EntriesRoute>), reply, retryAfterMs),
-        },
+        poolGuard: readingFrom(pages, entriesOf, ApiBalanceUnavailableError),
       },
       schema: ENTRIES_SCHEMA,
     },

@@ -1,30 +1,37 @@
 // POST and GET /api/bets. Placing is one transaction; the same request again is answered with the bet that it has made.
 
-import { withRetryAfter } from '@holdfast/footing'
 import { currentScope, type PoolScope, runInScope } from '@holdfast/pool-guard'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
 import { idBefore } from '../../cursor.ts'
 import { bigintOf } from '../../db/bigint.ts'
 import { ApiBetsUnavailableError, ApiEventUnknownError, ApiMemberKindError } from '../../errors.ts'
 import { idempotencyKeyOf, REPLAYED_HEADER, requestDigest } from '../../idempotency-key.ts'
+import { type ReadPages, readingFrom } from '../../list-pages.ts'
+import { type MemberKind, memberOfAnotherKind } from '../../member-kinds.ts'
 import { principalOf } from '../../plugins/identity.ts'
 import { pageBody } from '../../remembered-pages.ts'
 import { type BetOrder, type BetStatus, placedAnswer } from './bet.ts'
 import { type CountPlacing, placingOutcome } from './bet-metrics.ts'
 import { LIST_SCHEMA, PLACE_SCHEMA } from './bet-operations.ts'
-import type { BetPages } from './bet-pages.ts'
 import type { BetRepository, BetSelection } from './bet-repository.ts'
 
 const ROUTE = 'POST /api/bets'
 const MAX_BODY_BYTES = 1024
 /** What the database may take for one request in all. */
 const PLACING_BUDGET_MS = 3000
-const LIST_BUDGET_MS = 1000
+
+const KINDS: Readonly<Record<string, MemberKind>> = {
+  event_id: 'string',
+  market: 'string',
+  selection: 'string',
+  stake_minor: 'number',
+  odds_milli: 'number',
+}
 
 /** What the routes need. */
 export interface BetOptions {
   readonly repository: Pick<BetRepository, 'place'>
-  readonly pages: Pick<BetPages, 'read' | 'remembered'>
+  readonly pages: ReadPages<BetSelection>
   /** Undefined: nothing is counted. */
   readonly count: CountPlacing | undefined
 }
@@ -90,16 +97,7 @@ export const bets: FastifyPluginCallback<BetOptions> = (app, { repository, pages
       config: {
         access: 'user',
         tenantRateLimit: { policy: 'read', by: 'user' },
-        poolGuard: {
-          criticality: 'normal',
-          budgetMs: LIST_BUDGET_MS,
-          // Runs instead of the handler, or after it failed, when the database cannot be asked.
-          fallback: (request, reply, { retryAfterMs }) => {
-            const found = pages.remembered(selectionOf(request as FastifyRequest<ListRoute>))
-            if (found === undefined) throw withRetryAfter(new ApiBetsUnavailableError(), retryAfterMs)
-            return pageBody(reply, found)
-          },
-        },
+        poolGuard: readingFrom(pages, selectionOf, ApiBetsUnavailableError),
       },
       schema: LIST_SCHEMA,
     },
@@ -139,14 +137,10 @@ function ofTheirKinds(
 ): void {
   // Before the schema, which would say less about it. What it throws Fastify catches.
   idempotencyKeyOf(headers)
-  const members = Object(body) as Readonly<Record<string, unknown>>
-  const isWrong = (kind: string) => (name: string) =>
-    members[name] !== undefined && typeof members[name] !== kind
-  const text = ['event_id', 'market', 'selection'].find(isWrong('string'))
-  const number = ['stake_minor', 'odds_milli'].find(isWrong('number'))
-  if (text !== undefined) done(new ApiMemberKindError(text, 'text; put it between quotes'))
-  else if (number !== undefined) done(new ApiMemberKindError(number, 'a number, without quotes'))
-  else done()
+  const wrong = memberOfAnotherKind(body, KINDS)
+  if (wrong === undefined) done()
+  else if (KINDS[wrong] === 'number') done(new ApiMemberKindError(wrong, 'a number, without quotes'))
+  else done(new ApiMemberKindError(wrong, 'text; put it between quotes'))
 }
 
 /** What the request says of its place in the pool, without its client. */

@@ -1,6 +1,5 @@
 // GET and POST /api/bots, and GET /api/bots/:id/events.
 
-import { withRetryAfter } from '@holdfast/footing'
 import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
 import { idAfter, idBefore, pageOf } from '../../cursor.ts'
 import { bigintOf } from '../../db/bigint.ts'
@@ -11,8 +10,9 @@ import {
   ApiStrategyInvalidError,
 } from '../../errors.ts'
 import { idempotencyKeyOf, REPLAYED_HEADER, requestDigest } from '../../idempotency-key.ts'
-import { ListPages } from '../../list-pages.ts'
+import { ListPages, readingFrom } from '../../list-pages.ts'
 import type { MarketSymbol } from '../../market/symbols.ts'
+import { memberOfAnotherKind } from '../../member-kinds.ts'
 import { principalOf } from '../../plugins/identity.ts'
 import { pageBody } from '../../remembered-pages.ts'
 import { MAX_LENGTH } from '../../strategy/language.ts'
@@ -27,7 +27,6 @@ const ROUTE = 'POST /api/bots'
 const MAX_BODY_BYTES = 4 * MAX_LENGTH + 2048
 /** What the database may take for one request in all. */
 const CREATION_BUDGET_MS = 3000
-const LIST_BUDGET_MS = 1000
 
 /** What the routes need. */
 export interface BotListOptions {
@@ -103,7 +102,7 @@ export const botLists: FastifyPluginCallback<BotListOptions> = (app, { repositor
       config: {
         access: 'user',
         tenantRateLimit: { policy: 'read', by: 'user' },
-        poolGuard: readingFrom(botPages, botsOf),
+        poolGuard: readingFrom(botPages, botsOf, ApiBotListUnavailableError),
       },
       schema: LIST_SCHEMA,
     },
@@ -116,33 +115,13 @@ export const botLists: FastifyPluginCallback<BotListOptions> = (app, { repositor
       config: {
         access: 'user',
         tenantRateLimit: { policy: 'read', by: 'user' },
-        poolGuard: readingFrom(eventPages, eventsOf),
+        poolGuard: readingFrom(eventPages, eventsOf, ApiBotListUnavailableError),
       },
       schema: EVENTS_SCHEMA,
     },
     async (request, reply) => pageBody(reply, await eventPages.read(eventsOf(request))),
   )
   done()
-}
-
-/** Where the database cannot be asked, the page that was read last stands in. */
-function readingFrom<Selection, Route extends ListRoute>(
-  pages: ListPages<Selection>,
-  selectionOf: (request: FastifyRequest<Route>) => Selection,
-) {
-  return {
-    criticality: 'normal',
-    budgetMs: LIST_BUDGET_MS,
-    fallback: (
-      request: unknown,
-      reply: FastifyReply,
-      { retryAfterMs }: { readonly retryAfterMs: number },
-    ) => {
-      const found = pages.remembered(selectionOf(request as FastifyRequest<Route>))
-      if (found === undefined) throw withRetryAfter(new ApiBotListUnavailableError(), retryAfterMs)
-      return pageBody(reply, found)
-    },
-  } as const
 }
 
 function wishOf(request: FastifyRequest<CreateRoute>): BotWish {
@@ -184,9 +163,6 @@ function textOnly(
 ): void {
   // Before the schema, which would say less about it. What it throws Fastify catches.
   idempotencyKeyOf(headers)
-  const members = Object(body) as Readonly<Record<string, unknown>>
-  const wrong = ['name', 'symbol', 'strategy'].find(
-    (name) => members[name] !== undefined && typeof members[name] !== 'string',
-  )
+  const wrong = memberOfAnotherKind(body, { name: 'string', symbol: 'string', strategy: 'string' })
   done(wrong === undefined ? undefined : new ApiMemberKindError(wrong, 'text; put it between quotes'))
 }

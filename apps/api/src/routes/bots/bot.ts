@@ -1,8 +1,5 @@
 // What a bot is, what can be done with it in which state, and how the routes tell it.
 
-import { bigintOf } from '../../db/bigint.ts'
-import { ApiCursorInvalidError } from '../../errors.ts'
-
 /** `failed`: whoever ran it has given up. */
 export type BotStatus = 'stopped' | 'running' | 'failed'
 
@@ -47,21 +44,13 @@ export function possibleOperations(status: BotStatus): BotOperation[] {
   return (Object.keys(STEPS) as BotOperation[]).filter((operation) => STEPS[operation].from.includes(status))
 }
 
-/** What `GET /api/bot/status` answers for one bot. */
+/** What `GET /api/bot/status` answers for one bot, and an item of a page of all. */
 export interface BotAnswer {
   readonly bot_id: string
   readonly name: string
   readonly status: BotStatus
   /** RFC 3339. */
   readonly changed_at: string
-}
-
-/** What `GET /api/bot/status` answers for all bots of a user. */
-export interface BotList {
-  /** The oldest first. */
-  readonly items: readonly BotAnswer[]
-  /** For the next page; null on the last one. */
-  readonly next_cursor: string | null
 }
 
 /** What `POST /api/bot/start`, `stop` and `recover` answer. */
@@ -76,18 +65,4 @@ export function botAnswer({ id, name, status, changedAt }: Bot): BotAnswer {
 
 export function changeAnswer({ bot, eventId }: BotChange): BotChangeAnswer {
   return { success: true, ...botAnswer(bot), event_id: eventId }
-}
-
-/** A page out of one bot more than it may hold, which tells whether there is another page. */
-export function botList(bots: readonly Bot[], limit: number): BotList {
-  const items = bots.slice(0, limit).map(botAnswer)
-  return { items, next_cursor: bots.length > limit ? (items.at(-1)?.bot_id ?? null) : null }
-}
-
-/** The id after which the page of this cursor begins. */
-export function botAfterCursor(cursor: string | undefined): bigint {
-  if (cursor === undefined) return 0n
-  const id = bigintOf(cursor)
-  if (id === undefined) throw new ApiCursorInvalidError()
-  return id
 }

@@ -1,8 +1,8 @@
 // POST /api/bot/start, stop and recover, and GET /api/bot/status. An operation is one transaction; of one user one goes
 // on at a time, wherever it runs.
 
-import { withRetryAfter } from '@holdfast/footing'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
+import { idAfter } from '../../cursor.ts'
 import { bigintOf } from '../../db/bigint.ts'
 import {
   ApiBotOvertakenError,
@@ -10,23 +10,24 @@ import {
   ApiBotUnknownError,
   ApiIdNotTextError,
 } from '../../errors.ts'
+import { type ReadPages, readingFrom } from '../../list-pages.ts'
+import { memberOfAnotherKind } from '../../member-kinds.ts'
 import { principalOf } from '../../plugins/identity.ts'
 import { pageBody } from '../../remembered-pages.ts'
-import { type BotOperation, botAfterCursor, changeAnswer, STEPS } from './bot.ts'
+import { type BotOperation, changeAnswer, STEPS } from './bot.ts'
 import { type BotCounters, outcomeOf } from './bot-metrics.ts'
 import { changeSchema, STATUS_SCHEMA } from './bot-operations.ts'
 import type { BotRepository } from './bot-repository.ts'
-import type { BotSelection, BotStatusPages } from './bot-status.ts'
+import type { BotSelection } from './bot-status.ts'
 
 const MAX_BODY_BYTES = 1024
 /** What the database may take for one request in all. */
 const OPERATION_BUDGET_MS = 3000
-const STATUS_BUDGET_MS = 1000
 
 /** What the routes need. */
 export interface BotOptions {
   readonly repository: BotRepository
-  readonly pages: BotStatusPages
+  readonly pages: ReadPages<BotSelection>
   /** Undefined: nothing is counted. */
   readonly counters: BotCounters | undefined
 }
@@ -95,16 +96,7 @@ export const bots: FastifyPluginCallback<BotOptions> = (app, { repository, pages
       config: {
         access: 'user',
         tenantRateLimit: limitOf('bot-status'),
-        poolGuard: {
-          criticality: 'normal',
-          budgetMs: STATUS_BUDGET_MS,
-          // Runs instead of the handler, or after it failed, when the database cannot be asked.
-          fallback: (request, reply, { retryAfterMs }) => {
-            const found = pages.remembered(selectionOf(request as FastifyRequest<StatusRoute>))
-            if (found === undefined) throw withRetryAfter(new ApiBotStatusUnavailableError(), retryAfterMs)
-            return pageBody(reply, found)
-          },
-        },
+        poolGuard: readingFrom(pages, selectionOf, ApiBotStatusUnavailableError),
       },
       schema: STATUS_SCHEMA,
     },
@@ -118,17 +110,16 @@ function limitOf(ofUser: string) {
   return { policy: [{ policy: ofUser, by: 'user' }, 'tenant-bots'], group: 'bots' } as const
 }
 
-/** A number would be made text of without a word, and beyond 2^53 the text of another number. */
 function textOnly({ body }: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void {
-  const { bot_id: id } = Object(body) as { bot_id?: unknown }
-  done(id === undefined || typeof id === 'string' ? undefined : new ApiIdNotTextError())
+  const wrong = memberOfAnotherKind(body, { bot_id: 'string' })
+  done(wrong === undefined ? undefined : new ApiIdNotTextError())
 }
 
 function selectionOf(request: FastifyRequest<StatusRoute>): BotSelection {
   const { bot_id, limit, cursor } = request.query
   const { id: userId } = principalOf(request)
   if (bot_id !== undefined) return { userId, botId: botIdOf(bot_id) }
-  return { userId, after: botAfterCursor(cursor), limit }
+  return { userId, after: idAfter(cursor), limit }
 }
 
 /** An id beyond what the database can hold is one more that there is not. */

@@ -1,20 +1,17 @@
 // GET /api/sports, GET /api/events and GET /api/events/:id/odds: what can be bet on, and what it pays.
 
-import { withRetryAfter } from '@holdfast/footing'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest, RouteGenericInterface } from 'fastify'
 import { bigintOf } from '../../db/bigint.ts'
 import { ApiEventUnknownError, ApiSportsUnavailableError } from '../../errors.ts'
+import { type ReadPages, readingFrom } from '../../list-pages.ts'
 import { pageBody } from '../../remembered-pages.ts'
 import { EVENTS_SCHEMA, ODDS_SCHEMA, SPORTS_SCHEMA } from './sport-operations.ts'
-import type { SportPages, SportSelection } from './sport-pages.ts'
+import type { SportSelection } from './sport-pages.ts'
 import { eventAfterCursor, oddsAfterCursor, sportAfterCursor } from './sports.ts'
-
-/** What the database may take for one request in all. */
-const BUDGET_MS = 1000
 
 /** What the routes need. */
 export interface SportOptions {
-  readonly pages: SportPages
+  readonly pages: ReadPages<SportSelection>
 }
 
 interface SportsRoute {
@@ -39,20 +36,7 @@ export const sports: FastifyPluginCallback<SportOptions> = (app, { pages }, done
     config: {
       access: 'user' as const,
       tenantRateLimit: { policy: 'read', by: 'user' as const },
-      poolGuard: {
-        criticality: 'normal' as const,
-        budgetMs: BUDGET_MS,
-        // Runs instead of the handler, or after it failed, when the database cannot be asked.
-        fallback: (
-          request: FastifyRequest,
-          reply: FastifyReply,
-          { retryAfterMs }: { readonly retryAfterMs: number },
-        ) => {
-          const found = pages.remembered(selectionOf(request as FastifyRequest<Route>))
-          if (found === undefined) throw withRetryAfter(new ApiSportsUnavailableError(), retryAfterMs)
-          return pageBody(reply, found)
-        },
-      },
+      poolGuard: readingFrom(pages, selectionOf, ApiSportsUnavailableError),
     },
     handler: async (request: FastifyRequest<Route>, reply: FastifyReply) =>
       pageBody(reply, await pages.read(selectionOf(request))),

@@ -1,6 +1,6 @@
 // What can be bet on, and how the routes tell it.
 
-import type { Page } from '../../cursor.ts'
+import { type Page, pageBy } from '../../cursor.ts'
 import { bigintOf } from '../../db/bigint.ts'
 import { ApiCursorInvalidError } from '../../errors.ts'
 
@@ -79,15 +79,15 @@ const NAME = /^[a-z][a-z0-9_]{0,39}$/
 const SELECTION = /^[a-z0-9][a-z0-9_]{0,39}$/
 
 export function sportList(rows: readonly StoredSport[], limit: number): Page<SportItem> {
-  return pageOf(rows, limit, sportItem, ({ sport }) => sport)
+  return pageBy(rows, limit, sportItem, ({ sport }) => sport)
 }
 
 export function eventList(rows: readonly StoredEvent[], limit: number): Page<EventItem> {
-  return pageOf(rows, limit, eventItem, ({ startMicros, id }) => `${startMicros}.${id}`)
+  return pageBy(rows, limit, eventItem, ({ startMicros, id }) => `${startMicros}.${id}`)
 }
 
 export function eventOdds(event: StoredEvent, rows: readonly StoredOdds[], limit: number): EventOdds {
-  const page = pageOf(rows, limit, oddsItem, ({ market, selection }) => `${market}.${selection}`)
+  const page = pageBy(rows, limit, oddsItem, ({ market, selection }) => `${market}.${selection}`)
   return { event: eventItem(event), ...page }
 }
 
@@ -114,21 +114,6 @@ export function oddsAfterCursor(cursor: string | undefined): OddsPlace {
   return NAME.test(market) && SELECTION.test(selection) && rest.length === 0
     ? { market, selection }
     : refuseCursor()
-}
-
-/** A page out of one row more than it may hold, which tells whether there is another page. */
-function pageOf<Row, Item>(
-  rows: readonly Row[],
-  limit: number,
-  itemOf: (row: Row) => Item,
-  cursorOf: (row: Row) => string,
-): Page<Item> {
-  const shown = rows.slice(0, limit)
-  const last = shown.at(-1)
-  return {
-    items: shown.map(itemOf),
-    next_cursor: rows.length > limit && last !== undefined ? cursorOf(last) : null,
-  }
 }
 
 function sportItem({ sport, firstStartsAt }: StoredSport): SportItem {

@@ -2,6 +2,7 @@
 
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
 import { ApiStrategyNotTextError } from '../../errors.ts'
+import { memberOfAnotherKind } from '../../member-kinds.ts'
 import { strategyOf } from '../../strategy/strategy.ts'
 import { StrategyError } from '../../strategy/strategy-error.ts'
 import { VALIDATE_SCHEMA } from './strategy-operation.ts'
@@ -59,8 +60,7 @@ function verdictOf(text: string): StrategyVerdict {
   }
 }
 
-/** A number would be made text of without a word. */
 function textOnly({ body }: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void {
-  const { strategy } = Object(body) as { strategy?: unknown }
-  done(strategy === undefined || typeof strategy === 'string' ? undefined : new ApiStrategyNotTextError())
+  const wrong = memberOfAnotherKind(body, { strategy: 'string' })
+  done(wrong === undefined ? undefined : new ApiStrategyNotTextError())
 }

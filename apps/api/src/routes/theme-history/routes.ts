@@ -1,29 +1,29 @@
 // GET /:tenant/api/theme/history and POST /:tenant/api/theme/preview-events. Neither knows who asks: signing in
 // comes with the sign-in slice, and until then both are open to everybody who reaches the service.
 
-import { withRetryAfter } from '@holdfast/footing'
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
+import { idBefore } from '../../cursor.ts'
 import { bigintOf } from '../../db/bigint.ts'
 import {
   ApiEventNotTextError,
   ApiHistoryUnavailableError,
   ApiThemeVersionUnknownError,
 } from '../../errors.ts'
+import { type ReadPages, readingFrom } from '../../list-pages.ts'
 import { pageBody } from '../../remembered-pages.ts'
 import { HISTORY_SCHEMA, PREVIEW_SCHEMA } from './history-operations.ts'
-import type { HistoryPages } from './history-pages.ts'
-import { acceptedEvent, versionOfCursor } from './theme-history.ts'
+import type { HistorySelection } from './history-pages.ts'
+import { acceptedEvent } from './theme-history.ts'
 import type { PreviewEvent, ThemeHistoryRepository } from './theme-history-repository.ts'
 
 const MAX_BODY_BYTES = 1024
 /** What the database may take for one request in all. */
-const HISTORY_BUDGET_MS = 1000
 const EVENT_BUDGET_MS = 3000
 
 /** What the routes need. */
 export interface ThemeHistoryOptions {
   readonly repository: ThemeHistoryRepository
-  readonly pages: HistoryPages
+  readonly pages: ReadPages<HistorySelection>
 }
 
 interface HistoryRoute {
@@ -48,20 +48,11 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
       config: {
         access: 'public',
         tenantRateLimit: 'tenant-history',
-        poolGuard: {
-          criticality: 'normal',
-          budgetMs: HISTORY_BUDGET_MS,
-          // Runs instead of the handler, or after it failed, when the database cannot be asked.
-          fallback: (request, reply, { retryAfterMs }) => {
-            const found = pages.remembered(...pageOf(request as FastifyRequest<HistoryRoute>))
-            if (found === undefined) throw withRetryAfter(new ApiHistoryUnavailableError(), retryAfterMs)
-            return pageBody(reply, found)
-          },
-        },
+        poolGuard: readingFrom(pages, selectionOf, ApiHistoryUnavailableError),
       },
       schema: HISTORY_SCHEMA,
     },
-    async (request, reply) => pageBody(reply, await pages.read(...pageOf(request))),
+    async (request, reply) => pageBody(reply, await pages.read(selectionOf(request))),
   )
 
   app.post<PreviewRoute>(
@@ -95,7 +86,9 @@ function textOnly({ body }: FastifyRequest, _reply: FastifyReply, done: (error?:
 }
 
 /** Which page is asked for. Throws for a cursor that cannot be. */
-function pageOf({ params: { tenant }, query: { limit, cursor } }: FastifyRequest<HistoryRoute>) {
-  const before = versionOfCursor(cursor)
-  return [tenant, limit, before] as const
+function selectionOf({
+  params: { tenant },
+  query: { limit, cursor },
+}: FastifyRequest<HistoryRoute>): HistorySelection {
+  return { tenant, before: idBefore(cursor), limit }
 }

@@ -1,17 +1,8 @@
 // What the two routes answer, and how it is made of what is stored.
 
-import { bigintOf, MAX_BIGINT } from '../../db/bigint.ts'
-import { ApiCursorInvalidError } from '../../errors.ts'
+import { type Page, pageBy } from '../../cursor.ts'
 import { completeTheme, parseThemeDocument, type Theme } from '../public-theme/theme.ts'
 import type { StoredPreviewEvent, StoredVersion } from './theme-history-repository.ts'
-
-/** What `GET /:tenant/api/theme/history` answers. */
-export interface ThemeHistory {
-  /** The newest first. */
-  readonly items: readonly ThemeHistoryItem[]
-  /** For the next page; null on the last one. */
-  readonly next_cursor: string | null
-}
 
 /** One version of a theme. */
 export interface ThemeHistoryItem {
@@ -33,23 +24,18 @@ export interface AcceptedPreviewEvent {
   readonly received_at: string
 }
 
-/** A page out of one row more than it may hold, which tells whether there is another page. */
-export function historyPage(versions: readonly StoredVersion[], limit: number): ThemeHistory {
-  const items = versions.slice(0, limit).map(({ version, savedAt, document }) => {
-    const checked = parseThemeDocument(document)
-    return {
-      version: String(version),
-      saved_at: savedAt.toISOString(),
-      theme: 'document' in checked ? completeTheme(checked.document) : null,
-    }
-  })
-  return { items, next_cursor: versions.length > limit ? (items.at(-1)?.version ?? null) : null }
+/** What `GET /:tenant/api/theme/history` answers: the newest first. */
+export function historyPage(versions: readonly StoredVersion[], limit: number): Page<ThemeHistoryItem> {
+  return pageBy(versions, limit, historyItem, ({ version }) => String(version))
 }
 
-/** The version below which the page of this cursor begins. */
-export function versionOfCursor(cursor: string | undefined): bigint {
-  if (cursor === undefined) return MAX_BIGINT
-  return bigintOf(cursor) ?? refuseCursor()
+function historyItem({ version, savedAt, document }: StoredVersion): ThemeHistoryItem {
+  const checked = parseThemeDocument(document)
+  return {
+    version: String(version),
+    saved_at: savedAt.toISOString(),
+    theme: 'document' in checked ? completeTheme(checked.document) : null,
+  }
 }
 
 /** The answer to an event that is stored. */
@@ -61,8 +47,4 @@ export function acceptedEvent(event: StoredPreviewEvent): AcceptedPreviewEvent {
     viewport: event.viewport,
     received_at: event.receivedAt.toISOString(),
   }
-}
-
-function refuseCursor(): never {
-  throw new ApiCursorInvalidError()
 }

@@ -1,19 +1,15 @@
 // GET /api/trades: what the bots of a user bought and sold, the newest first.
 
-import { withRetryAfter } from '@holdfast/footing'
 import type { FastifyInstance, FastifyPluginCallback, FastifyRequest } from 'fastify'
 import { idBefore, pageOf } from '../../cursor.ts'
 import { bigintOf } from '../../db/bigint.ts'
 import { minorOf } from '../../db/minor-units.ts'
 import { ApiTradesUnavailableError } from '../../errors.ts'
-import { ListPages } from '../../list-pages.ts'
+import { ListPages, readingFrom } from '../../list-pages.ts'
 import { principalOf } from '../../plugins/identity.ts'
 import { pageBody } from '../../remembered-pages.ts'
 import { TRADES_SCHEMA } from './trade-operations.ts'
 import type { Trade, TradeRepository, TradesSelection } from './trade-repository.ts'
-
-/** What the database may take for one request in all. */
-const LIST_BUDGET_MS = 1000
 
 /** What the route needs. */
 export interface TradesOptions {
@@ -43,16 +39,7 @@ export const trades: FastifyPluginCallback<TradesOptions> = (app, { repository, 
       config: {
         access: 'user',
         tenantRateLimit: { policy: 'read', by: 'user' },
-        poolGuard: {
-          criticality: 'normal',
-          budgetMs: LIST_BUDGET_MS,
-          // Runs instead of the handler, or after it failed, when the database cannot be asked.
-          fallback: (request, reply, { retryAfterMs }) => {
-            const found = pages.remembered(selectionOf(request as FastifyRequest<TradesRoute>))
-            if (found === undefined) throw withRetryAfter(new ApiTradesUnavailableError(), retryAfterMs)
-            return pageBody(reply, found)
-          },
-        },
+        poolGuard: readingFrom(pages, selectionOf, ApiTradesUnavailableError),
       },
       schema: TRADES_SCHEMA,
     },

@@ -1,0 +1,15 @@
+// Whether members of a body are of their kinds, looked at before the schema: that makes text of a number, and a number of
+// text, without a word, and beyond 2^53 those of another number.
+
+export type MemberKind = 'string' | 'number'
+
+/** The first of these members that is there and of another kind; undefined: there is none. */
+export function memberOfAnotherKind(
+  body: unknown,
+  kinds: Readonly<Record<string, MemberKind>>,
+): string | undefined {
+  const members = Object(body) as Readonly<Record<string, unknown>>
+  return Object.keys(kinds).find(
+    (name) => members[name] !== undefined && typeof members[name] !== kinds[name],
+  )
+}
