@@ -43,4 +43,10 @@ export { type Criticality, currentScope, type PoolScope, runInScope } from './re
 export type { ConsoleQuery, Finding, FindingCode, FindingLevel, SelfCheckReport } from './self-check.ts'
 export { type Classification, classifyError, type ErrorKind, sqlStateOf } from './sqlstate.ts'
 export type { Transaction, TransactionOptions } from './transaction.ts'
-export type { Worker, WorkerOptions, WorkerRound, WorkerSnapshot } from './worker-loop.ts'
+export {
+  NOT_YET,
+  type Worker,
+  type WorkerOptions,
+  type WorkerRound,
+  type WorkerSnapshot,
+} from './worker-loop.ts'

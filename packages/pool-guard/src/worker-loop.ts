@@ -8,11 +8,14 @@ import type { PressureState } from './pressure.ts'
 import { type Criticality, runInScope } from './request-scope.ts'
 import type { Transaction, TransactionOptions } from './transaction.ts'
 
+/** What `find` answers when it was too early to look: neither a success nor a failure. */
+export const NOT_YET: unique symbol = Symbol('not yet')
+
 /** How a round of a worker ended. */
 export interface WorkerRound {
-  /** `nothing`: there was nothing to save; `skipped`: the pool was under pressure. */
-  readonly outcome: 'saved' | 'nothing' | 'skipped' | 'failed'
-  /** Failures in a row, this one included; 0 after anything that is none. */
+  /** `nothing`: there was nothing to save; `waited`: it was too early to look; `skipped`: the pool was under pressure. */
+  readonly outcome: 'saved' | 'nothing' | 'waited' | 'skipped' | 'failed'
+  /** Failures in a row, this one included; 0 after a success. What waited or was skipped is neither. */
   readonly failures: number
   /** What it failed with. */
   readonly error?: unknown
@@ -45,8 +48,11 @@ export interface WorkerOptions<Found> {
   readonly pauseUnderPressure?: boolean
   /** A connection on which nothing runs for so long inside `save` is reported, in ms. Default 500. */
   readonly idleWarnMs?: number
-  /** Finds out what is to be saved: asks others, computes, waits. Has no connection. `undefined`: nothing to save. */
-  readonly find: (context: { readonly signal: AbortSignal }) => Promise<Found | undefined>
+  /**
+   * Finds out what is to be saved: asks others, computes, waits. Has no connection. `undefined`: nothing to save;
+   * `NOT_YET`: it was too early to look, which ends no row of failures.
+   */
+  readonly find: (context: { readonly signal: AbortSignal }) => Promise<Found | typeof NOT_YET | undefined>
   /** Saves it, in one transaction. The connection is held for as long as this takes: wait for nothing else here. */
   readonly save: (tx: Pick<Transaction, 'query'>, found: Found) => Promise<unknown>
 }
@@ -200,6 +206,7 @@ export class WorkerLoop<Found> implements Worker {
       this.#state = 'finding'
       // Whoever asks the pool in here does so in the name of the worker, and briefly.
       const found = await runInScope(this.#scope, () => find({ signal }))
+      if (found === NOT_YET) return { outcome: 'waited', failures: this.#failuresInARow }
       const heldMs = found === undefined || signal.aborted ? undefined : await this.#save(found)
       this.#failuresInARow = 0
       return { outcome: heldMs === undefined ? 'nothing' : 'saved', failures: 0, heldMs }

@@ -2,7 +2,7 @@ import { HandClock } from '@holdfast/test-kit'
 import t from 'tap'
 import { currentScope, type PoolScope, type Transaction } from '../src/index.ts'
 import type { PressureState } from '../src/pressure.ts'
-import { WorkerLoop, type WorkerOptions, type WorkerRound } from '../src/worker-loop.ts'
+import { NOT_YET, WorkerLoop, type WorkerOptions, type WorkerRound } from '../src/worker-loop.ts'
 
 type Save = WorkerOptions<string>['save']
 
@@ -119,6 +119,35 @@ t.test('nothing to save takes no connection', async (t) => {
   await seen.clock.advance(3500)
   t.match(seen.worker.snapshot(), { rounds: 4, saved: 0, failed: 0 })
   t.equal(seen.scopes.length, 0)
+  await seen.worker.stop()
+})
+
+t.test('a round that came too early is neither a failure nor the end of a row of them', async (t) => {
+  const ends = ['fails', 'waits', 'fails', 'waits', 'finds', 'fails']
+  const told: WorkerRound[] = []
+  const seen = startWorker({
+    find: async () => {
+      const end = ends.shift()
+      if (end === 'fails') throw new Error('no')
+      return end === 'waits' ? NOT_YET : 'odds'
+    },
+    pauseMs: () => 1000,
+    onRound: (round) => void told.push(round),
+  })
+  await seen.clock.advance(5500)
+  t.match(
+    told.map(({ outcome, failures }) => [outcome, failures]),
+    [
+      ['failed', 1],
+      ['waited', 1],
+      ['failed', 2],
+      ['waited', 2],
+      ['saved', 0],
+      ['failed', 1],
+    ],
+  )
+  t.match(seen.worker.snapshot(), { rounds: 6, saved: 1, failed: 3 })
+  t.equal(seen.scopes.length, 1, 'what came too early takes no connection')
   await seen.worker.stop()
 })
 

@@ -9,7 +9,7 @@
 
 import { type CircuitBreaker, RetryBudget, retry, withOutcome } from '@holdfast/circuit-breaker'
 import { type Clock, systemClock } from '@holdfast/footing'
-import type { PoolGuard, Worker, WorkerRound } from '@holdfast/pool-guard'
+import { NOT_YET, type PoolGuard, type Worker, type WorkerRound } from '@holdfast/pool-guard'
 import type { Lease, Leases } from '../../db/leases.ts'
 import type { OddsProvider } from '../../provider/provider-client.ts'
 import type { ProviderFeed } from '../../provider/provider-feed.ts'
@@ -185,7 +185,7 @@ export class OddsWorker {
     })
   }
 
-  async #find(sport: Sport, signal: AbortSignal): Promise<Found | undefined> {
+  async #find(sport: Sport, signal: AbortSignal): Promise<Found | typeof NOT_YET | undefined> {
     sport.end = 'follower'
     sport.waitMs = 0
     const lease = await this.#leaseOf(sport)
@@ -217,7 +217,7 @@ export class OddsWorker {
       // Where only the second try came too early, the first one has failed.
       if (error instanceof NotYet && failure === undefined) {
         sport.end = 'waited'
-        return undefined
+        return NOT_YET
       }
       sport.waitMs = Math.max(sport.waitMs, retryAfterOf(error))
       throw failure ?? error
@@ -279,7 +279,7 @@ export class OddsWorker {
     if (heldMs !== undefined) workerMetrics?.held('odds', heldMs)
     if (outcome === 'skipped') sport.end = 'pressed'
     // Somebody else has it now, and its failures.
-    if (outcome === 'nothing' && sport.end === 'follower') sport.failures = 0
+    if (outcome === 'nothing') sport.failures = 0
     if (outcome === 'failed') {
       sport.end = 'failed'
       sport.failures += 1
