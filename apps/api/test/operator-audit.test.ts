@@ -329,6 +329,8 @@ t.test('pages are the newest first, of one action, one actor or one tenant', asy
     '?cursor=0',
     '?action=A',
     '?actor=',
+    '?actor=%00',
+    '?actor=a&actor=b',
     '?x=1',
     '?tenant=-',
   ]) {

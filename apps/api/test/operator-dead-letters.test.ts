@@ -33,9 +33,11 @@ async function ask(
   path: string,
   body?: object,
   token = TOKEN,
+  remoteAddress = '127.0.0.1',
 ): Promise<Answer> {
   const answer = await fastify.inject({
     method,
+    remoteAddress,
     url: `/admin/dlq/${path}`,
     headers: { authorization: `Bearer ${token}` },
     ...(body !== undefined && { payload: body }),
@@ -151,7 +153,7 @@ t.test('what cannot be is refused before the database is asked', async (t) => {
     body: { error: 'HOLDFAST_ERR_API_DEAD_LETTER_UNKNOWN' },
   })
   t.match(await ask('POST', `settle/${nobody}/replay`), { status: 404 })
-  for (const [method, path, body] of [
+  const wrong = [
     ['GET', 'settle.dead'],
     ['GET', 'pg_catalog'],
     ['GET', 'settle?limit=0'],
@@ -161,14 +163,30 @@ t.test('what cannot be is refused before the database is asked', async (t) => {
     ['GET', `settle?cursor=99999999999999999999.${nobody}`],
     ['GET', 'settle?state=all'],
     ['GET', 'settle?died_before=yesterday'],
+    ['GET', 'settle?died_before=2016-12-31T23:59:60Z'],
+    ['GET', 'settle?died_before=0000-01-01T00:00:00Z'],
+    ['GET', 'settle?died_before=9999-12-31T23:59:59-23:59'],
+    ['GET', 'settle?code=%00'],
+    ['GET', 'settle?code=a&code=b'],
     ['GET', 'settle/7'],
     ['POST', 'settle/replay', {}],
     ['POST', 'settle/replay', { limit: 101, dry_run: true }],
     ['POST', 'settle/replay', { limit: 1 }],
     ['POST', 'settle/replay', { limit: 1, dry_run: true, all: true }],
+    // Whoever does not say that he means it does not mean it.
+    ['POST', 'settle/replay', { limit: 1, dry_run: null }],
+    ['POST', 'settle/replay', { limit: 1, dry_run: 'false' }],
+    ['POST', 'settle/replay', { limit: 1, dry_run: 0 }],
+    ['POST', 'settle/replay', { limit: 1, dry_run: true, code: '\0' }],
+    ['POST', 'settle/replay', { limit: 1, dry_run: true, died_before: '2016-12-31T23:59:60Z' }],
+    ['DELETE', `settle/${nobody}?reason=%20%20`],
+    ['DELETE', `settle/${nobody}?reason=a%00b`],
     ['DELETE', `settle/${nobody}?reason=${'x'.repeat(1001)}`],
-  ] as const) {
-    t.match(await ask(method, path, body), { status: 400 }, `${method} ${path}`)
+  ] as const
+  for (const [at, [method, path, body]] of wrong.entries()) {
+    // Each from an address of its own, which has a limit of its own.
+    const answer = await ask(method, path, body, TOKEN, `192.0.2.${at}`)
+    t.match(answer, { status: 400 }, `${method} ${path} ${JSON.stringify(body)}`)
   }
 })
 

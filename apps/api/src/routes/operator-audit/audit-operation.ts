@@ -26,7 +26,14 @@ export const AUDIT_SCHEMA: FastifySchema = {
   description: 'Entries are written once, and never changed.',
   querystring: pageQuery({
     action: { type: 'string', pattern: '^[a-z][a-z0-9_.-]{0,99}$', description: 'Of this action alone.' },
-    actor: { type: 'string', minLength: 1, maxLength: 200, description: 'What this one did.' },
+    // PostgreSQL has no text with a NUL in it.
+    actor: {
+      type: 'string',
+      minLength: 1,
+      maxLength: 200,
+      pattern: '^[^\\u0000]*$',
+      description: 'What this one did.',
+    },
     tenant: { type: 'string', pattern: TENANT_SLUG_PATTERN, description: 'In this tenant.' },
   }),
   problems: [ApiUnauthorizedError, ApiCursorInvalidError],

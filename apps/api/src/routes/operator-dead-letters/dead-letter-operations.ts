@@ -38,8 +38,22 @@ const LETTER_PARAMS = {
   additionalProperties: false,
 } as const
 const FILTER = {
-  code: { type: 'string', minLength: 1, maxLength: 100, description: 'The `code` of the error.' },
-  died_before: { type: 'string', format: 'date-time', maxLength: 40 },
+  // PostgreSQL has no text with a NUL in it.
+  code: {
+    type: 'string',
+    minLength: 1,
+    maxLength: 100,
+    pattern: '^[^\\u0000]*$',
+    description: 'The `code` of the error.',
+  },
+  // Neither leap seconds, of which `Date` makes nothing, nor years at the ends of what PostgreSQL knows.
+  died_before: {
+    type: 'string',
+    format: 'date-time',
+    maxLength: 40,
+    pattern: '^[12]\\d{3}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:[0-5]\\d',
+    description: 'RFC 3339, of the years 1000 to 2999.',
+  },
 } as const
 
 const LETTER_MEMBERS = {
@@ -198,7 +212,8 @@ export const DEAD_LETTER_SCHEMAS = {
       required: ['limit', 'dry_run'],
       properties: {
         limit: { type: 'integer', minimum: 1, maximum: 100 },
-        dry_run: { type: 'boolean' },
+        // Without a type nothing is made a boolean of: `null` would be one that means it.
+        dry_run: { enum: [true, false], description: 'Whether it is only told what would be done.' },
         ...FILTER,
       },
     },
@@ -247,7 +262,9 @@ export const DEAD_LETTER_SCHEMAS = {
       type: 'object',
       additionalProperties: false,
       required: ['reason'],
-      properties: { reason: { type: 'string', minLength: 1, maxLength: 1000, pattern: '\\S' } },
+      properties: {
+        reason: { type: 'string', minLength: 1, maxLength: 1000, pattern: '^\\s*[^\\s\\u0000][^\\u0000]*$' },
+      },
     },
     problems: [ApiUnauthorizedError, ApiDeadLetterUnknownError, ApiDeadLetterStateError],
     response: {
