@@ -85,6 +85,8 @@ t.test('an event that is wrong anywhere is left out, and no other with it', asyn
     [{ ...good, starts_at: NOW }, /starts_at/],
     [{ ...good, starts_at: 'soon' }, /starts_at/],
     [{ ...good, starts_at: '2026-13-01T00:00:00Z' }, /starts_at/],
+    [{ ...good, starts_at: '2027-02-29T12:00:00Z' }, /starts_at/],
+    [{ ...good, starts_at: '2027-02-28T24:00:00Z' }, /starts_at/],
     [{ ...good, starts_at: '1970-01-01T00:00:00Z' }, /starts_at/],
     [{ ...good, starts_at: '9999-01-01T00:00:00Z' }, /starts_at/],
     [{ ...good, status: 'open' }, /status/],

@@ -65,7 +65,7 @@ export const SPORT = /^[a-z][a-z0-9_]{0,39}$/
 const MARKET = SPORT
 const SELECTION = /^[a-z0-9][a-z0-9_]{0,39}$/
 const REF = /^[!-~]{1,100}$/
-const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/
+const RFC_3339 = /^\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/
 const UNREADABLE = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]/u
 const STATUSES: readonly EventStatus[] = ['scheduled', 'live', 'finished', 'void']
 
@@ -102,8 +102,7 @@ function readEvent(given: unknown, wallMs: number): ProviderEvent | string {
   const { id, name, starts_at, status, version, odds = [], result } = membersOf(given)
   if (!isRef(id)) return 'id is no text of 1 to 100 visible characters'
   if (!isName(name)) return `name is no line of 1 to ${MAX_NAME_LENGTH} characters`
-  const startsAtMs =
-    typeof starts_at === 'string' && RFC_3339.test(starts_at) ? Date.parse(starts_at) : Number.NaN
+  const startsAtMs = typeof starts_at === 'string' ? momentOf(starts_at) : Number.NaN
   if (!(startsAtMs >= FIRST_START_MS && startsAtMs < LAST_START_MS)) return 'starts_at is no time of RFC 3339'
   const known = STATUSES.find((each) => each === status)
   if (known === undefined) return `status is none of ${STATUSES.join(', ')}`
@@ -162,6 +161,14 @@ function readResult(given: unknown): Readonly<Record<string, string>> | undefine
 /** The members of an object or list; those of anything else are none. */
 function membersOf(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : {}
+}
+
+/** Milliseconds since 1970; NaN for what is no moment, such as 30 February, of which `Date` makes one of March. */
+function momentOf(text: string): number {
+  if (!RFC_3339.test(text)) return Number.NaN
+  const day = Date.parse(text.slice(0, 10))
+  const isDay = !Number.isNaN(day) && new Date(day).toISOString().startsWith(text.slice(0, 10))
+  return isDay ? Date.parse(text) : Number.NaN
 }
 
 function refOf(given: unknown): string | undefined {
