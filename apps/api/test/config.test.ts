@@ -116,6 +116,13 @@ t.test('a pool has a second name, and one of the two is enough', async (t) => {
   t.strictSame(loadConfig({ DB_POOL_SIZE: '10' }).warnings, [])
 })
 
+t.test('a lease of bots outlasts the ticks at which they are looked for', async (t) => {
+  t.match(problemsOf({ BOT_TICK: '8s' }), [
+    { name: 'BOT_LEASE', wrong: 'is 15s, less than two BOT_TICK (8s)', fix: 'Raise it, or lower BOT_TICK.' },
+  ])
+  t.match(loadConfig({ BOT_TICK: '60s', BOT_LEASE: '2m' }).config, { botTickMs: 60_000, botLeaseMs: 120_000 })
+})
+
 t.test('statements are never prepared under a name', async (t) => {
   t.equal(loadConfig({ DB_PREPARE_THRESHOLD: '0' }).config.dbPrepareThreshold, 0)
   for (const DB_PREPARE_THRESHOLD of ['5', '-1', 'none']) {
@@ -348,6 +355,9 @@ t.test('variables that nothing reads are pointed out, with the one that was mean
   t.match(warningsOf({ DATABSE_URL: 'postgres://x' }), [/DATABSE_URL .* did you mean DATABASE_URL\?/])
   t.match(warningsOf({ API_PROT: '1' }), [/did you mean API_PORT\?/])
   t.match(warningsOf({ DB_SOMETHING_ELSE: '1' }), [/DB_SOMETHING_ELSE is set, but there is no such setting$/])
+  for (const name of ['ODDS_SOMETHING_ELSE', 'JOBS_SOMETHING_ELSE', 'BOTS_SOMETHING_ELSE']) {
+    t.match(warningsOf({ [name]: '1' }), [new RegExp(`${name} is set, but there is no such setting$`)])
+  }
   t.strictSame(
     warningsOf({
       API_SERVICE_HOST: '10.0.0.1',

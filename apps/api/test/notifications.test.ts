@@ -418,9 +418,16 @@ t.test(
     features.publish({ feature: 'algorithm', state: 'degraded', reason: 'it holds', degradedForMs: 0 })
     features.publish({ feature: 'algorithm', state: 'recovered', reason: 'it holds', degradedForMs: 61_000 })
     await waitUntil(async () => (await rows()).length === 2 && processes.every(({ untold }) => untold === 0))
+    // What comes and goes: the last word is told, and not every one.
+    for (let times = 0; times < 6; times += 1) {
+      features.publish({ feature: 'algorithm', state: 'degraded', reason: 'again', degradedForMs: 0 })
+    }
+    await waitUntil(async () => (await rows()).length === 4 && processes.every(({ untold }) => untold === 0))
     t.match(await rows(), [
       { kind: 'feature.degraded', payload: { feature: 'algorithm', reason: 'it holds' } },
       { kind: 'feature.recovered', payload: { feature: 'algorithm', degraded_for_seconds: 61 } },
+      { kind: 'feature.degraded', payload: { feature: 'algorithm', reason: 'again' } },
+      { kind: 'feature.degraded', payload: { feature: 'algorithm', reason: 'again' } },
     ])
     for (const each of processes) await each.stop()
     features.publish({ feature: 'algorithm', state: 'degraded', reason: 'late', degradedForMs: 0 })

@@ -2,7 +2,7 @@
 //
 // What is degraded may be the database itself, so that it cannot be told at once: it is kept, at most 100 of them, and
 // tried again until it is written down. Every process sees the same outage: what they all say within one minute is told
-// once.
+// once; what comes again within it, three times at most, so that the last word about what comes and goes is told.
 
 import { AsyncResource } from 'node:async_hooks'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
@@ -27,6 +27,10 @@ const MAX_UNTOLD = 100
 const FIRST_PAUSE_MS = 1000
 const LONGEST_PAUSE_MS = 60_000
 const ONE_MINUTE_MS = 60_000
+/** The same of one feature, within one minute. */
+const MAX_AGAIN = 3
+/** Features that are counted within one minute; of more of them the same is told once. */
+const MAX_COUNTED = 200
 const BUDGET_MS = 3000
 /** A database that is away may take its time to say so; the end of the process does not wait for it. */
 const STOP_BUDGET_MS = 3000
@@ -41,6 +45,9 @@ export class FeatureNews {
   #cancelWait: (() => void) | undefined
   #failures = 0
   #closed = false
+  /** How often each was seen within the minute that goes on. */
+  readonly #counts = new Map<string, number>()
+  #minute = 0
 
   constructor(parts: FeatureNewsParts) {
     this.#parts = parts
@@ -68,13 +75,26 @@ export class FeatureNews {
   }
 
   readonly #seen = (message: unknown): void => {
-    const news = newsOf(message as FeatureEvent, this.#parts.clock.wallMs())
+    const event = message as FeatureEvent
+    const wallMs = this.#parts.clock.wallMs()
+    const news = newsOf(event, wallMs, this.#count(event, wallMs))
     if (this.#untold.length >= MAX_UNTOLD) {
       this.#lost(news.kind, news.payload)
       return
     }
     this.#untold.push(news)
     if (this.#cancelWait === undefined) this.#waitFor(0)
+  }
+
+  /** The how manieth of its kind it is, of its feature and its minute. */
+  #count({ feature, state }: FeatureEvent, wallMs: number): number {
+    const minute = Math.floor(wallMs / ONE_MINUTE_MS)
+    if (minute !== this.#minute) this.#counts.clear()
+    this.#minute = minute
+    const key = `${state} ${feature}`
+    const count = Math.min(MAX_AGAIN, (this.#counts.get(key) ?? 0) + 1)
+    if (this.#counts.size < MAX_COUNTED || this.#counts.has(key)) this.#counts.set(key, count)
+    return count
   }
 
   #lost(kind: string, payload: object): void {
@@ -121,8 +141,12 @@ export class FeatureNews {
   }
 }
 
-/** What is told of it. */
-export function newsOf({ feature, state, reason, degradedForMs }: FeatureEvent, wallMs: number): News {
+/** What is told of it, where it is the first, the second, the third of its kind within its minute. */
+export function newsOf(
+  { feature, state, reason, degradedForMs }: FeatureEvent,
+  wallMs: number,
+  count: number,
+): News {
   return {
     kind: `feature.${state}`,
     payload: {
@@ -130,6 +154,6 @@ export function newsOf({ feature, state, reason, degradedForMs }: FeatureEvent, 
       reason,
       ...(state === 'recovered' && { degraded_for_seconds: Math.round(degradedForMs / 1000) }),
     },
-    once: `feature ${state} ${Math.floor(wallMs / ONE_MINUTE_MS)} ${feature}`,
+    once: `feature ${state} ${Math.floor(wallMs / ONE_MINUTE_MS)} ${count} ${feature}`,
   }
 }

@@ -301,7 +301,7 @@ const SETTINGS = {
     'BOT_LEASE',
     duration(1000, 300_000),
     '15s',
-    'How long the bots of a process that died, or hangs, wait until another one runs them.',
+    'How long the bots of a process that died, or hangs, wait until another one looks for them, which it does once a tick. At least two ticks.',
   ),
   botsPerProcess: setting(
     'BOTS_PER_PROCESS',

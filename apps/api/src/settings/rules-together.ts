@@ -93,6 +93,15 @@ export function checkTogether(values: Partial<Config>, problems: ConfigProblem[]
     })
   }
   checkNotifications(values, problems, alreadyWrong)
+  const { botTickMs, botLeaseMs } = values
+  // Bots are looked for, and counted, once a tick.
+  if (botTickMs !== undefined && botLeaseMs !== undefined && botLeaseMs < 2 * botTickMs) {
+    problems.push({
+      name: 'BOT_LEASE',
+      wrong: `is ${durationText(botLeaseMs)}, less than two BOT_TICK (${durationText(botTickMs)})`,
+      fix: 'Raise it, or lower BOT_TICK.',
+    })
+  }
   const { oddsSports, oddsIntervalMs, oddsRequestsPerMinute } = values
   if (oddsSports !== undefined && oddsIntervalMs !== undefined && oddsRequestsPerMinute !== undefined) {
     const wanted = Math.ceil((oddsSports.length * MINUTE_MS) / oddsIntervalMs)

@@ -33,6 +33,9 @@ const OWN_PREFIXES = [
   'SHUTDOWN_',
   'NOTIFY_',
   'BOT_API_',
+  'BOTS_',
+  'JOBS_',
+  'ODDS_',
 ]
 // Kubernetes injects these for every Service, whatever its name.
 const KUBERNETES_LINK = /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)/
