@@ -3,8 +3,9 @@
 //
 // The first wake-ups stand in the order of a hash of the sports: most of the interval is shared out evenly, and the rest
 // goes by the hash, so that they spread however many sports there are, and whatever they are called; a process that has
-// one sport alone begins where its hash says, so that such processes do not begin together either. After failures in a row the pause is anything up to a bound that doubles
-// ("full jitter", Brooker, AWS 2015): who failed together does not come back together.
+// one sport alone begins where its hash says, so that such processes do not begin together either. After failures in a
+// row the pause is anything up to a bound that doubles ("full jitter", Brooker, AWS 2015): who failed together does not
+// come back together.
 
 import { createHash } from 'node:crypto'
 
