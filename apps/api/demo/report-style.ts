@@ -18,7 +18,7 @@ p { margin: 4px 0 12px; } .soft { color: var(--soft); }
 .verdict { font-size: 1.15rem; font-weight: 600; } .verdict.good { color: var(--good); } .verdict.bad { color: var(--bad); }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin: 20px 0; padding: 0; }
 .facts div { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 10px 12px; }
-.facts dt { color: var(--soft); font-size: .8rem; } .facts dd { margin: 0; font-size: 1.25rem; font-weight: 600; font-variant-numeric: tabular-nums; }
+.facts dt { color: var(--soft); font-size: .8rem; } .facts dd { margin: 0; font-size: 1.1rem; white-space: nowrap; font-weight: 600; font-variant-numeric: tabular-nums; }
 figure { margin: 8px 0 0; } .scroll { overflow-x: auto; } .scroll > svg { display: block; width: 100%; min-width: 640px; height: auto; }
 svg text { font: 11px system-ui, sans-serif; fill: var(--soft); }
 .tick.end { text-anchor: end; } .tick.middle { text-anchor: middle; }
