@@ -21,8 +21,8 @@ t.test('themes are listed, shown and written, and what is wrong is said', async 
   t.match(await run(['migrate', 'up']), { code: 0 })
   t.match(await run(['theme', 'list']), { code: 0, output: 'there is no tenant\n' })
   const pool = testPool(DATABASE_URL, 1)
+  t.teardown(() => pool.end())
   await pool.query(`insert into tenants (slug, name) values ('acme', 'Acme Markets')`)
-  await pool.end()
   t.match(await run(['theme', 'list']), {
     code: 0,
     output: /^acme {2}active {2}default theme .*Acme Markets\n$/,
@@ -46,6 +46,13 @@ t.test('themes are listed, shown and written, and what is wrong is said', async 
   t.match(await run(['--', 'theme'].slice(1).concat('--', 'list')), { code: 0, output: /version \d+/ })
   const shown = await run(['theme', 'get', 'acme'])
   t.strictSame(JSON.parse(shown.output), { brand_name: 'Acme', corner_radius_px: 0 })
+
+  const entered = await pool.query('select actor, tenant, action, before, after from audit_log order by id')
+  const entry = { actor: /^command line \(.+\)$/, tenant: 'acme', action: 'theme.set' }
+  t.match(entered.rows, [
+    { ...entry, before: null, after: { version: '1' } },
+    { ...entry, before: { version: '1' }, after: { version: /^[2-9]$/ } },
+  ])
 
   // Nothing of this changes anything, so none has to wait for another.
   const usage = /usage: pnpm --filter @holdfast\/api/

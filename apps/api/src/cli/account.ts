@@ -1,12 +1,10 @@
 // pnpm --filter @holdfast/api account make-admin <tenant> <e-mail>
 
-import { userInfo } from 'node:os'
 import { text } from 'node:stream/consumers'
 import { systemClock } from '@holdfast/footing'
 import { guardedDialect } from '@holdfast/pool-guard/kysely'
-import { CompiledQuery, Kysely } from 'kysely'
-import { auditRow } from '../audit/audit-entry.ts'
-import { insertEntries } from '../audit/audit-insert.ts'
+import { Kysely } from 'kysely'
+import { enterCommand } from '../audit/command-line-entry.ts'
 import type { Database } from '../db/database.ts'
 import { AccountRepository } from '../routes/auth/account-repository.ts'
 import { HashingQueue } from '../routes/auth/hashing-queue.ts'
@@ -43,30 +41,15 @@ await runCommand(USAGE, async ({ pool, print }, [action, tenant, address, ...res
       .executeTakeFirst()
     const user = await new AccountRepository(trx).makeAdministrator({ tenant, email }, passwordHash)
     if (user === undefined) return undefined
-    const entry = {
-      actor: `command line (${systemUser()})`,
+    await enterCommand(trx, {
       tenant,
       action: 'account.make-admin',
       subject: `user ${user.id}`,
       before,
       after: { role: user.role, status: 'active' },
-    }
-    const statements = {
-      query: (statement: string, values: readonly unknown[]) =>
-        trx.executeQuery(CompiledQuery.raw(statement, [...values])),
-    }
-    await insertEntries(statements, [auditRow(entry, undefined, systemClock.wallMs())])
+    })
     return user
   })
   if (made === undefined) throw new CommandError(`there is no active tenant ${tenant}`)
   print(`${made.email} of ${made.tenant} is an administrator now (user ${made.id})`)
 })
-
-/** Whose process this is; a container need not know more of him than his number. */
-function systemUser(): string {
-  try {
-    return userInfo().username
-  } catch {
-    return `uid ${process.getuid?.() ?? 'unknown'}`
-  }
-}

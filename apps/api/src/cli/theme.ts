@@ -5,6 +5,7 @@ import { resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { guardedDialect } from '@holdfast/pool-guard/kysely'
 import { Kysely } from 'kysely'
+import { enterCommand } from '../audit/command-line-entry.ts'
 import { callerDirectory } from '../config.ts'
 import type { Database } from '../db/database.ts'
 import { reasonOf } from '../reason.ts'
@@ -21,7 +22,8 @@ Running services show a change at once when they share a Redis (REDIS_URL), and 
 const MAX_LISTED = 1000
 
 await runCommand(USAGE, async ({ pool, redisUrl, print }, [action, slug, file, ...rest]) => {
-  const themes = new ThemeRepository(new Kysely<Database>({ dialect: guardedDialect(pool) }))
+  const db = new Kysely<Database>({ dialect: guardedDialect(pool) })
+  const themes = new ThemeRepository(db)
   if (rest.length > 0) throw new UsageError(`unexpected: ${rest.join(' ')}`)
   if (action === 'list' && slug === undefined) {
     const tenants = await themes.list(MAX_LISTED)
@@ -43,7 +45,7 @@ await runCommand(USAGE, async ({ pool, redisUrl, print }, [action, slug, file, .
   }
   if (action === 'set' && slug !== undefined && file !== undefined) {
     const document = parseFile(await readText(file), file)
-    const version = await themes.save(slug, document)
+    const version = await saveEntered(db, slug, document)
     if (version === undefined)
       throw new CommandError(await notThere(themes, slug, 'no row in the table tenants'))
     print(`the theme of ${slug} is now version ${version}`)
@@ -55,6 +57,28 @@ await runCommand(USAGE, async ({ pool, redisUrl, print }, [action, slug, file, .
     action === undefined ? 'say what to do' : `cannot do: ${[action, slug, file].join(' ').trim()}`,
   )
 })
+
+/** Answers the version; undefined: there is no such tenant. The documents themselves stand in the history of themes. */
+async function saveEntered(
+  db: Kysely<Database>,
+  slug: string,
+  document: object,
+): Promise<bigint | undefined> {
+  return db.transaction().execute(async (trx) => {
+    const themes = new ThemeRepository(trx)
+    const before = await themes.find(slug)
+    const version = await themes.save(slug, document)
+    if (version === undefined) return undefined
+    await enterCommand(trx, {
+      tenant: slug,
+      action: 'theme.set',
+      subject: `theme of ${slug}`,
+      before: before && { version: String(before.version) },
+      after: { version: String(version) },
+    })
+    return version
+  })
+}
 
 async function readText(file: string): Promise<string> {
   try {
