@@ -3,6 +3,7 @@
 import { NO_PROBES, quantile, rate, series, sum } from '../prometheus/catalogue.ts'
 import { laidOut, type Row } from './panel.ts'
 import type { GrafanaDashboard } from './schema.ts'
+import { TRADING_ROWS } from './trading-rows.ts'
 
 const requests = series('http_requests_total', NO_PROBES)
 const failures = series('http_requests_total', { ...NO_PROBES, status: '=~"5..|5xx"' })
@@ -84,42 +85,7 @@ const ROWS: readonly Row[] = [
       },
     ],
   },
-  {
-    title: 'Bots',
-    panels: [
-      {
-        title: 'Active bots',
-        description: 'Of all users; not known while the database is away.',
-        unit: 'short',
-        queries: [['active', `max(${series('active_bots')})`]],
-      },
-      {
-        title: 'Starts that succeed',
-        description: 'Of those that were neither refused nor limited.',
-        unit: 'percentunit',
-        thresholds: [{ value: 0.9, color: 'orange' }],
-        queries: [
-          [
-            'success',
-            share(
-              sum(rate(series('bot_starts_total', { status: '="success"' }))),
-              sum(rate(series('bot_starts_total', { status: '=~"success|failed"' }))),
-            ),
-          ],
-        ],
-      },
-      {
-        title: 'Operations',
-        description: 'Starts, stops and recoveries by what became of them.',
-        unit: 'reqps',
-        queries: [
-          ['start {{status}}', sum(rate(series('bot_starts_total')), 'status')],
-          ['stop {{status}}', sum(rate(series('bot_stops_total')), 'status')],
-          ['recover {{status}}', sum(rate(series('bot_recovers_total')), 'status')],
-        ],
-      },
-    ],
-  },
+  ...TRADING_ROWS,
   {
     title: 'What it depends on',
     panels: [

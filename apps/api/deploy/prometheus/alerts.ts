@@ -4,6 +4,8 @@
 import type { Alert } from './alert.ts'
 import { JOB, NO_PROBES, quantile, rate, series, sum } from './catalogue.ts'
 import { JOB_ALERTS } from './job-alerts.ts'
+import { NOTIFICATION_ALERTS } from './notification-alerts.ts'
+import { ODDS_ALERTS } from './odds-alerts.ts'
 import { OPERATION_ALERTS } from './operation-alerts.ts'
 import { WORKER_ALERTS } from './worker-alerts.ts'
 
@@ -289,4 +291,6 @@ export const ALERTS: readonly Alert[] = [
   ...OPERATION_ALERTS,
   ...WORKER_ALERTS,
   ...JOB_ALERTS,
+  ...ODDS_ALERTS,
+  ...NOTIFICATION_ALERTS,
 ]

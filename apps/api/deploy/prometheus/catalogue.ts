@@ -35,10 +35,14 @@ export function sum(expression: string, ...by: readonly string[]): string {
   return by.length === 0 ? `sum(${expression})` : `sum by (${by.join(', ')}) (${expression})`
 }
 
+type Histogram = {
+  [Name in MetricName]: (typeof CATALOGUE)[Name]['type'] extends 'histogram' ? Name : never
+}[MetricName]
+
 /** A quantile of a histogram over all series, or by labels. */
 export function quantile(
   share: number,
-  name: 'http_request_duration_seconds' | 'nodejs_eventloop_delay_seconds' | 'nodejs_gc_duration_seconds',
+  name: Histogram,
   matchers: Readonly<Record<string, Matcher>> = {},
   by: readonly string[] = [],
 ): string {
