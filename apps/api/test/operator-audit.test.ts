@@ -249,6 +249,74 @@ t.test('an action that fails is entered with its status; who may not act leaves 
   ])
 })
 
+t.test('who may not act leaves no action, by whatever route', async (t) => {
+  const { service, sql } = await setUp(t)
+  for (const route of namedRoutes) {
+    const [method = '', path = ''] = route.split(' ')
+    // A body that is right: what is wrong with one may be said before it is looked at who asks.
+    const [, , body] = DONE.find(([, each]) => each === path) ?? []
+    const answer = await ask(service.url, method, path.replaceAll(/:\w+/g, 'x'), body)
+    t.equal(answer.status, 401, route)
+  }
+  service.app.fastify.audit.recordSoon({ actor: 'test', action: 'the.end' })
+  await waitUntil(
+    async () => (await sql.query(`select from audit_log where action = 'the.end'`)).rowCount === 1,
+  )
+  t.strictSame((await sql.query(`select action from audit_log where action <> 'the.end'`)).rows, [])
+})
+
+t.test(
+  'without the database operators act as with it; rows come when it is back, and what is lost is told',
+  async (t) => {
+    const own = await startPostgres()
+    t.teardown(() => own.stop())
+    const url = await demoDatabase(own.directUrl)
+    const service = await ServiceApp.start(t, {
+      DATABASE_URL: url,
+      ADMIN_TOKEN,
+      ENABLE_METRICS: 'true',
+      METRICS_TOKEN: SCRAPER,
+    })
+    const { audit, logging } = service.app.fastify
+    own.kill9()
+    const ids: (string | null)[] = []
+    for (const [method, path, body] of DONE) {
+      const answer = await ask(service.url, method, path, body, OPERATOR)
+      t.ok(answer.status < 300, `${method} ${path} answered ${answer.status}`)
+      ids.push(answer.headers.get('x-correlation-id'))
+    }
+    t.match(audit.snapshot(), { stored: 0, lost: 0 })
+    t.ok(audit.snapshot().queued >= DONE.length)
+    // Whatever happens meanwhile, memory is bounded, and there is room for operators.
+    for (let at = 0; at < 2500; at += 1) logging.event('SECURITY_EVENT', 'a.flood', { at })
+    const full = audit.snapshot()
+    t.equal(full.queued, 1800)
+    t.ok(full.lost > 600)
+    t.match(await ask(service.url, 'POST', '/admin/banner', { message: 'We are at it' }, OPERATOR), {
+      status: 200,
+    })
+    t.equal(audit.snapshot().queued, 1801)
+    const scraped = await ask(service.url, 'GET', '/metrics', undefined, {
+      authorization: `Bearer ${SCRAPER}`,
+    })
+    t.match(scraped.text, new RegExp(`^audit_entries_total\\{outcome="lost"\\} ${full.lost}$`, 'm'))
+    t.match(scraped.text, /^audit_queued_entries 1801$/m)
+    await waitUntil(() => service.stdout.includes('entries of the audit log are lost'))
+
+    await own.restart()
+    await waitUntil(() => audit.snapshot().queued === 0, { timeoutMs: 60_000, what: 'an empty queue' })
+    const sql = testPool(url, 1)
+    t.teardown(() => sql.end())
+    const entered = (await sql.query(`select * from audit_log where actor = 'operator token' order by id`))
+      .rows
+    t.equal(entered.length, DONE.length + 1)
+    for (const [at, [method, path, , expected]] of DONE.entries()) {
+      t.match(entered[at], { ...expected, correlation_id: ids[at] }, `${method} ${path}`)
+    }
+    t.equal(audit.snapshot().lost, full.lost, 'and nothing more is lost')
+  },
+)
+
 t.test('an administrator is entered by his id, and what people do at the door by theirs', async (t) => {
   const { service, url, rows, page } = await setUp(t)
   const sql = testPool(url, 1)
