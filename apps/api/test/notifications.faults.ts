@@ -59,6 +59,7 @@ async function setUp(t: Test) {
     rows,
     settings: {
       DATABASE_URL: url,
+      PROCESS_TYPE: 'all',
       ENABLE_METRICS: 'true',
       METRICS_TOKEN: TOKEN,
       LOG_LEVEL: 'trace',
