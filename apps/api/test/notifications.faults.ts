@@ -331,6 +331,7 @@ t.test('no failure of a bot tells its token, not even when its server does', asy
   const { sql, port, tell, rows, settings, hurry } = await setUp(t)
   const service = await ServiceProcess.start(t, {
     DATABASE_URL: settings.DATABASE_URL,
+    PROCESS_TYPE: settings.PROCESS_TYPE,
     ENABLE_METRICS: 'true',
     METRICS_TOKEN: TOKEN,
     LOG_LEVEL: 'trace',
