@@ -6,6 +6,7 @@ import { BossStore, DEPTHS, HOLD_WAITING } from '../src/jobs/boss-store.ts'
 import { MAX_PAYLOAD_BYTES } from '../src/jobs/job-envelope.ts'
 import { type Job, PermanentJobError } from '../src/jobs/job-queue.ts'
 import { QUEUE_NAMES, QUEUES } from '../src/jobs/queues.ts'
+import { bothWays } from './both-ways.ts'
 import { handling, jobBench } from './job-bench.ts'
 
 t.setTimeout(300_000)
@@ -15,15 +16,7 @@ t.teardown(() => postgres.stop())
 const bouncer = await startPgBouncer({ target: postgres })
 t.teardown(() => bouncer.stop())
 
-/** The same database by both ways. */
-const WAYS: Readonly<Record<string, (url: string) => string>> = {
-  direct: (url) => url,
-  'through PgBouncer': (url) => {
-    const pooled = new URL(bouncer.url)
-    pooled.pathname = new URL(url).pathname
-    return pooled.href
-  },
-}
+const WAYS = bothWays(bouncer)
 
 const bench = (t: Test, way?: (url: string) => string) => jobBench(t, postgres.directUrl, way)
 const states = (jobs: readonly { state: string }[]) => jobs.map(({ state }) => state)

@@ -10,6 +10,7 @@ import { jobs } from '../src/plugins/jobs.ts'
 import { Settlement } from '../src/workers/settlement/settlement.ts'
 import { SettlementWorker } from '../src/workers/settlement/settlement-worker.ts'
 import { bettingDatabase, endEvent, newEvent, orderOf } from './betting.ts'
+import { bothWays } from './both-ways.ts'
 import { handling, jobBench } from './job-bench.ts'
 
 t.setTimeout(120_000)
@@ -19,14 +20,7 @@ t.teardown(() => postgres.stop())
 const bouncer = await startPgBouncer({ target: postgres })
 t.teardown(() => bouncer.stop())
 
-const WAYS: Readonly<Record<string, (url: string) => string>> = {
-  direct: (url) => url,
-  'through PgBouncer': (url) => {
-    const pooled = new URL(bouncer.url)
-    pooled.pathname = new URL(url).pathname
-    return pooled.href
-  },
-}
+const WAYS = bothWays(bouncer)
 const LOOKS = 300
 
 for (const [name, way] of Object.entries(WAYS)) {

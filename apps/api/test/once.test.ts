@@ -21,6 +21,7 @@ import { Webhook } from '../src/notifications/webhook.ts'
 import { Settlement } from '../src/workers/settlement/settlement.ts'
 import { SettlementWorker } from '../src/workers/settlement/settlement-worker.ts'
 import { anotherProcess, bettingDatabase, endEvent, moneyAstray, newEvent, orderOf } from './betting.ts'
+import { bothWays } from './both-ways.ts'
 import { startToldServer, withStatus } from './told-server.ts'
 
 t.setTimeout(300_000)
@@ -30,15 +31,7 @@ t.teardown(() => postgres.stop())
 const bouncer = await startPgBouncer({ target: postgres })
 t.teardown(() => bouncer.stop())
 
-/** The same database by both ways. */
-const WAYS: Readonly<Record<string, (url: string) => string>> = {
-  direct: (url) => url,
-  'through PgBouncer': (url) => {
-    const pooled = new URL(bouncer.url)
-    pooled.pathname = new URL(url).pathname
-    return pooled.href
-  },
-}
+const WAYS = bothWays(bouncer)
 
 const DELIVERIES = 3
 const OPERATOR = { actor: '42' }

@@ -9,6 +9,7 @@ import type { FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
 import { BossQueue } from '../src/jobs/boss-queue.ts'
 import { bettingDatabase, endEvent, moneyAstray, newEvent, orderOf } from './betting.ts'
+import { bothWays } from './both-ways.ts'
 import { childEnvironment } from './child-environment.ts'
 import { testPool } from './fresh-database.ts'
 
@@ -21,14 +22,7 @@ t.teardown(() => postgres.stop())
 const bouncer = await startPgBouncer({ target: postgres })
 t.teardown(() => bouncer.stop())
 
-const WAYS: Readonly<Record<string, (url: string) => string>> = {
-  direct: (url) => url,
-  'through PgBouncer': (url) => {
-    const pooled = new URL(bouncer.url)
-    pooled.pathname = new URL(url).pathname
-    return pooled.href
-  },
-}
+const WAYS = bothWays(bouncer)
 
 async function setUp(t: Test, way: (url: string) => string) {
   const { url, pool, bets, users } = await bettingDatabase(t, postgres.directUrl, { users: 4 })

@@ -17,25 +17,28 @@ interface DemoTenant {
   readonly theme: ThemeDocument
 }
 
+/** The one that the documentation shows. */
+export const ACME_THEME: ThemeDocument = {
+  brand_name: 'Acme Markets',
+  tagline: 'Sharp odds, steady bots.',
+  logo_url: 'https://static.acme.example/brand/logo.svg',
+  favicon_url: 'https://static.acme.example/brand/favicon.ico',
+  primary_color: '#b3261e',
+  secondary_color: '#5f3b38',
+  accent_color: '#f2b705',
+  background_color: '#fffbf7',
+  text_color: '#231a19',
+  font_family: 'Inter, system-ui, sans-serif',
+  corner_radius_px: 4,
+  support_email: 'help@acme.example',
+  support_url: 'https://help.acme.example/',
+}
+
 const DEMO_TENANTS: readonly DemoTenant[] = [
   {
     slug: 'acme',
     name: 'Acme Markets',
-    theme: {
-      brand_name: 'Acme Markets',
-      tagline: 'Sharp odds, steady bots.',
-      logo_url: 'https://static.acme.example/brand/logo.svg',
-      favicon_url: 'https://static.acme.example/brand/favicon.ico',
-      primary_color: '#b3261e',
-      secondary_color: '#5f3b38',
-      accent_color: '#f2b705',
-      background_color: '#fffbf7',
-      text_color: '#231a19',
-      font_family: 'Inter, system-ui, sans-serif',
-      corner_radius_px: 4,
-      support_email: 'help@acme.example',
-      support_url: 'https://help.acme.example/',
-    },
+    theme: ACME_THEME,
   },
   {
     slug: 'globex',

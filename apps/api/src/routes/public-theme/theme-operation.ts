@@ -1,6 +1,7 @@
 // How the route of the theme is described. What it answers is bytes that are ready: nothing here is in their way.
 
 import type { FastifySchema } from 'fastify'
+import { ACME_THEME } from '../../db/demo-tenants.ts'
 import { nothing, objectOf, TEXT_OR_NULL } from '../../openapi/members.ts'
 import { DEFAULT_THEME } from './theme.ts'
 
@@ -27,23 +28,6 @@ export const THEME_MEMBERS = {
   support_email: { type: ['string', 'null'], maxLength: 254 },
   support_url: LINK_OR_NULL,
 } as const
-
-/** What the demo data gives Acme. */
-export const ACME_THEME = {
-  brand_name: 'Acme Markets',
-  tagline: 'Sharp odds, steady bots.',
-  logo_url: 'https://static.acme.example/brand/logo.svg',
-  favicon_url: 'https://static.acme.example/brand/favicon.ico',
-  primary_color: '#b3261e',
-  secondary_color: '#5f3b38',
-  accent_color: '#f2b705',
-  background_color: '#fffbf7',
-  text_color: '#231a19',
-  font_family: 'Inter, system-ui, sans-serif',
-  corner_radius_px: 4,
-  support_email: 'help@acme.example',
-  support_url: 'https://help.acme.example/',
-}
 
 export const THEME_SCHEMA: FastifySchema = {
   operationId: 'loadTheme',

@@ -2,6 +2,7 @@
 
 import type { FastifySchema } from 'fastify'
 import { pageQuery } from '../../cursor.ts'
+import { ACME_THEME } from '../../db/demo-tenants.ts'
 import {
   ApiCursorInvalidError,
   ApiEventIdReusedError,
@@ -13,7 +14,7 @@ import {
 import { ID, MOMENT, objectOf, objectOrNull, pageOf, TEXT } from '../../openapi/members.ts'
 import { problemExample } from '../../openapi/problem-example.ts'
 import { TENANT_PARAMS } from '../../tenant-slug.ts'
-import { ACME_THEME, THEME_MEMBERS } from '../public-theme/theme-operation.ts'
+import { THEME_MEMBERS } from '../public-theme/theme-operation.ts'
 
 const VIEWPORT = { type: 'string', enum: ['desktop', 'tablet', 'mobile'] } as const
 const EVENT = {
