@@ -1,13 +1,9 @@
 // How the database finds bots, their events, their trades and their leases among 100,000 of each: the statements are
 // those that the service sends.
 
-import { PoolGuard } from '@holdfast/pool-guard'
-import { guardedDialect } from '@holdfast/pool-guard/kysely'
 import { startPostgres } from '@holdfast/test-kit'
-import { Kysely } from 'kysely'
 import t from 'tap'
 import { MAX_BIGINT } from '../src/db/bigint.ts'
-import type { Database } from '../src/db/database.ts'
 import { Leases } from '../src/db/leases.ts'
 import { NewBotRepository } from '../src/routes/bots/new-bot-repository.ts'
 import { TradeRepository } from '../src/routes/trades/trade-repository.ts'
@@ -15,6 +11,7 @@ import { BotAdoption } from '../src/workers/bots/adoption.ts'
 import { BotLeases } from '../src/workers/bots/bot-leases.ts'
 import { TradeStore } from '../src/workers/bots/trade-store.ts'
 import { demoDatabase } from './fresh-database.ts'
+import { statementPlans } from './statement-plans.ts'
 import { tellInTable } from './trading-floor.ts'
 
 const postgres = await startPostgres()
@@ -22,33 +19,7 @@ t.teardown(() => postgres.stop())
 t.setTimeout(240_000)
 
 const url = await demoDatabase(postgres.directUrl)
-const pool = new PoolGuard({ connectionString: url, max: 4, min: 0, statementTimeoutMs: 120_000 })
-t.teardown(() => pool.close())
-
-/** What was sent, with the values for its places. */
-const sent: [sql: string, parameters: readonly unknown[]][] = []
-const db = new Kysely<Database>({
-  dialect: guardedDialect(pool),
-  log: ({ query }) => void sent.push([query.sql, query.parameters]),
-})
-const recorded: Pick<PoolGuard, 'query' | 'transaction'> = {
-  query: (sql, parameters = [], options) => {
-    sent.push([sql, parameters])
-    return pool.query(sql, parameters, options)
-  },
-  transaction: (options, work) =>
-    pool.transaction(options, (tx) =>
-      work({
-        processId: tx.processId,
-        attempt: tx.attempt,
-        savepoint: (inner) => tx.savepoint(inner),
-        query: (sql, parameters = [], own) => {
-          sent.push([sql, parameters])
-          return tx.query(sql, parameters, own)
-        },
-      }),
-    ),
-}
+const { pool, db, recorded, plansOf } = statementPlans(t, url)
 const leases = new Leases({ pool: recorded, owner: 'plans' })
 const adoption = new BotAdoption(recorded, leases, tellInTable)
 const botLeases = new BotLeases(recorded)
@@ -93,22 +64,6 @@ const { rows: some } = await pool.query<{ id: string }>(
 )
 const botId = BigInt(some[0]?.id ?? 0)
 await pool.query('vacuum analyze')
-
-/** The plans of what `work` sends. */
-async function plansOf(work: () => Promise<unknown>): Promise<readonly string[]> {
-  sent.length = 0
-  await work()
-  const plans: string[] = []
-  for (const [sql, parameters] of [...sent]) {
-    if (!/^\s*(select|with|insert|update|delete)/i.test(sql)) continue
-    const explained = await pool.transaction({}, async (tx) => {
-      const { rows } = await tx.query(`explain (costs off) ${sql}`, parameters)
-      return rows.map((row) => row['QUERY PLAN']).join('\n')
-    })
-    plans.push(explained)
-  }
-  return plans
-}
 
 const page = { userId, before: MAX_BIGINT, limit: 21 }
 
