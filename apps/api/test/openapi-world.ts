@@ -58,7 +58,9 @@ export class World {
     const service = await ServiceApp.start(t, environment, dataDirectory)
     // The examples are of a service that is well; what is looked at now and then is so a moment later.
     const { health } = service.app.fastify
-    await waitUntil(() => health.snapshot().checks.some(({ name, status }) => name === 'themes' && status === 'healthy'))
+    await waitUntil(() =>
+      health.snapshot().checks.some(({ name, level }) => name === 'themes' && level === 'healthy'),
+    )
     const sql = testPool(databaseUrl)
     t.teardown(() => sql.end())
     const world = new World(service, databaseUrl, dataDirectory, sql)
