@@ -49,7 +49,7 @@ const MAX_GROWTH = 0.1
 const MIN_MEMORY_SECONDS = 30
 /** For one that answers from memory; or as long as it took when nothing was broken, where the machine is slower. */
 const INSTANT_MS = 20
-/** Connections in use for each person who signs in at the same time; what the service asks by itself is among them. */
+/** Connections for each person who signs in at the same time; those that the service has for itself are among them. */
 const MAX_SIGN_IN_SHARE = 0.1
 /** For which a transaction may be without a statement: time for the process to think. */
 const ASLEEP_MS = 1000
@@ -112,9 +112,9 @@ function sanityList(claims: Claims, { faults, load, healthz, signIns, caching, u
     LIST,
     'Sessions are in Redis: who sign in at once share a few connections of PostgreSQL, at most one for ten of them',
     signIns.signedIn > 0 &&
-      signIns.mostInUse <= signIns.asked * MAX_SIGN_IN_SHARE &&
+      signIns.mostOpen <= signIns.asked * MAX_SIGN_IN_SHARE &&
       signIns.others.length === 0,
-    `${signIns.asked} at once: ${signIns.signedIn} signed in, ${signIns.refused} told to come back${signIns.others.length === 0 ? '' : `, others ${signIns.others.join(' ')}`}; connections in use at most ${signIns.mostInUse}`,
+    `${signIns.asked} at once: ${signIns.signedIn} signed in, ${signIns.refused} told to come back${signIns.others.length === 0 ? '' : `, others ${signIns.others.join(' ')}`}; connections open at most ${signIns.mostOpen}`,
   )
   const { cacheControl, etag, vary, revalidated } = caching
   claims.add(

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PoolGuard } from '@holdfast/pool-guard'
 import { startPgBouncer, startPostgres, startRedis } from '@holdfast/test-kit'
+import { WEB_NODE_OPTIONS } from '../deploy/kubernetes/processes.ts'
 import { ProviderSimulator } from '../src/provider/simulator/simulator.ts'
 import { childEnvironment } from '../test/child-environment.ts'
 import { type DemoAccount, populate, signInAll } from './demo-population.ts'
@@ -180,7 +181,7 @@ async function begun(
     cookies,
     floodCookie,
     workers,
-    startWeb: (name) => start(name, { PROCESS_TYPE: 'web' }),
+    startWeb: (name) => start(name, { PROCESS_TYPE: 'web', NODE_OPTIONS: WEB_NODE_OPTIONS }),
     close: () => endings.close(),
   }
 }
