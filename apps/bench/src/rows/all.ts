@@ -24,6 +24,7 @@ import { recordRequest } from './record-request.ts'
 import { scrape } from './scrape.ts'
 import { session } from './session.ts'
 import { stack, stackSteady } from './stack.ts'
+import { strategyDecision, strategyText } from './strategies.ts'
 import { theme } from './theme.ts'
 
 export const rows: readonly Row[] = [
@@ -52,6 +53,8 @@ export const rows: readonly Row[] = [
   logging,
   stack,
   stackSteady,
+  strategyDecision,
+  strategyText,
   healthz,
   api,
   overload,
