@@ -1,6 +1,6 @@
 import { type SeededRandom, seededRandom } from '@holdfast/test-kit'
 import t from 'tap'
-import { evaluate, type Moment } from '../src/strategy/evaluate.ts'
+import { decideBy, type Moment } from '../src/strategy/evaluate.ts'
 import { MAX_LENGTH, MAX_STEPS } from '../src/strategy/language.ts'
 import { parseStrategy } from '../src/strategy/parse.ts'
 import { strategyOf } from '../src/strategy/strategy.ts'
@@ -234,8 +234,8 @@ t.test('a decision is bounded, and an order is one that can be made', async (t) 
   t.equal(window, 500)
   t.ok(steps > 920 && steps <= MAX_STEPS)
   const long = { ...moment, prices: Array.from({ length: 1000 }, (_, index) => index + 1) }
-  t.same(evaluate(expression, long, steps), { action: 'buy', quantity: 1 }, 'its steps are enough')
-  t.throws(() => evaluate(expression, long, steps - 30), { message: /too many steps/ })
+  t.same(decideBy(expression)(long, steps), { action: 'buy', quantity: 1 }, 'its steps are enough')
+  t.throws(() => decideBy(expression)(long, steps - 30), { message: /too many steps/ })
 })
 
 t.test('with fewer prices than it asks for it decides by those that there are', async (t) => {

@@ -1,4 +1,4 @@
-import { type Decision, evaluate, type Moment } from './evaluate.ts'
+import { type Decision, decideBy, type Moment } from './evaluate.ts'
 import { parseStrategy } from './parse.ts'
 
 /** A strategy that can be asked. */
@@ -15,5 +15,6 @@ export interface Strategy {
 /** Makes a strategy of its text. @throws {StrategyError} which says where. */
 export function strategyOf(text: string): Strategy {
   const { expression, window, steps } = parseStrategy(text)
-  return { text, window, steps, decide: (moment) => evaluate(expression, moment) }
+  const decide = decideBy(expression)
+  return { text, window, steps, decide: (moment) => decide(moment) }
 }
