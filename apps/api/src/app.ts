@@ -37,6 +37,7 @@ import { deploymentOf } from './deployment/deployment-checks.ts'
 import { componentOf } from './error-component.ts'
 import { ApiTenantUnknownError } from './errors.ts'
 import type { FirstLook } from './first-look.ts'
+import { inputValidation } from './input-validation.ts'
 import { DeadLetters } from './jobs/dead-letters.ts'
 import { obstacleFinder } from './jobs/replay-obstacle.ts'
 import { limitsOf, policySet } from './limits.ts'
@@ -184,8 +185,7 @@ export async function buildApp({
     ...(config.trustProxy !== undefined && { trustProxy: trustedProxies(config.trustProxy) }),
     rewriteUrl: ({ url = '/' }) => withDecodableTenant(url),
     schemaErrorFormatter: (violations, where) => refusedInput(violations, where, errors),
-    // A member that a body may not have is refused, not silently dropped.
-    ajv: { customOptions: { removeAdditional: false } },
+    schemaController: { compilersFactory: { buildValidator: inputValidation() } },
     bodyLimit: config.maxRequestBytes,
   })
   refuseTunnels(fastify.server, bounds.clientErrorHandler)

@@ -1,5 +1,4 @@
-// Whether members of a body are of their kinds, looked at before the schema: that makes text of a number, and a number of
-// text, without a word, and beyond 2^53 those of another number.
+// Whether members of a body are of their kinds, looked at before the schema, which would not say how to mend it.
 
 export type MemberKind = 'string' | 'number'
 
