@@ -42,7 +42,7 @@ const routes = app.fastify.describedRoutes().flatMap((route) => {
 })
 
 t.test('no member is read as another kind than it is written', async (t) => {
-  const looked = []
+  const looked: string[] = []
   for (const { method, url, body } of routes) {
     const path = url.replaceAll(':queue', 'settle').replaceAll(':tenant', 'acme').replaceAll(/:\w+/g, '1')
     for (const [name, value] of Object.entries(body)) {
