@@ -64,3 +64,23 @@ export function readingFrom<Selection, Route extends RouteGenericInterface>(
     },
   } as const
 }
+
+/**
+ * Configuration and handler of a route that reads what users may see: for each of them, so many a minute (`RATE_LIMITS_READ`),
+ * from the database, or from memory where that cannot be asked.
+ */
+export function userReads<Selection, Route extends RouteGenericInterface>(
+  pages: ReadPages<Selection>,
+  selectionOf: (request: FastifyRequest<Route>) => Selection,
+  Unavailable: new () => Error,
+) {
+  return {
+    config: {
+      access: 'user',
+      tenantRateLimit: { policy: 'read', by: 'user' },
+      poolGuard: readingFrom(pages, selectionOf, Unavailable),
+    },
+    handler: async (request: FastifyRequest<Route>, reply: FastifyReply) =>
+      pageBody(reply, await pages.read(selectionOf(request))),
+  } as const
+}

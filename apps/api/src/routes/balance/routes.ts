@@ -3,9 +3,8 @@
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify'
 import { idBefore } from '../../cursor.ts'
 import { ApiBalanceUnavailableError } from '../../errors.ts'
-import { type ReadPages, readingFrom } from '../../list-pages.ts'
+import { type ReadPages, userReads } from '../../list-pages.ts'
 import { principalOf } from '../../plugins/identity.ts'
-import { pageBody } from '../../remembered-pages.ts'
 import { BALANCE_SCHEMA, ENTRIES_SCHEMA } from './balance-operations.ts'
 import type { BalanceSelection } from './balance-pages.ts'
 
@@ -20,31 +19,12 @@ interface EntriesRoute {
 
 /** The routes. */
 export const balance: FastifyPluginCallback<BalanceOptions> = (app, { pages }, done) => {
-  app.get(
-    '/api/balance',
-    {
-      config: {
-        access: 'user',
-        tenantRateLimit: { policy: 'read', by: 'user' },
-        poolGuard: readingFrom(pages, ofUser, ApiBalanceUnavailableError),
-      },
-      schema: BALANCE_SCHEMA,
-    },
-    async (request, reply) => pageBody(reply, await pages.read(ofUser(request))),
-  )
+  app.get('/api/balance', { ...userReads(pages, ofUser, ApiBalanceUnavailableError), schema: BALANCE_SCHEMA })
 
-  app.get<EntriesRoute>(
-    '/api/balance/entries',
-    {
-      config: {
-        access: 'user',
-        tenantRateLimit: { policy: 'read', by: 'user' },
-        poolGuard: readingFrom(pages, entriesOf, ApiBalanceUnavailableError),
-      },
-      schema: ENTRIES_SCHEMA,
-    },
-    async (request, reply) => pageBody(reply, await pages.read(entriesOf(request))),
-  )
+  app.get<EntriesRoute>('/api/balance/entries', {
+    ...userReads(pages, entriesOf, ApiBalanceUnavailableError),
+    schema: ENTRIES_SCHEMA,
+  })
   done()
 }
 

@@ -6,10 +6,9 @@ import { idBefore } from '../../cursor.ts'
 import { bigintOf } from '../../db/bigint.ts'
 import { ApiBetsUnavailableError, ApiEventUnknownError, ApiMemberKindError } from '../../errors.ts'
 import { idempotencyKeyOf, REPLAYED_HEADER, requestDigest } from '../../idempotency-key.ts'
-import { type ReadPages, readingFrom } from '../../list-pages.ts'
+import { type ReadPages, userReads } from '../../list-pages.ts'
 import { type MemberKind, memberOfAnotherKind } from '../../member-kinds.ts'
 import { principalOf } from '../../plugins/identity.ts'
-import { pageBody } from '../../remembered-pages.ts'
 import { type BetOrder, type BetStatus, placedAnswer } from './bet.ts'
 import { type CountPlacing, placingOutcome } from './bet-metrics.ts'
 import { LIST_SCHEMA, PLACE_SCHEMA } from './bet-operations.ts'
@@ -91,18 +90,10 @@ export const bets: FastifyPluginCallback<BetOptions> = (app, { repository, pages
     },
   )
 
-  app.get<ListRoute>(
-    '/api/bets',
-    {
-      config: {
-        access: 'user',
-        tenantRateLimit: { policy: 'read', by: 'user' },
-        poolGuard: readingFrom(pages, selectionOf, ApiBetsUnavailableError),
-      },
-      schema: LIST_SCHEMA,
-    },
-    async (request, reply) => pageBody(reply, await pages.read(selectionOf(request))),
-  )
+  app.get<ListRoute>('/api/bets', {
+    ...userReads(pages, selectionOf, ApiBetsUnavailableError),
+    schema: LIST_SCHEMA,
+  })
   done()
 }
 

@@ -10,11 +10,10 @@ import {
   ApiStrategyInvalidError,
 } from '../../errors.ts'
 import { idempotencyKeyOf, REPLAYED_HEADER, requestDigest } from '../../idempotency-key.ts'
-import { ListPages, readingFrom } from '../../list-pages.ts'
+import { ListPages, userReads } from '../../list-pages.ts'
 import type { MarketSymbol } from '../../market/symbols.ts'
 import { memberOfAnotherKind } from '../../member-kinds.ts'
 import { principalOf } from '../../plugins/identity.ts'
-import { pageBody } from '../../remembered-pages.ts'
 import { MAX_LENGTH } from '../../strategy/language.ts'
 import { parseStrategy } from '../../strategy/parse.ts'
 import { StrategyError } from '../../strategy/strategy-error.ts'
@@ -96,31 +95,15 @@ export const botLists: FastifyPluginCallback<BotListOptions> = (app, { repositor
     },
   )
 
-  app.get<ListRoute>(
-    '/api/bots',
-    {
-      config: {
-        access: 'user',
-        tenantRateLimit: { policy: 'read', by: 'user' },
-        poolGuard: readingFrom(botPages, botsOf, ApiBotListUnavailableError),
-      },
-      schema: LIST_SCHEMA,
-    },
-    async (request, reply) => pageBody(reply, await botPages.read(botsOf(request))),
-  )
+  app.get<ListRoute>('/api/bots', {
+    ...userReads(botPages, botsOf, ApiBotListUnavailableError),
+    schema: LIST_SCHEMA,
+  })
 
-  app.get<EventsRoute>(
-    '/api/bots/:id/events',
-    {
-      config: {
-        access: 'user',
-        tenantRateLimit: { policy: 'read', by: 'user' },
-        poolGuard: readingFrom(eventPages, eventsOf, ApiBotListUnavailableError),
-      },
-      schema: EVENTS_SCHEMA,
-    },
-    async (request, reply) => pageBody(reply, await eventPages.read(eventsOf(request))),
-  )
+  app.get<EventsRoute>('/api/bots/:id/events', {
+    ...userReads(eventPages, eventsOf, ApiBotListUnavailableError),
+    schema: EVENTS_SCHEMA,
+  })
   done()
 }
 

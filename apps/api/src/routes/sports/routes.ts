@@ -1,10 +1,9 @@
 // GET /api/sports, GET /api/events and GET /api/events/:id/odds: what can be bet on, and what it pays.
 
-import type { FastifyPluginCallback, FastifyReply, FastifyRequest, RouteGenericInterface } from 'fastify'
+import type { FastifyPluginCallback, FastifyRequest, RouteGenericInterface } from 'fastify'
 import { bigintOf } from '../../db/bigint.ts'
 import { ApiEventUnknownError, ApiSportsUnavailableError } from '../../errors.ts'
-import { type ReadPages, readingFrom } from '../../list-pages.ts'
-import { pageBody } from '../../remembered-pages.ts'
+import { type ReadPages, userReads } from '../../list-pages.ts'
 import { EVENTS_SCHEMA, ODDS_SCHEMA, SPORTS_SCHEMA } from './sport-operations.ts'
 import type { SportSelection } from './sport-pages.ts'
 import { eventAfterCursor, oddsAfterCursor, sportAfterCursor } from './sports.ts'
@@ -29,63 +28,26 @@ interface OddsRoute {
 
 /** The routes. */
 export const sports: FastifyPluginCallback<SportOptions> = (app, { pages }, done) => {
-  /** The page of a request from the database, or from memory where that cannot be asked. */
-  const read = <Route extends RouteGenericInterface>(
+  const reads = <Route extends RouteGenericInterface>(
     selectionOf: (request: FastifyRequest<Route>) => SportSelection,
-  ) => ({
-    config: {
-      access: 'user' as const,
-      tenantRateLimit: { policy: 'read', by: 'user' as const },
-      poolGuard: readingFrom(pages, selectionOf, ApiSportsUnavailableError),
-    },
-    handler: async (request: FastifyRequest<Route>, reply: FastifyReply) =>
-      pageBody(reply, await pages.read(selectionOf(request))),
-  })
+  ) => userReads(pages, selectionOf, ApiSportsUnavailableError)
 
-  const ofSports = read<SportsRoute>(({ query: { limit, cursor } }) => ({
-    list: 'sports',
-    after: sportAfterCursor(cursor),
-    limit,
-  }))
-  app.get<SportsRoute>(
-    '/api/sports',
-    {
-      config: ofSports.config,
-      schema: SPORTS_SCHEMA,
-    },
-    ofSports.handler,
-  )
-
-  const ofEvents = read<EventsRoute>(({ query: { sport, limit, cursor } }) => ({
-    list: 'events',
-    sport,
-    after: eventAfterCursor(cursor),
-    limit,
-  }))
-  app.get<EventsRoute>(
-    '/api/events',
-    {
-      config: ofEvents.config,
-      schema: EVENTS_SCHEMA,
-    },
-    ofEvents.handler,
-  )
-
-  const ofOdds = read<OddsRoute>(({ params: { id }, query: { limit, cursor } }) => ({
-    list: 'odds',
-    eventId: eventIdOf(id),
-    after: oddsAfterCursor(cursor),
-    limit,
-  }))
-  app.get<OddsRoute>(
-    '/api/events/:id/odds',
-    {
-      config: ofOdds.config,
-      schema: ODDS_SCHEMA,
-    },
-    ofOdds.handler,
-  )
+  app.get<SportsRoute>('/api/sports', { ...reads(sportsOf), schema: SPORTS_SCHEMA })
+  app.get<EventsRoute>('/api/events', { ...reads(eventsOf), schema: EVENTS_SCHEMA })
+  app.get<OddsRoute>('/api/events/:id/odds', { ...reads(oddsOf), schema: ODDS_SCHEMA })
   done()
+}
+
+function sportsOf({ query: { limit, cursor } }: FastifyRequest<SportsRoute>): SportSelection {
+  return { list: 'sports', after: sportAfterCursor(cursor), limit }
+}
+
+function eventsOf({ query: { sport, limit, cursor } }: FastifyRequest<EventsRoute>): SportSelection {
+  return { list: 'events', sport, after: eventAfterCursor(cursor), limit }
+}
+
+function oddsOf({ params: { id }, query: { limit, cursor } }: FastifyRequest<OddsRoute>): SportSelection {
+  return { list: 'odds', eventId: eventIdOf(id), after: oddsAfterCursor(cursor), limit }
 }
 
 /** What can be no id is one more that there is not. */

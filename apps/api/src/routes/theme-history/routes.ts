@@ -1,5 +1,5 @@
-// GET /:tenant/api/theme/history and POST /:tenant/api/theme/preview-events. Neither knows who asks: signing in
-// comes with the sign-in slice, and until then both are open to everybody who reaches the service.
+// GET /:tenant/api/theme/history and POST /:tenant/api/theme/preview-events. Neither asks who it is: a theme is what a
+// tenant shows to everybody.
 
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify'
 import { idBefore } from '../../cursor.ts'

@@ -5,9 +5,8 @@ import { idBefore, pageOf } from '../../cursor.ts'
 import { bigintOf } from '../../db/bigint.ts'
 import { minorOf } from '../../db/minor-units.ts'
 import { ApiTradesUnavailableError } from '../../errors.ts'
-import { ListPages, readingFrom } from '../../list-pages.ts'
+import { ListPages, userReads } from '../../list-pages.ts'
 import { principalOf } from '../../plugins/identity.ts'
-import { pageBody } from '../../remembered-pages.ts'
 import { TRADES_SCHEMA } from './trade-operations.ts'
 import type { Trade, TradeRepository, TradesSelection } from './trade-repository.ts'
 
@@ -33,18 +32,10 @@ export const trades: FastifyPluginCallback<TradesOptions> = (app, { repository, 
     },
     caches,
   )
-  app.get<TradesRoute>(
-    '/api/trades',
-    {
-      config: {
-        access: 'user',
-        tenantRateLimit: { policy: 'read', by: 'user' },
-        poolGuard: readingFrom(pages, selectionOf, ApiTradesUnavailableError),
-      },
-      schema: TRADES_SCHEMA,
-    },
-    async (request, reply) => pageBody(reply, await pages.read(selectionOf(request))),
-  )
+  app.get<TradesRoute>('/api/trades', {
+    ...userReads(pages, selectionOf, ApiTradesUnavailableError),
+    schema: TRADES_SCHEMA,
+  })
   done()
 }
 
