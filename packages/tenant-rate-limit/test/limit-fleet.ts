@@ -1,81 +1,20 @@
 /** Several processes that share limits, started, asked and ended by a test; and what they may let pass. */
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
-import { waitUntil } from '@holdfast/test-kit'
+import { AskedProcess, waitUntil } from '@holdfast/test-kit'
 import type { Policy } from '../src/index.ts'
 import type { ProcessSettings, ProcessSnapshot, Question, Stream, StreamResult } from './limit-process.ts'
 
 /** Length of the slots in which requests are counted. */
 export const SLOT_MS = 5
 
-const script = fileURLToPath(new URL('./limit-process.ts', import.meta.url))
+const script = new URL('./limit-process.ts', import.meta.url)
 
-export class LimitProcess {
-  readonly #child: ChildProcess
-  readonly #waiting = new Map<number, (answer: unknown) => void>()
-  #asked = 0
-
-  private constructor(child: ChildProcess) {
-    this.#child = child
-    child.on('message', ({ id, answer }: { id: number; answer: unknown }) => this.#waiting.get(id)?.(answer))
-  }
-
-  static async start(settings: ProcessSettings): Promise<LimitProcess> {
-    const child = fork(script, [JSON.stringify(settings)], {
-      execArgv: ['--conditions=@holdfast/source'],
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    })
-    const process = new LimitProcess(child)
-    await new Promise((resolve, reject) => {
-      process.#waiting.set(0, resolve)
-      child.once('exit', (code) => reject(new Error(`the process ended with ${code}`)))
-    })
-    return process
-  }
-
+export class LimitProcess extends AskedProcess {
   run(streams: readonly Stream[], ms: number): Promise<StreamResult[]> {
-    return this.#ask({ ask: 'run', streams, ms }) as Promise<StreamResult[]>
+    return this.ask({ ask: 'run', streams, ms } satisfies Question) as Promise<StreamResult[]>
   }
 
   snapshot(): Promise<ProcessSnapshot> {
-    return this.#ask({ ask: 'snapshot' }) as Promise<ProcessSnapshot>
-  }
-
-  freeze(): void {
-    this.#child.kill('SIGSTOP')
-  }
-
-  thaw(): void {
-    this.#child.kill('SIGCONT')
-  }
-
-  async kill9(): Promise<void> {
-    const ended = once(this.#child, 'exit')
-    this.#child.kill('SIGKILL')
-    await ended
-  }
-
-  /** Closes what it holds and answers the exit code with which it then ends by itself. */
-  async close(): Promise<number | null> {
-    const ended = once(this.#child, 'exit') as Promise<[number | null]>
-    await this.#ask({ ask: 'close' })
-    return (await ended)[0]
-  }
-
-  /** Ends it in any case. */
-  async end(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    await this.kill9()
-  }
-
-  #ask(question: Question): Promise<unknown> {
-    this.#asked += 1
-    const id = this.#asked
-    return new Promise((resolve) => {
-      this.#waiting.set(id, resolve)
-      this.#child.send({ id, question })
-    })
+    return this.ask({ ask: 'snapshot' } satisfies Question) as Promise<ProcessSnapshot>
   }
 }
 
@@ -84,7 +23,7 @@ export async function startLimitFleet(count: number, settings: Omit<ProcessSetti
   const processes = await Promise.all(
     Array.from({ length: count }, (_, at) => {
       const skewMs = count === 1 ? 300_000 : -300_000 + (600_000 * at) / (count - 1)
-      return LimitProcess.start({ ...settings, skewMs })
+      return LimitProcess.start(script, { ...settings, skewMs } satisfies ProcessSettings)
     }),
   )
   return {

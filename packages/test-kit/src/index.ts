@@ -1,3 +1,4 @@
+export { AskedProcess } from './asked-process.ts'
 export { type CertificateOptions, makeCertificate, type TestCertificate } from './certificate.ts'
 export { type Behaviours, contractSuite, type Implementation, type Tester } from './contract-suite.ts'
 export { countStatements, type StatementCount } from './count-statements.ts'
