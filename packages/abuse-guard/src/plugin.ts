@@ -125,14 +125,14 @@ async function addOperatorRoutes(
   const authorisation = new Authorisation(authorize, authorizeTimeoutMs, clock)
   await app.register(
     async (scope) => {
-      scope.addHook('preHandler', (request, reply, done) => {
-        authorisation.decide(request, (authorised) => {
-          const anonymous = authorisation.possible && request.headers.authorization === undefined
-          if (anonymous && !authorised) reply.header('www-authenticate', 'Bearer realm="abuse-guard"')
-          if (authorised) done()
-          else done(anonymous ? new UnauthenticatedError() : new ForbiddenError())
-        })
-      })
+      scope.addHook(
+        'preHandler',
+        authorisation.preHandler({
+          realm: 'abuse-guard',
+          Unauthenticated: UnauthenticatedError,
+          Forbidden: ForbiddenError,
+        }),
+      )
       for (const { method, path, answer } of operatorRoutes) {
         scope.route({
           method,

@@ -1,5 +1,23 @@
 import type { Clock } from './clock.ts'
 
+/** What operators' routes are guarded by, and what they answer. */
+export interface OperatorGuard {
+  /** In `WWW-Authenticate`. */
+  readonly realm: string
+  /** For whoever has said nothing of himself, where that could help. */
+  readonly Unauthenticated: new () => Error
+  /** For everybody else. */
+  readonly Forbidden: new () => Error
+}
+
+/** What a `preHandler` is given, as far as it matters here. */
+interface AskingRequest {
+  readonly headers: { readonly authorization?: string | undefined }
+}
+interface AnsweringReply {
+  header(name: string, value: string): unknown
+}
+
 /**
  * Asks `authorize` within a budget. Anything but `true` in time is no: false, a throw, a rejection, a late answer, and
  * one more question than `maxWaiting` (so that anonymous callers cannot pile up look-ups).
@@ -58,5 +76,17 @@ export class Authorisation<Request> {
       (authorised) => end(authorised === true),
       () => end(false),
     )
+  }
+
+  /** A `preHandler` that lets in who is authorised. */
+  preHandler({ realm, Unauthenticated, Forbidden }: OperatorGuard) {
+    return (request: Request & AskingRequest, reply: AnsweringReply, done: (error?: Error) => void): void => {
+      this.decide(request, (authorised) => {
+        if (authorised) return done()
+        if (!this.possible || request.headers.authorization !== undefined) return done(new Forbidden())
+        reply.header('www-authenticate', `Bearer realm="${realm}"`)
+        done(new Unauthenticated())
+      })
+    }
   }
 }

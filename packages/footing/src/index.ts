@@ -1,4 +1,4 @@
-export { Authorisation } from './authorisation.ts'
+export { Authorisation, type OperatorGuard } from './authorisation.ts'
 export {
   answerBare,
   type BareAnswer,

@@ -55,3 +55,37 @@ t.test('so many questions wait, and one more is refused until there is room', as
   t.ok(waiting.every((answers) => answers.length === 1 && answers[0] === false))
   t.same(ask(authorisation, 100), [], 'it waits again')
 })
+
+t.test('routes of operators say what is missing', async (t) => {
+  class Unauthenticated extends Error {}
+  class Forbidden extends Error {}
+  interface Asking {
+    readonly role?: string
+    readonly headers: { readonly authorization?: string }
+  }
+  const through = (authorisation: Authorisation<Asking>, request: Asking) => {
+    const headers: Record<string, string> = {}
+    let ended: Error | undefined
+    authorisation.preHandler({ realm: 'operators', Unauthenticated, Forbidden })(
+      request,
+      { header: (name, value) => Object.assign(headers, { [name]: value }) },
+      (error) => {
+        ended = error
+      },
+    )
+    return { headers, ended }
+  }
+  const roles = new Authorisation<Asking>(({ role }) => role === 'admin', 100, new HandClock())
+  const nobody = new Authorisation<Asking>(undefined, 100, new HandClock())
+  const challenge = { 'www-authenticate': 'Bearer realm="operators"' }
+  t.strictSame(through(roles, { role: 'admin', headers: {} }), { headers: {}, ended: undefined })
+  const anonymous = through(roles, { headers: {} })
+  t.strictSame(anonymous.headers, challenge)
+  t.ok(anonymous.ended instanceof Unauthenticated)
+  const known = through(roles, { headers: { authorization: 'Bearer of-a-user' } })
+  t.strictSame(known.headers, {})
+  t.ok(known.ended instanceof Forbidden)
+  const hopeless = through(nobody, { headers: {} })
+  t.strictSame(hopeless.headers, {}, 'there is nothing that he could say')
+  t.ok(hopeless.ended instanceof Forbidden)
+})

@@ -307,14 +307,14 @@ function addLevelRoutes(
   { path: url, authorize, authorizeTimeoutMs, share }: ResolvedAdmin<FastifyRequest>,
 ): void {
   const authorisation = new Authorisation(authorize, authorizeTimeoutMs, systemClock)
+  const guard = authorisation.preHandler({
+    realm: 'logging',
+    Unauthenticated: UnauthenticatedError,
+    Forbidden: ForbiddenError,
+  })
   const preHandler = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
-    authorisation.decide(request, (authorised) => {
-      reply.header('cache-control', 'no-store')
-      if (authorised) return done()
-      if (request.headers.authorization !== undefined) return done(new ForbiddenError())
-      reply.header('www-authenticate', 'Bearer realm="logging"')
-      done(new UnauthenticatedError())
-    })
+    reply.header('cache-control', 'no-store')
+    guard(request, reply, done)
   }
   const answer = () => {
     const { level, configured, untilMs } = logs.snapshot().level

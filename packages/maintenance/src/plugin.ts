@@ -305,14 +305,14 @@ async function addOperatorRoutes(
         if (!hasBody(request)) delete request.headers['content-type']
         done()
       })
-      scope.addHook('preHandler', (request, reply, done) => {
-        authorisation.decide(request, (authorised) => {
-          const anonymous = authorisation.possible && request.headers.authorization === undefined
-          if (anonymous && !authorised) reply.header('www-authenticate', 'Bearer realm="maintenance"')
-          if (authorised) done()
-          else done(anonymous ? new UnauthenticatedError() : new ForbiddenError())
-        })
-      })
+      scope.addHook(
+        'preHandler',
+        authorisation.preHandler({
+          realm: 'maintenance',
+          Unauthenticated: UnauthenticatedError,
+          Forbidden: ForbiddenError,
+        }),
+      )
       for (const { method, path, answer } of operatorRoutes) {
         scope.route({
           method,
