@@ -25,6 +25,12 @@ export const ApiNoDevelopmentDatabaseError = createError(
   'DATABASE_URL is unset, and a service that was installed without devDependencies cannot start a PostgreSQL of its own; set DATABASE_URL=postgres://user:password@host:5432/database',
 )
 
+/** The service should keep a PostgreSQL of its own in a folder in which nothing can be kept. */
+export const ApiDatabaseFolderError = createError<[path: string, why: string, detail: { cause: unknown }]>(
+  'HOLDFAST_ERR_API_DATABASE_FOLDER',
+  'no PostgreSQL can be kept in %s: %s; set DATA_DIRECTORY to a folder that this process can write, or DATABASE_URL to a database',
+)
+
 /** The database, or the pooler in front of it, is set up so that the service cannot keep what it promises. */
 export const ApiDatabaseUnsafeError = createError<[string]>(
   'HOLDFAST_ERR_API_DATABASE_UNSAFE',

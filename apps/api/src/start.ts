@@ -23,6 +23,7 @@ import { DEMO_CREDENTIALS_FILE } from './db/demo-tenants.ts'
 import { startDevelopmentDatabase } from './db/development-database.ts'
 import { checksOfStart, deploymentOf } from './deployment/deployment-checks.ts'
 import {
+  ApiDatabaseFolderError,
   ApiDatabaseUnsafeError,
   ApiDeploymentUnfitError,
   ApiListenError,
@@ -226,6 +227,7 @@ function isRefusal(error: unknown): error is Error {
     ApiMigrationsPendingError,
     ApiMigrationChangedError,
     ApiNoDevelopmentDatabaseError,
+    ApiDatabaseFolderError,
     ApiDeploymentUnfitError,
   ].some((refusal) => error instanceof refusal)
 }

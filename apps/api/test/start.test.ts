@@ -1,4 +1,6 @@
+import { writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
 import { RawConnection, startPostgres, waitUntil } from '@holdfast/test-kit'
 import t from 'tap'
 import { migrateUp } from '../src/db/migrator.ts'
@@ -25,6 +27,17 @@ t.test('every problem of the configuration is printed, and nothing starts', asyn
   t.match(
     service.stderr,
     /3 problems:\n {2}API_PORT is "abc".*\n {2}METRICS_TOKEN_FILE .*ENOENT.*\n {2}DB_POOL_MIN is 99/,
+  )
+})
+
+t.test('a folder that no database can be kept in is said in one line, with what to change', async (t) => {
+  const file = join(scratchDirectory(t), 'a-file')
+  writeFileSync(file, '')
+  const service = ServiceProcess.spawn(t, { DATA_DIRECTORY: file })
+  t.strictSame(await service.ended, { code: 1, signal: null })
+  t.match(
+    service.stderr,
+    /^no PostgreSQL can be kept in [^\n]*a-file: EEXIST[^\n]*; set DATA_DIRECTORY [^\n]*, or DATABASE_URL [^\n]*\n$/,
   )
 })
 

@@ -4,12 +4,12 @@
 // service. What starts it is a devDependency, loaded only when it is wanted: an installation without devDependencies
 // has its own DATABASE_URL.
 
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { access, constants, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Clock, systemClock } from '@holdfast/footing'
 import type { PostgresServer } from '@holdfast/test-kit/postgres'
 import type { FastifyBaseLogger } from 'fastify'
-import { ApiNoDevelopmentDatabaseError } from '../errors.ts'
+import { ApiDatabaseFolderError, ApiNoDevelopmentDatabaseError } from '../errors.ts'
 import { reasonOf } from '../reason.ts'
 import { keepAlive } from './revival.ts'
 
@@ -49,12 +49,14 @@ export interface DevelopmentDatabaseOptions {
 /**
  * Starts the database of this data directory, or joins the one that another process runs there.
  * @throws {ApiNoDevelopmentDatabaseError} when the service was installed without devDependencies.
+ * @throws {ApiDatabaseFolderError} when nothing can be kept in this directory.
  */
 export async function startDevelopmentDatabase(
   dataDirectory: string,
   { log, clock = systemClock, firstWaitMs = FIRST_WAIT_MS }: DevelopmentDatabaseOptions,
 ): Promise<DevelopmentDatabase> {
   const { isRunning, startPostgres } = await launcher()
+  await makeFolder(dataDirectory)
   const server = await startPostgres({ dataDirectory: join(dataDirectory, 'postgres') })
   await writeAddress(dataDirectory, server)
   const { directUrl: url, notice, shared } = server
@@ -113,6 +115,15 @@ export async function findDevelopmentDatabase(dataDirectory: string): Promise<st
     // No such file, or one that was cut off: nothing to be found either way.
   }
   return undefined
+}
+
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true })
+    await access(path, constants.W_OK)
+  } catch (cause) {
+    throw new ApiDatabaseFolderError(path, reasonOf(cause), { cause })
+  }
 }
 
 async function launcher() {
