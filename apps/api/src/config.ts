@@ -7,7 +7,7 @@ import { ConfigError, type ConfigProblem } from './settings/config-error.ts'
 import { type Config, settings, settingsByName } from './settings/every-setting.ts'
 import { checkTogether } from './settings/rules-together.ts'
 import { type Environment, given, readSetting } from './settings/setting-text.ts'
-import { warningsOf } from './settings/warnings.ts'
+import { unknownNames, warningsOf } from './settings/warnings.ts'
 
 export { ConfigError, type ConfigProblem } from './settings/config-error.ts'
 export type { Config } from './settings/every-setting.ts'
@@ -37,7 +37,7 @@ export function loadConfig(environment: Environment = process.env): LoadedConfig
     ]),
   ) as Config
   checkTogether(values, problems)
-  if (problems.length > 0) throw new ConfigError(problems)
+  if (problems.length > 0) throw new ConfigError(problems, unknownNames(environment))
   return { config: Object.freeze(values), warnings: warningsOf(values, environment) }
 }
 

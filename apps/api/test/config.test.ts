@@ -369,6 +369,17 @@ t.test('variables that nothing reads are pointed out, with the one that was mean
     [],
   )
   t.strictSame(warningsOf({ API_PROT: '' }), [], 'an empty one is unset')
+  t.throws(
+    () =>
+      loadConfig({
+        ...PRODUCTION,
+        DATABASE_URL: 'postgres://u:p@db/x',
+        SECRET_KEY: '',
+        SECRET_KYE: 'a-secret-that-nothing-reads',
+      }),
+    /1 problem:\n {2}SECRET_KEY is unset.*\n {2}SECRET_KYE is set, but there is no such setting; did you mean SECRET_KEY\?$/,
+    'also where something else is wrong: what is missing may be misspelt',
+  )
   t.match(warningsOf({ METRICS_TOKEN: 'short' }), [/^METRICS_TOKEN .*fewer than 16 characters/])
   t.match(warningsOf({ ADMIN_TOKEN: 'short' }), [/^ADMIN_TOKEN .*fewer than 16 characters/])
   t.match(warningsOf({ ENABLE_METRICS: 'true' }), [/nobody is allowed/])

@@ -13,12 +13,15 @@ export class ConfigError extends Error {
   readonly code = 'HOLDFAST_ERR_API_CONFIG'
   readonly problems: readonly ConfigProblem[]
 
-  constructor(problems: readonly ConfigProblem[]) {
+  /** `unknown`: variables that nothing reads, as sentences; what is missing may be one of them, misspelt. */
+  constructor(problems: readonly ConfigProblem[], unknown: readonly string[] = []) {
     const lines = problems.map(({ name, wrong, fix }) => `  ${name} ${wrong}. ${fix}`)
     super(
-      [`The configuration has ${problems.length} problem${problems.length === 1 ? '' : 's'}:`, ...lines].join(
-        '\n',
-      ),
+      [
+        `The configuration has ${problems.length} problem${problems.length === 1 ? '' : 's'}:`,
+        ...lines,
+        ...unknown.map((sentence) => `  ${sentence}`),
+      ].join('\n'),
     )
     this.problems = problems
   }

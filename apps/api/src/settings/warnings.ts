@@ -41,8 +41,8 @@ const OWN_PREFIXES = [
 const KUBERNETES_LINK = /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP)/
 const MIN_TOKEN_LENGTH = 16
 
-/** What deserves a look, as sentences without an end. */
-export function warningsOf(config: Config, environment: Environment): string[] {
+/** Variables that nothing reads, as sentences without an end. */
+export function unknownNames(environment: Environment): string[] {
   const known = settings.flatMap(({ name, secret, alias }) => [
     name,
     ...(secret ? [`${name}_FILE`] : []),
@@ -59,6 +59,12 @@ export function warningsOf(config: Config, environment: Environment): string[] {
       warnings.push(`${name} is set, but there is no such setting${hint}`)
     }
   }
+  return warnings
+}
+
+/** What deserves a look, as sentences without an end. */
+export function warningsOf(config: Config, environment: Environment): string[] {
+  const warnings = unknownNames(environment)
   if (config.enableMetrics && config.metricsToken === undefined) {
     warnings.push('ENABLE_METRICS is true, but without METRICS_TOKEN nobody is allowed to read /metrics')
   }
