@@ -80,6 +80,15 @@ t.test('only operators look at dead letters, and act on them', async (t) => {
       t.match(await ask(method, path, body, token), { status: 401 }, `${method} ${path}`)
     }
   }
+  for (const [method, path, body] of [
+    ['GET', 'nowhere'],
+    ['GET', 'settle?limit=0'],
+    ['POST', 'settle/replay', {}],
+    ['DELETE', `settle/${id}`],
+  ] as const) {
+    const why = `${method} ${path}: nobody else is told what is wrong with it`
+    t.match(await ask(method, path, body, 'nonsense'), { status: 401 }, why)
+  }
   t.strictSame(await audited(), [])
   t.match((await ask('GET', `settle/${id}`)).body, { state: 'open' })
 })

@@ -28,6 +28,7 @@ t.test('an operator cordons an instance and lifts that; nobody else does', async
   t.match(await ask('GET', '', undefined, 'wrong'), { status: 401 })
   t.match(await ask('POST', '/cordon', reason, 'wrong'), { status: 401 })
   t.match(await ask('POST', '/uncordon', undefined, 'wrong'), { status: 401 })
+  t.match(await ask('POST', '/cordon', {}, 'wrong'), { status: 401 }, 'nor is he told what is wrong with it')
   t.match(await ask('POST', '/cordon', {}), { status: 400 })
   t.match(await ask('POST', '/cordon', { reason: 'x'.repeat(201) }), { status: 400 })
   t.match(await ask('GET', ''), { status: 200, body: { state: 'serving', cordon: null } })

@@ -29,8 +29,8 @@ export const operatorAudit: FastifyPluginCallback<OperatorAuditOptions> = (
   app.get<AuditRoute>(
     '/admin/audit',
     {
-      // Late, so that it is known who asks.
-      preHandler: requireBearer('admin', authorize),
+      // Once it is known who asks, and before a word about what he has sent.
+      preValidation: requireBearer('admin', authorize),
       config: { access: 'guarded', poolGuard: { criticality: 'normal', budgetMs: BUDGET_MS } },
       schema: AUDIT_SCHEMA,
     },

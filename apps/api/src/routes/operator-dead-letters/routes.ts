@@ -45,15 +45,15 @@ const OWN_ADDRESS_LIMIT = '10/minute'
 /** The routes. */
 export const operatorDeadLetters = fastifyPlugin<OperatorDeadLettersOptions>(
   async (app, { deadLetters, authorize }) => {
-    // Late, so that it is known who asks.
-    const preHandler = requireBearer('admin', authorize)
+    // Once it is known who asks, and before a word about what he has sent.
+    const preValidation = requireBearer('admin', authorize)
     const access = 'guarded' as const
     const looking = {
-      preHandler,
+      preValidation,
       config: { access, poolGuard: { criticality: 'normal' as const, budgetMs: READ_BUDGET_MS } },
     }
     const acting = {
-      preHandler,
+      preValidation,
       config: {
         access,
         poolGuard: { criticality: 'critical' as const, budgetMs: WRITE_BUDGET_MS },

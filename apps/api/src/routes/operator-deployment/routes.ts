@@ -46,8 +46,8 @@ export const operatorDeployment = fastifyPlugin<OperatorDeploymentOptions>(
     app.get(
       '/admin/deployment',
       {
-        // Late, so that it is known who asks.
-        preHandler: requireBearer('admin', authorize),
+        // Once it is known who asks, and before a word about what he has sent.
+        preValidation: requireBearer('admin', authorize),
         config: {
           access: 'guarded' as const,
           addressLimit: OWN_ADDRESS_LIMIT,

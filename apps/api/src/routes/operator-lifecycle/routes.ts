@@ -33,8 +33,8 @@ export const operatorLifecycle = fastifyPlugin<OperatorLifecycleOptions>(
       }
     }
     const guarded = {
-      // Late, so that it is known who asks.
-      preHandler: requireBearer('admin', authorize),
+      // Once it is known who asks, and before a word about what he has sent.
+      preValidation: requireBearer('admin', authorize),
       config: { access: 'guarded' as const },
     }
     app.get('/admin/lifecycle', { ...guarded, schema: LIFECYCLE_SCHEMAS.look }, async (_request, reply) =>

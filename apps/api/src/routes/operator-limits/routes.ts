@@ -62,8 +62,8 @@ export const operatorLimits = fastifyPlugin<OperatorLimitsOptions>(
       }
     }
     const guarded = {
-      // Late, so that it is known who asks.
-      preHandler: requireBearer('admin', authorize),
+      // Once it is known who asks, and before a word about what he has sent.
+      preValidation: requireBearer('admin', authorize),
       config: { access: 'guarded' as const },
       bodyLimit: MAX_BODY_BYTES,
     }
