@@ -277,7 +277,15 @@ t.test('a strategy that fails has its bot hold, and no other one; its user is to
   t.strictSame(a.health.snapshot().features, [])
   t.equal((await floor.trades()).filter(({ bot }) => bot === good).length, 8)
   t.match(await floor.notices(), [
-    { kind: 'bot.holding', user_id: floor.userId, payload: { bot_id: bad, name: 'Bot 1' } },
+    {
+      kind: 'bot.holding',
+      user_id: floor.userId,
+      payload: {
+        bot_id: bad,
+        name: 'Bot 1',
+        reason: '3 failures in a row: buy was given no number of units',
+      },
+    },
   ])
   // A minute later it is asked again.
   await floor.step([a], 60)

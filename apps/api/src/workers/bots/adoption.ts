@@ -121,7 +121,7 @@ function botOf(row: BotRow, lease: Lease): TradingBot | UnfitBot {
   }
   const strategy = strategyOrFault(row.strategy)
   if (typeof strategy === 'string') return { ...given, why: strategy }
-  return { ...given, symbol, strategy, lease, at, breaker: undefined }
+  return { ...given, symbol, strategy, lease, at, breaker: undefined, lastFailure: undefined }
 }
 
 /** What nobody can have saved through the service may stand there all the same. */

@@ -8,8 +8,10 @@
 import { CircuitBreaker, type CircuitBreakerOptions, type CircuitBreakers } from '@holdfast/circuit-breaker'
 import type { Clock } from '@holdfast/footing'
 import type { Health } from '@holdfast/health'
+import { reasonOf } from '../../reason.ts'
 import type { Decision } from '../../strategy/evaluate.ts'
 import type { Notice } from './notice.ts'
+import type { RunnerLog } from './runner-log.ts'
 import type { BotPosition, TradingBot } from './trading-bot.ts'
 
 /** The breaker, the feature and the health check. */
@@ -30,6 +32,7 @@ export interface AlgorithmOptions {
   readonly health: Pick<Health, 'degrade' | 'recover'>
   /** Is told of bots that hold, and of those that trade again. Never throws. */
   readonly tell: (notice: Notice) => void
+  readonly log: Pick<RunnerLog, 'warn'>
   readonly clock: Clock
   /** What one decision may take, in ms. Default 50. */
   readonly decisionBudgetMs?: number
@@ -94,24 +97,33 @@ export class Algorithm {
     const permit = bot.breaker?.tryAcquire()
     if (bot.breaker !== undefined && permit === undefined) return 'fallback'
     const startMs = clock.nowMs()
-    const advice = decisionOf(bot, at, prices)
+    const decided = decisionOf(bot, at, prices)
     const isLate = clock.nowMs() - startMs > decisionBudgetMs
-    const hasFailed = advice === 'failed' || isLate
-    if (permit !== undefined) bot.breaker?.settle(permit, hasFailed ? 'failure' : 'success')
-    else if (hasFailed) this.#firstFailure(bot)
-    return hasFailed ? 'failed' : advice
+    const failure = isLate ? `it took longer than ${decisionBudgetMs} ms` : decided
+    if (typeof failure !== 'string') {
+      if (permit !== undefined) bot.breaker?.settle(permit, 'success')
+      return failure
+    }
+    bot.lastFailure = failure
+    if (permit !== undefined) bot.breaker?.settle(permit, 'failure')
+    else this.#firstFailure(bot)
+    return 'failed'
   }
 
   /** Most strategies never fail, and need no breaker. */
   #firstFailure(bot: TradingBot): void {
-    const { clock, tell } = this.#options
+    const { clock, tell, log } = this.#options
     const { id, name, tenantId, userId } = bot
     const tellUser = (kind: string, reason: string) =>
       tell({ kind, tenantId, userId, payload: { bot_id: id, name, reason } })
     const breaker = new CircuitBreaker(`strategy of bot ${id}`, {
       ...rules(clock),
       onTransition: ({ from, to, reason }) => {
-        if (to === 'open' && from === 'closed') tellUser('bot.holding', reason)
+        if (to === 'open' && from === 'closed') {
+          const why = `${reason}: ${bot.lastFailure}`
+          log.warn({ bot_id: id, reason: why }, 'a bot holds, because its strategy fails')
+          tellUser('bot.holding', why)
+        }
         if (to === 'closed') tellUser('bot.trading_again', reason)
       },
     })
@@ -134,15 +146,15 @@ function rules(clock: Clock): CircuitBreakerOptions {
   }
 }
 
-/** Whatever a strategy throws is its failure: nothing of it may end the tick of the others. */
+/** A decision, or why there is none: whatever a strategy throws is its failure, and must not end the tick of the others. */
 function decisionOf(
   { strategy }: TradingBot,
   { cash, position }: BotPosition,
   prices: readonly number[],
-): Advice {
+): Decision | string {
   try {
     return strategy.decide({ prices, cash, position })
-  } catch {
-    return 'failed'
+  } catch (error) {
+    return reasonOf(error)
   }
 }

@@ -23,6 +23,8 @@ export interface TradingBot {
   at: BotPosition | undefined
   /** Of its strategy, from its first failure on. */
   breaker: CircuitBreaker | undefined
+  /** Why its strategy came to nothing, the last time that it did. */
+  lastFailure: string | undefined
 }
 
 /** A trade that is to be saved. */
