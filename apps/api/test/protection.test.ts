@@ -101,6 +101,10 @@ t.test('what two servers could read in two ways ends the connection, and reaches
       return [`the Host ${host}`, `POST ${EVENTS} HTTP/1.1\r\n${other}content-length: 2\r\n\r\n{}`]
     }),
     ['two Hosts at a probe', 'GET /healthz HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n'],
+    [
+      'two Authorizations',
+      `POST ${EVENTS} HTTP/1.1\r\nauthorization: Bearer a\r\nAuthorization: Bearer b\r\n${json}content-length: 2\r\n\r\n{}`,
+    ],
     ['a target for another host', `GET http://evil.example${THEME} HTTP/1.1\r\nhost: x\r\n\r\n`],
     ['another version, and no Host', 'GET /healthz HTTP/2.0\r\n\r\n'],
     ['another version, and a Host', `GET ${THEME} HTTP/2.0\r\nhost: x\r\n\r\n`],

@@ -47,7 +47,7 @@ export const requestBounds = fastifyPlugin<RequestBoundsOptions>(
   { fastify: '5.x', name: '@holdfast/api/request-bounds' },
 )
 
-/** Why two servers could disagree about where this request ends, or for whom it is (RFC 9112, 3.2 and 6.1). */
+/** Why two servers could disagree about where this request ends, for whom it is (RFC 9112, 3.2 and 6.1), or from whom. */
 function ambiguityOf({
   rawHeaders,
   headers,
@@ -58,11 +58,14 @@ function ambiguityOf({
   // Node's parser reads HTTP/2.0 as if it were 1.0.
   if (httpVersionMajor !== 1) return 'its version is not HTTP/1'
   let hosts = 0
+  let credentials = 0
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = rawHeaders[at] ?? ''
     if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+    if (name.length === 13 && name.toLowerCase() === 'authorization') credentials++
   }
   if (hosts > 1) return 'it has more than one Host'
+  if (credentials > 1) return 'it has more than one Authorization'
   if (hosts === 0 && httpVersionMinor > 0) return 'it has no Host'
   if (!HOST.test(headers.host ?? '')) return 'its Host is not the name of a host'
   if (!url.startsWith('/') && isForAnother(url, headers.host ?? '')) return 'its target and its Host differ'
