@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { renderConfigTable } from '../src/settings/markdown-table.ts'
+import { FUNCTIONS, NAMES } from '../src/strategy/language.ts'
 
 const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8')
 
@@ -21,4 +22,14 @@ t.test('the README holds the configuration table as the code has it', async (t) 
   const table = /<!-- configuration -->\n([\s\S]*?)\n<!-- \/configuration -->/.exec(readme)?.[1] ?? ''
   t.strictSame(cellsOf(table), cellsOf(renderConfigTable()))
   t.ok(cellsOf(table).length > 10)
+})
+
+t.test('the README holds the words of the strategy language, with what they take', async (t) => {
+  const table = /<!-- strategies -->\n([\s\S]*?)\n<!-- \/strategies -->/.exec(readme)?.[1] ?? ''
+  const given = { nothing: '()', window: '(n)', number: '(x)', numbers: '(x, y)' }
+  t.strictSame(cellsOf(table), [
+    ['word', 'what it is'],
+    ...Object.entries(NAMES).map(([name, help]) => [`\`${name}\``, help]),
+    ...Object.entries(FUNCTIONS).map(([name, { takes, help }]) => [`\`${name}${given[takes]}\``, help]),
+  ])
 })
