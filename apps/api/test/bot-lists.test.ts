@@ -178,6 +178,9 @@ t.test('what is no bot is refused before anything is asked', async (t) => {
     { ...WISH, name: '' },
     { ...WISH, name: 'x'.repeat(101) },
     { ...WISH, name: 'a\u0000b' },
+    { ...WISH, name: ' \u00a0' },
+    { ...WISH, name: 'a\ud800b' },
+    { ...WISH, name: '\u202eb' },
     { ...WISH, name: 7 },
     { ...WISH, symbol: 'NONE' },
     { ...WISH, symbol: 'toString' },
@@ -190,6 +193,7 @@ t.test('what is no bot is refused before anything is asked', async (t) => {
   }
   t.match(await create(WISH, 'a-key', ''), { status: 401 })
   t.equal(await count(), before)
+  t.match(await create({ ...WISH, name: ' 👩‍👧 Ærø' }, 'a-key'), { status: 201, body: { name: ' 👩‍👧 Ærø' } })
 })
 
 t.test('bots, events and trades are listed a page at a time, and each sees his own', async (t) => {

@@ -18,6 +18,8 @@ import { COUNT, CURRENCY, ID, MINOR, MOMENT, objectOf, pageOf, TEXT } from '../.
 import { problemExample } from '../../openapi/problem-example.ts'
 
 const MAX_NAME = 100
+/** Operators read it in messages and lines. Half a surrogate pair is no text: it would be stored as something else. */
+const NAME = '^(?=.*\\S)[^\\u0000-\\u001f\\u007f-\\u009f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]*$'
 const STATUS = { type: 'string', enum: ['stopped', 'running', 'failed'] } as const
 const STALE =
   'While the database cannot be asked, what was read last stands in, with `Age` and `Warning: 110`.'
@@ -59,7 +61,14 @@ export const CREATE_SCHEMA: FastifySchema = {
     additionalProperties: false,
     required: ['name', 'symbol', 'strategy'],
     properties: {
-      name: { type: 'string', minLength: 1, maxLength: MAX_NAME, pattern: '^[^\\u0000-\\u001f\\u007f]*$' },
+      name: {
+        type: 'string',
+        description:
+          'With a character that can be seen, and none that controls or turns round the text around it.',
+        minLength: 1,
+        maxLength: MAX_NAME,
+        pattern: NAME,
+      },
       symbol: { type: 'string', enum: SYMBOL_NAMES },
       strategy: { type: 'string', description: 'As `POST /api/strategies/validate` takes it.' },
     },
