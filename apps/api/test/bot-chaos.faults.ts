@@ -6,8 +6,8 @@ import { type SeededRandom, startPgBouncer, startPostgres } from '@holdfast/test
 import t, { type Test } from 'tap'
 import { botFloor, LEASE_MS, RESTLESS } from './bot-floor.ts'
 import { ownershipCount } from './bot-ownership.ts'
-import type { BotProcess } from './bot-processes.ts'
 import { insist } from './insist.ts'
+import type { OwningProcess } from './owning-process.ts'
 
 t.setTimeout(900_000)
 
@@ -33,7 +33,7 @@ for (const way of ['direct', 'through PgBouncer'] as const) {
         born += 1
         return floor.start(`process-${born}`, url.href)
       }
-      const alive: BotProcess[] = []
+      const alive: OwningProcess[] = []
       while (alive.length < PROCESSES) alive.push(await next())
       const goOn = () => floor.allOwnedBy(alive.map(({ owner }) => owner))
       await goOn()

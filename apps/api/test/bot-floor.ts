@@ -4,8 +4,8 @@ import type { PoolGuard } from '@holdfast/pool-guard'
 import { waitUntil } from '@holdfast/test-kit'
 import type { Test } from 'tap'
 import { ownershipFaults, watchOwners } from './bot-ownership.ts'
-import { BotProcess } from './bot-processes.ts'
 import { insist } from './insist.ts'
+import { OwningProcess } from './owning-process.ts'
 import { replay } from './trade-replay.ts'
 import { faultsOf, type TradeRow, tradingFloor } from './trading-floor.ts'
 
@@ -41,7 +41,12 @@ export async function botFloor(
       { ...PATIENCE, what: `all bots to be run by ${owners.join(' or ')}` },
     )
   const start = (owner: string, url = floor.url) =>
-    BotProcess.start(t, { owner, url, tickMs: TICK_MS, leaseMs })
+    OwningProcess.start(t, {
+      script: 'bot-process.ts',
+      owner,
+      url,
+      environment: { TICK_MS: String(TICK_MS), LEASE_MS: String(leaseMs) },
+    })
   const lastTickOf = async (bot: string) =>
     Number((await ask('select last_tick from bots where id = $1', [bot])).rows[0]?.['last_tick'])
   const tradesGrow = async (bot: string) => {

@@ -1,4 +1,5 @@
-// Processes that run bots, started, frozen and ended by a test. See `bot-process.ts` for what each does.
+// Processes that own something by leases, bots or sports, started, frozen and ended by a test. See `bot-process.ts` and
+// `odds-process.ts` for what each does.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,34 +11,35 @@ const PACKAGE = new URL('..', import.meta.url).pathname
 const KEPT_OUTPUT = 10_000
 
 /** What a process is started with. */
-export interface BotProcessOptions {
+export interface OwningProcessOptions {
+  /** The file that it runs. */
+  readonly script: 'bot-process.ts' | 'odds-process.ts'
   /** Differs in every process; the connections have it as their `application_name`. */
   readonly owner: string
   readonly url: string
-  readonly tickMs: number
-  readonly leaseMs: number
+  /** What the file wants besides. */
+  readonly environment: Readonly<Record<string, string>>
 }
 
-/** A process that runs bots. It ends with the test. */
-export class BotProcess {
+/** A process that owns something. It ends with the test. */
+export class OwningProcess {
   readonly owner: string
   /** Resolves when it has ended, however. */
   readonly ended: Promise<unknown>
   readonly #child: ChildProcess
   #output = ''
 
-  private constructor({ owner, url, tickMs, leaseMs }: BotProcessOptions) {
+  private constructor({ script, owner, url, environment }: OwningProcessOptions) {
     const named = new URL(url)
     named.searchParams.set('application_name', owner)
     this.owner = owner
-    this.#child = spawn(process.execPath, ['--conditions=@holdfast/source', 'test/bot-process.ts'], {
+    this.#child = spawn(process.execPath, ['--conditions=@holdfast/source', `test/${script}`], {
       cwd: PACKAGE,
       env: {
         ...childEnvironment(),
         DATABASE_URL: named.href,
         OWNER: owner,
-        TICK_MS: String(tickMs),
-        LEASE_MS: String(leaseMs),
+        ...environment,
       },
       stdio: ['ignore', 'pipe', 'inherit'],
     })
@@ -48,8 +50,8 @@ export class BotProcess {
   }
 
   /** Resolves once it has begun; nothing of the database is needed for that. */
-  static async start(t: Test, options: BotProcessOptions): Promise<BotProcess> {
-    const started = new BotProcess(options)
+  static async start(t: Test, options: OwningProcessOptions): Promise<OwningProcess> {
+    const started = new OwningProcess(options)
     t.teardown(() => started.end('SIGKILL'))
     await started.says('"begun"')
     return started
@@ -57,10 +59,14 @@ export class BotProcess {
 
   /** Waits until its latest output has that in it. */
   says(wanted: string | RegExp): Promise<void> {
-    return waitUntil(() => this.#output.search(wanted) >= 0, {
+    return waitUntil(() => this.hasSaid(wanted), {
       timeoutMs: 60_000,
       what: `${this.owner} to say ${wanted}`,
     })
+  }
+
+  hasSaid(wanted: string | RegExp): boolean {
+    return this.#output.search(wanted) >= 0
   }
 
   freeze(): void {
