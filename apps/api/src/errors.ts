@@ -109,11 +109,13 @@ export const ApiTenantUnknownError = createError(
 )
 
 /** The database cannot be asked, and this page was not read lately. */
-export const ApiHistoryUnavailableError = createError(
+export class ApiHistoryUnavailableError extends createError(
   'HOLDFAST_ERR_API_HISTORY_UNAVAILABLE',
   'this page of the history is not available at the moment',
   503,
-)
+) {
+  readonly expose = true
+}
 
 /** The cursor of a list was not given out by this service. */
 export const ApiCursorInvalidError = createError(
@@ -191,11 +193,13 @@ export const ApiBotOvertakenError = createError(
 )
 
 /** The database cannot be asked, and this status was not read lately. */
-export const ApiBotStatusUnavailableError = createError(
+export class ApiBotStatusUnavailableError extends createError(
   'HOLDFAST_ERR_API_BOT_STATUS_UNAVAILABLE',
   'the status is not available at the moment',
   503,
-)
+) {
+  readonly expose = true
+}
 
 /** The user has as many bots as one may have. */
 export const ApiBotsFullError = createError<[max: number]>(
@@ -219,18 +223,22 @@ export class ApiStrategyInvalidError extends createError<[string]>(
 }
 
 /** The database cannot be asked, and this page of bots, or of their events, was not read lately. */
-export const ApiBotListUnavailableError = createError(
+export class ApiBotListUnavailableError extends createError(
   'HOLDFAST_ERR_API_BOT_LIST_UNAVAILABLE',
   'this list is not available at the moment',
   503,
-)
+) {
+  readonly expose = true
+}
 
 /** The database cannot be asked, and this page of trades was not read lately. */
-export const ApiTradesUnavailableError = createError(
+export class ApiTradesUnavailableError extends createError(
   'HOLDFAST_ERR_API_TRADES_UNAVAILABLE',
   'these trades are not available at the moment',
   503,
-)
+) {
+  readonly expose = true
+}
 
 /**
  * More passwords are to be verified than can be, and the line is full. Without a stack: nobody looks for its place, and
@@ -354,11 +362,13 @@ export const ApiLimitsInvalidError = createError<[why: string, detail?: { cause:
 )
 
 /** Redis cannot be asked, so that other processes would keep other limits. */
-export const ApiLimitsUnavailableError = createError(
+export class ApiLimitsUnavailableError extends createError(
   'HOLDFAST_ERR_API_LIMITS_UNAVAILABLE',
   'the other processes cannot be told of limits at the moment',
   503,
-)
+) {
+  readonly expose = true
+}
 
 /** The instance is on its way down: it is out of rotation for good. */
 export const ApiStoppingError = createError(
@@ -553,18 +563,22 @@ export class ApiBetOutcomeUnknownError extends createError<[detail?: { cause: un
 }
 
 /** The database cannot be asked, and this page of bets was not read lately. */
-export const ApiBetsUnavailableError = createError(
+export class ApiBetsUnavailableError extends createError(
   'HOLDFAST_ERR_API_BETS_UNAVAILABLE',
   'these bets are not available at the moment',
   503,
-)
+) {
+  readonly expose = true
+}
 
 /** The database cannot be asked, and this was not read lately. */
-export const ApiBalanceUnavailableError = createError(
+export class ApiBalanceUnavailableError extends createError(
   'HOLDFAST_ERR_API_BALANCE_UNAVAILABLE',
   'the balance is not available at the moment',
   503,
-)
+) {
+  readonly expose = true
+}
 
 /** What a job of settlement brings is none that it can have been given. */
 export const ApiSettlePayloadError = createError<[received: string]>(
@@ -607,8 +621,10 @@ export const ApiProviderUnreadableError = createError<
 )
 
 /** The database cannot be asked, and this page was not read lately. */
-export const ApiSportsUnavailableError = createError(
+export class ApiSportsUnavailableError extends createError(
   'HOLDFAST_ERR_API_SPORTS_UNAVAILABLE',
   'sports, events and odds are not available at the moment',
   503,
-)
+) {
+  readonly expose = true
+}

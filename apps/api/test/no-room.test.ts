@@ -61,7 +61,10 @@ t.test(
     t.equal(stale.headers.get('cache-control'), 'no-store')
 
     const refused = await history('?limit=7', 'globex')
-    t.match(refused, { status: 503, body: { error: 'service_unavailable', retry_after: 1 } })
+    t.match(refused, {
+      status: 503,
+      body: { error: 'HOLDFAST_ERR_API_HISTORY_UNAVAILABLE', retry_after: 1 },
+    })
     t.equal(refused.headers.get('retry-after'), '1')
     t.equal(refused.headers.get('content-type'), 'application/problem+json; charset=utf-8')
 

@@ -136,3 +136,18 @@ t.test("who he is and what he may do comes from nobody's body", async (t) => {
     detail: 'the query must not have "tenant"',
   })
 })
+
+t.test('the code of a 5xx that the document names is one that clients get', async (t) => {
+  const named = routes.flatMap(({ method, url, schema }) =>
+    (schema?.problems ?? []).flatMap((problem) =>
+      typeof problem === 'function' ? [{ at: `${method} ${url}`, told: new problem() }] : [],
+    ),
+  )
+  t.ok(named.length > 50)
+  // Without `expose` it would be answered in general words.
+  const kept = named.filter(({ told }) => (told.statusCode ?? 500) >= 500 && !('expose' in told))
+  t.strictSame(
+    kept.map(({ at, told }) => `${at}: ${told.code}`),
+    [],
+  )
+})

@@ -211,7 +211,7 @@ t.test('without the database what was read last is told, as such, and to everybo
     t.match(stale.headers.get('age'), /^\d+$/)
   }
   const unread = await get('/api/events?sport=golf')
-  t.match(unread, { status: 503, body: { error: 'service_unavailable' } })
+  t.match(unread, { status: 503, body: { error: 'HOLDFAST_ERR_API_SPORTS_UNAVAILABLE' } })
   t.ok(Number(unread.headers.get('retry-after')) >= 1)
 })
 
