@@ -4,6 +4,7 @@ import { MetricSet } from '@holdfast/metrics'
 import { HandClock, seededRandom } from '@holdfast/test-kit'
 import { Registry } from 'prom-client'
 import t from 'tap'
+import { Completions } from '../src/jobs/completions.ts'
 import { opened, sealed } from '../src/jobs/job-envelope.ts'
 import { failureOf, UnreadablePayloadError } from '../src/jobs/job-failure.ts'
 import { jobMetrics } from '../src/jobs/job-metrics.ts'
@@ -62,6 +63,40 @@ const CLAIM = {
   deadlineMs: 1000,
   heartbeatMs: 500,
 }
+
+/** Ends jobs; `written` are the ids of each statement, and those that begin with `lost` are somebody else's. */
+function someCompletions() {
+  const written: string[][] = []
+  const completions = new Completions(async (claims) => {
+    const ids = claims.map(({ id }) => id)
+    written.push(ids)
+    if (ids.includes('refused')) throw new Error('the database is away')
+    return new Set(ids.filter((id) => !id.startsWith('lost')))
+  })
+  return { written, end: (id: string) => completions.add({ ...CLAIM, id }) }
+}
+
+t.test('jobs that end in one turn are done in one statement, and each hears of itself', async (t) => {
+  const { written, end } = someCompletions()
+  t.same(await Promise.all([end('a'), end('lost'), end('b')]), [true, false, true])
+  t.same(written, [['a', 'lost', 'b']])
+  t.equal(await end('c'), true)
+  t.same(written.at(-1), ['c'], 'and what ends later in another one')
+})
+
+t.test('two tries of one job that end in one turn are not taken for each other', async (t) => {
+  const { written, end } = someCompletions()
+  t.same(await Promise.all([end('a'), end('b'), end('a')]), [true, true, true])
+  t.same(written, [['a'], ['a', 'b']])
+})
+
+t.test('what refuses one of them is told to all of them, and to nobody after', async (t) => {
+  const { end } = someCompletions()
+  const [first, second] = await Promise.allSettled([end('a'), end('refused')])
+  t.match(first, { status: 'rejected', reason: { message: 'the database is away' } })
+  t.match(second, { status: 'rejected' })
+  t.equal(await end('a'), true)
+})
 
 t.test('a try ends for its first reason, and is not waited for beyond that', async (t) => {
   const clock = new HandClock()

@@ -147,10 +147,12 @@ export class BossStore {
     }))
   }
 
-  /** It is done. Answers whether it was still ours. */
-  async complete(queue: QueueName, claim: Claim): Promise<boolean> {
-    const response = await this.#with('critical', () => this.#boss.complete(queue, [attemptOf(claim)], null))
-    return settledIn(response).length > 0
+  /** They are done. Answers the ids of those that were still ours. */
+  async complete(queue: QueueName, claims: readonly Claim[]): Promise<ReadonlySet<string>> {
+    const response = await this.#with('critical', () =>
+      this.#boss.complete(queue, claims.map(attemptOf), null),
+    )
+    return new Set(settledIn(response))
   }
 
   /** The try has failed: there will be another one, or it becomes a dead letter. Answers whether it was still ours. */

@@ -11,6 +11,7 @@ import { runInScope } from '@holdfast/pool-guard'
 import { unavailability } from '../db/unavailable.ts'
 import { ApiJobDeadlineError, ApiJobLostError, ApiJobsClosedError } from '../errors.ts'
 import type { BossLog, BossStore, Claim } from './boss-store.ts'
+import { Completions } from './completions.ts'
 import { opened } from './job-envelope.ts'
 import { failureOf, UnreadablePayloadError } from './job-failure.ts'
 import type { JobOutcome } from './job-metrics.ts'
@@ -57,6 +58,7 @@ const SETTLE_PAUSE_MS = 200
 
 export class QueueWorker<Payload> {
   readonly #options: QueueWorkerOptions<Payload>
+  readonly #completions: Completions
   /** Until the database knows how they have ended. Two may be of one job: a try that was lost, and the next one. */
   readonly #running = new Set<RunningJob>()
   readonly #settled = new Map<RunningJob, Promise<void>>()
@@ -71,6 +73,8 @@ export class QueueWorker<Payload> {
 
   constructor(options: QueueWorkerOptions<Payload>) {
     this.#options = options
+    const { store, queue } = options
+    this.#completions = new Completions((claims) => store.complete(queue, claims))
   }
 
   /** Until `stop()` it keeps the process alive: without a connection, while the database is away, nothing else would. */
@@ -184,7 +188,7 @@ export class QueueWorker<Payload> {
     const { claim, reason } = job
     const told = { queue, job_id: claim.id, attempt: claim.retryCount + 1 }
     if (end.end === 'done') {
-      return (await this.#persist(() => store.complete(queue, claim))) ? 'completed' : this.#lost(told)
+      return (await this.#persist(() => this.#completions.add(claim))) ? 'completed' : this.#lost(told)
     }
     // Somebody else has it, or will have it: what he makes of it counts.
     if (reason === 'lost') return this.#lost(told)
