@@ -6,6 +6,7 @@ import t from 'tap'
 import { type AccessKey, AccessKeyRing } from '../src/routes/auth/access-key-ring.ts'
 import { type AccessClaims, AccessTokens } from '../src/routes/auth/access-token.ts'
 import { derivedKey } from '../src/routes/auth/derived-key.ts'
+import { VerifiedTokens } from '../src/routes/auth/verified-tokens.ts'
 import { Secret } from '../src/secret.ts'
 
 const SECRET = new Secret('a secret of the service for tests, long enough')
@@ -54,6 +55,46 @@ t.test('what was issued is verified, until five minutes are over', async (t) => 
   t.strictSame(await tokens.verify(token), CLAIMS)
   await clock.advance(8000)
   t.equal(await tokens.verify(token), undefined)
+})
+
+t.test(
+  'a token that was verified before is good for as long as one that comes for the first time',
+  async (t) => {
+    const known = new AccessTokens(ring, clock)
+    const token = await tokens.issue(CLAIMS)
+    t.strictSame(await known.verify(token), CLAIMS)
+    const seconds = [-7, -6, -5, 0, 299, 304, 305, 306]
+    const issuedAtMs = clock.wallMs()
+    let goodAt = ''
+    for (const second of seconds) {
+      clock.jumpWall(issuedAtMs + second * 1000 - clock.wallMs())
+      const isGood = (await known.verify(token)) !== undefined
+      goodAt += ` ${second}: ${isGood}`
+      t.equal((await new AccessTokens(ring, clock).verify(token)) !== undefined, isGood, `after ${second} s`)
+    }
+    t.match(goodAt, ' -6: false -5: true 0: true 299: true 304: true 305: false')
+    clock.jumpWall(issuedAtMs - clock.wallMs())
+  },
+)
+
+t.test('of a token that was verified nothing is believed of another one', async (t) => {
+  const good = signed({}, payload())
+  t.ok(await tokens.verify(good))
+  const [header, , signature] = good.split('.')
+  t.equal(await tokens.verify([header, text(payload({ role: 'admin' })), signature].join('.')), undefined)
+  t.equal(await tokens.verify(`${good}=`), undefined)
+  const other = new AccessTokens(AccessKeyRing.ofSecrets([OLDER]), clock)
+  t.equal(await other.verify(good), undefined, 'nor by whoever has other keys')
+})
+
+t.test('verified tokens are so many at most, and those stay that are asked for', (t) => {
+  const kept = new VerifiedTokens(2)
+  const verified = { claims: CLAIMS, issuedAt: 0, expiresAt: 1 }
+  for (const token of ['a', 'b']) kept.keep(token, verified)
+  t.equal(kept.find('a'), verified)
+  kept.keep('c', verified)
+  t.same([kept.size, kept.find('a'), kept.find('b'), kept.find('c')], [2, verified, undefined, verified])
+  t.end()
 })
 
 t.test('a key that is only known still verifies, one that is not known does not', async (t) => {
