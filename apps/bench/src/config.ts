@@ -8,6 +8,11 @@ export function databaseUrl(): string | undefined {
   return process.env['DATABASE_URL']
 }
 
+/** A second database of that PostgreSQL, for those who have plain tables. */
+export function plainDatabaseUrl(): string | undefined {
+  return process.env['PLAIN_DATABASE_URL']
+}
+
 /** The Redis a row has prepared for its server; absent when the row has none. */
 export function redisUrl(): string | undefined {
   return process.env['REDIS_URL']

@@ -109,6 +109,55 @@ t.test('sends the headers of the target', async (t) => {
   t.ok(result.answers > 0)
 })
 
+const posting = {
+  body: '{"stake":1}',
+  people: [{ 'x-user': 'a' }, { 'x-user': 'b' }],
+  keys: 'k-',
+  repeats: false,
+}
+
+t.test('posts a body for each person in turn, each time with another key', async (t) => {
+  const seen: string[] = []
+  const result = await overHttp(
+    t,
+    async (request, response) => {
+      let body = ''
+      for await (const chunk of request) body += chunk
+      const { 'x-user': user, 'idempotency-key': key, 'content-type': type } = request.headers
+      seen.push([request.method, user, key, type, body].join(' '))
+      response.end('ok')
+    },
+    { posting },
+  )
+  t.equal(result.failures, 0)
+  t.equal(new Set(seen).size, seen.length)
+  const numbered = seen.map((request) => Number(/ k-(\d+) /.exec(request)?.[1]))
+  t.same(
+    numbered.toSorted((one, other) => one - other),
+    seen.map((_, at) => at),
+  )
+  t.ok(seen.includes('POST a k-0 application/json {"stake":1}'))
+  t.ok(seen.includes('POST b k-1 application/json {"stake":1}'))
+})
+
+t.test('repeats the key of each person, and wants the answer to say so', async (t) => {
+  const keys = new Set<string>()
+  const result = await overHttp(
+    t,
+    (request, response) => {
+      const { 'x-user': user, 'idempotency-key': key } = request.headers
+      keys.add(`${user} ${key}`)
+      if (user === 'a') response.setHeader('Replayed', 'true')
+      response.end('ok')
+    },
+    { posting: { ...posting, repeats: true, expectHead: 'replayed: true' } },
+  )
+  t.same([...keys].toSorted(), ['a k-0', 'b k-1'])
+  t.ok(result.answers > 0)
+  t.ok(result.failures > 0)
+  t.equal(result.firstFailure, 'an answer without replayed: true from /theme')
+})
+
 t.test('an answer with another status is a failure, even a good one', async (t) => {
   let requests = 0
   const result = await overHttp(t, (_request, response) => {

@@ -161,6 +161,35 @@ t.test('a row enters the state of each slice, and leaves nothing behind when it 
   t.same(seen.at(-1), 'closed')
 })
 
+t.test('a row shows what its world has counted, for each answer, and posts what it says', async (t) => {
+  const posted: string[] = []
+  const answered: Record<string, number> = {}
+  const prepare = async (): Promise<World> => ({
+    environment: {},
+    enter: async () => {},
+    async posting(posts, port) {
+      posted.push(posts)
+      return { body: String(port), people: [{}], keys: 'key-', repeats: false }
+    },
+    async counts(server) {
+      answered[server] = (answered[server] ?? 0) + 1
+      return { statements: answered[server] }
+    },
+    close: async () => {},
+  })
+  const [slice] = await runServerRow(
+    {
+      ...requests({ name: 'posting', server: 'server', path: '/', posts: 'orders', state: 'well' }),
+      prepare,
+    },
+    { ...options, rounds: 1, turns: 1, sliceMs: 20 },
+  )
+  t.same(posted, ['orders', 'orders'], 'in the warm-up, too')
+  t.same(answered, { server: 4 })
+  const perAnswer = slice?.figures['statements'] ?? 0
+  t.ok(perAnswer > 0 && perAnswer <= 1, 'one more, divided by the answers')
+})
+
 t.test('a process that does not end when asked is ended by force', async (t) => {
   const child = new Child(options.pinning, { script: 'test/fixtures/deaf-process.ts', core: 'server' })
   t.equal(await child.ask('turn deaf'), 'deaf from now on')

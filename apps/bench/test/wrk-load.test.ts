@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parseWrk } from '../src/harness/wrk-load.ts'
+import { driveWithWrk, parseWrk } from '../src/harness/wrk-load.ts'
 
 const printed = `Running 2s test @ http://127.0.0.1:18701/
   1 threads and 50 connections
@@ -41,4 +41,10 @@ t.test('wrong statuses and broken connections are failures', async (t) => {
 t.test('a text without the figures is refused', async (t) => {
   t.throws(() => parseWrk('unable to connect'), { message: /no count/ })
   t.throws(() => parseWrk('  5 requests in 1.00s, 1KB read'), { message: /no latency/ })
+})
+
+t.test('what is posted is no row for wrk', async (t) => {
+  const posting = { body: '', people: [{}], keys: '', repeats: false }
+  const target = { port: 1, path: '/', headers: {}, expectStatus: 201, durationMs: 1, posting }
+  await t.rejects(driveWithWrk(target, 1), { message: /nothing is posted/ })
 })

@@ -16,6 +16,21 @@ export interface LoadTarget {
   readonly headers: Readonly<Record<string, string>>
   readonly expectStatus: number
   readonly durationMs: number
+  /** Instead of a GET. */
+  readonly posting?: Posting | undefined
+}
+
+/** Requests with a body, of several people in turn, each with a key. */
+export interface Posting {
+  readonly body: string
+  /** Of each person: who it is. */
+  readonly people: readonly Readonly<Record<string, string>>[]
+  /** What the keys begin with. */
+  readonly keys: string
+  /** Whether everybody has one key and repeats it; else every request has one of its own. */
+  readonly repeats: boolean
+  /** What the head of a right answer has, in small letters; undefined: whatever it is. */
+  readonly expectHead?: string | undefined
 }
 
 export interface LoadResult {
@@ -47,7 +62,8 @@ export class HttpLoad {
 
   /** Drives one target for `durationMs` and lets the requests in flight finish. Never rejects. */
   async drive(target: LoadTarget): Promise<LoadResult> {
-    const request = requestBytes(target)
+    const nextRequest = requestsOf(target)
+    const expectHead = target.posting?.expectHead ?? ''
     const latencies: number[] = []
     let failures = 0
     let firstFailure: string | undefined
@@ -72,24 +88,26 @@ export class HttpLoad {
       new Promise((resolve) => {
         let sentAt = startedAt
         connection.use({
-          onAnswer(status) {
+          onAnswer(status, head) {
             const now = performance.now()
             lastAnswerAt = now
-            if (status === target.expectStatus) latencies.push(now - sentAt)
-            else fail(`status ${status} instead of ${target.expectStatus} from ${target.path}`)
+            if (status !== target.expectStatus)
+              fail(`status ${status} instead of ${target.expectStatus} from ${target.path}`)
+            else if (!head.includes(expectHead)) fail(`an answer without ${expectHead} from ${target.path}`)
+            else latencies.push(now - sentAt)
             if (now >= endsAt) {
               resolve()
               return
             }
             sentAt = now
-            connection.send(request)
+            connection.send(nextRequest())
           },
           onBroken(what) {
             fail(what)
             resolve()
           },
         })
-        connection.send(request)
+        connection.send(nextRequest())
       })
     const drain = setTimeout(() => {
       for (const connection of connections)
@@ -124,8 +142,31 @@ function at(sorted: readonly number[], quantile: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * quantile))] ?? 0
 }
 
-function requestBytes(target: LoadTarget): Buffer {
-  const headers = Object.entries({ host: `127.0.0.1:${target.port}`, ...target.headers })
-  const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`)
-  return Buffer.from(`GET ${target.path} HTTP/1.1\r\n${lines.join('')}\r\n`, 'latin1')
+/** The bytes of one request after the other. */
+function requestsOf(target: LoadTarget): () => Buffer {
+  const { path, posting } = target
+  const host = { host: `127.0.0.1:${target.port}`, ...target.headers }
+  if (posting === undefined) {
+    const request = Buffer.from(`GET ${path} HTTP/1.1\r\n${headerLines(host)}\r\n`, 'latin1')
+    return () => request
+  }
+  const { body, people, keys, repeats } = posting
+  const sized = { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) }
+  const heads = people.map(
+    (person) =>
+      `POST ${path} HTTP/1.1\r\n${headerLines({ ...host, ...sized, ...person })}idempotency-key: ${keys}`,
+  )
+  let sent = 0
+  return () => {
+    const person = sent % heads.length
+    const key = repeats ? person : sent
+    sent += 1
+    return Buffer.from(`${heads[person]}${key}\r\n\r\n${body}`)
+  }
+}
+
+function headerLines(headers: Readonly<Record<string, string>>): string {
+  return Object.entries(headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('')
 }

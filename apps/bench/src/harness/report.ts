@@ -34,6 +34,7 @@ export interface VariantResult {
 const RATIO_FIGURES = new Set([
   'cpuMicroseconds',
   'requestsPerSecond',
+  'p50Ms',
   'p99Ms',
   'nanoseconds',
   'cpuNanoseconds',
@@ -58,6 +59,10 @@ const COLUMNS: Readonly<Record<string, { title: string; digits: number }>> = {
   nanoseconds: { title: 'ns', digits: 0 },
   cpuNanoseconds: { title: 'CPU ns', digits: 0 },
   executions: { title: 'executions', digits: 2 },
+  statements: { title: 'statements', digits: 2 },
+  startMs: { title: 'start ms', digits: 0 },
+  statementsPerMinute: { title: 'statements/min', digits: 0 },
+  cpuMsPerMinute: { title: 'CPU ms/min', digits: 0 },
   redisCpuNanoseconds: { title: 'Redis CPU ns', digits: 0 },
   scriptNanoseconds: { title: 'of that in scripts', digits: 0 },
   databasePerSecond: { title: 'from DB/s', digits: 0 },

@@ -1,5 +1,6 @@
 /** The shape of a row: what runs against what, and what is promised. A row file is data plus its world. */
 import type { Goal } from './goals.ts'
+import type { Posting } from './http-load.ts'
 import type { MixLoad, OpenLoad } from './mixed-load.ts'
 import type { Slice } from './statistics.ts'
 
@@ -41,6 +42,8 @@ export interface ServerVariant {
   readonly expectStatus?: number
   /** Sends `If-None-Match` with the entity tag of an answer fetched before the slice. */
   readonly revalidates?: boolean
+  /** What is posted instead, by the name that the row's world knows it by. */
+  readonly posts?: string
   /** Whether the server has figures of its own, and answers the question `figures` with those since it was last asked. */
   readonly hasFigures?: boolean
   /** The state of the world in which the slice is measured. Every variant of a row with a world names one. */
@@ -53,6 +56,10 @@ export interface ServerVariant {
 export interface World {
   readonly environment: Readonly<Record<string, string>>
   enter(state: string): Promise<void>
+  /** What is posted to a server in the next slice, for variants that post. */
+  posting?(posts: string, port: number): Promise<Posting>
+  /** What has come to pass because of requests of a server, so far: the row shows it per answer. */
+  counts?(server: string): Promise<Readonly<Record<string, number>>>
   close(): Promise<void>
 }
 

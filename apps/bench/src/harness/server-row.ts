@@ -49,13 +49,15 @@ async function runRound(
       if (!options.wrk) await load.ask('open', { port: server.port, connections: row.connections })
       const drive = (target: LoadTarget) =>
         options.wrk ? driveWithWrk(target, row.connections) : load.ask<LoadResult>('drive', target)
-      const { child } = server
+      const { child, port } = server
       const ownFigures = () =>
         variant.hasFigures === true ? child.ask<Slice['figures']>('figures') : Promise.resolve({})
-      return drivenSlice(child, drive, ownFigures, {
-        port: server.port,
+      const counts = async () => (await world?.counts?.(variant.server)) ?? {}
+      return drivenSlice(child, drive, ownFigures, counts, {
+        port,
+        posting: variant.posts === undefined ? undefined : await world?.posting?.(variant.posts, port),
         path: variant.path,
-        headers: await headersOf(variant, server.port),
+        headers: await headersOf(variant, port),
         expectStatus: variant.expectStatus ?? 200,
         durationMs,
       })
@@ -64,7 +66,7 @@ async function runRound(
     const warmed = new Set<string>()
     for (const variant of row.variants) {
       // Variants that differ only in the state of the world send the same requests.
-      const shape = `${variant.server} ${variant.path} ${JSON.stringify(variant.headers)} ${variant.revalidates}`
+      const shape = `${variant.server} ${variant.path} ${JSON.stringify(variant.headers)} ${variant.revalidates} ${variant.posts}`
       if (warmed.has(shape)) continue
       warmed.add(shape)
       await measure(variant, options.warmUpMs)
@@ -90,10 +92,12 @@ async function drivenSlice(
   server: Child,
   drive: (target: LoadTarget) => Promise<LoadResult>,
   ownFigures: () => Promise<Slice['figures']>,
+  counts: () => Promise<Slice['figures']>,
   target: LoadTarget,
 ): Promise<Slice['figures']> {
   // What it has from before is forgotten.
   await ownFigures()
+  const countsBefore = await counts()
   const before = await server.usage()
   const result = await drive(target)
   const after = await server.usage()
@@ -102,8 +106,13 @@ async function drivenSlice(
   }
   if (result.answers === 0) throw new Error(`${target.path} gave no answer within the slice`)
   const cpuMicroseconds = after.cpuMicroseconds - before.cpuMicroseconds
+  const counted = Object.entries(await counts()).map(([name, count]): [string, number] => [
+    name,
+    (count - (countsBefore[name] ?? 0)) / result.answers,
+  ])
   return {
     ...(await ownFigures()),
+    ...Object.fromEntries(counted),
     cpuMicroseconds: cpuMicroseconds / result.answers,
     userMicroseconds: (after.userMicroseconds - before.userMicroseconds) / result.answers,
     requestsPerSecond: (result.answers / result.elapsedMs) * 1_000,

@@ -16,6 +16,8 @@ const MILLISECONDS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1_
 
 /** Drives one target with `connections` connections for at least a second, wrk's shortest run. */
 export async function driveWithWrk(target: LoadTarget, connections: number): Promise<LoadResult> {
+  if (target.posting !== undefined)
+    throw new Error('with wrk nothing is posted; measure this row without --wrk')
   const url = `http://127.0.0.1:${target.port}${target.path}`
   await checkStatus(url, target)
   const seconds = Math.max(1, Math.round(target.durationMs / 1_000))

@@ -4,6 +4,7 @@ import { abuse } from './abuse.ts'
 import { admission } from './admission.ts'
 import { api } from './api.ts'
 import { batching } from './batching.ts'
+import { bets } from './bets.ts'
 import { breaker } from './breaker.ts'
 import { breakerFailures } from './breaker-failures.ts'
 import { cacheHit } from './cache-hit.ts'
@@ -13,6 +14,7 @@ import { guardedRoute } from './guarded-route.ts'
 import { headers } from './headers.ts'
 import { healthz } from './healthz.ts'
 import { herd } from './herd.ts'
+import { jobs, jobsIdle } from './jobs.ts'
 import { limitDenied, limitHot, limitMemory, limitRedis } from './limit.ts'
 import { limitFlood } from './limit-flood.ts'
 import { logging } from './logging.ts'
@@ -53,6 +55,9 @@ export const rows: readonly Row[] = [
   logging,
   stack,
   stackSteady,
+  bets,
+  jobs,
+  jobsIdle,
   strategyDecision,
   strategyText,
   healthz,
