@@ -13,7 +13,7 @@ import { BossQueue } from '../src/jobs/boss-queue.ts'
 import { BetClient } from './bet-client.ts'
 import { endEvent, moneyAstray, newEvent } from './betting.ts'
 import { childEnvironment } from './child-environment.ts'
-import { insist } from './insist.ts'
+import { insist, insistOnAnswer } from './insist.ts'
 import { ServiceProcess, scratchDirectory } from './service-process.ts'
 import type { Answer } from './sign-in-client.ts'
 
@@ -21,7 +21,6 @@ t.setTimeout(900_000)
 
 const FAULTS = 8
 const USERS = ['acme/trader@acme.example', 'acme/second-trader@acme.example', 'globex/trader@globex.example']
-const FINAL = new Set([201, 404, 409, 422])
 
 for (const way of ['direct', 'through PgBouncer'] as const) {
   t.test(
@@ -227,13 +226,4 @@ function startSettler(t: Test, databaseUrl: string): ChildProcess {
     await ended
   })
   return child
-}
-
-/** Until it is a final one. */
-async function insistOnAnswer(request: () => Promise<Answer>): Promise<Answer> {
-  for (;;) {
-    const answer = await request().catch(() => undefined)
-    if (answer !== undefined && FINAL.has(answer.status)) return answer
-    await sleep(50)
-  }
 }

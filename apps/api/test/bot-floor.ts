@@ -3,8 +3,8 @@
 import type { PoolGuard } from '@holdfast/pool-guard'
 import { waitUntil } from '@holdfast/test-kit'
 import type { Test } from 'tap'
-import { ownershipFaults, watchOwners } from './bot-ownership.ts'
 import { insist } from './insist.ts'
+import { installWitness, ownershipFaults, witnessed } from './ownership-witness.ts'
 import { OwningProcess } from './owning-process.ts'
 import { replay } from './trade-replay.ts'
 import { faultsOf, type TradeRow, tradingFloor } from './trading-floor.ts'
@@ -25,7 +25,7 @@ export async function botFloor(
   leaseMs = LEASE_MS,
 ) {
   const floor = await tradingFloor(t, serverUrl)
-  await watchOwners(floor.pool)
+  await installWitness(floor.pool)
   const ids = await floor.addBots(strategies)
   const ask: PoolGuard['query'] = (...asked) => insist(() => floor.pool.query(...asked))
   const ownersOf = async () => {
@@ -62,6 +62,8 @@ export async function botFloor(
   ): Promise<{ readonly trades: readonly TradeRow[]; readonly missed: number }> => {
     const trades = await floor.trades()
     t.strictSame(await ownershipFaults(floor.pool), [], 'each was written by the one owner at its commit')
+    const { trades: written, tradesOfOwners } = await witnessed(floor.pool)
+    t.strictSame([written, tradesOfOwners], [trades.length, trades.length], 'and each was looked at then')
     t.strictSame(faultsOf(await floor.bots(), trades), [], 'cash and position follow from the trades')
     const replayed = ids.map((id, at) =>
       replay({ id, symbol: 'HFX', strategy: strategies[at] ?? '' }, trades, floor.feed),

@@ -11,8 +11,8 @@ import { Settlement } from '../src/workers/settlement/settlement.ts'
 import { SettlementWorker } from '../src/workers/settlement/settlement-worker.ts'
 import { betsOf, endEvent, newEvent, orderOf } from './betting.ts'
 import { type Acknowledged, audit } from './chaos/auditor.ts'
-import { installWitness, witnessed } from './chaos/ownership-witness.ts'
 import { jobBench } from './job-bench.ts'
+import { installWitness, witnessed } from './ownership-witness.ts'
 
 const postgres = await startPostgres()
 t.teardown(() => postgres.stop())
@@ -173,6 +173,19 @@ const DAMAGES: Readonly<Record<string, { readonly damage: string; readonly finds
       update leases set owner = 'third', expires_at = clock_timestamp() + interval '1 hour', fence = nextval('lease_fences')`,
     finds: /^bot\/\d+: third owns it under the fence /m,
   },
+  'a trade is committed when somebody else has it': {
+    damage: `update trade_witness set owner = 'other', fence = fence + 1 where owner = 'one'`,
+    finds: /^trade \d+ under the fence \d+ at whose commit other owned it under \d+$/m,
+  },
+  'an owner writes under the fence of another one': {
+    damage: `update trade_witness set writer = 'other' where owner = 'one'`,
+    finds: /^trade \d+ by other at whose commit one owned it$/m,
+  },
+  'a fence is given twice': {
+    damage: `insert into ownership_witness (name, owner, fence, expires_at)
+      select 'bot/0', 'third', fence, 'infinity' from trade_witness where owner = 'one'`,
+    finds: /^the fence \d+ was given 2 times$/m,
+  },
   'a fence falls': {
     damage: 'update leases set fence = 0',
     finds: /^bot\/\d+: the fence 0 of other comes after \d+$/m,
@@ -186,7 +199,13 @@ const DAMAGES: Readonly<Record<string, { readonly damage: string; readonly finds
 t.test('in a world that is in order nothing is found', async (t) => {
   const { pool, acknowledged } = await worldInOrder(t)
   t.strictSame(await audit(pool, acknowledged), [])
-  t.strictSame(await witnessed(pool), { grants: 2, owners: 2, changesOfOwner: 1 })
+  t.strictSame(await witnessed(pool), {
+    grants: 2,
+    owners: 2,
+    changesOfOwner: 1,
+    trades: 2,
+    tradesOfOwners: 0,
+  })
 
   for (const [what, { damage, finds }] of Object.entries(DAMAGES)) {
     await t.test(what, async (t) => {

@@ -1,6 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+// For what a test does with something that it kills: until it succeeds. What is done here may be done twice.
 
-/** Until it succeeds: for what a test does with a database that it kills. What is done here may be done twice. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Answer } from './sign-in-client.ts'
+
+/** Until it does not reject. */
 export async function insist<T>(work: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
@@ -8,5 +11,17 @@ export async function insist<T>(work: () => Promise<T>): Promise<T> {
     } catch {
       await sleep(100)
     }
+  }
+}
+
+/** Of bets: what is said is meant. */
+const FINAL = new Set([201, 404, 409, 422])
+
+/** Places a bet, with one key, until it is known what became of it. */
+export async function insistOnAnswer(request: () => Promise<Answer>): Promise<Answer> {
+  for (;;) {
+    const answer = await request().catch(() => undefined)
+    if (answer !== undefined && FINAL.has(answer.status)) return answer
+    await sleep(50)
   }
 }

@@ -5,10 +5,10 @@ import type { PoolGuard } from '@holdfast/pool-guard'
 import { TcpProxy, waitUntil } from '@holdfast/test-kit'
 import type { Test } from 'tap'
 import { ProviderSimulator } from '../src/provider/simulator/simulator.ts'
-import { installWitness, ownershipFaults, witnessed } from './chaos/ownership-witness.ts'
 import { insist } from './insist.ts'
 import { oddsDatabase } from './odds-database.ts'
 import { FIXTURE, OfferWatch } from './odds-offers.ts'
+import { installWitness, ownershipFaults, witnessed } from './ownership-witness.ts'
 import { OwningProcess } from './owning-process.ts'
 
 export const LEASE_MS = 1500

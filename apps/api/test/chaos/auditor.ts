@@ -5,8 +5,8 @@
 
 import type { PoolGuard } from '@holdfast/pool-guard'
 import { moneyAstray } from '../betting.ts'
+import { ownershipFaults } from '../ownership-witness.ts'
 import { faultsOf } from '../trading-floor.ts'
-import { ownershipFaults } from './ownership-witness.ts'
 
 type Queries = Pick<PoolGuard, 'query'>
 

@@ -1,7 +1,8 @@
-// Who owned what, and when: a trigger writes down every change of a lease, in the transaction that makes it and by the
-// clock of the database, and what was written by owners is held against that.
+// Who owned what, and when: triggers write down every change of a lease, in the transaction that makes it and by the clock
+// of the database, and for each trade what the lease says at its commit. What was written by owners is held against that,
+// so that a process which writes late cannot tidy up after itself.
 //
-// The row of a lease is locked while the trigger runs, so that the rows of the witness are in the order of the changes.
+// The row of a lease is locked while either trigger runs, so that the rows of the witness are in the order of the changes.
 
 import type { PoolGuard } from '@holdfast/pool-guard'
 
@@ -20,7 +21,7 @@ export async function installWitness(sql: Queries): Promise<void> {
       at timestamptz not null default clock_timestamp()
     );
     create index on ownership_witness (name, id);
-    create function witness_ownership() returns trigger language plpgsql as $$
+    create function witness_ownership() returns trigger language plpgsql security definer as $$
     begin
       if tg_op = 'DELETE' then
         insert into ownership_witness (name, owner, fence) values (old.name, old.owner, old.fence);
@@ -34,6 +35,25 @@ export async function installWitness(sql: Queries): Promise<void> {
     create trigger witness_ownership after insert or update or delete on leases
       for each row execute function witness_ownership();
     insert into ownership_witness (name, owner, fence, expires_at) select name, owner, fence, expires_at from leases;
+
+    create table trade_witness (
+      trade_id bigint not null,
+      -- What its connection is called; that of an owner where a test calls it so.
+      writer text not null,
+      -- At the commit; null: there is no lease.
+      owner text,
+      fence bigint
+    );
+    create function witness_trade() returns trigger language plpgsql security definer as $$
+    begin
+      insert into trade_witness (trade_id, writer, owner, fence)
+        select new.id, current_setting('application_name'), owner, leases.fence
+        from (select) as one left join leases on name = 'bot/' || new.bot_id;
+      return null;
+    end
+    $$;
+    create constraint trigger witness_trade after insert on trades deferrable initially deferred
+      for each row execute function witness_trade();
   `)
 }
 
@@ -42,6 +62,10 @@ export interface Witnessed {
   readonly grants: number
   readonly owners: number
   readonly changesOfOwner: number
+  /** Trades that were looked at when they were committed. */
+  readonly trades: number
+  /** Those of connections that are called as an owner. */
+  readonly tradesOfOwners: number
 }
 
 /**
@@ -68,15 +92,17 @@ const GRANTS = `${CHANGES}, grants as (
 )`
 
 export async function witnessed(sql: Queries): Promise<Witnessed> {
-  const { rows } = await sql.query<{ grants: number; owners: number; changes: number }>(
+  const { rows } = await sql.query<Record<'grants' | 'owners' | 'changes' | 'trades' | 'of_owners', number>>(
     `with ${CHANGES}
      select count(*) filter (where is_grant)::int as grants,
        count(distinct owner) filter (where is_grant)::int as owners,
-       count(*) filter (where is_grant and owner <> owner_before and owner_before <> 'nobody')::int as changes
+       count(*) filter (where is_grant and owner <> owner_before and owner_before <> 'nobody')::int as changes,
+       (select count(*)::int from trade_witness) as trades,
+       (select count(*)::int from trade_witness where writer in (select owner from changes)) as of_owners
      from changes`,
   )
-  const { grants = 0, owners = 0, changes = 0 } = rows[0] ?? {}
-  return { grants, owners, changesOfOwner: changes }
+  const { grants = 0, owners = 0, changes = 0, trades = 0, of_owners: tradesOfOwners = 0 } = rows[0] ?? {}
+  return { grants, owners, changesOfOwner: changes, trades, tradesOfOwners }
 }
 
 /** What was owned by two at once, or written by somebody who did not own it; nothing when all is well. */
@@ -92,6 +118,16 @@ export async function ownershipFaults(sql: Queries): Promise<string[]> {
      union all
      select format('%s: %s went on under the fence %s, which was that of %s', name, owner, fence, owner_before)
      from changes where expires_at is not null and fence = fence_before and owner <> owner_before
+     union all
+     select format('the fence %s was given %s times', fence, count(*)) from grants group by fence having count(*) > 1
+     union all
+     select format('trade %s under the fence %s at whose commit %s owned it under %s',
+       trades.id, trades.fence, coalesce(trade_witness.owner, 'nobody'), trade_witness.fence)
+     from trades left join trade_witness on trade_id = trades.id
+     where trade_witness.fence is distinct from trades.fence
+     union all
+     select format('trade %s by %s at whose commit %s owned it', trade_id, writer, owner)
+     from trade_witness where writer <> owner and writer in (select owner from grants)
      union all
      select format('%s: trade %s under the fence %s, which was given to nobody', name, trades.id, trades.fence)
      from trades cross join lateral (select 'bot/' || trades.bot_id as name) as lease
