@@ -1,0 +1,3 @@
+import { twentyMinutes } from './chaos/twenty-minutes.ts'
+
+twentyMinutes('through PgBouncer')
