@@ -46,13 +46,18 @@ export async function startHaproxy({ config, env, port }: HaproxyOptions): Promi
   })
 }
 
-/** The column `status` of a server of a proxy, such as `UP` or `DOWN 1/2`, by the `stats socket` at `path`; empty: there is none. */
+/**
+ * The column `status` of a server of a proxy, such as `UP` or `DOWN 1/2`, by the `stats socket` at `path`; empty: there is
+ * none, or no socket yet. HAProxy listens for others before it is there.
+ */
 export async function haproxyStatus(path: string, proxy: string, server: string): Promise<string> {
   const table = await statistics(path)
   const row = table.split('\n').find((line) => line.startsWith(`${proxy},${server},`))
   return row?.split(',')[STATUS_COLUMN] ?? ''
 }
 
+/** As long as it begins. */
+const NOT_THERE = ['ENOENT', 'ECONNREFUSED']
 /** Of `show stat`. */
 const STATUS_COLUMN = 17
 
@@ -63,6 +68,10 @@ function statistics(path: string): Promise<string> {
     socket.setEncoding('utf8').on('data', (chunk) => {
       text += chunk
     })
-    socket.on('end', () => resolve(text)).on('error', reject)
+    socket
+      .on('end', () => resolve(text))
+      .on('error', (error: NodeJS.ErrnoException) =>
+        NOT_THERE.includes(error.code ?? '') ? resolve('') : reject(error),
+      )
   })
 }
