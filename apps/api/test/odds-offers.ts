@@ -85,10 +85,10 @@ export class OfferWatch {
 
   #compare(sport: string, offered: readonly Offered[]): void {
     const [first] = offered
-    if (first === undefined || this.faults.length >= MAX_FAULTS) return
+    if (first === undefined) return
     this.looks += 1
     const toldMs = first.starts_at.getTime() - FIXTURE.openMs + (first.version - 1) * TICK_MS
-    if (toldMs < this.toldMs(sport)) this.faults.push(`${sport}: what was told later was replaced`)
+    if (toldMs < this.toldMs(sport)) this.#fault(`${sport}: what was told later was replaced`)
     this.#toldMs.set(sport, toldMs)
     const told = feedAt(FIXTURE, sport, toldMs).events.flatMap(({ id, status, version, odds = [] }) =>
       status === 'scheduled' || status === 'live'
@@ -105,7 +105,12 @@ export class OfferWatch {
     const seen = offered.map(({ ref, status, version, odds, strange }) =>
       wordsOf(ref, strange === 0 ? status : 'mixed', version, Object.entries(odds)),
     )
-    if (seen.join() !== told.join()) this.faults.push(`${sport}: ${seen.join()} is none of: ${told.join()}`)
+    if (seen.join() !== told.join()) this.#fault(`${sport}: ${seen.join()} is none of: ${told.join()}`)
+  }
+
+  /** The first of them are enough. */
+  #fault(words: string): void {
+    if (this.faults.length < MAX_FAULTS) this.faults.push(words)
   }
 }
 
