@@ -23,16 +23,21 @@ export async function untilDone(sql: Queries): Promise<void> {
   )
 }
 
-/** Resolves when each says that it is ready and well, and has no breaker open and no jobs left; rejects with what is wrong. */
-export async function untilWell(members: readonly Member[]): Promise<void> {
-  let wrong: readonly string[] = []
+/**
+ * Resolves when each says that it is ready and well, and has no breaker open and no jobs left, with what was wrong last;
+ * rejects with what is wrong.
+ */
+export async function untilWell(members: readonly Member[]): Promise<readonly string[]> {
+  let last: readonly string[] = []
   await untilTrue(
     async () => {
-      wrong = (await Promise.all(members.map(complaintsOf))).flat()
+      const wrong = (await Promise.all(members.map(complaintsOf))).flat()
+      if (wrong.length > 0) last = wrong
       return wrong.length === 0
     },
-    () => `not well: ${wrong.join(', ')}`,
+    () => `not well: ${last.join(', ')}`,
   )
+  return last
 }
 
 async function untilTrue(condition: () => Promise<boolean>, why: () => string): Promise<void> {

@@ -45,8 +45,8 @@ export function twentyMinutes(way: Way): void {
     await strikes.run(plan, CHAOS_MS)
     const told = await players.leave()
     say(`${strikes.begun} faults are over`)
-    await untilWell(world.members)
-    say('all are well')
+    const last = await untilWell(world.members)
+    say(`all are well${last.map((complaint) => `; before: ${complaint}`).join('')}`)
     t.strictSame(await players.areSignedIn(), [200, 200], 'who has signed in still is')
     await waitUntil(async () => (await simulatedMinutes(world.sql)).traded >= MINUTES, {
       timeoutMs: TRADING_MS,
