@@ -1,6 +1,8 @@
-import { bearerCheck } from '@holdfast/footing'
+import { bearerCheck, systemClock } from '@holdfast/footing'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { refusal } from './access-rule.ts'
 import { ApiUnauthorizedError } from './errors.ts'
+import { challenge } from './plugins/identity.ts'
 import type { Secret } from './secret.ts'
 
 /**
@@ -19,11 +21,15 @@ export function bearerGuard(
   }
 }
 
-/** A hook that answers 401 to whom `authorize` does not let in. */
-export function requireBearer(realm: string, authorize: (request: FastifyRequest) => boolean) {
+/** A hook that lets in whom `authorize` does, and tells everybody else what he lacks: the role, a new sign-in, or the token. */
+export function requireOperator(authorize: (request: FastifyRequest) => boolean) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     if (authorize(request)) return
-    reply.header('www-authenticate', `Bearer realm="${realm}"`)
-    throw new ApiUnauthorizedError()
+    const { principal } = request
+    const nowMs = systemClock.wallMs()
+    const lacks = principal === null ? undefined : refusal('admin', principal, { tenant: undefined, nowMs })
+    const error = lacks ?? new ApiUnauthorizedError()
+    challenge(error, reply, 'admin')
+    throw error
   }
 }

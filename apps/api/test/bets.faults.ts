@@ -1,20 +1,18 @@
 // Bets and their settlement while everything is killed, frozen and restarted, seeded: clients repeat what they got no
 // answer to, with the key that it had. Then every bet that was acknowledged is there once, and paid once.
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Logs } from '@holdfast/logging'
 import { PoolGuard } from '@holdfast/pool-guard'
 import { seededRandom, startPgBouncer, startPostgres, waitUntil } from '@holdfast/test-kit'
 import type { FastifyRequest } from 'fastify'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { BossQueue } from '../src/jobs/boss-queue.ts'
 import { BetClient } from './bet-client.ts'
 import { endEvent, moneyAstray, newEvent } from './betting.ts'
-import { childEnvironment } from './child-environment.ts'
 import { insist, insistOnAnswer } from './insist.ts'
 import { ServiceProcess, scratchDirectory } from './service-process.ts'
+import { startSettler } from './settlers.ts'
 import type { Answer } from './sign-in-client.ts'
 
 t.setTimeout(900_000)
@@ -212,18 +210,4 @@ for (const way of ['direct', 'through PgBouncer'] as const) {
       t.ok(rows.length > 100)
     },
   )
-}
-
-function startSettler(t: Test, databaseUrl: string): ChildProcess {
-  const script = new URL('./settling-process.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, ['--conditions=@holdfast/source', script], {
-    env: { ...childEnvironment(), DATABASE_URL: databaseUrl },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  const ended = once(child, 'close')
-  t.teardown(async () => {
-    child.kill('SIGKILL')
-    await ended
-  })
-  return child
 }

@@ -346,7 +346,10 @@ t.test('an administrator is entered by his id, and what people do at the door by
     )
   ).rows[0]
   const usual = await newBearer(url, `acme/${trader?.['email']}`)
-  t.match(await page('', { authorization: `Bearer ${usual}` }), { status: 401 })
+  t.match(await page('', { authorization: `Bearer ${usual}` }), {
+    status: 403,
+    body: { error: 'HOLDFAST_ERR_API_FORBIDDEN', detail: 'this needs the role admin' },
+  })
 })
 
 t.test('pages are the newest first, of one action, one actor or one tenant', async (t) => {

@@ -76,9 +76,8 @@ t.test('only operators look at dead letters, and act on them', async (t) => {
     ['POST', 'settle/replay', { limit: 1, dry_run: true }],
     ['DELETE', `settle/${id}?reason=x`],
   ] as const) {
-    for (const token of ['nonsense', trader]) {
-      t.match(await ask(method, path, body, token), { status: 401 }, `${method} ${path}`)
-    }
+    t.match(await ask(method, path, body, 'nonsense'), { status: 401 }, `${method} ${path}`)
+    t.match(await ask(method, path, body, trader), { status: 403 }, `${method} ${path}: he has not the role`)
   }
   for (const [method, path, body] of [
     ['GET', 'nowhere'],

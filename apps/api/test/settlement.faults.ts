@@ -1,7 +1,6 @@
 // A process that settles is told to end, killed, or frozen for longer than its heartbeat, while it is in the middle of an
 // event and holds it. Another one takes over: every bet is paid once, and whoever wakes up late writes nothing.
 
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { Logs } from '@holdfast/logging'
 import { startPgBouncer, startPostgres, waitUntil } from '@holdfast/test-kit'
@@ -10,8 +9,8 @@ import t, { type Test } from 'tap'
 import { BossQueue } from '../src/jobs/boss-queue.ts'
 import { bettingDatabase, endEvent, moneyAstray, newEvent, orderOf } from './betting.ts'
 import { bothWays } from './both-ways.ts'
-import { childEnvironment } from './child-environment.ts'
 import { testPool } from './fresh-database.ts'
+import { startSettler } from './settlers.ts'
 
 t.setTimeout(600_000)
 
@@ -47,7 +46,7 @@ async function setUp(t: Test, way: (url: string) => string) {
   const count = async (text: string) =>
     Number((await pool.query(`select count(*) as count from ${text}`)).rows[0]?.['count'])
   const settled = () => count(`bets where status <> 'open'`)
-  const start = () => settlingProcess(t, way(url))
+  const start = () => startSettler(t, way(url))
   /** Until `release`, nobody settles this event: whoever is at it waits in the middle of a transaction. */
   const hold = async (eventId: string) => {
     const sql = testPool(url, 1)
@@ -169,18 +168,4 @@ for (const [name, way] of Object.entries(WAYS)) {
       t.equal(frozen.exitCode, null)
     },
   )
-}
-
-function settlingProcess(t: Test, databaseUrl: string): ChildProcess {
-  const script = new URL('./settling-process.ts', import.meta.url).pathname
-  const child = spawn(process.execPath, ['--conditions=@holdfast/source', script], {
-    env: { ...childEnvironment(), DATABASE_URL: databaseUrl },
-    stdio: ['ignore', 'ignore', 'inherit'],
-  })
-  const ended = once(child, 'close')
-  t.teardown(async () => {
-    child.kill('SIGKILL')
-    await ended
-  })
-  return child
 }

@@ -1,6 +1,7 @@
 // What is refused before the handler of a route is asked, read from the route: one table, so that no route has to say it
 // again, and none says what is not so.
 
+import { ApiUnauthorizedError } from '../errors.ts'
 import type { DescribedRoute } from './described-route.ts'
 import type { ProblemClass, Refusal } from './operation.ts'
 
@@ -13,6 +14,10 @@ const takesBody = ({ method, schema }: DescribedRoute): boolean =>
   schema.body !== undefined || method === 'POST' || method === 'PUT' || method === 'PATCH'
 const isProbe = ({ config }: DescribedRoute): boolean => config.health !== undefined
 const asksWho = ({ access }: DescribedRoute): boolean => access !== 'public' && access !== 'guarded'
+/** Whoever is signed in is let in by his role, whether that alone does it or the token of operators does, too. */
+const asksRole = ({ access, schema }: DescribedRoute): boolean =>
+  access === 'operator' || access === 'admin' || schema.problems?.includes(ApiUnauthorizedError) === true
+const asksFreshness = (route: DescribedRoute): boolean => asksRole(route) && route.access !== 'operator'
 const validates = ({ schema: { body, querystring, params, headers } }: DescribedRoute): boolean =>
   [body, querystring, params, headers].some((part) => part !== undefined)
 const usesDatabase = ({ config }: DescribedRoute): boolean =>
@@ -44,13 +49,13 @@ const ROWS: readonly Row[] = [
     status: 401,
     code: 'HOLDFAST_ERR_API_STALE_SIGN_IN',
     detail: 'the password must have been given within the last 15 minutes',
-    applies: ({ access }) => access === 'admin',
+    applies: asksFreshness,
   },
   {
     status: 403,
     code: 'HOLDFAST_ERR_API_FORBIDDEN',
     detail: 'this needs a role that whoever asks has not',
-    applies: ({ access }) => access === 'operator' || access === 'admin',
+    applies: asksRole,
   },
   {
     status: 403,
@@ -125,7 +130,7 @@ const ROWS: readonly Row[] = [
     status: 503,
     code: 'HOLDFAST_ERR_API_USER_UNAVAILABLE',
     detail: 'who is asking cannot be found out at the moment',
-    applies: asksWho,
+    applies: (route) => asksWho(route) || asksRole(route),
   },
   {
     status: 503,

@@ -160,12 +160,12 @@ function provenanceOf({ method, headers, host, protocol }: FastifyRequest) {
   }
 }
 
-/** RFC 6750, 3, and RFC 9470, 3. */
-function challenge(error: unknown, reply: FastifyReply): void {
+/** RFC 6750, 3, and RFC 9470, 3: what a 401 asks for; nothing for other errors. */
+export function challenge(error: unknown, reply: FastifyReply, realm = 'api'): void {
   if ((Object(error) as { statusCode?: unknown }).statusCode !== 401) return
   const why =
     error instanceof ApiStaleSignInError ? ', error="insufficient_user_authentication", max_age="900"' : ''
-  reply.header('www-authenticate', `Bearer realm="api"${why}`)
+  reply.header('www-authenticate', `Bearer realm="${realm}"${why}`)
 }
 
 async function find(familyId: string, families: KnownFamilies): Promise<User | undefined> {

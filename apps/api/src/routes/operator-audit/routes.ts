@@ -2,7 +2,7 @@
 
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify'
 import type { AuditRepository, StoredEntry } from '../../audit/audit-repository.ts'
-import { requireBearer } from '../../bearer.ts'
+import { requireOperator } from '../../bearer.ts'
 import { idBefore, pageOf } from '../../cursor.ts'
 import { AUDIT_SCHEMA } from './audit-operation.ts'
 
@@ -30,7 +30,7 @@ export const operatorAudit: FastifyPluginCallback<OperatorAuditOptions> = (
     '/admin/audit',
     {
       // Once it is known who asks, and before a word about what he has sent.
-      preValidation: requireBearer('admin', authorize),
+      preValidation: requireOperator(authorize),
       config: { access: 'guarded', poolGuard: { criticality: 'normal', budgetMs: BUDGET_MS } },
       schema: AUDIT_SCHEMA,
     },

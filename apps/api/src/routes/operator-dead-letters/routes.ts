@@ -2,7 +2,7 @@
 
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
-import { requireBearer } from '../../bearer.ts'
+import { requireOperator } from '../../bearer.ts'
 import type { DeadLetterFilter, DeadLetterState, DeadLetters } from '../../jobs/dead-letters.ts'
 import type { QueueName } from '../../jobs/queues.ts'
 import { deadLetterList, detailsAnswer, placeOfCursor, replaysAnswer } from './dead-letter-answer.ts'
@@ -46,7 +46,7 @@ const OWN_ADDRESS_LIMIT = '10/minute'
 export const operatorDeadLetters = fastifyPlugin<OperatorDeadLettersOptions>(
   async (app, { deadLetters, authorize }) => {
     // Once it is known who asks, and before a word about what he has sent.
-    const preValidation = requireBearer('admin', authorize)
+    const preValidation = requireOperator(authorize)
     const access = 'guarded' as const
     const looking = {
       preValidation,

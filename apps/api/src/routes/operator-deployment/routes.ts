@@ -4,7 +4,7 @@ import { systemClock } from '@holdfast/footing'
 import { checkDeployment, type DeploymentReport, reportBody } from '@holdfast/lifecycle'
 import type { FastifyRequest } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
-import { requireBearer } from '../../bearer.ts'
+import { requireOperator } from '../../bearer.ts'
 import { allChecks, type Deployment } from '../../deployment/deployment-checks.ts'
 import { DEPLOYMENT_SCHEMA } from './deployment-operation.ts'
 
@@ -47,7 +47,7 @@ export const operatorDeployment = fastifyPlugin<OperatorDeploymentOptions>(
       '/admin/deployment',
       {
         // Once it is known who asks, and before a word about what he has sent.
-        preValidation: requireBearer('admin', authorize),
+        preValidation: requireOperator(authorize),
         config: {
           access: 'guarded' as const,
           addressLimit: OWN_ADDRESS_LIMIT,

@@ -3,7 +3,7 @@
 
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
-import { requireBearer } from '../../bearer.ts'
+import { requireOperator } from '../../bearer.ts'
 import { ApiStoppingError } from '../../errors.ts'
 import { LIFECYCLE_SCHEMAS } from './lifecycle-operations.ts'
 
@@ -34,7 +34,7 @@ export const operatorLifecycle = fastifyPlugin<OperatorLifecycleOptions>(
     }
     const guarded = {
       // Once it is known who asks, and before a word about what he has sent.
-      preValidation: requireBearer('admin', authorize),
+      preValidation: requireOperator(authorize),
       config: { access: 'guarded' as const },
     }
     app.get('/admin/lifecycle', { ...guarded, schema: LIFECYCLE_SCHEMAS.look }, async (_request, reply) =>

@@ -4,7 +4,7 @@ import { systemClock } from '@holdfast/footing'
 import type { FastifyRequest } from 'fastify'
 import { fastifyPlugin } from 'fastify-plugin'
 import { addressQuota } from '../../address-quota.ts'
-import { requireBearer } from '../../bearer.ts'
+import { requireOperator } from '../../bearer.ts'
 import { ApiLimitsInvalidError } from '../../errors.ts'
 import { type LimitChange, type Limits, policySet } from '../../limits.ts'
 import { readChange } from '../../settings/limit-setting.ts'
@@ -63,7 +63,7 @@ export const operatorLimits = fastifyPlugin<OperatorLimitsOptions>(
     }
     const guarded = {
       // Once it is known who asks, and before a word about what he has sent.
-      preValidation: requireBearer('admin', authorize),
+      preValidation: requireOperator(authorize),
       config: { access: 'guarded' as const },
       bodyLimit: MAX_BODY_BYTES,
     }
