@@ -249,6 +249,7 @@ t.test('bots, events and trades are listed a page at a time, and each sees his o
     kind: 'taken_over',
     from: 'stopped',
     to: 'running',
+    reason: null,
     at: /Z$/,
   })
   const trades = await all('/api/trades', 'trade_id')

@@ -287,9 +287,18 @@ t.test('a strategy that fails has its bot hold, and no other one; its user is to
       },
     },
   ])
+  t.match((await floor.events()).slice(-1), [
+    {
+      bot_id: bad,
+      kind: 'holding',
+      to_status: 'running',
+      reason: /^3 failures in a row: buy was given no number/,
+    },
+  ])
   // A minute later it is asked again.
   await floor.step([a], 60)
   t.match(await floor.notices(), [{}, { kind: 'bot.trading_again', payload: { bot_id: bad } }])
+  t.match((await floor.events()).slice(-1), [{ bot_id: bad, kind: 'trading_again' }])
   t.ok((await floor.trades()).some(({ bot }) => bot === bad))
   t.equal(a.outcomes.get('failed'), 3)
 })
@@ -338,7 +347,11 @@ t.test('a bot that cannot run is failed, its user is told, and the others run', 
     (await floor.bots()).filter(({ id }) => ids.includes(id)),
     [{ status: 'failed' }, { status: 'failed' }, { status: 'failed' }, { status: 'running' }],
   )
-  t.match(await floor.events(), [{ kind: 'failed', from_status: 'running', to_status: 'failed' }, {}, {}])
+  t.match(await floor.events(), [
+    { kind: 'failed', from_status: 'running', to_status: 'failed', reason: /^its strategy is none: line 1/ },
+    { kind: 'failed', reason: 'there is no symbol GONE' },
+    { kind: 'failed', reason: /^its cash/ },
+  ])
   t.match(await floor.notices(), [
     {
       kind: 'bot.failed',

@@ -191,7 +191,8 @@ export async function tradingFloor(t: Test, serverUrl: string, clock = new HandC
       }))
     },
     events: async () =>
-      (await pool.query('select bot_id, kind, from_status, to_status from bot_events order by id')).rows,
+      (await pool.query('select bot_id, kind, from_status, to_status, reason from bot_events order by id'))
+        .rows,
     notices: async () => (await pool.query('select kind, user_id, payload from told order by id')).rows,
   }
 }

@@ -118,10 +118,11 @@ export interface BotEventsTable {
   id: GeneratedAlways<string>
   bot_id: string
   user_id: string
-  kind: 'started' | 'stopped' | 'recovered' | 'taken_over' | 'failed'
+  kind: 'started' | 'stopped' | 'recovered' | 'taken_over' | 'failed' | 'holding' | 'trading_again'
   from_status: string
   to_status: string
   fence: string
+  reason: string | null
   at: Date
 }
 

@@ -7,6 +7,7 @@ import { betsAndMoney } from './0006-bets-and-money.ts'
 import { botsThatTrade } from './0007-bots-that-trade.ts'
 import { notificationsAndAudit } from './0008-notifications-and-audit.ts'
 import { jobs } from './0009-jobs.ts'
+import { whyBotsHold } from './0010-why-bots-hold.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration of the service, in order. */
@@ -20,4 +21,5 @@ export const migrations: readonly Migration[] = [
   botsThatTrade,
   notificationsAndAudit,
   jobs,
+  whyBotsHold,
 ]

@@ -14,7 +14,17 @@ import {
 } from '../../errors.ts'
 import { IDEMPOTENT_HEADERS, REPLAYED_HEADERS } from '../../idempotency-key.ts'
 import { SYMBOL_NAMES } from '../../market/symbols.ts'
-import { COUNT, CURRENCY, ID, MINOR, MOMENT, objectOf, pageOf, TEXT } from '../../openapi/members.ts'
+import {
+  COUNT,
+  CURRENCY,
+  ID,
+  MINOR,
+  MOMENT,
+  objectOf,
+  pageOf,
+  TEXT,
+  TEXT_OR_NULL,
+} from '../../openapi/members.ts'
 import { problemExample } from '../../openapi/problem-example.ts'
 
 const MAX_NAME = 100
@@ -38,9 +48,13 @@ const DETAILS = objectOf({
 
 const EVENT = objectOf({
   event_id: ID,
-  kind: { type: 'string', enum: ['started', 'stopped', 'recovered', 'taken_over', 'failed'] },
+  kind: {
+    type: 'string',
+    enum: ['started', 'stopped', 'recovered', 'taken_over', 'failed', 'holding', 'trading_again'],
+  },
   from: STATUS,
   to: STATUS,
+  reason: { ...TEXT_OR_NULL, description: 'Why it holds or has failed; null where it was wanted so.' },
   at: MOMENT,
 })
 
@@ -194,7 +208,7 @@ export const EVENTS_SCHEMA: FastifySchema = {
       parameters: { id: '1', limit: 1 },
       status: 200,
       answer: {
-        items: [{ event_id: '2', kind: 'stopped', from: 'running', to: 'stopped', at: AT }],
+        items: [{ event_id: '2', kind: 'stopped', from: 'running', to: 'stopped', reason: null, at: AT }],
         next_cursor: '2',
       },
     },

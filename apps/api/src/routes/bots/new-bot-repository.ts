@@ -121,7 +121,7 @@ export class NewBotRepository {
             .selectFrom('bot_events')
             .whereRef('bot_events.bot_id', '=', 'bots.id')
             .where('bot_events.id', '<', String(before))
-            .select(['bot_events.id', 'kind', 'from_status', 'to_status', 'at'])
+            .select(['bot_events.id', 'kind', 'from_status', 'to_status', 'reason', 'at'])
             .orderBy('bot_events.id', 'desc')
             .limit(limit)
             .as('event'),
@@ -129,14 +129,14 @@ export class NewBotRepository {
       )
       .where('bots.id', '=', String(botId))
       .where('bots.user_id', '=', userId)
-      .select(['event.id', 'event.kind', 'event.from_status', 'event.to_status', 'event.at'])
+      .select(['event.id', 'event.kind', 'event.from_status', 'event.to_status', 'event.reason', 'event.at'])
       .orderBy('event.id', 'desc')
       .execute()
     if (rows.length === 0) throw new ApiBotUnknownError()
-    return rows.flatMap(({ id, kind, from_status: from, to_status: to, at }) =>
+    return rows.flatMap(({ id, kind, from_status: from, to_status: to, reason, at }) =>
       id === null || kind === null || from === null || to === null || at === null
         ? []
-        : [{ id, kind, from, to, at }],
+        : [{ id, kind, from, to, reason, at }],
     )
   }
 }

@@ -45,6 +45,8 @@ export interface BotEvent {
   readonly kind: string
   readonly from: string
   readonly to: string
+  /** Why, where nobody wanted it so. */
+  readonly reason: string | null
   readonly at: Date
 }
 
@@ -78,6 +80,6 @@ export function detailsItem({ id, name, status, symbol, strategy, currency, ...b
 }
 
 /** An item of what `GET /api/bots/:id/events` answers. */
-export function eventItem({ id, kind, from, to, at }: BotEvent) {
-  return { event_id: id, kind, from, to, at: at.toISOString() }
+export function eventItem({ id, kind, from, to, reason, at }: BotEvent) {
+  return { event_id: id, kind, from, to, reason, at: at.toISOString() }
 }

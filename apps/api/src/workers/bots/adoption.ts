@@ -156,8 +156,9 @@ async function markFailed(tx: Transaction, unfit: readonly UnfitBot[]): Promise<
        update bots set status = 'failed', changed_at = clock_timestamp()
        where id = any($1::bigint[]) returning id, user_id, changed_at
      )
-     insert into bot_events (bot_id, user_id, kind, from_status, to_status, fence, at)
-     select id, user_id, 'failed', 'running', 'failed', nextval('lease_fences'), changed_at from failed order by id`,
-    [unfit.map(({ id }) => id)],
+     insert into bot_events (bot_id, user_id, kind, from_status, to_status, fence, reason, at)
+     select id, user_id, 'failed', 'running', 'failed', nextval('lease_fences'), left(why, 1000), changed_at
+     from failed join unnest($1::bigint[], $2::text[]) as unfit (id, why) using (id) order by id`,
+    [unfit.map(({ id }) => id), unfit.map(({ why }) => why)],
   )
 }

@@ -10,6 +10,7 @@ import { runInScope } from '@holdfast/pool-guard'
 import { type MarketFeed, tickAt } from '../../market/market-feed.ts'
 import { Algorithm, type AlgorithmOptions } from './algorithm.ts'
 import type { BotCensus } from './fair-share.ts'
+import { withEvents } from './holding-events.ts'
 import { NoticeQueue } from './notice-queue.ts'
 import type { RunnerCounters } from './outcomes.ts'
 import { OwnedBots, type OwnedBotsOptions } from './owned-bots.ts'
@@ -72,7 +73,7 @@ export class BotRunner {
     const { pool, leases, tell, log } = options
     this.#options = options
     this.#owned = new OwnedBots(options)
-    this.#notices = new NoticeQueue(pool, tell, log)
+    this.#notices = new NoticeQueue(pool, withEvents(tell), log)
     this.#algorithm = new Algorithm({ ...options, tell: (notice) => this.#notices.add(notice) })
     this.#trading = new Trading({
       ...options,
