@@ -350,6 +350,10 @@ t.test('an administrator is entered by his id, and what people do at the door by
     status: 403,
     body: { error: 'HOLDFAST_ERR_API_FORBIDDEN', detail: 'this needs the role admin' },
   })
+  const old = await newBearer(url, `${admin?.['slug']}/${admin?.['email']}`, Date.now() - 3_600_000)
+  const again = await page('', { authorization: `Bearer ${old}` })
+  t.match(again, { status: 401, body: { error: 'HOLDFAST_ERR_API_STALE_SIGN_IN' } })
+  t.match(again.headers.get('www-authenticate'), /realm="admin", error="insufficient_user_authentication"/)
 })
 
 t.test('pages are the newest first, of one action, one actor or one tenant', async (t) => {
