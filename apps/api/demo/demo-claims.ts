@@ -112,6 +112,7 @@ function sanityList(claims: Claims, { faults, load, healthz, signIns, caching, u
     LIST,
     'Sessions are in Redis: who sign in at once share a few connections of PostgreSQL, at most one for ten of them',
     signIns.signedIn > 0 &&
+      signIns.mostOpen > 0 &&
       signIns.mostOpen <= signIns.asked * MAX_SIGN_IN_SHARE &&
       signIns.others.length === 0,
     `${signIns.asked} at once: ${signIns.signedIn} signed in, ${signIns.refused} told to come back${signIns.others.length === 0 ? '' : `, others ${signIns.others.join(' ')}`}; connections open at most ${signIns.mostOpen}`,

@@ -191,7 +191,9 @@ export async function buildApp({
   refuseTunnels(fastify.server, bounds.clientErrorHandler)
   const rare = new RareEvents((...event) => fastify.logging.event(...event), systemClock)
   // By credentials that were refused, not by the status of an answer: any page can have its visitors ask without.
-  const chargeWrongToken = ({ ip }: FastifyRequest) => {
+  const chargeWrongToken = ({ ip, principal }: FastifyRequest) => {
+    // Somebody's own token, which is good, and not that of operators.
+    if (principal !== null) return
     rare.tell('SECURITY_EVENT', 'operator-token.refused', { address: ip })
     fastify.abuseGuard.charge(ip, config.abuseWrongToken)
   }

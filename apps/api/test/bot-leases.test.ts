@@ -79,6 +79,15 @@ t.test('bots that ran before there were leases have one, too, and a way back', a
   await add('stopped')
   await migrateUp(pool, migrations)
   t.match(await leases(), [{ name: `bot/${id}`, owner: 'nobody', over: true }])
+  await pool.query(
+    `insert into bot_events (bot_id, user_id, kind, from_status, to_status, fence, reason, at)
+     select id, user_id, kind, 'running', 'running', fence, 'why', now()
+     from bots cross join (values ('started', 1), ('holding', 2)) as given (kind, fence) where id = $1`,
+    [id],
+  )
+  while ((await migrateDown(pool, migrations)) !== '0010-why-bots-hold');
+  t.match((await pool.query('select * from bot_events')).rows, [{ kind: 'started', reason: undefined }])
+  await t.rejects(pool.query('delete from bot_events'), 'nothing takes them away again')
   while ((await migrateDown(pool, migrations)) !== '0007-bots-that-trade');
   await pool.query(`update bots set status = 'stopped'`)
   t.equal((await pool.query(`select to_regclass('leases') as found`)).rows[0]?.['found'], null)

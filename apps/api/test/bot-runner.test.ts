@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { MarketFeed, tickAt } from '../src/market/market-feed.ts'
 import { strategyOf } from '../src/strategy/strategy.ts'
 import { botHealth } from '../src/workers/bots/bot-health.ts'
+import { withEvents } from '../src/workers/bots/holding-events.ts'
 import { MAX_NOTICES, NoticeQueue } from '../src/workers/bots/notice-queue.ts'
 import { testPool } from './fresh-database.ts'
 import { faultsOf, TICK_MS, type TradeRow, tellInTable, tradingFloor } from './trading-floor.ts'
@@ -295,6 +296,11 @@ t.test('a strategy that fails has its bot hold, and no other one; its user is to
       reason: /^3 failures in a row: buy was given no number/,
     },
   ])
+  // Another process that knows of it only now, and has it no more.
+  const late = { kind: 'bot.holding', payload: { bot_id: bad, reason: 'late' } }
+  const events = await floor.events()
+  await floor.pool.transaction({}, (tx) => withEvents(async () => {}, 'b')(tx, late))
+  t.strictSame(await floor.events(), events, 'it writes nothing')
   // A minute later it is asked again.
   await floor.step([a], 60)
   t.match(await floor.notices(), [{}, { kind: 'bot.trading_again', payload: { bot_id: bad } }])

@@ -354,6 +354,10 @@ t.test('an administrator is entered by his id, and what people do at the door by
   const again = await page('', { authorization: `Bearer ${old}` })
   t.match(again, { status: 401, body: { error: 'HOLDFAST_ERR_API_STALE_SIGN_IN' } })
   t.match(again.headers.get('www-authenticate'), /realm="admin", error="insufficient_user_authentication"/)
+  service.app.fastify.audit.recordSoon({ actor: 'test', action: 'the.end' })
+  await waitUntil(async () => (await rows()).some(({ action }) => action === 'the.end'))
+  const actions = (await rows()).map(({ action }) => action)
+  t.notOk(actions.includes('operator-token.refused'), 'his own token is no guess at that of operators')
 })
 
 t.test('pages are the newest first, of one action, one actor or one tenant', async (t) => {

@@ -88,6 +88,13 @@ t.test('only operators look at dead letters, and act on them', async (t) => {
     const why = `${method} ${path}: nobody else is told what is wrong with it`
     t.match(await ask(method, path, body, 'nonsense'), { status: 401 }, why)
   }
+  const unread = await fastify.inject({
+    method: 'POST',
+    url: '/admin/dlq/settle/replay',
+    headers: { 'content-type': 'application/json' },
+    payload: '{',
+  })
+  t.equal(unread.statusCode, 401, 'what he has sent is not even read')
   t.strictSame(await audited(), [])
   t.match((await ask('GET', `settle/${id}`)).body, { state: 'open' })
 })

@@ -14,7 +14,7 @@ interface Answered {
  */
 export class AskedProcess {
   readonly #child: ChildProcess
-  readonly #waiting = new Map<number, (answer: unknown) => void>()
+  readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>()
   #asked = 0
 
   /** Of whoever inherits: use `start`. */
@@ -24,8 +24,12 @@ export class AskedProcess {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
     this.#child.on('message', (message: Answered) => {
-      if (Object.hasOwn(message, 'id')) this.#waiting.get(message.id)?.(message.answer)
-      else told(message as never)
+      if (!Object.hasOwn(message, 'id')) return told(message as never)
+      this.#waiting.get(message.id)?.resolve(message.answer)
+      this.#waiting.delete(message.id)
+    })
+    this.#child.once('exit', (code, signal) => {
+      this.#waiting.get(0)?.reject(new Error(`the process ended with ${code ?? signal}`))
     })
   }
 
@@ -41,7 +45,7 @@ export class AskedProcess {
     told: (message: never) => void = () => {},
   ): Promise<Process> {
     const process = new this(script, settings, told)
-    await process.#started()
+    await process.#answerTo(0)
     return process
   }
 
@@ -76,20 +80,18 @@ export class AskedProcess {
     await this.kill9()
   }
 
-  /** The answer is what the script makes of it. */
+  /** The answer is what the script makes of it; of a process that dies there is none, ever. */
   protected ask(question: { readonly ask: string; readonly [more: string]: unknown }): Promise<unknown> {
     this.#asked += 1
-    const id = this.#asked
-    return new Promise((resolve) => {
-      this.#waiting.set(id, resolve)
-      this.#child.send({ id, question })
-    })
+    const answer = this.#answerTo(this.#asked)
+    this.#child.send({ id: this.#asked, question })
+    return answer
   }
 
-  #started(): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(0, resolve)
-      this.#child.once('exit', (code) => reject(new Error(`the process ended with ${code}`)))
-    })
+  /** Only the start rejects, when the process ends before. */
+  #answerTo(id: number): Promise<unknown> {
+    const answer = Promise.withResolvers<unknown>()
+    this.#waiting.set(id, answer)
+    return answer.promise
   }
 }

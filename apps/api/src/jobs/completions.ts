@@ -1,5 +1,6 @@
 // Writes that jobs are done: those that end in one turn of the event loop in one statement. Many small jobs end together,
-// because they were fetched together, and a statement for each was most of what they cost.
+// because they were fetched together, and a statement for each was most of what they cost. A statement of several is logged
+// under the correlation id of the first of them.
 
 import type { Claim } from './boss-store.ts'
 

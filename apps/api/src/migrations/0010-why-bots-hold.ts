@@ -3,7 +3,7 @@ import type { Migration } from './migration.ts'
 export const whyBotsHold: Migration = {
   name: '0010-why-bots-hold',
   up: `
--- Why it holds, or has failed; null where somebody wanted it so.
+-- Why it holds, trades again or has failed; null for what needs no reason, and for what was before this.
 alter table bot_events add column reason text check (length(reason) between 1 and 1000);
 alter table bot_events drop constraint bot_events_kind_check;
 alter table bot_events add constraint bot_events_kind_check

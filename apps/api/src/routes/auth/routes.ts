@@ -326,7 +326,7 @@ function clientOf({ headers }: FastifyRequest): string | undefined {
   return name === undefined || name === '' ? undefined : name.slice(0, MAX_CLIENT_LENGTH)
 }
 
-/** A number would be made text of without a word: of a password, of a token. */
+/** The schema refuses it, too, and would not say how to mend it. */
 function refuseOtherKinds(
   { body }: FastifyRequest,
   _reply: FastifyReply,

@@ -54,7 +54,10 @@ const EVENT = objectOf({
   },
   from: STATUS,
   to: STATUS,
-  reason: { ...TEXT_OR_NULL, description: 'Why it holds or has failed; null where it was wanted so.' },
+  reason: {
+    ...TEXT_OR_NULL,
+    description: 'Why it holds, trades again or has failed; null for everything else.',
+  },
   at: MOMENT,
 })
 

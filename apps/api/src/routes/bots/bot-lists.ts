@@ -138,7 +138,7 @@ function eventsOf(request: FastifyRequest<EventsRoute>): EventsSelection {
   return { userId: principalOf(request).id, botId, before: idBefore(cursor), limit }
 }
 
-/** A number would be made text of without a word. */
+/** The schema refuses it, too, and would not say how to mend it. */
 function textOnly(
   { body, headers }: FastifyRequest,
   _reply: FastifyReply,

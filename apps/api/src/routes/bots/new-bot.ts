@@ -45,7 +45,7 @@ export interface BotEvent {
   readonly kind: string
   readonly from: string
   readonly to: string
-  /** Why, where nobody wanted it so. */
+  /** Why it holds, trades again or has failed; null for everything else. */
   readonly reason: string | null
   readonly at: Date
 }

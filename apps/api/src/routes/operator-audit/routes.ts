@@ -29,8 +29,8 @@ export const operatorAudit: FastifyPluginCallback<OperatorAuditOptions> = (
   app.get<AuditRoute>(
     '/admin/audit',
     {
-      // Once it is known who asks, and before a word about what he has sent.
-      preValidation: requireOperator(authorize),
+      // After who asks is known, and before what he has sent is read.
+      onRequest: requireOperator(authorize),
       config: { access: 'guarded', poolGuard: { criticality: 'normal', budgetMs: BUDGET_MS } },
       schema: AUDIT_SCHEMA,
     },

@@ -45,15 +45,15 @@ const OWN_ADDRESS_LIMIT = '10/minute'
 /** The routes. */
 export const operatorDeadLetters = fastifyPlugin<OperatorDeadLettersOptions>(
   async (app, { deadLetters, authorize }) => {
-    // Once it is known who asks, and before a word about what he has sent.
-    const preValidation = requireOperator(authorize)
+    // After who asks is known, and before what he has sent is read.
+    const onRequest = requireOperator(authorize)
     const access = 'guarded' as const
     const looking = {
-      preValidation,
+      onRequest,
       config: { access, poolGuard: { criticality: 'normal' as const, budgetMs: READ_BUDGET_MS } },
     }
     const acting = {
-      preValidation,
+      onRequest,
       config: {
         access,
         poolGuard: { criticality: 'critical' as const, budgetMs: WRITE_BUDGET_MS },

@@ -46,8 +46,8 @@ export const operatorDeployment = fastifyPlugin<OperatorDeploymentOptions>(
     app.get(
       '/admin/deployment',
       {
-        // Once it is known who asks, and before a word about what he has sent.
-        preValidation: requireOperator(authorize),
+        // After who asks is known, and before what he has sent is read.
+        onRequest: requireOperator(authorize),
         config: {
           access: 'guarded' as const,
           addressLimit: OWN_ADDRESS_LIMIT,

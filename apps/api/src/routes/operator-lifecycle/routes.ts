@@ -33,8 +33,8 @@ export const operatorLifecycle = fastifyPlugin<OperatorLifecycleOptions>(
       }
     }
     const guarded = {
-      // Once it is known who asks, and before a word about what he has sent.
-      preValidation: requireOperator(authorize),
+      // After who asks is known, and before what he has sent is read.
+      onRequest: requireOperator(authorize),
       config: { access: 'guarded' as const },
     }
     app.get('/admin/lifecycle', { ...guarded, schema: LIFECYCLE_SCHEMAS.look }, async (_request, reply) =>

@@ -62,8 +62,8 @@ export const operatorLimits = fastifyPlugin<OperatorLimitsOptions>(
       }
     }
     const guarded = {
-      // Once it is known who asks, and before a word about what he has sent.
-      preValidation: requireOperator(authorize),
+      // After who asks is known, and before what he has sent is read.
+      onRequest: requireOperator(authorize),
       config: { access: 'guarded' as const },
       bodyLimit: MAX_BODY_BYTES,
     }

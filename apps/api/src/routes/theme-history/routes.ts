@@ -79,7 +79,7 @@ export const themeHistory: FastifyPluginCallback<ThemeHistoryOptions> = (
   done()
 }
 
-/** A number would be made text of without a word, and beyond 2^53 the text of another number. */
+/** The schema refuses it, too, and would not say how to mend it. */
 function textOnly({ body }: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void {
   const members = Object.values(body ?? {})
   done(members.every((member) => typeof member === 'string') ? undefined : new ApiEventNotTextError())

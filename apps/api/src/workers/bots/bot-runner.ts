@@ -70,10 +70,10 @@ export class BotRunner {
   #told: string | undefined
 
   constructor(options: BotRunnerOptions) {
-    const { pool, leases, tell, log } = options
+    const { pool, leases, owner, tell, log } = options
     this.#options = options
     this.#owned = new OwnedBots(options)
-    this.#notices = new NoticeQueue(pool, withEvents(tell), log)
+    this.#notices = new NoticeQueue(pool, withEvents(tell, owner), log)
     this.#algorithm = new Algorithm({ ...options, tell: (notice) => this.#notices.add(notice) })
     this.#trading = new Trading({
       ...options,
